@@ -1,0 +1,1 @@
+//! Benchmarks beside the peers, and the calibration of the interval.

@@ -1,0 +1,10 @@
+//! Plimsoll decides here: facts, floor, slope, clock, cause, plan. Nothing in this crate opens a file, reads
+//! a clock, runs a process or prints; the same observations always give the same judgement.
+#![warn(missing_docs)]
+
+pub mod artifact;
+pub mod fact;
+pub mod recording;
+pub mod series;
+pub mod slope;
+pub mod target;

@@ -1,0 +1,71 @@
+//! Who is watched: process, container, runtime.
+
+use serde::{Deserialize, Serialize};
+
+/// The language runtime inside a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// HotSpot.
+    Jvm,
+    /// Go.
+    Go,
+    /// Node.js (V8).
+    Node,
+    /// CPython.
+    Python,
+    /// .NET: recognised, not read yet.
+    Dotnet,
+    /// No managed runtime recognised: C, C++, Rust.
+    Native,
+}
+
+/// The container a process lives in, as far as its control group's name tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// `docker`, `containerd`, `cri-o`, `podman`, `systemd` or `cgroup`.
+    pub engine: String,
+    /// Container id (shortened to 12 characters) or unit name.
+    pub id: String,
+    /// Pod UID, when the group's path holds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+}
+
+/// One watched process. Serialised as the head of a recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Process id in our pid namespace; 0 for a recording that names none.
+    pub pid: i32,
+    /// Short name (comm, or the main class or script where that says more).
+    pub name: String,
+    /// Runtime, recognised from executable, maps and command line.
+    pub runtime: RuntimeKind,
+    /// Runtime version where cheap to know, such as `17.0.15` or `go1.27.3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_version: Option<String>,
+    /// Container, when one is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// Path of the memory control group, relative to the hierarchy's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// The control group whose limit is the tightest, among the own one and its ancestors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_cgroup: Option<String>,
+    /// Unix time of the process's start, seconds.
+    pub started: f64,
+    /// Flags of the runtime that judgement reads, such as `-Xmx256m`, `gc=G1`, `nmt=summary`, `GOGC=100`,
+    /// `GOMEMLIMIT=…`. Never the whole command line: it may hold secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+impl Target {
+    /// The value of a `key=value` flag.
+    pub fn flag(&self, key: &str) -> Option<&str> {
+        self.flags.iter().find_map(|f| f.strip_prefix(key)?.strip_prefix('='))
+    }
+}

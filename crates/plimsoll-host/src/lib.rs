@@ -1,0 +1,4 @@
+//! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
+
+pub mod source;
+pub mod world;

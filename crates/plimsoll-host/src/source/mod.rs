@@ -1,0 +1,67 @@
+//! The sources of facts: one file or folder per source, one line in [`SOURCES`] each.
+//!
+//! A source is opened for one process; one that does not apply (a JVM source for a Go program) is not
+//! opened. Each call of [`Source::sample`] adds what it could read to an [`Observation`]; what it could not
+//! read is added as unknown, with the reason. Slow sources (HTTP, attach) run on a thread of their own, so
+//! a port that never answers cannot delay the kernel's numbers.
+
+use std::time::Duration;
+
+use plimsoll_core::fact::Fact;
+use plimsoll_core::recording::Observation;
+use plimsoll_core::target::Target;
+
+use crate::world::World;
+
+/// How a source is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Cheap reads, on the sampling thread, at every tick.
+    EveryTick,
+    /// Reads that may block or cost something: own thread, at most once per this interval.
+    Slow(Duration),
+}
+
+/// An opened source of one process.
+pub trait Source: Send {
+    /// Reads once, adding numbers and unknowns to `out`. Must return within a few seconds whatever the
+    /// other side does.
+    fn sample(&mut self, out: &mut Observation);
+}
+
+/// What to know of a source before it is opened.
+pub struct SourceKind {
+    /// Short name, as `--help` and the docs show it.
+    pub name: &'static str,
+    /// Facts that it can supply.
+    pub facts: &'static [Fact],
+    /// How it is driven.
+    pub pace: Pace,
+    /// Opens it for a process: `None` when it does not apply to this runtime, otherwise the source. A source
+    /// that applies but cannot be had opens as one that says why ([`Absent`]).
+    pub open: fn(&World, &Target) -> Option<Box<dyn Source>>,
+}
+
+/// A source that applies but cannot be had: it reports its facts as unknown, with the reason.
+pub struct Absent {
+    facts: &'static [Fact],
+    why: String,
+}
+
+impl Absent {
+    /// Reports `facts` as unknown because of `why`.
+    pub fn boxed(facts: &'static [Fact], why: impl Into<String>) -> Box<dyn Source> {
+        Box::new(Absent { facts, why: why.into() })
+    }
+}
+
+impl Source for Absent {
+    fn sample(&mut self, out: &mut Observation) {
+        for fact in self.facts {
+            out.put(*fact, plimsoll_core::fact::Reading::unknown(self.why.clone()));
+        }
+    }
+}
+
+/// Every source, in the order in which they are asked.
+pub static SOURCES: &[SourceKind] = &[];
