@@ -98,6 +98,10 @@ facts! {
     SmapsAnonOther = "process.smaps.anonOther", Bytes, Gauge;
     /// Resident bytes of file mappings (`smaps`).
     SmapsFile = "process.smaps.file", Bytes, Gauge;
+    /// Bytes in allocated chunks of the C library's allocator, read from outside (glibc).
+    MallocInUse = "malloc.inUse", Bytes, Gauge;
+    /// Bytes in free chunks that the C library's allocator holds and does not return (glibc).
+    MallocFree = "malloc.free", Bytes, Gauge;
     /// Threads of the process.
     Threads = "process.threads", Count, Gauge;
     /// Open file descriptors.

@@ -3,8 +3,15 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod classify;
+pub mod clock;
 pub mod fact;
+pub mod judge;
+pub mod plan;
 pub mod recording;
+pub mod runtime;
 pub mod series;
+pub mod signals;
 pub mod slope;
 pub mod target;
+pub mod units;

@@ -236,6 +236,26 @@ impl Recording {
         self.series.values().filter_map(|s| s.first()).map(|p| p.t).min_by(f64::total_cmp)
     }
 
+    /// What was known at `t` (Unix seconds) and not later: for replays that never look ahead.
+    pub fn until(&self, t: f64) -> Recording {
+        let mut out = Recording::new(self.target.clone());
+        out.epochs = self.epochs.iter().filter(|e| e.from <= t).cloned().collect();
+        if out.epochs.is_empty() {
+            out.epochs.extend(self.epochs.first().cloned());
+        }
+        out.series = self
+            .series
+            .iter()
+            .filter(|(_, s)| !s.until(t).is_empty())
+            .map(|(f, s)| (*f, Series::from_ordered(s.until(t))))
+            .collect();
+        out.unknown.clone_from(&self.unknown);
+        out.artifacts = self.artifacts.iter().filter(|a| a.0 <= t).cloned().collect();
+        out.notes = self.notes.iter().filter(|n| n.0 <= t).cloned().collect();
+        out.ended = self.ended.clone().filter(|e| e.0 <= t);
+        out
+    }
+
     /// Samples that were refused because they were not later than the one before, or no number.
     pub fn disorder(&self) -> usize {
         self.disorder

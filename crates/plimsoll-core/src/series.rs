@@ -31,6 +31,12 @@ impl Series {
         good
     }
 
+    /// A copy of samples that are known to be ordered: those of another series.
+    pub fn from_ordered(points: &[Point]) -> Self {
+        debug_assert!(points.is_sorted_by(|a, b| a.t < b.t));
+        Series { points: points.to_vec() }
+    }
+
     /// All samples.
     pub fn points(&self) -> &[Point] {
         &self.points

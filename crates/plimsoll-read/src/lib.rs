@@ -2,3 +2,14 @@
 //! a file, and no outside byte may make it panic.
 #![warn(missing_docs)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        reason = "a test may fail loudly"
+    )
+)]
+
+pub mod csv_series;

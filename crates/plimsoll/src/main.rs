@@ -1,2 +1,5 @@
-//! The binary.
-fn main() {}
+//! The `plimsoll` binary; everything else is in the library.
+
+fn main() -> std::process::ExitCode {
+    plimsoll::run(std::env::args_os())
+}

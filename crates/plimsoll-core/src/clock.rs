@@ -1,0 +1,315 @@
+//! The clock: which limit binds first, how long until it is reached, and what that asks for.
+//!
+//! Every bound is judged on its own number (the control group's unreclaimable memory, the heap after
+//! collection, …). The dead zone at a limit comes before any slope: there the process may hang with a flat
+//! RSS, refaulting its own pages, while the kernel does not kill it yet.
+
+use serde::Serialize;
+
+use crate::fact::Fact;
+use crate::recording::Recording;
+use crate::runtime;
+use crate::runtime::rules::{BoundRule, LiveRule, live};
+use crate::series::{Point, Series};
+use crate::signals::{ask, total_series};
+use crate::slope::{Death, NotYet, Posterior, Samples};
+use crate::units;
+
+/// One limit with the number that runs against it.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The limit in the user's terms.
+    pub name: String,
+    /// The number that runs against it, in the user's terms.
+    pub usage_name: String,
+    /// The limit, bytes.
+    pub limit: f64,
+    /// The number now, bytes.
+    pub usage: f64,
+    /// True when reaching it slows the process rather than ending it.
+    pub degrades: bool,
+    /// What the estimator says of this number against this limit.
+    pub posterior: Result<Posterior, NotYet>,
+}
+
+impl Bound {
+    /// Bytes between the number now and the limit.
+    pub fn headroom(&self) -> f64 {
+        (self.limit - self.usage).max(0.0)
+    }
+
+    /// Share of the limit in use.
+    pub fn share(&self) -> f64 {
+        if self.limit > 0.0 { self.usage / self.limit } else { 1.0 }
+    }
+
+    fn median(&self) -> f64 {
+        self.posterior.as_ref().map_or(f64::INFINITY, |p| p.time_to_limit.mid)
+    }
+
+    /// Probability of a climb without a plateau; zero while it cannot be told.
+    pub fn p_leak(&self) -> f64 {
+        self.posterior.as_ref().map_or(0.0, |p| p.p_leak)
+    }
+}
+
+/// The stall at the limit: alive by the kernel's count, dead by its users'.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadZone {
+    /// Share of the limit in use.
+    pub share: f64,
+    /// Pages faulted back in per second, when known.
+    pub refaults_per_second: Option<f64>,
+    /// Share of time in which every task stalled on memory, when known.
+    pub stall_share: Option<f64>,
+}
+
+/// What the clock asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Already at the limit and stalled: buy headroom before anything else.
+    AlreadyUnresponsive,
+    /// Too little time for calm: take traffic off and capture now.
+    DrainAndCapture,
+    /// Hours or more: look at it live.
+    InvestigateLive,
+    /// Nothing climbs towards a limit.
+    NothingToDo,
+    /// Not enough seen yet.
+    KeepWatching,
+}
+
+/// The answer to "how long have I got".
+#[derive(Debug, Clone)]
+pub struct Clock {
+    /// Every limit that could be judged, the one that binds first at the head.
+    pub bounds: Vec<Bound>,
+    /// What to do, by time alone.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// Seconds until the process suffers (collector without end, throttling), when that comes first.
+    pub to_degradation: Option<f64>,
+    /// The stall at the limit, when it is there.
+    pub dead_zone: Option<DeadZone>,
+}
+
+/// Under this many seconds (lower end of the interval) there is no time to investigate live. The manual's
+/// examples lie on both sides: 15 minutes is "drain and capture now", 80 hours is "calmly, live".
+pub const DRAIN_BELOW: f64 = 3600.0;
+/// Share of a heap's bound from which collection takes most of the time: a quarter left means a collection
+/// frees at most a quarter of the heap each time.
+const HEAP_DEGRADES_AT: f64 = 0.8;
+/// The dead zone begins this close to the limit.
+const DEAD_ZONE_SHARE: f64 = 0.95;
+/// Refaults per second that no healthy service shows at its limit.
+const DEAD_ZONE_REFAULTS: f64 = 2_000.0;
+/// Share of time fully stalled on memory that users notice.
+const DEAD_ZONE_STALL: f64 = 0.10;
+
+/// Judges every limit of a recording.
+pub fn clock(r: &Recording, limit_override: Option<f64>) -> Clock {
+    let mut bounds = bounds(r, limit_override);
+    bounds.sort_by(|a, b| {
+        let key = |b: &Bound| (b.degrades, b.median(), -b.share());
+        let (ka, kb) = (key(a), key(b));
+        ka.0.cmp(&kb.0).then(ka.1.total_cmp(&kb.1)).then(ka.2.total_cmp(&kb.2))
+    });
+    let dead_zone = dead_zone(r);
+    let to_degradation = to_degradation(r, &bounds);
+    let (decision, reason) = decide(bounds.first(), dead_zone.as_ref(), to_degradation, r);
+    Clock { bounds, decision, reason, to_degradation, dead_zone }
+}
+
+impl Clock {
+    /// The limit that binds first.
+    pub fn binding(&self) -> Option<&Bound> {
+        self.bounds.first()
+    }
+
+    /// Highest probability of a climb over all bounds.
+    pub fn p_leak(&self) -> f64 {
+        self.bounds.iter().map(Bound::p_leak).fold(0.0, f64::max)
+    }
+}
+
+const COMMON: &[BoundRule] = &[
+    BoundRule {
+        name: "container limit",
+        usage: &[
+            live(Fact::CgroupUnreclaimable, Samples::Raw, "unreclaimable memory of the group"),
+            live(Fact::CgroupUsage, Samples::Raw, "usage of the group, cache included"),
+        ],
+        limit: Fact::CgroupLimit,
+        death: Death::AtUsage,
+        degrades: false,
+    },
+    BoundRule {
+        name: "container throttling line (memory.high)",
+        usage: &[live(Fact::CgroupUnreclaimable, Samples::Raw, "unreclaimable memory of the group")],
+        limit: Fact::CgroupHigh,
+        death: Death::AtUsage,
+        degrades: true,
+    },
+    BoundRule {
+        name: "data segment limit (ulimit -d)",
+        usage: &[live(Fact::VmData, Samples::Raw, "private data mappings")],
+        limit: Fact::RlimitData,
+        death: Death::AtUsage,
+        degrades: false,
+    },
+    BoundRule {
+        name: "address space limit (ulimit -v)",
+        usage: &[live(Fact::VmSize, Samples::Raw, "virtual size")],
+        limit: Fact::RlimitAs,
+        death: Death::AtUsage,
+        degrades: false,
+    },
+    BoundRule {
+        name: "recorded limit",
+        usage: &[live(Fact::RecordedUsage, Samples::Raw, "recorded usage")],
+        limit: Fact::RecordedLimit,
+        death: Death::AtUsage,
+        degrades: false,
+    },
+    BoundRule {
+        name: "recorded heap bound",
+        usage: &[live(Fact::RecordedLive, Samples::PostCollection, "recorded heap after collection")],
+        limit: Fact::RecordedLimit,
+        death: Death::AtFloor,
+        degrades: false,
+    },
+];
+
+fn bounds(r: &Recording, limit_override: Option<f64>) -> Vec<Bound> {
+    let rules = runtime::rules(r.target.runtime);
+    let mut out: Vec<Bound> = COMMON.iter().chain(rules.bounds).filter_map(|b| bound(r, b)).collect();
+    if let Some(limit) = limit_override {
+        let series = total_series(r);
+        out.extend(judge_series(r, "limit given", "private memory", series.points(), limit));
+    }
+    if !r.series(Fact::HostAvailable).points().is_empty() {
+        out.extend(host_bound(r));
+    }
+    out
+}
+
+fn bound(r: &Recording, rule: &BoundRule) -> Option<Bound> {
+    let limit = r.last(rule.limit)?;
+    let LiveRule { fact, samples, name } = rule.usage.iter().copied().find(|u| r.last(u.fact).is_some())?;
+    let series = r.series(fact);
+    Some(Bound {
+        name: rule.name.to_owned(),
+        usage_name: name.to_owned(),
+        limit,
+        usage: series.last()?.v,
+        degrades: rule.degrades,
+        posterior: ask(r, series.points(), samples, rule.death, limit),
+    })
+}
+
+fn judge_series(r: &Recording, name: &str, usage: &str, points: &[Point], limit: f64) -> Option<Bound> {
+    Some(Bound {
+        name: name.to_owned(),
+        usage_name: usage.to_owned(),
+        limit,
+        usage: points.last()?.v,
+        degrades: false,
+        posterior: ask(r, points, Samples::Raw, Death::AtUsage, limit),
+    })
+}
+
+/// The machine: this process may take what is available now on top of what it has.
+fn host_bound(r: &Recording) -> Option<Bound> {
+    let series: Series = total_series(r);
+    let used = series.last()?.v;
+    let limit = used + r.last(Fact::HostAvailable)?;
+    judge_series(r, "memory of the machine", "private memory", series.points(), limit)
+}
+
+/// Near its limit a group refaults its own pages or stalls: the slope reads zero there.
+fn dead_zone(r: &Recording) -> Option<DeadZone> {
+    let limit = r.last(Fact::CgroupLimit).filter(|l| *l > 0.0)?;
+    let usage = r.last(Fact::CgroupUsage).or_else(|| r.last(Fact::CgroupUnreclaimable))?;
+    let share = usage / limit;
+    let recent = 15.0;
+    let refaults = r.series(Fact::CgroupRefaults).rate(recent);
+    let stall = r.series(Fact::CgroupPsiFull).rate(recent).or_else(|| {
+        // Without PSI of the group, the machine's stall is only evidence while the group hits its limit.
+        let hits = r.series(Fact::CgroupLimitHits).rate(recent).unwrap_or(0.0);
+        r.series(Fact::HostPsiFull).rate(recent).filter(|_| hits > 0.0)
+    });
+    let stalled = refaults.is_some_and(|x| x >= DEAD_ZONE_REFAULTS) || stall.is_some_and(|x| x >= DEAD_ZONE_STALL);
+    (share >= DEAD_ZONE_SHARE && stalled).then_some(DeadZone {
+        share,
+        refaults_per_second: refaults,
+        stall_share: stall,
+    })
+}
+
+/// Time until a managed heap has so little room that the collector runs without end, or a throttling line.
+fn to_degradation(r: &Recording, bounds: &[Bound]) -> Option<f64> {
+    let rules = runtime::rules(r.target.runtime);
+    let soft = bounds.iter().filter(|b| b.degrades).map(Bound::median);
+    let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor).filter_map(|rule| {
+        let limit = r.last(rule.limit)? * HEAP_DEGRADES_AT;
+        let usage = rule.usage.iter().find(|u| r.last(u.fact).is_some())?;
+        let p = ask(r, r.series(usage.fact).points(), usage.samples, Death::AtUsage, limit).ok()?;
+        Some(p.time_to_limit.mid)
+    });
+    soft.chain(heaps).filter(|t| t.is_finite()).min_by(f64::total_cmp)
+}
+
+fn decide(
+    binding: Option<&Bound>,
+    dead_zone: Option<&DeadZone>,
+    to_degradation: Option<f64>,
+    r: &Recording,
+) -> (Decision, String) {
+    if let Some(ended) = &r.ended {
+        return (Decision::NothingToDo, format!("the process is gone: {}", ended.1));
+    }
+    if let Some(z) = dead_zone {
+        return (Decision::AlreadyUnresponsive, z.in_words());
+    }
+    let Some(bound) = binding else {
+        return (Decision::KeepWatching, "no limit could be read, so there is no clock".to_owned());
+    };
+    match &bound.posterior {
+        Err(not_yet) => (Decision::KeepWatching, not_yet.why.clone()),
+        Ok(p) if p.p_leak < 0.2 && p.time_to_limit.low > DRAIN_BELOW => {
+            (Decision::NothingToDo, format!("nothing climbs towards the {}", bound.name))
+        }
+        Ok(p) if p.p_leak < 0.5 && p.time_to_limit.mid.is_infinite() => {
+            let wait = p.undecided_for.map_or_else(String::new, |s| format!("; look again in {}", units::duration(s)));
+            (Decision::KeepWatching, format!("a climb and a plateau cannot be told apart yet{wait}"))
+        }
+        Ok(p) => by_time(bound, p, to_degradation),
+    }
+}
+
+fn by_time(bound: &Bound, p: &Posterior, to_degradation: Option<f64>) -> (Decision, String) {
+    let suffering = to_degradation.filter(|d| *d < p.time_to_limit.low);
+    let first = suffering.unwrap_or(p.time_to_limit.low);
+    let what = if suffering.is_some() { "the collector takes over" } else { "the limit can be reached" };
+    let when = units::duration(first);
+    if first < DRAIN_BELOW {
+        (
+            Decision::DrainAndCapture,
+            format!("{what} in {when} ({}): no time to investigate live", bound.name),
+        )
+    } else {
+        (Decision::InvestigateLive, format!("{what} in {when} at the earliest ({})", bound.name))
+    }
+}
+
+impl DeadZone {
+    fn in_words(&self) -> String {
+        let mut parts = vec![format!("{} of the limit in use", units::percent(self.share))];
+        parts.extend(self.refaults_per_second.map(|x| format!("{x:.0} pages per second faulted back in")));
+        parts.extend(self.stall_share.map(|x| format!("stalled on memory {} of the time", units::percent(x))));
+        format!("{}: it hangs although the kernel has not killed it; raise the limit before anything else", parts.join(", "))
+    }
+}

@@ -1,0 +1,184 @@
+//! The next step: which artifact fits the verdict, and whether it is safe to take now.
+//!
+//! The check is apart from the choice: it knows only numbers (headroom, burn rate, predicted cost) and names
+//! the term that failed with the lever that would fix it. Source of the formula: the measured preflight,
+//! `H ≥ A + b·(s + w) + margin`.
+
+use serde::Serialize;
+
+use crate::classify::{Cause, Certainty, Verdict};
+use crate::clock::{Clock, Decision};
+use crate::fact::Fact;
+use crate::recording::Recording;
+use crate::runtime;
+use crate::runtime::rules::{ArtifactRule, Cost};
+use crate::units;
+
+/// One artifact with its check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Name in the user's terms.
+    pub artifact: String,
+    /// What it shows.
+    pub shows: &'static str,
+    /// Whether it is safe now: `None` when it cannot be told.
+    pub safe: Option<bool>,
+    /// The numbers behind the answer, and the lever when it is refused.
+    pub why: String,
+    /// The command that takes it by hand.
+    pub command: String,
+    /// True when it was taken while sampling.
+    pub taken: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The step to take, when there is one.
+    pub next: Option<Step>,
+    /// The other artifacts that fit the verdict, cheap to heavy.
+    pub others: Vec<Step>,
+    /// What to do in one sentence, the clock included.
+    pub advice: String,
+}
+
+/// Smallest reserve that a capture must leave, bytes, and as a share of the limit.
+const MARGIN: f64 = 16.0 * 1024.0 * 1024.0;
+const MARGIN_SHARE: f64 = 0.01;
+/// Seconds until a capture starts on a target that was never attached to.
+const ATTACH: f64 = 0.2;
+
+/// Chooses the artifact that fits the verdict and checks it against the clock's headroom.
+pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
+    let rules = runtime::rules(r.target.runtime);
+    let wanted = match verdict.cause {
+        Cause::Undecided => strongest_suspicion(clock),
+        cause => Some(cause),
+    };
+    let mut steps: Vec<Step> = rules
+        .ladder
+        .iter()
+        .filter(|rule| wanted.is_some_and(|c| rule.proves.contains(&c)))
+        .map(|rule| check(rule, r, clock))
+        .collect();
+    let untaken = steps.iter().position(|s| !s.taken && s.safe == Some(true));
+    let choice = untaken.or_else(|| steps.iter().position(|s| !s.taken)).or((!steps.is_empty()).then_some(0));
+    let next = choice.map(|i| steps.remove(i));
+    Plan { advice: advice(clock, verdict, next.as_ref()), next, others: steps }
+}
+
+/// While the cause is open but the floor climbs, the artifact for retention is the one to prepare.
+fn strongest_suspicion(clock: &Clock) -> Option<Cause> {
+    (clock.p_leak() >= 0.5).then_some(Cause::Retention)
+}
+
+fn check(rule: &ArtifactRule, r: &Recording, clock: &Clock) -> Step {
+    let (safe, why) = match (rule.cost)(r) {
+        Err(why) => (None, why),
+        Ok(cost) => admit(&cost, clock, r),
+    };
+    Step {
+        artifact: rule.name.to_owned(),
+        shows: rule.shows,
+        safe,
+        why,
+        command: (rule.command)(&r.target),
+        taken: rule.taken_here && was_taken(r),
+    }
+}
+
+/// An artifact counts as taken when one of the kind, or the numbers it holds, stand in the recording.
+fn was_taken(r: &Recording) -> bool {
+    !r.artifacts.is_empty() || r.last(Fact::JvmNmtTotal).is_some() || r.last(Fact::SmapsAnonOther).is_some()
+}
+
+/// Headroom, burn rate and pause against the cost. Names the term that fails and the lever.
+fn admit(cost: &Cost, clock: &Clock, r: &Recording) -> (Option<bool>, String) {
+    let prediction = in_words(cost);
+    if r.ended.is_some() {
+        return (Some(false), "the process is gone".to_owned());
+    }
+    if clock.decision == Decision::AlreadyUnresponsive && cost.memory > 0.0 {
+        return (
+            Some(false),
+            format!("{prediction}; it stalls at its limit and would not answer: raise the limit first"),
+        );
+    }
+    let Some(bound) = clock.bounds.iter().find(|b| kills_by_memory(&b.name)) else {
+        return (None, format!("{prediction}; no container limit could be read"));
+    };
+    let burn = bound.posterior.as_ref().map_or(0.0, |p| p.slope.high.max(0.0));
+    let margin = MARGIN.max(MARGIN_SHARE * bound.limit);
+    let need = cost.memory + burn * (ATTACH + cost.running) + margin;
+    let have = bound.headroom();
+    let sum = format!("needs {} of {} headroom", units::bytes(need), units::bytes(have));
+    if have < need {
+        let lever = format!("raise the limit by {} first, or drain a replica and take it there", units::bytes(need - have));
+        return (Some(false), format!("{prediction}; {sum} ({}): {lever}", bound.name));
+    }
+    (Some(true), format!("{prediction}; {sum}"))
+}
+
+/// The limits at which extra memory of a capture kills: all but the heap's own.
+fn kills_by_memory(name: &str) -> bool {
+    name.starts_with("container limit") || name.starts_with("memory of the machine") || name.starts_with("recorded") || name.starts_with("limit given")
+}
+
+fn in_words(c: &Cost) -> String {
+    let mut parts = vec![format!("{} in the target", units::bytes(c.memory))];
+    if c.disk > 0.0 {
+        parts.push(format!("{} on disk", units::bytes(c.disk)));
+    }
+    parts.push(if c.pause >= 0.01 { format!("pause {:.1} s", c.pause) } else { "no pause to speak of".to_owned() });
+    format!("predicted {} ({})", parts.join(", "), c.basis)
+}
+
+fn advice(clock: &Clock, verdict: &Verdict, next: Option<&Step>) -> String {
+    let step = next.map_or_else(String::new, |s| {
+        let verb = if s.taken { "read" } else { "take" };
+        format!("{verb} the {}", s.artifact)
+    });
+    match (clock.decision, verdict.cause) {
+        (Decision::AlreadyUnresponsive, _) => "raise the limit or freeze the group now; then capture".to_owned(),
+        (_, Cause::None) => "nothing to capture; watch on, or come back under load".to_owned(),
+        (Decision::DrainAndCapture, Cause::Undecided) => {
+            format!("drain a replica and capture now, although the cause is open: {}", or(step, "take what is cheap"))
+        }
+        (Decision::DrainAndCapture, _) => format!("drain a replica now, then {}", or(step, "capture")),
+        (Decision::InvestigateLive, _) => format!("there is time: {}", or(step, "look at it live")),
+        (_, Cause::OverBudget) => "lower the heap's bound or raise the limit so that both fit".to_owned(),
+        (_, Cause::Undecided) => "keep watching: no artifact is worth its risk yet".to_owned(),
+        _ if verdict.certainty == Certainty::CannotTell => "keep watching".to_owned(),
+        _ => or(step, "keep watching"),
+    }
+}
+
+fn or(text: String, otherwise: &str) -> String {
+    if text.is_empty() { otherwise.to_owned() } else { text }
+}
+
+/// The step as the JSON contract has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextJson<'a> {
+    artifact: &'a str,
+    safe: Option<bool>,
+    why: &'a str,
+    shows: &'a str,
+    command: &'a str,
+    taken: bool,
+}
+
+impl Step {
+    /// The step as the JSON contract has it.
+    pub fn json(&self) -> NextJson<'_> {
+        NextJson {
+            artifact: &self.artifact,
+            safe: self.safe,
+            why: &self.why,
+            shows: self.shows,
+            command: &self.command,
+            taken: self.taken,
+        }
+    }
+}

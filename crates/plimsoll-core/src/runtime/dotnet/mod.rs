@@ -1,0 +1,18 @@
+//! .NET: recognised; judged from outside like a native program until its diagnostics socket is read.
+
+use crate::runtime::rules::{Net, Rules};
+
+/// What judgement knows of .NET.
+pub(super) static RULES: Rules = Rules {
+    live: &[],
+    held: &[],
+    accounted: None,
+    bounds: &[],
+    units: super::native::RULES.units,
+    off_heap: &[],
+    collections: &[],
+    allocated: None,
+    ladder: super::native::RULES.ladder,
+    live_hint: "the .NET heap is not read: judged from outside",
+    net: |_| Net { on: None, why: "not judged for .NET".to_owned() },
+};

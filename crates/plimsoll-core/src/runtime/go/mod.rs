@@ -1,0 +1,22 @@
+//! Go.
+
+mod capture;
+mod floor;
+
+use crate::fact::Fact;
+use crate::runtime::rules::Rules;
+
+/// What judgement knows of Go.
+pub(super) static RULES: Rules = Rules {
+    live: floor::LIVE,
+    held: &[Fact::GoHeapHeld],
+    accounted: Some(Fact::GoSys),
+    bounds: floor::BOUNDS,
+    units: floor::UNITS,
+    off_heap: floor::OFF_HEAP,
+    collections: &[Fact::GoGcs],
+    allocated: Some(Fact::GoAllocated),
+    ladder: capture::LADDER,
+    live_hint: "import net/http/pprof, or export the runtime's metrics",
+    net: capture::net,
+};

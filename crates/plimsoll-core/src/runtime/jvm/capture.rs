@@ -1,0 +1,142 @@
+//! Artifacts of HotSpot with their measured costs, cheap to heavy.
+//!
+//! Constants: OpenJDK 17 and 25 with heaps up to 1.1 GiB on one machine with a fast disk; the conditions
+//! stand beside each (`Cost::basis`).
+
+use crate::classify::Cause;
+use crate::fact::Fact;
+use crate::recording::Recording;
+use crate::runtime::rules::{ArtifactRule, Cost, Net};
+use crate::units;
+
+const MIB: f64 = 1024.0 * 1024.0;
+const GIB: f64 = 1024.0 * MIB;
+
+/// The ladder, cheap to heavy.
+pub(super) const LADDER: &[ArtifactRule] = &[
+    ArtifactRule {
+        name: "thread dump (Thread.print)",
+        proves: &[Cause::Accumulation],
+        shows: "which pool the threads belong to and where they wait",
+        cost: |_| {
+            Ok(Cost { memory: 4.0 * MIB, disk: MIB, pause: 0.05, running: 0.1, basis: "JDK 17, 16 threads" })
+        },
+        command: |t| format!("jcmd {} Thread.print > threads.txt", t.pid),
+        taken_here: false,
+    },
+    ArtifactRule {
+        name: "native memory summary (VM.native_memory)",
+        proves: &[Cause::OffHeap, Cause::Fragmentation],
+        shows: "which native account grows and what the heap has committed",
+        cost: |_| Ok(Cost { memory: 4.0 * MIB, disk: 0.0, pause: 0.001, running: 0.1, basis: "JDK 17" }),
+        command: |t| format!("jcmd {} VM.native_memory summary", t.pid),
+        taken_here: true,
+    },
+    ArtifactRule {
+        name: "class histogram (GC.class_histogram -all), twice",
+        proves: &[Cause::Retention, Cause::Churn],
+        shows: "which classes grow between the two",
+        cost: |r| {
+            let used = used(r)?;
+            Ok(Cost {
+                memory: 32.0 * MIB,
+                disk: 0.0,
+                pause: 0.5 * used / GIB + 0.02,
+                running: 0.2,
+                basis: "0.3 to 0.5 s per GiB, JDK 17 G1; -all because a forced collection can kill near the limit",
+            })
+        },
+        command: |t| format!("jcmd {} GC.class_histogram -all", t.pid),
+        taken_here: true,
+    },
+    ArtifactRule {
+        name: "heap dump (GC.heap_dump -all)",
+        proves: &[Cause::Retention],
+        shows: "the holder: which static field, thread or global keeps it",
+        cost: heap_dump,
+        command: |t| format!("jcmd {} GC.heap_dump -all heap-{}.hprof", t.pid, t.pid),
+        taken_here: false,
+    },
+    ArtifactRule {
+        name: "flight recording with allocation samples (JFR)",
+        proves: &[Cause::Churn],
+        shows: "which call sites allocate",
+        cost: |_| {
+            Ok(Cost {
+                memory: 70.0 * MIB,
+                disk: 16.0 * MIB,
+                pause: 0.0,
+                running: 60.0,
+                basis: "JDK 17: 20 to 24 MiB idle, up to 65 MiB at the dump",
+            })
+        },
+        command: |t| format!("jcmd {} JFR.start duration=60s settings=profile filename=alloc.jfr", t.pid),
+        taken_here: false,
+    },
+];
+
+fn used(r: &Recording) -> Result<f64, String> {
+    r.last(Fact::JvmHeapUsed).ok_or_else(|| "the heap's size is unknown (no hsperfdata)".to_owned())
+}
+
+/// §5 of the measured preflight: one safepoint, so the leak does not grow while it is written.
+fn heap_dump(r: &Recording) -> Result<Cost, String> {
+    let used = used(r)?;
+    let modern = r.target.runtime_version.as_deref().is_some_and(|v| major(v) >= 21);
+    let concurrent = matches!(r.target.flag("gc"), Some("Z" | "Shenandoah"));
+    let memory = if modern { 48.0 * MIB } else { 32.0 * MIB } + if concurrent { 0.08 * used } else { 0.0 };
+    let seconds = if concurrent { 4.0 } else { 3.0 };
+    Ok(Cost {
+        memory,
+        disk: used * if modern { 2.6 } else { 1.3 },
+        pause: seconds * used / GIB + 0.1,
+        running: 0.2,
+        basis: "-all to a disk (never a tmpfs): 0.6 to 3 s per GiB, JDK 17 and 25; the target is stopped while it runs",
+    })
+}
+
+fn major(version: &str) -> u32 {
+    let v = version.strip_prefix("1.").unwrap_or(version);
+    v.split(|c: char| !c.is_ascii_digit()).next().and_then(|d| d.parse().ok()).unwrap_or(0)
+}
+
+/// `HeapDumpOnOutOfMemoryError` fires on a Java error, not on a kernel kill: it is a net only when the heap
+/// can fill before the container does.
+pub(super) fn net(r: &Recording) -> Net {
+    let pid = r.target.pid;
+    let on = r.target.flag("heapDumpOnOom").map(|v| v == "true");
+    let budget = r.last(Fact::JvmHeapMax).zip(r.last(Fact::JvmHeapCommitted)).zip(r.last(Fact::Rss));
+    let fits = budget.zip(r.last(Fact::CgroupLimit)).map(|(((max, held), rss), limit)| {
+        (max + (rss - held).max(0.0) <= limit, max, limit)
+    });
+    match (on, fits) {
+        (None, _) => Net { on: None, why: "the JVM's flags are unknown".to_owned() },
+        (Some(false), _) => Net {
+            on: Some(false),
+            why: format!(
+                "no heap dump on OutOfMemoryError; arm it live: jinfo -flag +HeapDumpOnOutOfMemoryError {pid}"
+            ),
+        },
+        (Some(true), Some((false, max, limit))) => Net {
+            on: Some(false),
+            why: format!(
+                "HeapDumpOnOutOfMemoryError is set, but the kernel kills first: -Xmx {} and native memory do not fit the limit of {}",
+                units::bytes(max),
+                units::bytes(limit)
+            ),
+        },
+        (Some(true), _) => Net { on: Some(true), why: "HeapDumpOnOutOfMemoryError is set".to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn majors_of_old_and_new_version_strings() {
+        assert_eq!(major("1.8.0_392"), 8);
+        assert_eq!(major("17.0.15+6"), 17);
+        assert_eq!(major("?"), 0);
+    }
+}

@@ -1,0 +1,22 @@
+//! HotSpot.
+
+mod capture;
+mod floor;
+
+use crate::fact::Fact;
+use crate::runtime::rules::Rules;
+
+/// What judgement knows of HotSpot.
+pub(super) static RULES: Rules = Rules {
+    live: floor::LIVE,
+    held: &[Fact::JvmNmtHeap, Fact::JvmHeapCommitted],
+    accounted: Some(Fact::JvmNmtTotal),
+    bounds: floor::BOUNDS,
+    units: floor::UNITS,
+    off_heap: floor::OFF_HEAP,
+    collections: &[Fact::JvmYoungGcs, Fact::JvmFullGcs],
+    allocated: Some(Fact::JvmAllocated),
+    ladder: capture::LADDER,
+    live_hint: "keep hsperfdata on (-XX:+UsePerfData) or log collections (-Xlog:gc*:file=gc.log)",
+    net: capture::net,
+};

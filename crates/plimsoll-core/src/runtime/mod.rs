@@ -1,0 +1,35 @@
+//! Runtime knowledge: one folder per runtime, one line in the registry each.
+
+pub mod rules;
+
+mod dotnet;
+mod go;
+mod jvm;
+mod native;
+mod node;
+mod python;
+
+use crate::fact::Fact;
+use crate::target::RuntimeKind;
+use rules::{Rules, UnitRule};
+
+/// Open descriptors: every runtime can leak them.
+const FD_UNIT: UnitRule = UnitRule {
+    fact: Fact::Fds,
+    noun: "open file",
+    own_bytes: None,
+    least: 50.0,
+    most_bytes_each: 1024.0 * 1024.0,
+};
+
+/// What judgement knows of a runtime.
+pub fn rules(kind: RuntimeKind) -> &'static Rules {
+    match kind {
+        RuntimeKind::Jvm => &jvm::RULES,
+        RuntimeKind::Go => &go::RULES,
+        RuntimeKind::Node => &node::RULES,
+        RuntimeKind::Python => &python::RULES,
+        RuntimeKind::Dotnet => &dotnet::RULES,
+        RuntimeKind::Native => &native::RULES,
+    }
+}

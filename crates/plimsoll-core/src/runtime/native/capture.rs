@@ -1,0 +1,59 @@
+//! Artifacts of native programs, cheap to heavy.
+
+use crate::classify::Cause;
+use crate::fact::Fact;
+use crate::recording::Recording;
+use crate::runtime::rules::{ArtifactRule, Cost, Net};
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// The ladder, cheap to heavy.
+pub(super) const LADDER: &[ArtifactRule] = &[
+    ArtifactRule {
+        name: "smaps and the allocator's free share",
+        proves: &[Cause::Fragmentation, Cause::Accumulation, Cause::OffHeap],
+        shows: "which mappings grow and how much of the heap is free inside the allocator",
+        cost: |_| Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running: 0.1, basis: "read from outside" }),
+        command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid),
+        taken_here: true,
+    },
+    ArtifactRule {
+        name: "core of the frozen process",
+        proves: &[Cause::Retention],
+        shows: "the contents of the heap: count the repeating objects, find their owner",
+        cost: |r| {
+            let rss = r.last(Fact::RssAnon).or_else(|| r.last(Fact::Rss));
+            let resident = rss.ok_or("its resident size is unknown")?;
+            Ok(Cost {
+                memory: 2.0 * MIB,
+                disk: resident,
+                pause: resident / (120.0 * MIB),
+                running: 0.0,
+                basis: "0 bytes in the target; 120 MiB/s copied while it is frozen",
+            })
+        },
+        command: |t| format!("gcore -o core {}", t.pid),
+        taken_here: false,
+    },
+    ArtifactRule {
+        name: "allocation stacks (bpf uprobes on malloc, for seconds)",
+        proves: &[Cause::Retention, Cause::Churn],
+        shows: "which call sites allocate what is not freed",
+        cost: |_| {
+            Ok(Cost {
+                memory: 0.0,
+                disk: MIB,
+                pause: 0.0,
+                running: 10.0,
+                basis: "about 60 µs per malloc and free while it is on: seconds only",
+            })
+        },
+        command: |t| format!("memleak-bpfcc -p {} 10 1", t.pid),
+        taken_here: false,
+    },
+];
+
+/// Nothing is kept when the kernel kills: SIGKILL writes no core.
+pub(super) fn net(_: &Recording) -> Net {
+    Net { on: Some(false), why: "a kernel kill writes no core".to_owned() }
+}

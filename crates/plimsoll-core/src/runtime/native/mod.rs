@@ -1,0 +1,21 @@
+//! Programs without a managed runtime: C, C++, Rust.
+
+mod capture;
+mod floor;
+
+use crate::runtime::rules::Rules;
+
+/// What judgement knows of native programs.
+pub(super) static RULES: Rules = Rules {
+    live: floor::LIVE,
+    held: &[],
+    accounted: None,
+    bounds: &[],
+    units: floor::UNITS,
+    off_heap: floor::OFF_HEAP,
+    collections: &[],
+    allocated: None,
+    ladder: capture::LADDER,
+    live_hint: "the chunks of glibc's heap are walked where /proc/PID/mem may be read",
+    net: capture::net,
+};

@@ -1,0 +1,21 @@
+//! CPython.
+
+mod capture;
+mod floor;
+
+use crate::runtime::rules::Rules;
+
+/// What judgement knows of CPython.
+pub(super) static RULES: Rules = Rules {
+    live: floor::LIVE,
+    held: &[],
+    accounted: None,
+    bounds: &[],
+    units: floor::UNITS,
+    off_heap: floor::OFF_HEAP,
+    collections: &[],
+    allocated: None,
+    ladder: capture::LADDER,
+    live_hint: "export sys.getallocatedblocks() as a metric",
+    net: capture::net,
+};

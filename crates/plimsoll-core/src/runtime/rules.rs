@@ -1,0 +1,142 @@
+//! What judgement knows of a runtime, as data: where its floor is, what bounds it, what it accumulates and
+//! which artifacts it can give at what cost.
+
+use crate::classify::Cause;
+use crate::fact::Fact;
+use crate::recording::Recording;
+use crate::slope::{Death, Samples};
+use crate::target::Target;
+
+/// A series that may serve as the floor of the live heap.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveRule {
+    /// The number.
+    pub fact: Fact,
+    /// Whether each sample is post-collection or the envelope is wanted.
+    pub samples: Samples,
+    /// The name of the number in the user's terms.
+    pub name: &'static str,
+}
+
+/// A bound of the runtime's own: which number runs against which limit.
+#[derive(Debug, Clone, Copy)]
+pub struct BoundRule {
+    /// The limit in the user's terms, such as `-Xmx`.
+    pub name: &'static str,
+    /// The number that runs against it, best first.
+    pub usage: &'static [LiveRule],
+    /// The limit.
+    pub limit: Fact,
+    /// How the limit ends (or hurts) the process.
+    pub death: Death,
+    /// True when reaching it slows the process rather than ending it (GOMEMLIMIT, memory.high).
+    pub degrades: bool,
+}
+
+/// Things that are counted one by one and can pile up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitRule {
+    /// The count.
+    pub fact: Fact,
+    /// Singular noun.
+    pub noun: &'static str,
+    /// A number in bytes that grows with them alone (stacks), when there is one.
+    pub own_bytes: Option<Fact>,
+    /// Smallest growth of the count that can matter.
+    pub least: f64,
+    /// Most bytes that one of them may pin before the count no longer explains the memory.
+    pub most_bytes_each: f64,
+}
+
+/// Memory outside the managed heap that has an account of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct OffHeapRule {
+    /// The account.
+    pub fact: Fact,
+    /// What is booked there, in the user's terms.
+    pub name: &'static str,
+}
+
+/// Predicted cost of taking an artifact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cost {
+    /// Memory inside the target's limit, bytes.
+    pub memory: f64,
+    /// Disk at the destination, bytes.
+    pub disk: f64,
+    /// Pause of the target, seconds.
+    pub pause: f64,
+    /// Seconds during which the target goes on allocating while the artifact is taken.
+    pub running: f64,
+    /// Where the figures come from and for which conditions they hold.
+    pub basis: &'static str,
+}
+
+/// One artifact that a runtime can give.
+#[derive(Clone, Copy)]
+pub struct ArtifactRule {
+    /// Name in the user's terms.
+    pub name: &'static str,
+    /// Causes that it can prove or name the owner of.
+    pub proves: &'static [Cause],
+    /// What it shows, in half a sentence.
+    pub shows: &'static str,
+    /// Predicted cost, or why it cannot be predicted.
+    pub cost: fn(&Recording) -> Result<Cost, String>,
+    /// The command that takes it by hand.
+    pub command: fn(&Target) -> String,
+    /// True when the sampler already took it because the verdict needs it.
+    pub taken_here: bool,
+}
+
+/// Everything that judgement knows of one runtime.
+pub struct Rules {
+    /// Floor of the live heap, best first; empty where the runtime has no number.
+    pub live: &'static [LiveRule],
+    /// Memory that the runtime holds for its heap (committed), best first.
+    pub held: &'static [Fact],
+    /// Total of all memory that the runtime accounts for, when it does.
+    pub accounted: Option<Fact>,
+    /// Bounds of its own.
+    pub bounds: &'static [BoundRule],
+    /// Counted things that can pile up.
+    pub units: &'static [UnitRule],
+    /// Accounts outside the heap.
+    pub off_heap: &'static [OffHeapRule],
+    /// Collections since the start, by kind.
+    pub collections: &'static [Fact],
+    /// Bytes allocated since the start.
+    pub allocated: Option<Fact>,
+    /// Artifacts, cheap to heavy.
+    pub ladder: &'static [ArtifactRule],
+    /// How to make the runtime say its live heap, when it does not.
+    pub live_hint: &'static str,
+    /// The safety net: is evidence kept when the process dies? State and reason.
+    pub net: fn(&Recording) -> Net,
+}
+
+/// Whether evidence survives the death of the process.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Net {
+    /// `Some(true)` when an artifact is written at the end that threatens; `None` when it cannot be told.
+    pub on: Option<bool>,
+    /// Why, and the lever that would change it.
+    pub why: String,
+}
+
+impl Rules {
+    /// The best floor series that has samples.
+    pub fn live_of(&self, r: &Recording) -> Option<LiveRule> {
+        self.live.iter().copied().find(|l| r.last(l.fact).is_some())
+    }
+
+    /// The best committed number that has samples.
+    pub fn held_of(&self, r: &Recording) -> Option<Fact> {
+        self.held.iter().copied().find(|f| r.last(*f).is_some())
+    }
+}
+
+/// A bound with the number that runs against it, for the table in each runtime's folder.
+pub const fn live(fact: Fact, samples: Samples, name: &'static str) -> LiveRule {
+    LiveRule { fact, samples, name }
+}

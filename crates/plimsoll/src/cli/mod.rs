@@ -1,0 +1,53 @@
+//! The command line: one file per command.
+
+mod completions;
+mod from_file;
+mod replay;
+mod triage;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::CliError;
+use crate::exit_code;
+use crate::output::{self, Format};
+
+/// The load line for a service's memory: how long have I got, what is it, what do I do next, and how sure
+/// are you.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Form of the result on stdout.
+    #[arg(short, long, global = true, value_enum, default_value = "table", env = "PLIMSOLL_OUTPUT")]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Triage(triage::Args),
+    Completions(completions::Args),
+}
+
+/// Runs one command line and returns the exit code.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // clap prints help to stdout and mistakes to stderr; only a closed terminal can fail here.
+            let _unreported = e.print();
+            return if e.use_stderr() { exit_code::USAGE } else { exit_code::FINE };
+        }
+    };
+    let result = match &cli.command {
+        Command::Triage(args) => triage::run(args, cli.output),
+        Command::Completions(args) => completions::run::<Cli>(args),
+    };
+    result.unwrap_or_else(|e: CliError| {
+        output::tell(&format!("plimsoll: {e}"));
+        e.exit_code()
+    })
+}

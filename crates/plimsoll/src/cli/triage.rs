@@ -1,0 +1,154 @@
+//! `plimsoll triage`: clock and cause now.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use plimsoll_core::judge::{Judgement, judge};
+use plimsoll_core::recording::Recording;
+use plimsoll_core::units;
+
+use super::{from_file, live, overview, replay};
+use crate::error::{CliError, Kind};
+use crate::exit_code;
+use crate::output::{self, Format};
+use crate::render;
+
+/// Clock and cause now: sample, slope, verdict, what to capture, is the net on
+///
+/// Without a target, everything on this machine, ranked by clock.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  plimsoll triage                                everything on this machine, ranked by clock
+  plimsoll triage 4711 --for 60s                 one process, watched for a minute at most
+  plimsoll triage name:java --record inc.jsonl   and keep what was seen
+  plimsoll triage --from inc.jsonl               the same verdict from the recording
+  plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
+
+TARGET is PID, pid:N, name:GLOB or cgroup:PATH.
+Exit codes: 0 nothing found, 1 a finding, 2 usage, 3 cannot judge, 5 partial, 70 internal.")]
+pub(crate) struct Args {
+    /// PID, pid:N, name:GLOB or cgroup:PATH.
+    target: Option<String>,
+
+    /// Longest time to watch; less when the answer is already certain.
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    watch: f64,
+
+    /// Watch for the whole time, even when the answer is certain before.
+    #[arg(long)]
+    whole: bool,
+
+    /// Time between two samples.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    every_sample: f64,
+
+    /// Keep what was observed, as JSON lines (mode 0600).
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    record: Option<PathBuf>,
+
+    /// Judge a recording or a CSV table (header time,value[,live][,limit][,load][,start][,version]); - is stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    from: Option<PathBuf>,
+
+    /// Walk the recording as if live, one JSON line per tick.
+    #[arg(long, requires = "from")]
+    replay: bool,
+
+    /// Time between two ticks of the replay.
+    #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration)]
+    every: Option<f64>,
+
+    /// Limit to judge against, such as 2GiB, where none can be read.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    limit: Option<f64>,
+
+    /// Unit of the values of a CSV table: B, KiB, MiB, GiB, MB …
+    #[arg(long, value_name = "UNIT", default_value = "B", value_parser = unit)]
+    unit: f64,
+
+    /// Rows of the overview.
+    #[arg(long, default_value_t = 20)]
+    rows: usize,
+}
+
+fn duration(text: &str) -> Result<f64, String> {
+    units::parse_duration(text).ok_or_else(|| format!("{text:?} is no time; say 30s, 5m or 2h"))
+}
+
+fn bytes(text: &str) -> Result<f64, String> {
+    units::parse_bytes(text).ok_or_else(|| format!("{text:?} is no amount; say 512MiB or 2GiB"))
+}
+
+fn unit(text: &str) -> Result<f64, String> {
+    units::parse_bytes(&format!("1{text}")).ok_or_else(|| format!("{text:?} is no unit; say B, KiB, MiB or GiB"))
+}
+
+pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    if let Some(path) = &args.from {
+        let recording = from_file::open(path, args.unit, args.limit)?;
+        if args.replay {
+            return replay::run(&recording, args.every, args.limit);
+        }
+        return judged(&recording, args.limit, format);
+    }
+    let stop = stop_flag()?;
+    match &args.target {
+        None => overview::run(&overview::Options { watch: args.watch, rows: args.rows, format }, &stop),
+        Some(target) => {
+            let watch = live::Watch {
+                seconds: args.watch,
+                every: args.every_sample,
+                whole: args.whole,
+                record: args.record.as_deref(),
+                limit: args.limit,
+            };
+            let recording = live::watch(target, &watch, &stop)?;
+            judged(&recording, args.limit, format)
+        }
+    }
+}
+
+/// Set by Ctrl-C and SIGTERM: what was seen until then is still judged.
+pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|e| CliError::new(Kind::Internal, "failed to catch signals").because(e))?;
+    }
+    Ok(stop)
+}
+
+/// Judges, shows, and says by the exit code what was found.
+fn judged(recording: &Recording, limit: Option<f64>, format: Format) -> Result<u8, CliError> {
+    let judgement = judge(recording, limit);
+    show(recording, &judgement, format)?;
+    Ok(code(recording, &judgement))
+}
+
+pub(crate) fn show(recording: &Recording, judgement: &Judgement, format: Format) -> Result<(), CliError> {
+    match format {
+        Format::Table => {
+            let paint = render::paint::Paint::new(output::colour());
+            output::result(&render::triage::screen(recording, judgement, paint))
+        }
+        Format::Json | Format::Jsonl => {
+            let document =
+                render::json::triage(vec![render::json::target(recording, judgement)], &recording.warnings);
+            output::result(&render::json::text(&document, format))
+        }
+    }
+}
+
+pub(crate) fn code(recording: &Recording, judgement: &Judgement) -> u8 {
+    if judgement.blind() {
+        exit_code::CANNOT_JUDGE
+    } else if judgement.finding() {
+        exit_code::FINDINGS
+    } else if recording.warnings.is_empty() {
+        exit_code::FINE
+    } else {
+        exit_code::PARTIAL
+    }
+}

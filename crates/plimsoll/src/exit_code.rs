@@ -1,0 +1,17 @@
+//! The public table of exit codes.
+
+/// Nothing found.
+pub(crate) const FINE: u8 = 0;
+/// Findings at or above `--fail-on`.
+pub(crate) const FINDINGS: u8 = 1;
+/// Usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+/// Cannot judge: data missing.
+pub(crate) const CANNOT_JUDGE: u8 = 3;
+/// Refused as unsafe.
+#[expect(dead_code, reason = "part of the public table; the first command that refuses is capture")]
+pub(crate) const REFUSED: u8 = 4;
+/// Partial: truncated input, some targets unreadable.
+pub(crate) const PARTIAL: u8 = 5;
+/// Internal error.
+pub(crate) const INTERNAL: u8 = 70;

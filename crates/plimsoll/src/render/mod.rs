@@ -1,0 +1,6 @@
+//! Judgements as text and as JSON.
+
+pub(crate) mod chart;
+pub(crate) mod json;
+pub(crate) mod paint;
+pub(crate) mod triage;
