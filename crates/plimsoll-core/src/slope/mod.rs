@@ -4,8 +4,25 @@
 //! its runs ([`Epoch`]), the level that ends it ([`Question::limit`]) and optionally the load; output is a
 //! [`Posterior`]. Times are Unix seconds, amounts are bytes.
 
+mod calibration;
+mod fit;
+mod floor;
+mod forecast;
+mod linalg;
+mod load;
+mod models;
+mod noise;
+mod quasi;
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
 
+use self::fit::Fit;
+use self::floor::Floor;
+use self::forecast::{Forecast, Outlook};
+use self::load::Load;
+use self::models::{Design, Family, Setting};
 use crate::series::Point;
 
 /// What the samples are.
@@ -133,4 +150,133 @@ pub struct NotYet {
     pub why: String,
     /// Seconds of further observation that would suffice, when that is what is missing.
     pub more_seconds: Option<f64>,
+}
+
+/// Judges the slope of the floor and the time to the limit.
+///
+/// A model counts as a leak when it climbs without a plateau, or towards a plateau above the level that
+/// kills: a cache that outgrows the limit is as deadly as a leak. Without a limit (`f64::INFINITY`) only the
+/// former count and all times are infinite.
+pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
+    let load = Load::new(q.load, q.now);
+    let floor = floor::collect(q, load.as_ref())?;
+    let scale = scale_of(q, &floor);
+    let setting = Setting { load: varies(&floor, load.is_some()), now: q.now };
+    let design = Design::new(&floor, setting);
+    let fit = fit::fit(&floor, design, scale).ok_or_else(|| NotYet {
+        why: "the floor does not determine any model yet".to_owned(),
+        more_seconds: None,
+    })?;
+    let load = load.filter(|_| setting.load);
+    let death = death_level(q, &floor);
+    let outlook = Outlook { floor: &floor, fit: &fit, load: load.as_ref(), now: q.now, death: death / scale };
+    let forecast = forecast::forecast(&outlook, q.seed);
+    Ok(assemble(q, &floor, &fit, forecast, death))
+}
+
+/// Bytes per unit of level: the limit, or the level itself where the limit is far away or missing.
+fn scale_of(q: &Question<'_>, floor: &Floor) -> f64 {
+    let top = floor.points.iter().fold(0.0_f64, |m, p| m.max(p.v.abs())).max(1.0);
+    if q.limit.is_finite() && q.limit > 0.0 { q.limit.clamp(top * 0.1, top * 20.0) } else { top * 2.0 }
+}
+
+/// Whether the load moves enough to explain anything.
+fn varies(floor: &Floor, known: bool) -> bool {
+    let n = floor.points.len() as f64;
+    if !known || n < 10.0 {
+        return false;
+    }
+    let mean = floor.points.iter().map(|p| p.load).sum::<f64>() / n;
+    let square = floor.points.iter().map(|p| (p.load - mean).powi(2)).sum::<f64>() / n;
+    square.is_finite() && square.sqrt() > 0.03 * mean.abs()
+}
+
+/// Level of the floor at which the process dies, bytes.
+fn death_level(q: &Question<'_>, floor: &Floor) -> f64 {
+    match q.death {
+        Death::AtUsage => q.limit - floor.tooth,
+        Death::AtFloor => 0.97 * q.limit,
+    }
+}
+
+/// The process is at its end already.
+fn is_over(q: &Question<'_>, floor: &Floor) -> bool {
+    match q.death {
+        Death::AtUsage => floor.last >= q.limit,
+        Death::AtFloor => floor.points.last().is_some_and(|p| p.v >= 0.97 * q.limit),
+    }
+}
+
+fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: f64) -> Posterior {
+    if is_over(q, floor) {
+        f.draws.fill(0.0);
+    }
+    let raw = interval(&f.draws);
+    let time_to_limit = calibration::apply(raw, calibration::stretch(q, floor));
+    let slope = interval(&f.slopes);
+    let scale = fit.scale;
+    Posterior {
+        p_leak: f.p_leak,
+        time_to_limit,
+        slope: Interval { low: slope.low * scale, mid: slope.mid * scale, high: slope.high * scale },
+        floor: f.level * scale,
+        death_level: death,
+        onset: onset(&f),
+        undecided_for: undecided_for(q, floor, &f),
+        shape: shape(&f),
+        draws: f.draws,
+        span: floor.span,
+        floor_points: floor.points.len(),
+        effective_points: fit.noise.n_eff,
+    }
+}
+
+/// 10 %, 50 % and 90 % quantiles of sorted draws.
+fn interval(sorted: &[f64]) -> Interval {
+    let at =
+        |q: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * q).round() as usize).copied().unwrap_or(0.0);
+    Interval { low: at(0.1), mid: at(0.5), high: at(0.9) }
+}
+
+fn shape(f: &Forecast) -> Shape {
+    let top = f.families.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(Family::Flat, |x| x.0);
+    match top {
+        Family::Flat => Shape::Flat,
+        Family::Saturating | Family::Plateau => Shape::Saturating,
+        Family::Linear => Shape::Linear,
+        Family::Sublinear => Shape::Sublinear,
+        Family::Step => Shape::Step,
+        Family::Onset => Shape::Onset,
+    }
+}
+
+/// Interval of the onset, when climbing since an onset holds most of the posterior.
+fn onset(f: &Forecast) -> Option<Interval> {
+    let total: f64 = f.onsets.iter().map(|o| o.1).sum();
+    if total < 0.5 {
+        return None;
+    }
+    let mut sorted = f.onsets.clone();
+    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let at = |q: f64| {
+        let mut sum = 0.0;
+        let found = sorted.iter().find(|o| {
+            sum += o.1;
+            sum >= q * total
+        });
+        found.or(sorted.last()).map_or(f64::NAN, |o| o.0)
+    };
+    Some(Interval { low: at(0.1), mid: at(0.5), high: at(0.9) })
+}
+
+/// Observation still needed before a plateau can be told from a climb: about a third of the way from the
+/// start of the climb to the limit must have been seen.
+fn undecided_for(q: &Question<'_>, floor: &Floor, f: &Forecast) -> Option<f64> {
+    if f.p_leak < 0.1 || f.p_leak > 0.9 {
+        return None;
+    }
+    let seen = q.now - floor.live_first.max(floor.live_start);
+    let hits = f.draws.partition_point(|d| d.is_finite());
+    let time = if hits > 0 { f.draws[hits / 2] } else { 2.0 * seen };
+    Some((0.35 * (seen + time) - seen).max(4.0 * floor.block))
 }

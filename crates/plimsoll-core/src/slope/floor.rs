@@ -1,0 +1,255 @@
+//! From samples to the floor: the lower envelope in blocks, per run, with process age and load beside it.
+
+use super::linalg::{median, quantile};
+use super::load::Load;
+use super::{Death, Epoch, NotYet, Question, Samples};
+use crate::series::Point;
+
+/// Fewest floor points that carry a posterior.
+const MIN_POINTS: usize = 8;
+/// Floor points aimed at in the live run: finer blocks cost time and add no information.
+const LIVE_POINTS: f64 = 96.0;
+/// Floor points aimed at over all runs and replicas.
+const ALL_POINTS: f64 = 240.0;
+/// A block without visible teeth is this long at most, seconds.
+const BLOCK: f64 = 1_800.0;
+/// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
+const BLOCK_MAX: f64 = 5_400.0;
+/// Start of a process that is never looked at: loading code is not growth. Seconds.
+const START_UP: f64 = 1_200.0;
+/// Samples of the live run in which teeth are sought.
+const TEETH_SAMPLES: usize = 720;
+
+/// One point of the floor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FloorPoint {
+    /// Unix time, seconds.
+    pub(super) t: f64,
+    /// Process age, seconds.
+    pub(super) age: f64,
+    /// Level, bytes.
+    pub(super) v: f64,
+    /// Mean load of the block relative to the mean of all; 1 when unknown.
+    pub(super) load: f64,
+    /// Work since the start of the process, in seconds at mean load.
+    pub(super) work: f64,
+    /// Replica.
+    pub(super) group: usize,
+    /// Run.
+    pub(super) epoch: usize,
+}
+
+/// The floor of all runs of the live version.
+pub(super) struct Floor {
+    /// Points, run by run, in order of time within each.
+    pub(super) points: Vec<FloorPoint>,
+    /// Number of replicas.
+    pub(super) groups: usize,
+    /// Replica of the live run.
+    pub(super) live_group: usize,
+    /// Block length, seconds.
+    pub(super) block: f64,
+    /// How far raw usage rises above the floor, bytes.
+    pub(super) tooth: f64,
+    /// Newest usage, bytes.
+    pub(super) last: f64,
+    /// Start of the live run, Unix seconds.
+    pub(super) live_start: f64,
+    /// First sample of the live run that is used, Unix seconds.
+    pub(super) live_first: f64,
+    /// Number of runs that gave points.
+    pub(super) runs: usize,
+    /// Seconds of samples used, over all runs.
+    pub(super) span: f64,
+}
+
+/// The samples of one run that count.
+struct Run<'a> {
+    start: f64,
+    group: usize,
+    points: &'a [Point],
+    end: f64,
+}
+
+/// Heights of the blocks of the live run, for the tooth.
+struct Blocks {
+    points: Vec<FloorPoint>,
+    heights: Vec<f64>,
+}
+
+/// Computes the floor, or says what is missing.
+pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor, NotYet> {
+    let (runs, groups) = usable_runs(q);
+    let Some(live) = runs.last() else {
+        return Err(missing("no sample of the live version yet", None));
+    };
+    let block = block_length(q, &runs);
+    let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
+    let mut blocks = Blocks { points: Vec::with_capacity(320), heights: Vec::with_capacity(128) };
+    let mut used = 0;
+    let mut span = 0.0;
+    for (k, run) in runs.iter().enumerate() {
+        let before = blocks.points.len();
+        blocks_of(run, k, block, horizon, load, &mut blocks);
+        used += usize::from(blocks.points.len() > before);
+        span += (blocks.points.len() - before) as f64 * block;
+    }
+    let have = blocks.points.len();
+    if have < MIN_POINTS {
+        let more = (MIN_POINTS - have) as f64 * block;
+        return Err(missing(&format!("only {have} of {MIN_POINTS} floor points yet"), Some(more)));
+    }
+    Ok(Floor {
+        tooth: tooth(q, &mut blocks),
+        last: live.points[live.points.len() - 1].v,
+        live_start: live.start,
+        live_first: live.points[0].t.max(horizon),
+        live_group: live.group,
+        points: blocks.points,
+        runs: used,
+        groups,
+        block,
+        span,
+    })
+}
+
+fn missing(why: &str, more_seconds: Option<f64>) -> NotYet {
+    NotYet { why: why.to_owned(), more_seconds }
+}
+
+/// Runs of the live version with their samples up to now, without the start-up; the live one last.
+fn usable_runs<'a>(q: &Question<'a>) -> (Vec<Run<'a>>, usize) {
+    let Some(live) = q.epochs.last() else { return (Vec::new(), 0) };
+    let mut replicas: Vec<u32> = Vec::new();
+    let mut runs = Vec::with_capacity(q.epochs.len());
+    for epoch in q.epochs.iter().filter(|e| e.version == live.version) {
+        let points = settled(epoch, q.now);
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { continue };
+        let sane = epoch.start.is_finite() && first.t.is_finite() && last.t.is_finite() && last.t >= first.t;
+        if !sane {
+            continue;
+        }
+        let known = replicas.iter().position(|r| *r == epoch.replica);
+        let group = known.unwrap_or(replicas.len());
+        if known.is_none() {
+            replicas.push(epoch.replica);
+        }
+        runs.push(Run { start: epoch.start.min(first.t), group, points, end: last.t });
+    }
+    (runs, replicas.len())
+}
+
+/// Samples of a run up to `now`, without its first minutes.
+fn settled<'a>(epoch: &Epoch<'a>, now: f64) -> &'a [Point] {
+    let points = epoch.points;
+    let points = &points[..points.partition_point(|p| p.t <= now)];
+    let Some(last) = points.last() else { return points };
+    let skip = ((last.t - epoch.start) * 0.05).clamp(0.0, START_UP);
+    &points[points.partition_point(|p| p.t < epoch.start + skip)..]
+}
+
+/// Block length: long enough to hold a collection, short enough to leave points.
+fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
+    let live = &runs[runs.len() - 1];
+    let total: f64 = runs.iter().map(|r| r.end - r.points[0].t).sum();
+    let live_span = (live.end - live.points[0].t).max(total / runs.len() as f64);
+    let count: usize = runs.iter().map(|r| r.points.len()).sum();
+    let step = total / (count.saturating_sub(runs.len())).max(1) as f64;
+    let coarse = (live_span.min(BLOCK_MAX * LIVE_POINTS) / LIVE_POINTS).max(total / ALL_POINTS);
+    match q.samples {
+        Samples::PostCollection => coarse.max(step).max(1e-3),
+        Samples::Raw => {
+            let smooth = (live_span / 24.0).min(BLOCK).max(step);
+            let teeth = teeth_period(q, runs).map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
+            coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
+        }
+    }
+}
+
+/// Seconds between collections, from the large single drops among the newest samples.
+fn teeth_period(q: &Question<'_>, runs: &[Run<'_>]) -> Option<f64> {
+    let run = runs.iter().rev().find(|r| r.points.len() >= 60).or(runs.last())?;
+    let points = &run.points[run.points.len().saturating_sub(TEETH_SAMPLES)..];
+    if points.len() < 16 {
+        return None;
+    }
+    let mut sizes: Vec<f64> = points.windows(2).map(|p| (p[1].v - p[0].v).abs()).collect();
+    let typical = median(&mut sizes);
+    let level = points[points.len() - 1].v.abs();
+    let scale = if q.limit.is_finite() { q.limit.min(level * 4.0) } else { level };
+    let large = (6.0 * typical).max(0.003 * scale);
+    let drops = points.windows(2).filter(|p| p[0].v - p[1].v > large).count();
+    let span = points[points.len() - 1].t - points[0].t;
+    (drops >= 3 && span > 0.0).then(|| span / drops as f64)
+}
+
+/// Appends the blocks of one run, aligned to its end.
+fn blocks_of(
+    run: &Run<'_>,
+    epoch: usize,
+    block: f64,
+    horizon: f64,
+    load: Option<&Load<'_>>,
+    out: &mut Blocks,
+) {
+    let begin = out.points.len();
+    let expected = run.points.len() as f64 / ((run.end - run.points[0].t) / block + 1.0);
+    let enough = (expected * 0.3).clamp(1.0, 8.0) as usize;
+    let origin = load.map_or(0.0, |l| l.work(run.start));
+    let mut rest = run.points;
+    while let Some(last) = rest.last() {
+        // Counting whole blocks from the end, so that gaps do not shift the grid.
+        let k = ((run.end - last.t) / block).floor();
+        let from = run.end - (k + 1.0) * block;
+        let cut = rest.iter().rposition(|p| p.t <= from).map_or(0, |i| i + 1);
+        let (head, body) = rest.split_at(cut.min(rest.len() - 1));
+        if from < horizon || (head.is_empty() && from + 0.3 * block < run.points[0].t) {
+            break;
+        }
+        rest = head;
+        if body.len() < enough {
+            continue;
+        }
+        let (low, high) = lowest(body);
+        if !low.v.is_finite() || !high.is_finite() {
+            continue;
+        }
+        out.heights.push(high - low.v);
+        let rate = load.map_or(1.0, |l| l.between(from, from + block));
+        let work = load.map_or(low.t - run.start, |l| l.work(low.t) - origin);
+        out.points.push(FloorPoint {
+            t: low.t,
+            age: (low.t - run.start).max(0.0),
+            v: low.v,
+            load: rate,
+            work,
+            group: run.group,
+            epoch,
+        });
+    }
+    out.points[begin..].reverse();
+}
+
+/// Lowest sample and highest value.
+fn lowest(body: &[Point]) -> (Point, f64) {
+    let mut low = body[0];
+    let mut high = body[0].v;
+    for p in body {
+        if p.v < low.v {
+            low = *p;
+        }
+        high = high.max(p.v);
+    }
+    (low, high)
+}
+
+/// How far usage rises above the floor; zero where only the floor matters. What the floor itself climbs
+/// within a block is no tooth.
+fn tooth(q: &Question<'_>, blocks: &mut Blocks) -> f64 {
+    if q.death != Death::AtUsage || q.samples != Samples::Raw {
+        return 0.0;
+    }
+    let pairs = blocks.points.windows(2).filter(|p| p[0].epoch == p[1].epoch);
+    let mut climbs: Vec<f64> = pairs.map(|p| p[1].v - p[0].v).collect();
+    (quantile(&mut blocks.heights, 0.9) - median(&mut climbs).max(0.0)).max(0.0)
+}

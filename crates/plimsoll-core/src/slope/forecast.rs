@@ -1,0 +1,391 @@
+//! From weighted models to the question asked: which of them reach the death level, when, and how fast the
+//! floor climbs now.
+
+use super::fit::{Coefficients, Fit, Scored};
+use super::floor::Floor;
+use super::linalg::{MAX, dot};
+use super::load::{Load, SLOT, SLOTS};
+use super::models::{DEADLY_PLATEAU, Family, Place, Term};
+use super::quasi::{Quasi, normal_cdf, normal_quantile};
+
+/// Draws of the posterior.
+pub(super) const DRAWS: usize = 200;
+/// Models below this weight are left out of the draws.
+const NEGLIGIBLE: f64 = 1e-3;
+
+/// What is forecast against. Levels in scaled units.
+pub(super) struct Outlook<'a> {
+    /// The floor.
+    pub(super) floor: &'a Floor,
+    /// Its fit.
+    pub(super) fit: &'a Fit,
+    /// The load, when known.
+    pub(super) load: Option<&'a Load<'a>>,
+    /// The instant of the question, Unix seconds.
+    pub(super) now: f64,
+    /// Death level of the floor; infinite without a limit.
+    pub(super) death: f64,
+}
+
+/// Results in scaled units per second and seconds.
+pub(super) struct Forecast {
+    /// Probability of a climb without a plateau below the death level.
+    pub(super) p_leak: f64,
+    /// Sorted times to the death level, seconds.
+    pub(super) draws: Vec<f64>,
+    /// Sorted draws of the slope now, scaled units per second.
+    pub(super) slopes: Vec<f64>,
+    /// The floor now.
+    pub(super) level: f64,
+    /// Sum of the weights by family.
+    pub(super) families: Vec<(Family, f64)>,
+    /// Onset instants with the weight of their climbing models.
+    pub(super) onsets: Vec<(f64, f64)>,
+}
+
+/// One model prepared for drawing.
+struct Prospect {
+    weight: f64,
+    deadly: f64,
+    scored: Scored,
+    coefficients: Coefficients,
+    /// Fitted level now, and its functional over the coefficients.
+    level: f64,
+    at_now: [f64; MAX],
+    slope: f64,
+    slope_sd: f64,
+    /// Onset of the climb, Unix seconds; negative infinity when from the start.
+    onset: f64,
+}
+
+/// Computes the forecast.
+pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
+    let place = o.place();
+    let mut prospects: Vec<Prospect> = o
+        .fit
+        .scored
+        .iter()
+        .filter(|s| s.weight > NEGLIGIBLE * 0.2)
+        .filter_map(|s| o.prospect(s, &place))
+        .collect();
+    let total: f64 = prospects.iter().map(|p| p.weight).sum::<f64>().max(1e-300);
+    prospects.iter_mut().for_each(|p| p.weight /= total);
+    let p_leak: f64 = prospects.iter().map(|p| p.weight * p.deadly).sum();
+    let mut quasi = Quasi::new(seed);
+    let draws = o.hits(&prospects, &place, &mut quasi);
+    let level = prospects.iter().map(|p| p.weight * p.level).sum::<f64>() + o.fit.residual;
+    Forecast {
+        p_leak: p_leak.clamp(0.0, 1.0),
+        draws,
+        slopes: slopes(&prospects),
+        level,
+        families: families(&prospects),
+        onsets: onsets(&prospects),
+    }
+}
+
+impl Outlook<'_> {
+    /// The live process at the instant of the question.
+    fn place(&self) -> Place {
+        let start = self.floor.live_start;
+        let recent = self.load.map_or(1.0, |l| l.between(self.now - self.floor.block, self.now));
+        let work = self.load.map_or(self.now - start, |l| l.work(self.now) - l.work(start));
+        Place { t: self.now, age: (self.now - start).max(0.0), load: recent, work: work.max(0.0) }
+    }
+
+    fn prospect(&self, s: &Scored, place: &Place) -> Option<Prospect> {
+        let c = self.fit.coefficients(s)?;
+        let (design, nb) = (&self.fit.design, self.fit.design.base.len());
+        let mut onset = f64::NEG_INFINITY;
+        let mut at_now = [0.0; MAX];
+        let mut pace = [0.0; MAX];
+        let mut rest = [0.0; MAX];
+        for k in 0..c.count {
+            let term = if k < nb { design.base[k] } else { design.terms[own_column(s, k - nb)] };
+            if let Term::Ramp { at } = term {
+                onset = at;
+            }
+            at_now[k] = term.at(place, design.unit) - c.centre[k];
+            pace[k] = term.slope(place, design.unit);
+            rest[k] = term.remaining(place, design.unit);
+        }
+        let level = c.origin + inner(&c.mean, &at_now, c.count);
+        let slope = inner(&c.mean, &pace, c.count);
+        let slope_sd = c.deviation(&pace);
+        let deadly = self.deadly(s, &c, level, &at_now, &rest);
+        let is_plateau = matches!(s.model.family, Family::Saturating | Family::Plateau);
+        let (weight, deadly) = if is_plateau {
+            let kept = (1.0 - deadly) + DEADLY_PLATEAU * deadly;
+            (s.weight * kept, DEADLY_PLATEAU * deadly / kept.max(1e-12))
+        } else {
+            (s.weight, deadly)
+        };
+        Some(Prospect { weight, deadly, scored: *s, coefficients: c, level, at_now, slope, slope_sd, onset })
+    }
+
+    /// Probability that this model climbs past the death level.
+    fn deadly(
+        &self,
+        s: &Scored,
+        c: &Coefficients,
+        level: f64,
+        at_now: &[f64; MAX],
+        rest: &[f64; MAX],
+    ) -> f64 {
+        match s.model.family {
+            Family::Flat | Family::Step => 0.0,
+            Family::Linear | Family::Sublinear | Family::Onset => {
+                let mut main = [0.0; MAX];
+                main[c.count - 1] = 1.0;
+                normal_cdf(c.mean[c.count - 1] / c.deviation(&main).max(1e-300))
+            }
+            Family::Saturating | Family::Plateau if self.death.is_finite() => {
+                let mut end = *at_now;
+                end.iter_mut().zip(rest).for_each(|(e, r)| *e += r);
+                let plateau = level + inner(&c.mean, rest, c.count);
+                let sd =
+                    (c.deviation(&end).powi(2) + c.variance / c.mass + self.fit.noise.scale.powi(2)).sqrt();
+                normal_cdf((plateau - self.death) / sd)
+            }
+            Family::Saturating | Family::Plateau => 0.0,
+        }
+    }
+
+    /// Sorted hitting times; models take draws in proportion to their deadly weight.
+    fn hits(&self, prospects: &[Prospect], place: &Place, quasi: &mut Quasi) -> Vec<f64> {
+        let mut draws = Vec::with_capacity(DRAWS);
+        if self.death.is_finite() {
+            let mut sum = 0.0;
+            for p in prospects {
+                let before = (sum * DRAWS as f64).round();
+                sum += p.weight * p.deadly;
+                let count = ((sum * DRAWS as f64).round() - before) as usize;
+                if count > 0 {
+                    self.draw(p, place, count, quasi, &mut draws);
+                }
+            }
+        }
+        draws.resize(DRAWS, f64::INFINITY);
+        draws.sort_unstable_by(f64::total_cmp);
+        draws
+    }
+
+    fn draw(&self, p: &Prospect, place: &Place, count: usize, quasi: &mut Quasi, out: &mut Vec<f64>) {
+        let swing = self.swing(p);
+        let level_sd = (p.coefficients.variance / p.coefficients.mass).sqrt();
+        for _ in 0..count.min(DRAWS - out.len()) {
+            let mut time = f64::INFINITY;
+            // Only draws that are deadly count here: a few tries find one.
+            for _ in 0..5 {
+                let z = quasi.normals();
+                let beta = p.coefficients.sample(&z);
+                let level = p.coefficients.origin
+                    + inner(&beta, &p.at_now, p.coefficients.count)
+                    + level_sd * z[MAX]
+                    + self.fit.noise.scale * z[MAX + 1];
+                time = Path { outlook: self, prospect: p, beta, level, place, swing: swing.as_ref() }.hit();
+                if time.is_finite() {
+                    break;
+                }
+            }
+            out.push(time);
+        }
+    }
+
+    /// Daily swing of the floor over the coming day, when the base has one.
+    fn swing(&self, p: &Prospect) -> Option<Swing> {
+        let design = &self.fit.design;
+        let waves = |t: &Term| matches!(t, Term::Load | Term::Wave { .. });
+        if !design.base.iter().any(waves) {
+            return None;
+        }
+        let load = self.load.map(|l| l.profile(self.now));
+        let mut slots = [0.0; SLOTS];
+        for (k, slot) in slots.iter_mut().enumerate() {
+            let t = self.now + (k as f64 + 0.5) * SLOT;
+            let place = Place { t, age: 0.0, load: load.map_or(1.0, |l| l[k]), work: 0.0 };
+            let terms = design.base.iter().zip(&p.coefficients.mean).zip(&p.at_now);
+            *slot = terms
+                .filter(|((t, _), _)| waves(t))
+                .map(|((t, b), a)| b * (t.at(&place, design.unit) - a - self.centre_of(p, t)))
+                .sum();
+        }
+        let peak = slots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Some(Swing { slots, peak })
+    }
+
+    fn centre_of(&self, p: &Prospect, term: &Term) -> f64 {
+        let k = self.fit.design.base.iter().position(|t| t == term).unwrap_or(0);
+        p.coefficients.centre[k]
+    }
+}
+
+fn own_column(s: &Scored, k: usize) -> usize {
+    let columns = [s.model.level, s.model.main];
+    columns.into_iter().flatten().nth(k).unwrap_or(0)
+}
+
+fn inner(a: &[f64; MAX], b: &[f64; MAX], n: usize) -> f64 {
+    dot(&a[..n], &b[..n])
+}
+
+impl Coefficients {
+    /// Standard deviation of a linear functional of the coefficients.
+    fn deviation(&self, functional: &[f64; MAX]) -> f64 {
+        let z = self.chol.forward(functional);
+        (self.variance * dot(&z[..self.count], &z[..self.count])).sqrt()
+    }
+
+    /// A draw of the coefficients from standard normal numbers.
+    fn sample(&self, z: &[f64]) -> [f64; MAX] {
+        let sd = self.variance.sqrt();
+        let mut b = [0.0; MAX];
+        b.iter_mut().zip(z).take(self.count).for_each(|(b, z)| *b = z * sd);
+        let mut out = self.chol.backward(&b);
+        out.iter_mut().zip(&self.mean).for_each(|(o, m)| *o += m);
+        out
+    }
+}
+
+/// Expected floor of the coming day relative to now.
+struct Swing {
+    slots: [f64; SLOTS],
+    peak: f64,
+}
+
+/// One drawn path.
+struct Path<'a> {
+    outlook: &'a Outlook<'a>,
+    prospect: &'a Prospect,
+    beta: [f64; MAX],
+    level: f64,
+    place: &'a Place,
+    swing: Option<&'a Swing>,
+}
+
+impl Path<'_> {
+    /// Seconds until the death level is reached; infinite when never.
+    fn hit(&self) -> f64 {
+        let headroom = self.outlook.death - self.level;
+        let Some(swing) = self.swing else { return self.trend_hit(headroom) };
+        let first = self.trend_hit(headroom - swing.peak);
+        if !first.is_finite() {
+            return first;
+        }
+        // Within the day after the trend alone could reach it, the swing decides the hour.
+        let mut t = first;
+        for _ in 0..SLOTS {
+            let slot = (t / SLOT) as usize % SLOTS;
+            if self.trend_gain(t) + swing.slots[slot] >= headroom {
+                return t;
+            }
+            t = ((t / SLOT).floor() + 1.0) * SLOT;
+        }
+        t
+    }
+
+    /// Gain of the trend after `g` seconds.
+    fn trend_gain(&self, g: f64) -> f64 {
+        let design = &self.outlook.fit.design;
+        let then =
+            Place { t: self.place.t + g, age: self.place.age + g, load: 1.0, work: self.place.work + g };
+        let mut gain = 0.0;
+        for (k, term) in design.base.iter().enumerate() {
+            if matches!(term, Term::Saturating { .. }) {
+                gain += self.beta[k] * (term.at(&then, design.unit) - term.at(self.place, design.unit));
+            }
+        }
+        if let Some((term, beta)) = self.main() {
+            gain += beta * (term.at(&then, design.unit) - term.at(self.place, design.unit));
+        }
+        gain
+    }
+
+    fn main(&self) -> Option<(Term, f64)> {
+        let c = self.prospect.scored.model.main?;
+        Some((self.outlook.fit.design.terms[c], self.beta[self.prospect.coefficients.count - 1]))
+    }
+
+    /// Seconds until the trend alone gains `headroom`.
+    fn trend_hit(&self, headroom: f64) -> f64 {
+        let Some((term, beta)) = self.main() else { return f64::INFINITY };
+        let design = &self.outlook.fit.design;
+        let now = term.at(self.place, design.unit);
+        let mut time = invert(&term, beta, headroom, now, self.place, design.unit);
+        // Warm-up and the present residual fade; two rounds are enough as both are small.
+        for _ in 0..2 {
+            if !time.is_finite() || time <= 0.0 {
+                break;
+            }
+            let fading = self.fading(time);
+            time = invert(&term, beta, headroom - fading, now, self.place, design.unit);
+        }
+        time
+    }
+
+    fn fading(&self, g: f64) -> f64 {
+        let fit = self.outlook.fit;
+        let memory = -self.outlook.floor.block / fit.noise.rho.clamp(0.05, 0.98).ln();
+        let mut sum = fit.residual * (-g / memory).exp();
+        for (k, term) in fit.design.base.iter().enumerate() {
+            if let Term::Saturating { .. } = term {
+                let then = Place { age: self.place.age + g, ..*self.place };
+                sum +=
+                    self.beta[k] * (term.at(&then, fit.design.unit) - term.at(self.place, fit.design.unit));
+            }
+        }
+        sum
+    }
+}
+
+/// Seconds until `beta` times the term has gained `rise` over its present value `now`.
+fn invert(term: &Term, beta: f64, rise: f64, now: f64, place: &Place, unit: f64) -> f64 {
+    if rise <= 0.0 {
+        return 0.0;
+    }
+    if beta <= 0.0 {
+        return f64::INFINITY;
+    }
+    let gain = rise / beta;
+    match *term {
+        Term::Linear | Term::Work | Term::Ramp { .. } => gain * unit,
+        Term::Power(e) => unit * (now + gain).powf(1.0 / e) - place.age,
+        Term::Saturating { tau } | Term::Plateau { tau, .. } => {
+            let left = term.remaining(place, unit);
+            if gain >= left { f64::INFINITY } else { -tau * (1.0 - gain / left).ln() }
+        }
+        Term::Load | Term::Wave { .. } | Term::Step { .. } => f64::INFINITY,
+    }
+}
+
+/// Sorted draws of the present slope over all models.
+fn slopes(prospects: &[Prospect]) -> Vec<f64> {
+    let mut out = Vec::with_capacity(DRAWS);
+    let mut sum = 0.0;
+    for p in prospects {
+        let before = (sum * DRAWS as f64).round();
+        sum += p.weight;
+        let count = ((sum * DRAWS as f64).round() - before).max(0.0) as usize;
+        out.extend(
+            (0..count).map(|k| p.slope + p.slope_sd * normal_quantile((k as f64 + 0.5) / count as f64)),
+        );
+    }
+    out.sort_unstable_by(f64::total_cmp);
+    out
+}
+
+fn families(prospects: &[Prospect]) -> Vec<(Family, f64)> {
+    let mut out: Vec<(Family, f64)> = Vec::with_capacity(8);
+    for p in prospects {
+        match out.iter_mut().find(|(f, _)| *f == p.scored.model.family) {
+            Some((_, w)) => *w += p.weight,
+            None => out.push((p.scored.model.family, p.weight)),
+        }
+    }
+    out
+}
+
+fn onsets(prospects: &[Prospect]) -> Vec<(f64, f64)> {
+    let climbing = prospects.iter().filter(|p| p.scored.model.family == Family::Onset);
+    climbing.map(|p| (p.onset, p.weight)).collect()
+}

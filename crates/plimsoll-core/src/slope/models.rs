@@ -1,0 +1,373 @@
+//! The shapes that a floor can take: terms over process age and time, their columns, and the models built
+//! from them with their prior weights.
+
+use super::floor::{Floor, FloorPoint};
+
+const HOUR: f64 = 3_600.0;
+/// Longest time constant that is told apart from a straight climb, seconds.
+const TAU_MAX: f64 = 128.0 * HOUR;
+/// Time constants of services are about equally likely per octave up to here, rarer beyond. Seconds.
+const TAU_KNEE: f64 = 8.0 * HOUR;
+/// Below this they are rarer too (a process warms up for minutes, not milliseconds). Seconds.
+const TAU_LOW: f64 = 300.0;
+/// Prior mass of all time constants in nats of log tau, so that grids of any length are comparable.
+const TAU_MASS: f64 = 7.8;
+/// Prior probability of a leak.
+pub(super) const P_LEAK: f64 = 0.15;
+/// A plateau above the death level kills as surely as a straight climb, but caches are rarely sized so.
+pub(super) const DEADLY_PLATEAU: f64 = 0.1;
+/// Onset candidates at most.
+const HINGES: usize = 12;
+/// Floor points needed on both sides of an onset.
+const HINGE_SIDE: usize = 4;
+
+/// One regressor as a function of process age and time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Term {
+    /// Load relative to its mean.
+    Load,
+    /// Daily wave: cosine (or sine) of the given multiple of a day.
+    Wave {
+        /// Cycles a day.
+        cycles: f64,
+        /// Sine instead of cosine.
+        sine: bool,
+    },
+    /// Age.
+    Linear,
+    /// Age to a power below one.
+    Power(f64),
+    /// Work done since the start.
+    Work,
+    /// Rise from the start towards a plateau.
+    Saturating {
+        /// Time constant, seconds.
+        tau: f64,
+    },
+    /// Jump at a wall-clock instant.
+    Step {
+        /// The instant, Unix seconds.
+        at: f64,
+    },
+    /// Straight climb since an instant.
+    Ramp {
+        /// The instant, Unix seconds.
+        at: f64,
+    },
+    /// Rise since an instant towards a plateau.
+    Plateau {
+        /// The instant, Unix seconds.
+        at: f64,
+        /// Time constant, seconds.
+        tau: f64,
+    },
+}
+
+/// Where a term is evaluated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Unix time, seconds.
+    pub(super) t: f64,
+    /// Process age, seconds.
+    pub(super) age: f64,
+    /// Relative load.
+    pub(super) load: f64,
+    /// Work since the start, seconds at mean load.
+    pub(super) work: f64,
+}
+
+impl From<&FloorPoint> for Place {
+    fn from(p: &FloorPoint) -> Place {
+        Place { t: p.t, age: p.age, load: p.load, work: p.work }
+    }
+}
+
+fn rise(age: f64, tau: f64) -> f64 {
+    -(-age.max(0.0) / tau).exp_m1()
+}
+
+impl Term {
+    /// Value at a place; `unit` (the oldest age seen) makes it of order one.
+    pub(super) fn at(&self, p: &Place, unit: f64) -> f64 {
+        match *self {
+            Term::Load => p.load - 1.0,
+            Term::Wave { cycles, sine } => {
+                let phase = p.t.rem_euclid(86_400.0) / 86_400.0 * std::f64::consts::TAU * cycles;
+                if sine { phase.sin() } else { phase.cos() }
+            }
+            Term::Linear => p.age / unit,
+            Term::Power(e) => (p.age / unit).powf(e),
+            Term::Work => p.work / unit,
+            Term::Saturating { tau } => rise(p.age, tau) / rise(unit, tau),
+            Term::Step { at } => f64::from(p.t >= at),
+            Term::Ramp { at } => (p.t - at).max(0.0) / unit,
+            Term::Plateau { at, tau } => rise(p.t - at, tau),
+        }
+    }
+
+    /// Slope per second at a place (load taken at its mean).
+    pub(super) fn slope(&self, p: &Place, unit: f64) -> f64 {
+        match *self {
+            Term::Linear | Term::Work => 1.0 / unit,
+            Term::Power(e) => e * (p.age.max(1e-3 * unit) / unit).powf(e - 1.0) / unit,
+            Term::Saturating { tau } => (-p.age / tau).exp() / tau / rise(unit, tau),
+            Term::Ramp { at } => f64::from(p.t >= at) / unit,
+            Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp() / tau,
+            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+        }
+    }
+
+    /// What the term still gains from a place to the end of time; infinite when it has no plateau.
+    pub(super) fn remaining(&self, p: &Place, unit: f64) -> f64 {
+        match *self {
+            Term::Linear | Term::Work | Term::Power(_) | Term::Ramp { .. } => f64::INFINITY,
+            Term::Saturating { tau } => (-p.age / tau).exp() / rise(unit, tau),
+            Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp(),
+            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+        }
+    }
+}
+
+/// What a model says about the future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// No movement.
+    Flat,
+    /// Plateau from the start of the process.
+    Saturating,
+    /// Straight climb in age or in work.
+    Linear,
+    /// Power below one.
+    Sublinear,
+    /// One jump.
+    Step,
+    /// Climb since an onset.
+    Onset,
+    /// New plateau since an onset.
+    Plateau,
+}
+
+/// One candidate: up to two columns beyond the common base; the last one is what goes on growing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Model {
+    /// Column that is constant from now on (a step), if any.
+    pub(super) level: Option<usize>,
+    /// Column that goes on growing, if any.
+    pub(super) main: Option<usize>,
+    /// Family.
+    pub(super) family: Family,
+    /// Prior weight.
+    pub(super) prior: f64,
+}
+
+/// Columns and models for one floor.
+pub(super) struct Design {
+    /// Common base of all models: load or daily waves; a warm-up may be added.
+    pub(super) base: Vec<Term>,
+    /// Terms of the columns.
+    pub(super) terms: Vec<Term>,
+    /// Column values, term by term, `points` long each.
+    pub(super) values: Vec<f64>,
+    /// Values of the base terms, the same way.
+    pub(super) base_values: Vec<f64>,
+    /// Candidates.
+    pub(super) models: Vec<Model>,
+    /// Columns that may serve as warm-up.
+    pub(super) warm: Vec<usize>,
+    /// Scale of age, seconds.
+    pub(super) unit: f64,
+    /// Number of floor points.
+    pub(super) n: usize,
+}
+
+/// What the design has to know beyond the floor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    /// A load channel that varies exists.
+    pub(super) load: bool,
+    /// The instant of the question, Unix seconds.
+    pub(super) now: f64,
+}
+
+impl Design {
+    /// Builds the candidates that the floor can tell apart.
+    pub(super) fn new(floor: &Floor, setting: Setting) -> Design {
+        let unit = floor.points.iter().fold(floor.block, |m, p| m.max(p.age));
+        let mut d = Design {
+            base: base_terms(floor, setting),
+            terms: Vec::with_capacity(80),
+            values: Vec::new(),
+            base_values: Vec::new(),
+            models: Vec::with_capacity(96),
+            warm: Vec::new(),
+            unit,
+            n: floor.points.len(),
+        };
+        d.models.push(Model { level: None, main: None, family: Family::Flat, prior: 0.5 * (1.0 - P_LEAK) });
+        d.climbs(setting.load);
+        d.saturations(floor);
+        d.onsets(floor, setting.now);
+        d.fill(floor);
+        d
+    }
+
+    fn add(&mut self, term: Term) -> usize {
+        self.terms.push(term);
+        self.terms.len() - 1
+    }
+
+    fn model(&mut self, level: Option<usize>, main: usize, family: Family, prior: f64) {
+        self.models.push(Model { level, main: Some(main), family, prior });
+    }
+
+    fn climbs(&mut self, load: bool) {
+        let linear = self.add(Term::Linear);
+        self.model(None, linear, Family::Linear, P_LEAK * 0.45);
+        for power in [0.55, 0.75] {
+            let c = self.add(Term::Power(power));
+            self.model(None, c, Family::Sublinear, P_LEAK * 0.12);
+        }
+        if load {
+            let c = self.add(Term::Work);
+            self.model(None, c, Family::Linear, P_LEAK * 0.2);
+        }
+    }
+
+    /// Time constants in octaves below [`TAU_MAX`], down to what the blocks can resolve.
+    fn saturations(&mut self, floor: &Floor) {
+        let finest = floor.block.max(self.unit / 100.0);
+        let hidden = floor.runs >= 3 && self.unit < 24.0 * HOUR;
+        let mut tau = TAU_MAX;
+        while tau >= finest {
+            let c = self.add(Term::Saturating { tau });
+            // Restarts that never let the process grow older hide any later plateau: the answer is then
+            // "if it goes on as it does", so such plateaus do not speak against a leak.
+            let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
+            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen);
+            if tau <= (2.5 * HOUR).min(self.unit / 4.0) {
+                self.warm.push(c);
+            }
+            tau *= 0.5;
+        }
+    }
+
+    fn onsets(&mut self, floor: &Floor, now: f64) {
+        let onsets = onset_grid(floor, now);
+        let share = 1.0 / onsets.len().max(1) as f64;
+        for ago in onsets {
+            let at = now - ago;
+            let step = self.add(Term::Step { at });
+            let ramp = self.add(Term::Ramp { at });
+            self.model(None, step, Family::Step, (1.0 - P_LEAK) * 0.15 * share);
+            self.model(None, ramp, Family::Onset, P_LEAK * 0.25 * share);
+            self.model(Some(step), ramp, Family::Onset, P_LEAK * 0.1 * share);
+            for (tau, weight) in [(4.5, 0.15), (1.5, 0.2), (0.5, 0.3), (1.0 / 6.0, 0.35)] {
+                let c = self.add(Term::Plateau { at, tau: tau * ago });
+                self.model(None, c, Family::Plateau, (1.0 - P_LEAK) * 0.25 * share * weight);
+            }
+        }
+    }
+
+    /// Evaluates all columns. Time constants fall in octaves, so that one exponential per point is
+    /// enough for all of them.
+    fn fill(&mut self, floor: &Floor) {
+        let n = self.n;
+        self.values.resize(self.terms.len() * n, 0.0);
+        self.base_values.resize(self.base.len() * n, 0.0);
+        for (term, column) in self.base.iter().zip(self.base_values.chunks_exact_mut(n)) {
+            for (x, p) in column.iter_mut().zip(&floor.points) {
+                *x = term.at(&Place::from(p), self.unit);
+            }
+        }
+        let mut chain: Vec<f64> = vec![0.0; n];
+        for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
+            let points = floor.points.iter();
+            match *term {
+                Term::Saturating { tau } => octave(column, &mut chain, points, tau, self.unit),
+                Term::Plateau { at, tau } => since_onset(column, points, at, tau),
+                _ => {
+                    column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), self.unit));
+                }
+            }
+        }
+    }
+
+    /// Values of one column.
+    pub(super) fn column(&self, c: usize) -> &[f64] {
+        &self.values[c * self.n..(c + 1) * self.n]
+    }
+
+    /// Values of one base column.
+    pub(super) fn base_column(&self, c: usize) -> &[f64] {
+        &self.base_values[c * self.n..(c + 1) * self.n]
+    }
+
+    /// Makes a column part of the base of all models.
+    pub(super) fn adopt(&mut self, c: usize) {
+        self.base.push(self.terms[c]);
+        let column = self.column(c).to_vec();
+        self.base_values.extend(column);
+    }
+}
+
+type Points<'a> = std::slice::Iter<'a, FloorPoint>;
+
+/// Saturating columns come in falling octaves: the first takes an exponential, each later one a square.
+fn octave(column: &mut [f64], chain: &mut [f64], points: Points<'_>, tau: f64, unit: f64) {
+    let first = tau >= TAU_MAX;
+    let norm = 1.0 / rise(unit, tau);
+    for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
+        *e = if first { (-p.age / tau).exp() } else { *e * *e };
+        *x = (1.0 - *e) * norm;
+    }
+}
+
+fn since_onset(column: &mut [f64], points: Points<'_>, at: f64, tau: f64) {
+    for (x, p) in column.iter_mut().zip(points) {
+        let since = p.t - at;
+        *x = if since > 0.0 { rise(since, tau) } else { 0.0 };
+    }
+}
+
+/// Prior mass of one octave of time constants.
+fn tau_mass(tau: f64) -> f64 {
+    let density = if tau > TAU_KNEE {
+        (TAU_KNEE / tau).powf(0.85)
+    } else if tau < TAU_LOW {
+        0.5
+    } else {
+        1.0
+    };
+    density * std::f64::consts::LN_2 / TAU_MASS
+}
+
+fn base_terms(floor: &Floor, setting: Setting) -> Vec<Term> {
+    let first = floor.points.iter().fold(f64::INFINITY, |m, p| m.min(p.t));
+    let days = (setting.now - first) / 86_400.0;
+    if setting.load {
+        vec![Term::Load]
+    } else if days >= 2.0 && floor.block <= 3.0 * HOUR {
+        let wave = |cycles, sine| Term::Wave { cycles, sine };
+        vec![wave(1.0, false), wave(1.0, true), wave(2.0, false), wave(2.0, true)]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Candidate onsets in the live run, seconds before now, denser towards now.
+fn onset_grid(floor: &Floor, now: f64) -> Vec<f64> {
+    let live: Vec<f64> =
+        floor.points.iter().rev().take_while(|p| p.t >= floor.live_first).map(|p| now - p.t).collect();
+    if live.len() < 2 * HINGE_SIDE + 1 {
+        return Vec::new();
+    }
+    let nearest = live[HINGE_SIDE - 1] + 0.5 * floor.block;
+    let farthest = live[live.len() - HINGE_SIDE] - 0.5 * floor.block;
+    if farthest <= nearest {
+        return Vec::new();
+    }
+    let ratio = (farthest / nearest).ln();
+    let count = ((ratio / 1.3_f64.ln()).ceil() as usize + 1).clamp(1, HINGES);
+    let step = ratio / (count - 1).max(1) as f64;
+    (0..count).map(|k| nearest * (step * k as f64).exp()).collect()
+}
