@@ -9,6 +9,7 @@ pub mod fact;
 pub mod judge;
 pub mod plan;
 pub mod recording;
+pub mod replay;
 pub mod runtime;
 pub mod series;
 pub mod signals;

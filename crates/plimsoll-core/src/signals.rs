@@ -36,7 +36,7 @@ pub struct Trend {
     pub span: f64,
     /// Samples.
     pub samples: usize,
-    /// Probability that it climbs without a plateau.
+    /// Probability that it goes on to climb: by [`GOES_ON`] times what was seen, or to the limit.
     pub p_climb: f64,
     /// Shape of the movement.
     pub shape: Shape,
@@ -94,6 +94,16 @@ pub struct Signals {
 const LEAST_GROWTH: f64 = 256.0 * 1024.0;
 /// Smallest growth over the watched span that can matter, as a share of the level.
 const LEAST_SHARE: f64 = 0.005;
+
+/// A climb "goes on" when it gains this many times what was seen: a plateau beyond that is out of sight.
+pub const GOES_ON: f64 = 3.0;
+
+impl Trend {
+    /// True when a plateau within sight is the best account of the movement.
+    pub fn bends(&self) -> bool {
+        self.shape == Shape::Saturating && self.p_climb < 0.5
+    }
+}
 
 /// Computes the trends of a recording up to its newest sample.
 pub fn signals(r: &Recording) -> Signals {
@@ -199,9 +209,10 @@ const SEED: u64 = 0x0070_6c69_6d73_6f6c;
 
 fn trend(r: &Recording, name: &str, series: &Series, samples: Samples) -> Option<Trend> {
     let level = series.last()?.v;
-    let p = ask(r, series.points(), samples, Death::AtUsage, f64::INFINITY).ok()?;
-    let growth = p.slope.mid * p.span;
     let least = LEAST_GROWTH.max(LEAST_SHARE * level);
+    let sight = sight(series, least).min(headroom(r));
+    let p = ask(r, series.points(), samples, Death::AtUsage, level + sight).ok()?;
+    let growth = p.slope.mid * p.span;
     Some(Trend {
         name: name.to_owned(),
         level,
@@ -214,6 +225,19 @@ fn trend(r: &Recording, name: &str, series: &Series, samples: Samples) -> Option
         counts: false,
         slope: p.slope,
     })
+}
+
+/// How far ahead a plateau matters: [`GOES_ON`] times the growth that was seen.
+fn sight(series: &Series, least: f64) -> f64 {
+    let grown = series.first().zip(series.last()).map_or(0.0, |(a, b)| b.v - a.v);
+    GOES_ON * grown.max(least)
+}
+
+/// Bytes to the container's limit: a climb that gets there need not go on.
+fn headroom(r: &Recording) -> f64 {
+    let limit = r.last(Fact::CgroupLimit).or_else(|| r.last(Fact::RecordedLimit));
+    let usage = r.last(Fact::CgroupUnreclaimable).or_else(|| r.last(Fact::RecordedUsage));
+    limit.zip(usage).map_or(f64::INFINITY, |(l, u)| (l - u).max(LEAST_GROWTH))
 }
 
 /// The slope's interval decides; a growth that could not matter is no growth.
@@ -230,7 +254,8 @@ fn rising(p: &Posterior, least: f64) -> Rising {
 fn count_trend(r: &Recording, rule: &UnitRule, total: &Series) -> Option<CountTrend> {
     let series = r.series(rule.fact);
     let level = series.last()?.v;
-    let p = ask(r, series.points(), Samples::Raw, Death::AtUsage, f64::INFINITY).ok()?;
+    let least = rule.least.max(0.02 * level);
+    let p = ask(r, series.points(), Samples::Raw, Death::AtUsage, level + sight(series, least)).ok()?;
     let trend = Trend {
         name: format!("{}s", rule.noun),
         level,
@@ -239,7 +264,7 @@ fn count_trend(r: &Recording, rule: &UnitRule, total: &Series) -> Option<CountTr
         samples: series.points().len(),
         p_climb: p.p_leak,
         shape: p.shape,
-        rising: rising(&p, rule.least.max(0.02 * level)),
+        rising: rising(&p, least),
         counts: true,
         slope: p.slope,
     };

@@ -256,12 +256,12 @@ fn missing(case: &Case<'_>, all: &[Assessment]) -> Vec<String> {
 }
 
 fn quiet(t: &Trend) -> Finding {
-    Finding { text: format!("{} is flat at {}", t.name, t.level_words()), weight: 1.0 }
+    Finding { text: format!("{} {} flat at {}", t.name, if t.is_count() { "are" } else { "is" }, t.level_words()), weight: 1.0 }
 }
 
 fn moving(t: &Trend) -> Finding {
     let bend = match t.shape {
-        Shape::Saturating => ", bending towards a plateau",
+        _ if t.bends() => ", bending towards a plateau",
         Shape::Step => ", in one step",
         _ => "",
     };
@@ -316,7 +316,7 @@ fn flat(t: Option<&Trend>) -> bool {
 /// A bend towards a plateau speaks against every leak.
 fn plateau(a: &mut Assessment, t: &Trend) {
     match t.shape {
-        Shape::Saturating => a.contra(2.0, format!("{} bends towards a plateau", t.name)),
+        _ if t.bends() => a.contra(2.0, format!("{} bends towards a plateau", t.name)),
         Shape::Step => a.contra(1.0, format!("{} rose in one step and has been flat since", t.name)),
         _ => {}
     }

@@ -4,6 +4,7 @@
 //! its runs ([`Epoch`]), the level that ends it ([`Question::limit`]) and optionally the load; output is a
 //! [`Posterior`]. Times are Unix seconds, amounts are bytes.
 
+pub mod alarm;
 mod calibration;
 mod fit;
 mod floor;

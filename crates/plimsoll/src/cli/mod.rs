@@ -2,6 +2,8 @@
 
 mod completions;
 mod from_file;
+mod live;
+mod overview;
 mod replay;
 mod triage;
 
