@@ -1,4 +1,5 @@
 //! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
 
+pub mod drill;
 pub mod source;
 pub mod world;
