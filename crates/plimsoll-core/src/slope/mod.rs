@@ -4,6 +4,7 @@
 //! its runs ([`Epoch`]), the level that ends it ([`Question::limit`]) and optionally the load; output is a
 //! [`Posterior`]. Times are Unix seconds, amounts are bytes.
 
+mod alarm;
 mod calibration;
 mod fit;
 mod floor;
@@ -18,6 +19,7 @@ mod tests;
 
 use serde::Serialize;
 
+pub use self::alarm::{Alarm, AlarmPolicy};
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
