@@ -1,1 +1,7 @@
 //! Benchmarks beside the peers, and the calibration of the interval.
+
+pub mod intervals;
+pub mod replay;
+pub mod rivals;
+pub mod score;
+pub mod services;

@@ -1,25 +1,111 @@
-//! When to raise the alarm: two judgements in a row that the limit is near enough and the climb sure enough.
+//! When a posterior is worth a person's attention: the alarm rule, fed tick by tick.
 
 use super::Posterior;
 
-/// Probability of reaching the limit within [`HORIZON`] from which a judgement counts.
-const SURE: f64 = 0.9;
-/// Horizon, seconds: ten days.
-const HORIZON: f64 = 240.0 * 3600.0;
-/// Judgements in a row.
-const IN_A_ROW: u32 = 2;
+/// When to alarm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AlarmPolicy {
+    /// Horizon of the question "does it die?", seconds.
+    pub horizon: f64,
+    /// Probability of death within the horizon that is asked for.
+    pub probability: f64,
+    /// Ticks in a row for which it must hold.
+    pub ticks: u32,
+    /// The floor must have reached this share of the death level ...
+    pub level: f64,
+    /// ... or have climbed by this share of it.
+    pub growth: f64,
+}
 
-/// Fed with one posterior per tick, says whether the alarm is on.
-#[derive(Debug, Clone, Default)]
+impl Default for AlarmPolicy {
+    fn default() -> AlarmPolicy {
+        AlarmPolicy { horizon: 240.0 * 3_600.0, probability: 0.95, ticks: 2, level: 0.6, growth: 0.03 }
+    }
+}
+
+/// The state of one alarm.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Alarm {
-    run: u32,
+    policy: AlarmPolicy,
+    streak: u32,
+    since: Option<f64>,
 }
 
 impl Alarm {
-    /// Takes in the judgement of one tick (`None`: not yet).
-    pub fn tick(&mut self, posterior: Option<&Posterior>, _now: f64) -> bool {
-        let sure = posterior.is_some_and(|p| p.p_within(HORIZON) >= SURE);
-        self.run = if sure { self.run + 1 } else { 0 };
-        self.run >= IN_A_ROW
+    /// An alarm that has seen nothing yet.
+    pub fn new(policy: AlarmPolicy) -> Alarm {
+        Alarm { policy, streak: 0, since: None }
+    }
+
+    /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. A tick without a
+    /// posterior neither raises nor holds it.
+    pub fn tick(&mut self, posterior: Option<&Posterior>, now: f64) -> bool {
+        let holds = posterior.is_some_and(|p| self.policy.holds(p));
+        self.streak = if holds { self.streak.saturating_add(1) } else { 0 };
+        let stands = self.streak >= self.policy.ticks.max(1);
+        self.since = if stands { self.since.or(Some(now)) } else { None };
+        stands
+    }
+
+    /// Since when the alarm stands, Unix seconds.
+    pub fn since(&self) -> Option<f64> {
+        self.since
+    }
+}
+
+impl AlarmPolicy {
+    /// Whether one posterior meets the policy, persistence aside.
+    pub fn holds(&self, p: &Posterior) -> bool {
+        p.p_within(self.horizon) >= self.probability && self.is_material(p)
+    }
+
+    /// The level gate: a climb that is still low and small is not worth a page yet.
+    fn is_material(&self, p: &Posterior) -> bool {
+        let level = p.death_level.max(1.0);
+        p.floor >= self.level * level || p.slope.mid * p.span >= self.growth * level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Interval, Shape};
+    use super::*;
+
+    fn posterior(hours: f64, floor: f64) -> Posterior {
+        let at = Interval { low: hours * 3600.0, mid: hours * 3600.0, high: hours * 3600.0 };
+        Posterior {
+            p_leak: 0.99,
+            time_to_limit: at,
+            draws: vec![hours * 3600.0; 10],
+            slope: Interval { low: 0.0, mid: 0.0, high: 0.0 },
+            floor,
+            death_level: 100.0,
+            onset: None,
+            undecided_for: None,
+            shape: Shape::Linear,
+            span: 3600.0,
+            floor_points: 20,
+            effective_points: 10.0,
+        }
+    }
+
+    #[test]
+    fn it_takes_the_asked_number_of_ticks_in_a_row() {
+        let mut alarm = Alarm::new(AlarmPolicy { ticks: 2, ..AlarmPolicy::default() });
+        let p = posterior(24.0, 70.0);
+        assert!(!alarm.tick(Some(&p), 0.0));
+        assert!(!alarm.tick(None, 1.0));
+        assert!(!alarm.tick(Some(&p), 2.0));
+        assert!(alarm.tick(Some(&p), 3.0));
+        assert!(alarm.tick(Some(&p), 4.0));
+        assert_eq!(alarm.since(), Some(3.0));
+        assert!(!alarm.tick(Some(&posterior(1000.0, 70.0)), 5.0));
+    }
+
+    #[test]
+    fn a_low_floor_that_hardly_grew_waits() {
+        let policy = AlarmPolicy::default();
+        assert!(policy.holds(&posterior(24.0, 70.0)));
+        assert!(!policy.holds(&posterior(24.0, 20.0)));
     }
 }

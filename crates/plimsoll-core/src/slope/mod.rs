@@ -4,7 +4,7 @@
 //! its runs ([`Epoch`]), the level that ends it ([`Question::limit`]) and optionally the load; output is a
 //! [`Posterior`]. Times are Unix seconds, amounts are bytes.
 
-pub mod alarm;
+mod alarm;
 mod calibration;
 mod fit;
 mod floor;
@@ -19,6 +19,7 @@ mod tests;
 
 use serde::Serialize;
 
+pub use self::alarm::{Alarm, AlarmPolicy};
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
