@@ -10,13 +10,33 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crates/plimsoll-read", &["csv", "jiff", "plimsoll-core", "serde_json", "thiserror"]),
     (
         "crates/plimsoll-host",
-        &["plimsoll-core", "plimsoll-read", "rustix", "serde_json", "tempfile", "thiserror", "tungstenite", "ureq"],
+        &[
+            "plimsoll-core",
+            "plimsoll-read",
+            "rustix",
+            "serde_json",
+            "tempfile",
+            "thiserror",
+            "tungstenite",
+            "ureq",
+        ],
     ),
     (
         "crates/plimsoll",
         &[
-            "clap", "clap_complete", "jiff", "plimsoll-core", "plimsoll-host", "plimsoll-read", "ratatui",
-            "rustix", "serde", "serde_json", "signal-hook", "tempfile", "thiserror",
+            "clap",
+            "clap_complete",
+            "jiff",
+            "plimsoll-core",
+            "plimsoll-host",
+            "plimsoll-read",
+            "ratatui",
+            "rustix",
+            "serde",
+            "serde_json",
+            "signal-hook",
+            "tempfile",
+            "thiserror",
         ],
     ),
 ];
@@ -34,12 +54,14 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         let manifest = std::fs::read_to_string(&path).map_err(|e| e.to_string());
         match manifest.and_then(|text| toml::from_str::<Manifest>(&text).map_err(|e| e.to_string())) {
             Err(e) => findings.push(Finding { place: tree.shown(&path), rule: e }),
-            Ok(m) => findings.extend(m.dependencies.keys().filter(|d| !allowed.contains(&d.as_str())).map(|d| {
-                Finding {
-                    place: tree.shown(&path),
-                    rule: format!("{d} is not on the allow-list of xtask/src/edges.rs"),
-                }
-            })),
+            Ok(m) => {
+                findings.extend(m.dependencies.keys().filter(|d| !allowed.contains(&d.as_str())).map(|d| {
+                    Finding {
+                        place: tree.shown(&path),
+                        rule: format!("{d} is not on the allow-list of xtask/src/edges.rs"),
+                    }
+                }))
+            }
         }
     }
     findings

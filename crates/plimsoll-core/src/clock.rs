@@ -241,7 +241,8 @@ fn dead_zone(r: &Recording) -> Option<DeadZone> {
         let hits = r.series(Fact::CgroupLimitHits).rate(recent).unwrap_or(0.0);
         r.series(Fact::HostPsiFull).rate(recent).filter(|_| hits > 0.0)
     });
-    let stalled = refaults.is_some_and(|x| x >= DEAD_ZONE_REFAULTS) || stall.is_some_and(|x| x >= DEAD_ZONE_STALL);
+    let stalled =
+        refaults.is_some_and(|x| x >= DEAD_ZONE_REFAULTS) || stall.is_some_and(|x| x >= DEAD_ZONE_STALL);
     (share >= DEAD_ZONE_SHARE && stalled).then_some(DeadZone {
         share,
         refaults_per_second: refaults,
@@ -283,7 +284,9 @@ fn decide(
             (Decision::NothingToDo, format!("nothing climbs towards the {}", bound.name))
         }
         Ok(p) if p.p_leak < 0.5 && p.time_to_limit.mid.is_infinite() => {
-            let wait = p.undecided_for.map_or_else(String::new, |s| format!("; look again in {}", units::duration(s)));
+            let wait = p
+                .undecided_for
+                .map_or_else(String::new, |s| format!("; look again in {}", units::duration(s)));
             (Decision::KeepWatching, format!("a climb and a plateau cannot be told apart yet{wait}"))
         }
         Ok(p) => by_time(bound, p, to_degradation),
@@ -296,10 +299,7 @@ fn by_time(bound: &Bound, p: &Posterior, to_degradation: Option<f64>) -> (Decisi
     let what = if suffering.is_some() { "the collector takes over" } else { "the limit can be reached" };
     let when = units::duration(first);
     if first < DRAIN_BELOW {
-        (
-            Decision::DrainAndCapture,
-            format!("{what} in {when} ({}): no time to investigate live", bound.name),
-        )
+        (Decision::DrainAndCapture, format!("{what} in {when} ({}): no time to investigate live", bound.name))
     } else {
         (Decision::InvestigateLive, format!("{what} in {when} at the earliest ({})", bound.name))
     }
@@ -309,7 +309,11 @@ impl DeadZone {
     fn in_words(&self) -> String {
         let mut parts = vec![format!("{} of the limit in use", units::percent(self.share))];
         parts.extend(self.refaults_per_second.map(|x| format!("{x:.0} pages per second faulted back in")));
-        parts.extend(self.stall_share.map(|x| format!("stalled on memory {} of the time", units::percent(x))));
-        format!("{}: it hangs although the kernel has not killed it; raise the limit before anything else", parts.join(", "))
+        parts
+            .extend(self.stall_share.map(|x| format!("stalled on memory {} of the time", units::percent(x))));
+        format!(
+            "{}: it hangs although the kernel has not killed it; raise the limit before anything else",
+            parts.join(", ")
+        )
     }
 }

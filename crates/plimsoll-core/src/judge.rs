@@ -57,7 +57,9 @@ impl Judgement {
     /// True when watching longer would not change what to do: the cause is certain and the clock is set.
     pub fn settled(&self) -> bool {
         let timed = self.clock.binding().is_some_and(|b| {
-            b.posterior.as_ref().is_ok_and(|p| p.time_to_limit.high.is_finite() || self.verdict.cause == Cause::Churn)
+            b.posterior
+                .as_ref()
+                .is_ok_and(|p| p.time_to_limit.high.is_finite() || self.verdict.cause == Cause::Churn)
         });
         self.clock.decision == Decision::AlreadyUnresponsive
             || (self.verdict.certainty == Certainty::Certain && timed)

@@ -113,7 +113,10 @@ fn admit(cost: &Cost, clock: &Clock, r: &Recording) -> (Option<bool>, String) {
     let have = bound.headroom();
     let sum = format!("needs {} of {} headroom", units::bytes(need), units::bytes(have));
     if have < need {
-        let lever = format!("raise the limit by {} first, or drain a replica and take it there", units::bytes(need - have));
+        let lever = format!(
+            "raise the limit by {} first, or drain a replica and take it there",
+            units::bytes(need - have)
+        );
         return (Some(false), format!("{prediction}; {sum} ({}): {lever}", bound.name));
     }
     (Some(true), format!("{prediction}; {sum}"))
@@ -121,7 +124,10 @@ fn admit(cost: &Cost, clock: &Clock, r: &Recording) -> (Option<bool>, String) {
 
 /// The limits at which extra memory of a capture kills: all but the heap's own.
 fn kills_by_memory(name: &str) -> bool {
-    name.starts_with("container limit") || name.starts_with("memory of the machine") || name.starts_with("recorded") || name.starts_with("limit given")
+    name.starts_with("container limit")
+        || name.starts_with("memory of the machine")
+        || name.starts_with("recorded")
+        || name.starts_with("limit given")
 }
 
 fn in_words(c: &Cost) -> String {
@@ -129,7 +135,11 @@ fn in_words(c: &Cost) -> String {
     if c.disk > 0.0 {
         parts.push(format!("{} on disk", units::bytes(c.disk)));
     }
-    parts.push(if c.pause >= 0.01 { format!("pause {:.1} s", c.pause) } else { "no pause to speak of".to_owned() });
+    parts.push(if c.pause >= 0.01 {
+        format!("pause {:.1} s", c.pause)
+    } else {
+        "no pause to speak of".to_owned()
+    });
     format!("predicted {} ({})", parts.join(", "), c.basis)
 }
 
@@ -139,10 +149,15 @@ fn advice(clock: &Clock, verdict: &Verdict, next: Option<&Step>) -> String {
         format!("{verb} the {}", s.artifact)
     });
     match (clock.decision, verdict.cause) {
-        (Decision::AlreadyUnresponsive, _) => "raise the limit or freeze the group now; then capture".to_owned(),
+        (Decision::AlreadyUnresponsive, _) => {
+            "raise the limit or freeze the group now; then capture".to_owned()
+        }
         (_, Cause::None) => "nothing to capture; watch on, or come back under load".to_owned(),
         (Decision::DrainAndCapture, Cause::Undecided) => {
-            format!("drain a replica and capture now, although the cause is open: {}", or(step, "take what is cheap"))
+            format!(
+                "drain a replica and capture now, although the cause is open: {}",
+                or(step, "take what is cheap")
+            )
         }
         (Decision::DrainAndCapture, _) => format!("drain a replica now, then {}", or(step, "capture")),
         (Decision::InvestigateLive, _) => format!("there is time: {}", or(step, "look at it live")),

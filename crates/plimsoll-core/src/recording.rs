@@ -31,9 +31,9 @@ pub struct Observation {
     /// Version that runs from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// A small artifact taken at this instant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact: Option<Artifact>,
+    /// Small artifacts taken at this instant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
     /// Something that the observer wants the reader to know (a source fell silent, a kernel line).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -180,7 +180,7 @@ impl Recording {
                 self.unknown.insert(fact, why);
             }
         }
-        self.artifacts.extend(o.artifact.map(|a| (o.t, a)));
+        self.artifacts.extend(o.artifacts.into_iter().map(|a| (o.t, a)));
         self.notes.extend(o.note.map(|n| (o.t, n)));
         if let Some(how) = o.ended {
             self.ended = Some((o.t, how));
@@ -326,7 +326,7 @@ impl Recording {
         all.extend(
             self.artifacts
                 .iter()
-                .map(|(t, a)| Observation { artifact: Some(a.clone()), ..Observation::at(*t) }),
+                .map(|(t, a)| Observation { artifacts: vec![a.clone()], ..Observation::at(*t) }),
         );
         all.extend(
             self.notes.iter().map(|(t, n)| Observation { note: Some(n.clone()), ..Observation::at(*t) }),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::clock::{self, Bound};
 use crate::recording::{API_VERSION, Recording};
 use crate::slope::Interval;
-use crate::slope::alarm::Alarm;
+use crate::slope::{Alarm, AlarmPolicy};
 
 /// Hours within which the tick says how likely the limit is reached.
 pub const HORIZON_HOURS: f64 = 240.0;
@@ -65,7 +65,7 @@ pub fn replay(r: &Recording, every: f64, limit: Option<f64>) -> impl Iterator<It
     let from = r.from().unwrap_or(0.0);
     let to = r.now().unwrap_or(from);
     let ticks = if every > 0.0 { ((to - from) / every).floor() as u64 } else { 0 };
-    let mut alarm = Alarm::default();
+    let mut alarm = Alarm::new(AlarmPolicy::default());
     (1..=ticks).map(move |i| {
         let t = from + i as f64 * every;
         tick(&r.until(t), t, limit, &mut alarm)

@@ -26,7 +26,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// The header lacks a column that is needed.
-    #[error("the table has no column {0:?}; the header is time,value[,live][,limit][,load][,start][,version]")]
+    #[error(
+        "the table has no column {0:?}; the header is time,value[,live][,limit][,load][,start][,version]"
+    )]
     Column(&'static str),
     /// The bytes could not be read.
     #[error("failed to read the table")]
@@ -77,7 +79,8 @@ pub fn read(input: impl Read, options: &Options) -> Result<Recording, CsvError> 
 }
 
 fn columns(header: &csv::StringRecord) -> Result<Columns, CsvError> {
-    let find = |name: &str| header.iter().position(|h| h.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name));
+    let find =
+        |name: &str| header.iter().position(|h| h.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name));
     Ok(Columns {
         time: find("time").ok_or(CsvError::Column("time"))?,
         value: find("value").ok_or(CsvError::Column("value"))?,

@@ -50,7 +50,8 @@ impl Progress {
 
     pub(crate) fn show(&self, text: &str) {
         if self.live {
-            let _unreported = write!(io::stderr().lock(), "\r\x1b[2K{text}").and_then(|()| io::stderr().flush());
+            let _unreported =
+                write!(io::stderr().lock(), "\r\x1b[2K{text}").and_then(|()| io::stderr().flush());
         }
     }
 }

@@ -15,11 +15,7 @@ const ONE_PLACE: f64 = 0.5;
 
 pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
     let total = case.signals.total.as_ref();
-    let lead = case
-        .signals
-        .counts
-        .iter()
-        .max_by(|a, b| rank(a, total).total_cmp(&rank(b, total)))?;
+    let lead = case.signals.counts.iter().max_by(|a, b| rank(a, total).total_cmp(&rank(b, total)))?;
     let mut a = Assessment::new(Cause::Accumulation, "a count that stays flat while the memory climbs");
     a.p_climb = lead.trend.p_climb;
     match lead.trend.rising {
@@ -53,7 +49,11 @@ fn pile_up(a: &mut Assessment, c: &CountTrend, total: Option<&Trend>) {
     if explains(c, total) {
         a.pro(
             2.0,
-            format!("memory climbs in lockstep (r = {:.2}): {} per {noun}", c.lockstep, units::bytes(c.bytes_each)),
+            format!(
+                "memory climbs in lockstep (r = {:.2}): {} per {noun}",
+                c.lockstep,
+                units::bytes(c.bytes_each)
+            ),
         );
     } else if flat(total) {
         a.pro(0.3, "the memory has not followed yet".to_owned());

@@ -20,8 +20,10 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
     }
     // Churn does not climb: its own number is the rate, which is measured, not extrapolated.
     a.p_climb = if per_second >= 2.0 * MANY_COLLECTIONS || long { 0.97 } else { 0.8 };
-    let rate = s.allocated_per_second.map_or_else(String::new, |b| format!(", allocating {}/s", units::bytes(b)));
-    let share = s.collection_share.map_or_else(String::new, |x| format!(", {} of the time", units::percent(x)));
+    let rate =
+        s.allocated_per_second.map_or_else(String::new, |b| format!(", allocating {}/s", units::bytes(b)));
+    let share =
+        s.collection_share.map_or_else(String::new, |x| format!(", {} of the time", units::percent(x)));
     a.pro(2.0, format!("{per_second:.1} collections per second{share}{rate}"));
     match s.live.as_ref().map(|l| (l.rising, l)) {
         Some((Rising::No, l)) => a.pro(2.0, format!("{} is flat at {}", l.name, l.level_words())),

@@ -70,14 +70,22 @@ fn collector(a: &mut Assessment, case: &Case<'_>, total: &Trend) {
     if rises(Some(held)) && share >= 0.4 {
         a.pro(
             climb_weight(total),
-            format!("the runtime holds {} for {} live, and the gap climbs", held.level_words(), live.level_words()),
+            format!(
+                "the runtime holds {} for {} live, and the gap climbs",
+                held.level_words(),
+                live.level_words()
+            ),
         );
         a.pro(1.0, format!("{} is flat", live.name));
     } else if flat(s.outside.as_ref()) {
         // Committed long ago, touched only now: the resident set grows into memory that the heap holds.
         a.pro(
             climb_weight(total) * 0.6,
-            format!("the resident set grows into {} held for {} live", held.level_words(), live.level_words()),
+            format!(
+                "the resident set grows into {} held for {} live",
+                held.level_words(),
+                live.level_words()
+            ),
         );
     }
     if rises(s.outside.as_ref()) && !rises(Some(held)) {

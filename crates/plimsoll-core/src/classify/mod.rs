@@ -97,7 +97,14 @@ pub struct Assessment {
 
 impl Assessment {
     fn new(cause: Cause, refuted_by: &'static str) -> Self {
-        Assessment { cause, pro: Vec::new(), contra: Vec::new(), missing: Vec::new(), p_climb: 0.0, refuted_by }
+        Assessment {
+            cause,
+            pro: Vec::new(),
+            contra: Vec::new(),
+            missing: Vec::new(),
+            p_climb: 0.0,
+            refuted_by,
+        }
     }
 
     fn pro(&mut self, weight: f64, text: String) {
@@ -245,7 +252,11 @@ fn missing(case: &Case<'_>, all: &[Assessment]) -> Vec<String> {
         match &b.posterior {
             Err(n) => out.push(n.why.clone()),
             Ok(p) => out.extend(p.undecided_for.map(|s| {
-                format!("a climb and a plateau of {} look alike for another {}", b.usage_name, units::duration(s))
+                format!(
+                    "a climb and a plateau of {} look alike for another {}",
+                    b.usage_name,
+                    units::duration(s)
+                )
             })),
         }
     }
@@ -256,7 +267,10 @@ fn missing(case: &Case<'_>, all: &[Assessment]) -> Vec<String> {
 }
 
 fn quiet(t: &Trend) -> Finding {
-    Finding { text: format!("{} {} flat at {}", t.name, if t.is_count() { "are" } else { "is" }, t.level_words()), weight: 1.0 }
+    Finding {
+        text: format!("{} {} flat at {}", t.name, if t.is_count() { "are" } else { "is" }, t.level_words()),
+        weight: 1.0,
+    }
 }
 
 fn moving(t: &Trend) -> Finding {
@@ -277,8 +291,12 @@ fn advice(case: &Case<'_>, cause: Cause) -> Option<String> {
         Cause::Accumulation => "the stacks that pile up",
         _ => return None,
     };
-    (live.rising == Rising::No && case.rules.held_of(case.recording).is_some())
-        .then(|| format!("the heap is clean (flat at {}): stop reading heap dumps, look at {look}", units::bytes(live.level)))
+    (live.rising == Rising::No && case.rules.held_of(case.recording).is_some()).then(|| {
+        format!(
+            "the heap is clean (flat at {}): stop reading heap dumps, look at {look}",
+            units::bytes(live.level)
+        )
+    })
 }
 
 impl Trend {

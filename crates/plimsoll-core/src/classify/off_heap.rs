@@ -70,7 +70,12 @@ fn named_account(a: &mut Assessment, account: &Trend, total: &Trend) {
         a.p_climb = a.p_climb.max(account.p_climb);
         a.pro(
             1.5,
-            format!("{} climbs {}: {} of the growth", account.name, account.growth_words(), units::percent(share.min(1.0))),
+            format!(
+                "{} climbs {}: {} of the growth",
+                account.name,
+                account.growth_words(),
+                units::percent(share.min(1.0))
+            ),
         );
         plateau(a, account);
     }

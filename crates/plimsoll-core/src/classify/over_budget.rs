@@ -13,7 +13,8 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
     let held = case.rules.held_of(r).and_then(|f| r.last(f))?;
     let total = case.signals.total.as_ref()?;
     let native = (r.last(Fact::CgroupUnreclaimable).unwrap_or(total.level) - held.min(total.level)).max(0.0);
-    let mut a = Assessment::new(Cause::OverBudget, "a live heap that climbs: then it is a leak, whatever the budget");
+    let mut a =
+        Assessment::new(Cause::OverBudget, "a live heap that climbs: then it is a leak, whatever the budget");
     let need = heap_max + native;
     if need <= limit {
         return Some(a);
@@ -35,13 +36,22 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
         a.pro(1.0, "the live heap is flat".to_owned());
     }
     if rises(live) {
-        a.contra(3.0, "what stays after collection climbs: the heap would need more whatever its bound".to_owned());
+        a.contra(
+            3.0,
+            "what stays after collection climbs: the heap would need more whatever its bound".to_owned(),
+        );
     }
     if total.rising == Rising::Yes && rises(case.signals.outside.as_ref()) {
         a.contra(1.5, "memory outside the heap climbs".to_owned());
     }
     if total.level < 0.5 * limit && total.rising != Rising::Yes {
-        a.contra(1.5, format!("only {} of the limit is in use, and it does not climb", units::percent(total.level / limit)));
+        a.contra(
+            1.5,
+            format!(
+                "only {} of the limit is in use, and it does not climb",
+                units::percent(total.level / limit)
+            ),
+        );
     }
     Some(a)
 }

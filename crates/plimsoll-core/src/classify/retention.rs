@@ -14,10 +14,7 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
         None => by_process(&mut a, case),
     }
     if let Some(c) = lockstep_count(case) {
-        a.contra(
-            2.5,
-            format!("the number of {}s climbs in lockstep and explains it", c.rule.noun),
-        );
+        a.contra(2.5, format!("the number of {}s climbs in lockstep and explains it", c.rule.noun));
     }
     Some(a)
 }
@@ -43,7 +40,11 @@ fn by_floor(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
 fn explained_share(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
     let Some(total) = case.signals.total.as_ref().filter(|t| rises(Some(t))) else {
         if managed(case) {
-            a.pro(0.5, "the resident set does not move: it climbs inside memory that is already committed".to_owned());
+            a.pro(
+                0.5,
+                "the resident set does not move: it climbs inside memory that is already committed"
+                    .to_owned(),
+            );
         }
         return;
     };
@@ -63,7 +64,8 @@ fn growing_classes(a: &mut Assessment, r: &Recording) {
     });
     let Some((t0, first)) = histograms.next() else { return };
     let Some((t1, last)) = histograms.next_back() else { return };
-    let mut grown: Vec<(&str, i64)> = last.iter().map(|row| (row.class.as_str(), growth(row, first))).collect();
+    let mut grown: Vec<(&str, i64)> =
+        last.iter().map(|row| (row.class.as_str(), growth(row, first))).collect();
     grown.sort_by_key(|g| -g.1);
     let top: Vec<String> = grown
         .iter()

@@ -1,5 +1,6 @@
 //! Runtime knowledge: one folder per runtime, one line in the registry each.
 
+pub mod detect;
 pub mod rules;
 
 mod dotnet;

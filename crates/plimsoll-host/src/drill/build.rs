@@ -49,7 +49,12 @@ pub(super) fn build(drill: &Drill, folder: &Path, extra: &[String]) -> Result<Ve
             compile("javac", "install a JDK", &["-d", &folder.display().to_string(), &path])?;
             let class = drill.file.trim_end_matches(".java").to_owned();
             let tail = vec!["-cp".to_owned(), folder.display().to_string(), class];
-            return Ok(["java".to_owned()].into_iter().chain(own).chain(extra.iter().cloned()).chain(tail).collect());
+            return Ok(["java".to_owned()]
+                .into_iter()
+                .chain(own)
+                .chain(extra.iter().cloned())
+                .chain(tail)
+                .collect());
         }
         Language::Node => {
             let node = find("node", "install Node.js")?;

@@ -93,7 +93,8 @@ fn group_v2(id: &str, limit: u64) -> Result<PathBuf, String> {
 }
 
 fn make(group: &Path, file: &str, limit: u64) -> Result<(), String> {
-    fs::create_dir(group).map_err(|e| format!("failed to make the control group {}: {e}", group.display()))?;
+    fs::create_dir(group)
+        .map_err(|e| format!("failed to make the control group {}: {e}", group.display()))?;
     fs::write(group.join(file), limit.to_string()).map_err(|e| {
         let _empty = fs::remove_dir(group);
         format!("failed to set {file} of {}: {e}", group.display())

@@ -345,10 +345,16 @@ mod tests {
     #[test]
     fn names_are_unique_and_every_cause_has_a_drill() {
         for (i, d) in DRILLS.iter().enumerate() {
-            assert!(DRILLS[i + 1..].iter().all(|e| e.full_name() != d.full_name()), "{} twice", d.full_name());
+            assert!(
+                DRILLS[i + 1..].iter().all(|e| e.full_name() != d.full_name()),
+                "{} twice",
+                d.full_name()
+            );
             assert!(d.source.contains("Drill:"), "{}: the source does not say what it is", d.file);
         }
-        for cause in [Cause::Retention, Cause::Fragmentation, Cause::OffHeap, Cause::Churn, Cause::Accumulation] {
+        for cause in
+            [Cause::Retention, Cause::Fragmentation, Cause::OffHeap, Cause::Churn, Cause::Accumulation]
+        {
             assert!(DRILLS.iter().any(|d| d.truth == cause), "no drill for {}", cause.name());
         }
         assert_eq!(find("unbounded-cache").map(|d| d.variant), Some("native"));

@@ -9,9 +9,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use catalog::{Drill, Language};
 pub use build::BuildError;
 pub use cage::{Cage, CageKind};
+use catalog::{Drill, Language};
 
 /// A drill that runs. Dropping it kills the program, removes its control group and its files.
 pub struct Running {
@@ -66,7 +66,8 @@ pub fn start(drill: &Drill, settings: &Settings) -> Result<Running, DrillError> 
         .prefix("plimsoll-drill-")
         .tempdir()
         .map_err(|source| DrillError::Write { path: std::env::temp_dir(), source })?;
-    let mut command = build::build(drill, folder.path(), &settings.runtime_args).map_err(DrillError::Build)?;
+    let mut command =
+        build::build(drill, folder.path(), &settings.runtime_args).map_err(DrillError::Build)?;
     command.push(format!("rate={}", settings.rate));
     command.push(format!("seed={}", settings.seed));
     let cage = Cage::new(drill.name, settings.limit, drill.language.bounds_data_segment());
@@ -81,7 +82,10 @@ pub fn start(drill: &Drill, settings: &Settings) -> Result<Running, DrillError> 
         .stderr(Stdio::null())
         .stdout(output)
         .spawn()
-        .map_err(|source| DrillError::Run { program: command.first().cloned().unwrap_or_default(), source })?;
+        .map_err(|source| DrillError::Run {
+            program: command.first().cloned().unwrap_or_default(),
+            source,
+        })?;
     Ok(Running { child, cage, folder, ended: None })
 }
 

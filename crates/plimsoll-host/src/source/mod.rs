@@ -5,6 +5,11 @@
 //! read is added as unknown, with the reason. Slow sources (HTTP, attach) run on a thread of their own, so
 //! a port that never answers cannot delay the kernel's numbers.
 
+pub(crate) mod cgroup;
+mod host_memory;
+mod procfs;
+pub(crate) mod text;
+
 use std::time::Duration;
 
 use plimsoll_core::fact::Fact;
@@ -64,4 +69,4 @@ impl Source for Absent {
 }
 
 /// Every source, in the order in which they are asked.
-pub static SOURCES: &[SourceKind] = &[];
+pub static SOURCES: &[SourceKind] = &[procfs::KIND, cgroup::KIND, host_memory::KIND];

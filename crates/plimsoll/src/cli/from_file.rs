@@ -15,7 +15,8 @@ pub(crate) fn open(path: &Path, unit: f64, limit: Option<f64>) -> Result<Recordi
     let mut input: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(BufReader::new(io::stdin()))
     } else {
-        let file = File::open(path).map_err(|e| CliError::usage(format!("failed to open {shown}")).because(e))?;
+        let file =
+            File::open(path).map_err(|e| CliError::usage(format!("failed to open {shown}")).because(e))?;
         Box::new(BufReader::new(file))
     };
     let first = input
@@ -28,11 +29,12 @@ pub(crate) fn open(path: &Path, unit: f64, limit: Option<f64>) -> Result<Recordi
         Some(b'{') => Recording::read(input)
             .map_err(|e| CliError::cannot_judge(format!("failed to read the recording {shown}")).because(e)),
         Some(_) => {
-            let name = path.file_stem().map_or_else(|| "recording".into(), |s| s.to_string_lossy().into_owned());
+            let name =
+                path.file_stem().map_or_else(|| "recording".into(), |s| s.to_string_lossy().into_owned());
             csv_series::read(input, &csv_series::Options { unit, limit, name }).map_err(|e| {
-                CliError::cannot_judge(format!("failed to read the table {shown}"))
-                    .because(e)
-                    .hint("a recording is JSON lines (plimsoll triage --record) or CSV with the header time,value")
+                CliError::cannot_judge(format!("failed to read the table {shown}")).because(e).hint(
+                    "a recording is JSON lines (plimsoll triage --record) or CSV with the header time,value",
+                )
             })
         }
     }

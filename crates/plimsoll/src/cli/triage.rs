@@ -81,7 +81,8 @@ fn bytes(text: &str) -> Result<f64, String> {
 }
 
 fn unit(text: &str) -> Result<f64, String> {
-    units::parse_bytes(&format!("1{text}")).ok_or_else(|| format!("{text:?} is no unit; say B, KiB, MiB or GiB"))
+    units::parse_bytes(&format!("1{text}"))
+        .ok_or_else(|| format!("{text:?} is no unit; say B, KiB, MiB or GiB"))
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {

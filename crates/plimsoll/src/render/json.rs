@@ -25,7 +25,13 @@ pub(crate) fn target(r: &Recording, j: &Judgement) -> Value {
     set("limit", binding.map_or(Value::Null, |b| json!({"bytes": number(b.limit), "source": b.name})));
     set("usage", binding.map_or(Value::Null, |b| json!({"bytes": number(b.usage), "source": b.usage_name})));
     set("headroomBytes", binding.map_or(Value::Null, |b| number(b.headroom())));
-    set("floor", posterior.map_or(Value::Null, |p| json!({"bytes": number(p.floor), "source": binding.map(|b| &b.usage_name)})));
+    set(
+        "floor",
+        posterior.map_or(
+            Value::Null,
+            |p| json!({"bytes": number(p.floor), "source": binding.map(|b| &b.usage_name)}),
+        ),
+    );
     set("slope", posterior.map_or(Value::Null, |p| slope(p.slope)));
     if let Some(Err(n)) = binding.map(|b| &b.posterior) {
         set("slopeUnknown", json!(n.why));
@@ -107,7 +113,8 @@ fn bound(b: &Bound) -> Value {
 
 fn verdict(j: &Judgement) -> Value {
     let v = &j.verdict;
-    let texts = |f: &[Finding]| f.iter().map(|x| json!({"text": x.text, "weight": x.weight})).collect::<Vec<_>>();
+    let texts =
+        |f: &[Finding]| f.iter().map(|x| json!({"text": x.text, "weight": x.weight})).collect::<Vec<_>>();
     json!({
         "cause": v.cause, "certainty": v.certainty, "for": texts(&v.pro), "against": texts(&v.contra),
         "notSeen": v.missing, "refutedBy": v.refuted_by, "alsoCauses": v.also, "advice": v.advice,

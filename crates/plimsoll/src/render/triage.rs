@@ -58,13 +58,22 @@ impl Screen {
         if t.pid > 0 {
             parts.push(format!("pid {}", t.pid));
         }
-        parts.push(format!("{}{}", runtime_name(t.runtime), t.runtime_version.as_deref().map_or_else(String::new, |v| format!(" {v}"))));
+        parts.push(format!(
+            "{}{}",
+            runtime_name(t.runtime),
+            t.runtime_version.as_deref().map_or_else(String::new, |v| format!(" {v}"))
+        ));
         parts.extend(t.container.as_ref().map(|c| format!("{} {}", c.engine, c.id)));
         let _infallible = writeln!(self.out, "{}", parts.join(" · "));
         let now = r.now().unwrap_or(t.started);
         let watched = now - r.from().unwrap_or(now);
-        let age = if t.started > 0.0 { format!(", running for {}", units::duration(now - t.started)) } else { String::new() };
-        let _infallible = writeln!(self.out, "{}\n", self.paint.dim(&format!("watched {}{age}", units::duration(watched))));
+        let age = if t.started > 0.0 {
+            format!(", running for {}", units::duration(now - t.started))
+        } else {
+            String::new()
+        };
+        let _infallible =
+            writeln!(self.out, "{}\n", self.paint.dim(&format!("watched {}{age}", units::duration(watched))));
     }
 
     fn how_long(&mut self, j: &Judgement) {
@@ -114,7 +123,10 @@ impl Screen {
             p.p_leak,
         ));
         if let Some(s) = p.undecided_for {
-            self.more(&format!("a leak and a plateau cannot be told apart for another {}", units::duration(s)));
+            self.more(&format!(
+                "a leak and a plateau cannot be told apart for another {}",
+                units::duration(s)
+            ));
         }
     }
 
@@ -207,7 +219,13 @@ impl Screen {
             let share = if b.share() > 10.0 { "over 1000 %".to_owned() } else { units::percent(b.share()) };
             self.row(
                 label,
-                &format!("{} {:>5} of {:>8}  {:<38} {time}", gauge(b.share(), 12), share, units::bytes(b.limit), b.name),
+                &format!(
+                    "{} {:>5} of {:>8}  {:<38} {time}",
+                    gauge(b.share(), 12),
+                    share,
+                    units::bytes(b.limit),
+                    b.name
+                ),
             );
             label = "";
         }

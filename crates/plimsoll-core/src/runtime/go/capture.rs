@@ -16,7 +16,8 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::Accumulation],
         shows: "how many goroutines are parked at which line",
         cost: |r| {
-            let n = r.last(Fact::Goroutines).ok_or("the number of goroutines is unknown (no pprof endpoint)")?;
+            let n =
+                r.last(Fact::Goroutines).ok_or("the number of goroutines is unknown (no pprof endpoint)")?;
             Ok(Cost {
                 memory: MIB + GROUPED_BYTES * n,
                 disk: 0.0,
@@ -33,7 +34,13 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites hold the memory, and which allocate",
         cost: |_| {
-            Ok(Cost { memory: MIB, disk: MIB, pause: 0.0, running: 0.01, basis: "2 KiB and under 5 ms (Go 1.27)" })
+            Ok(Cost {
+                memory: MIB,
+                disk: MIB,
+                pause: 0.0,
+                running: 0.01,
+                basis: "2 KiB and under 5 ms (Go 1.27)",
+            })
         },
         command: |_| "curl -s http://HOST:PORT/debug/pprof/heap > heap.pb.gz".to_owned(),
         taken_here: false,

@@ -106,9 +106,9 @@ pub(super) fn net(r: &Recording) -> Net {
     let pid = r.target.pid;
     let on = r.target.flag("heapDumpOnOom").map(|v| v == "true");
     let budget = r.last(Fact::JvmHeapMax).zip(r.last(Fact::JvmHeapCommitted)).zip(r.last(Fact::Rss));
-    let fits = budget.zip(r.last(Fact::CgroupLimit)).map(|(((max, held), rss), limit)| {
-        (max + (rss - held).max(0.0) <= limit, max, limit)
-    });
+    let fits = budget
+        .zip(r.last(Fact::CgroupLimit))
+        .map(|(((max, held), rss), limit)| (max + (rss - held).max(0.0) <= limit, max, limit));
     match (on, fits) {
         (None, _) => Net { on: None, why: "the JVM's flags are unknown".to_owned() },
         (Some(false), _) => Net {

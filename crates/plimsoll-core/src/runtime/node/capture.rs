@@ -31,7 +31,9 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "10 s window, stop forces a collection (Node 20)",
             })
         },
-        command: |t| format!("kill -USR1 {}   # opens the inspector on 127.0.0.1:9229: Memory > sampling", t.pid),
+        command: |t| {
+            format!("kill -USR1 {}   # opens the inspector on 127.0.0.1:9229: Memory > sampling", t.pid)
+        },
         taken_here: false,
     },
     ArtifactRule {
@@ -63,7 +65,8 @@ pub(super) fn net(r: &Recording) -> Net {
     match r.target.flag("heapSnapshotNearLimit") {
         Some(_) => Net {
             on: Some(true),
-            why: "--heapsnapshot-near-heap-limit is set; it needs about 14 times the heap to succeed".to_owned(),
+            why: "--heapsnapshot-near-heap-limit is set; it needs about 14 times the heap to succeed"
+                .to_owned(),
         },
         None => Net { on: Some(false), why: "no snapshot is taken at the end".to_owned() },
     }

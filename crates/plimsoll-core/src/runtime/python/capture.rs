@@ -12,7 +12,9 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "stacks from outside (py-spy dump)",
         proves: &[Cause::Accumulation],
         shows: "where each thread stands",
-        cost: |_| Ok(Cost { memory: 0.0, disk: 0.0, pause: 0.05, running: 0.05, basis: "CPython 3.11, py-spy" }),
+        cost: |_| {
+            Ok(Cost { memory: 0.0, disk: 0.0, pause: 0.05, running: 0.05, basis: "CPython 3.11, py-spy" })
+        },
         command: |t| format!("py-spy dump --pid {}", t.pid),
         taken_here: false,
     },

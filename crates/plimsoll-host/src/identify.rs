@@ -1,0 +1,336 @@
+//! Who a process is: runtime, name, container, start. And which processes a target expression means.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use plimsoll_core::runtime::detect::{self, Evidence};
+use plimsoll_core::target::{Container, RuntimeKind, Target};
+
+use crate::source::cgroup::Group;
+use crate::world::World;
+
+/// Why a process cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// There is none.
+    #[error("no process has pid {0}")]
+    Absent(i32),
+    /// It is a thread of the kernel.
+    #[error("pid {0} is a thread of the kernel: it has no memory of its own")]
+    Kernel(i32),
+    /// It has exited and waits to be reaped.
+    #[error("pid {0} is a zombie: it has exited and its memory is gone")]
+    Zombie(i32),
+    /// It may not be read.
+    #[error("failed to read process {pid}")]
+    Read {
+        /// The process.
+        pid: i32,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A target of which only the pid is known.
+pub fn bare(pid: i32) -> Target {
+    Target {
+        pid,
+        name: String::new(),
+        runtime: RuntimeKind::Native,
+        runtime_version: None,
+        container: None,
+        cgroup: None,
+        limit_cgroup: None,
+        started: 0.0,
+        flags: Vec::new(),
+    }
+}
+
+/// What `/proc/PID/stat` says of a process's life.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Life {
+    pub(crate) state: char,
+    /// Start after boot, in clock ticks: with the pid it names the process for good.
+    pub(crate) start_ticks: u64,
+    pub(crate) kernel: bool,
+}
+
+/// Flag of a kernel thread in the ninth field (`PF_KTHREAD`).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Reads the life of a process; `None` when there is none.
+pub(crate) fn life(world: &World, pid: i32) -> io::Result<Option<Life>> {
+    match fs::read_to_string(world.proc_root.join(pid.to_string()).join("stat")) {
+        Ok(text) => Ok(parse_life(&text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(3) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn parse_life(text: &str) -> Option<Life> {
+    let words: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    Some(Life {
+        state: words.first()?.chars().next()?,
+        start_ticks: words.get(19)?.parse().ok()?,
+        kernel: words.get(6)?.parse::<u64>().ok()? & KERNEL_THREAD != 0,
+    })
+}
+
+/// Identifies a process.
+pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
+    let life = life(world, pid)
+        .map_err(|source| IdentifyError::Read { pid, source })?
+        .ok_or(IdentifyError::Absent(pid))?;
+    if life.kernel {
+        return Err(IdentifyError::Kernel(pid));
+    }
+    if matches!(life.state, 'Z' | 'X') {
+        return Err(IdentifyError::Zombie(pid));
+    }
+    let folder = world.proc_root.join(pid.to_string());
+    let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
+    let argv = argv(&folder);
+    let evidence = evidence(&folder, &argv);
+    let runtime = detect::detect(&evidence);
+    let group = Group::of(world, pid).ok();
+    let cgroup = group.as_ref().map(Group::shown);
+    Ok(Target {
+        pid,
+        name: detect::name(runtime, &comm, &argv),
+        runtime,
+        runtime_version: None,
+        container: containers(&folder).or_else(|| cgroup.as_deref().and_then(container)),
+        limit_cgroup: group.as_ref().map(|g| g.binding().1.shown()),
+        cgroup,
+        started: boot_time(world) + life.start_ticks as f64 / ticks_per_second(),
+        flags: detect::flags(runtime, &argv),
+    })
+}
+
+fn ticks_per_second() -> f64 {
+    rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Unix time of boot, seconds.
+fn boot_time(world: &World) -> f64 {
+    let text = fs::read_to_string(world.proc_root.join("stat")).unwrap_or_default();
+    crate::source::text::field(&text, "btime").unwrap_or(0.0)
+}
+
+fn argv(folder: &Path) -> Vec<String> {
+    let bytes = fs::read(folder.join("cmdline")).unwrap_or_default();
+    let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
+    words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+}
+
+fn evidence(folder: &Path, argv: &[String]) -> Evidence {
+    let exe = fs::read_link(folder.join("exe")).map(|p| p.display().to_string()).unwrap_or_default();
+    let exe = exe.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default().to_owned();
+    let maps = fs::read_to_string(folder.join("maps")).unwrap_or_default();
+    let mut mapped: Vec<String> =
+        maps.lines().filter_map(|l| l.split_once('/')?.1.rsplit('/').next()).map(str::to_owned).collect();
+    mapped.dedup();
+    Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")) }
+}
+
+/// Bytes of the executable's head that are looked at: section names and build information lie at the ends.
+const LOOKED_AT: u64 = 1 << 20;
+
+/// Go's linker leaves the build information's magic near the start of the data, and the name of the line
+/// table in the section names at the end of the file; both survive stripping.
+fn is_go(exe: &Path) -> bool {
+    use std::os::unix::fs::FileExt;
+    let Ok(file) = fs::File::open(exe) else { return false };
+    let Ok(len) = file.metadata().map(|m| m.len()) else { return false };
+    let has = |from: u64, what: &[u8]| {
+        let mut buffer = vec![0; LOOKED_AT.min(len) as usize];
+        let n = file.read_at(&mut buffer, from).unwrap_or(0);
+        buffer[..n].windows(what.len()).any(|w| w == what)
+    };
+    let elf = has(0, b"\x7fELF");
+    elf && (has(len.saturating_sub(LOOKED_AT), b".gopclntab")
+        || has(0, b"\xff Go buildinf:")
+        || has(0, b".gopclntab"))
+}
+
+/// The container by any of the process's groups: with version 1 the names may differ between controllers.
+fn containers(folder: &Path) -> Option<Container> {
+    let text = fs::read_to_string(folder.join("cgroup")).ok()?;
+    let paths = text.lines().filter_map(|l| l.splitn(3, ':').nth(2));
+    let mut found: Vec<Container> = paths.filter_map(container).collect();
+    found.sort_by_key(|c| matches!(c.engine.as_str(), "systemd" | "cgroup"));
+    found.into_iter().next()
+}
+
+/// Recognises the engine by the shape of the group's name.
+pub(crate) fn container(path: &str) -> Option<Container> {
+    let leaf = path.rsplit('/').find(|part| !part.is_empty())?;
+    let pod_uid = path.split('/').find_map(pod_uid);
+    let scope = leaf.strip_suffix(".scope").unwrap_or(leaf);
+    let known =
+        [("docker-", "docker"), ("cri-containerd-", "containerd"), ("crio-", "cri-o"), ("libpod-", "podman")];
+    let by_prefix =
+        known.iter().find_map(|(p, engine)| Some((*engine, scope.strip_prefix(p).filter(|id| is_id(id))?)));
+    let by_parent = || {
+        let parent = path.trim_end_matches('/').rsplit('/').nth(1)?;
+        let engine = match parent {
+            "docker" => "docker",
+            "lxc" => "lxc",
+            _ if pod_uid.is_some() => "containerd",
+            _ => return None,
+        };
+        is_id(leaf).then_some((engine, leaf))
+    };
+    let by_unit = || {
+        let unit = leaf.ends_with(".service") || leaf.ends_with(".scope");
+        (unit && !leaf.starts_with("session-") && !leaf.starts_with("user@")).then_some(("systemd", leaf))
+    };
+    let (engine, id) = by_prefix.or_else(by_parent).or_else(by_unit)?;
+    let id = if engine == "systemd" { id.to_owned() } else { id.chars().take(12).collect() };
+    Some(Container { engine: engine.to_owned(), id, pod_uid })
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() >= 12 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
+
+/// `pod<uid>` or `kubepods-burstable-pod<uid_with_underscores>.slice`.
+fn pod_uid(part: &str) -> Option<String> {
+    let part = part.strip_suffix(".slice").unwrap_or(part);
+    let uid = part.rsplit_once("-pod").map(|(_, uid)| uid).or_else(|| part.strip_prefix("pod"))?;
+    let uid = uid.replace('_', "-");
+    (uid.len() >= 32 && uid.chars().all(|c| c.is_ascii_hexdigit() || c == '-')).then_some(uid)
+}
+
+/// Every process that is neither a kernel thread nor a zombie.
+pub fn processes(world: &World) -> Vec<i32> {
+    let entries = fs::read_dir(&world.proc_root).into_iter().flatten().flatten();
+    let mut pids: Vec<i32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids.retain(|pid| {
+        life(world, *pid).ok().flatten().is_some_and(|l| !l.kernel && !matches!(l.state, 'Z' | 'X'))
+    });
+    pids
+}
+
+/// Processes whose name, comm or executable's base name matches a glob of `*` and `?`.
+pub fn by_name(world: &World, glob: &str) -> Vec<i32> {
+    let matches = |pid: &i32| {
+        let folder = world.proc_root.join(pid.to_string());
+        let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
+        let argv = argv(&folder);
+        let zero = argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
+        glob_match(glob, comm.trim())
+            || glob_match(glob, zero)
+            || identify(world, *pid).is_ok_and(|t| glob_match(glob, &t.name))
+    };
+    processes(world).into_iter().filter(matches).collect()
+}
+
+/// Processes of a control group and those below it.
+pub fn by_cgroup(world: &World, path: &str) -> Vec<i32> {
+    let wanted = format!("/{}", path.trim_matches('/'));
+    let inside =
+        |shown: String| shown == wanted || shown.starts_with(&format!("{}/", wanted.trim_end_matches('/')));
+    processes(world).into_iter().filter(|p| Group::of(world, *p).is_ok_and(|g| inside(g.shown()))).collect()
+}
+
+/// Matches `*` (any run) and `?` (any one character).
+fn glob_match(glob: &str, text: &str) -> bool {
+    let (g, t): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    let (mut i, mut j, mut star) = (0, 0, None);
+    while j < t.len() {
+        if i < g.len() && (g[i] == '?' || g[i] == t[j]) && g[i] != '*' {
+            (i, j) = (i + 1, j + 1);
+        } else if i < g.len() && g[i] == '*' {
+            star = Some((i, j));
+            i += 1;
+        } else if let Some((at, from)) = star {
+            (i, j) = (at + 1, from + 1);
+            star = Some((at, from + 1));
+        } else {
+            return false;
+        }
+    }
+    g[i..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_by_the_shape_of_their_groups() {
+        let id = "3f2a9c0d11aa22bb33cc44dd55ee66ff77889900aabbccddeeff001122334455";
+        let uid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+        let slice = uid.replace('-', "_");
+        for (path, engine, pod) in [
+            (format!("/system.slice/docker-{id}.scope"), "docker", false),
+            (format!("/docker/{id}"), "docker", false),
+            (
+                format!(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{slice}.slice/cri-containerd-{id}.scope"
+                ),
+                "containerd",
+                true,
+            ),
+            (format!("/kubepods/burstable/pod{uid}/{id}"), "containerd", true),
+            (format!("/kubepods.slice/kubepods-pod{slice}.slice/crio-{id}.scope"), "cri-o", true),
+            (format!("/machine.slice/libpod-{id}.scope"), "podman", false),
+        ] {
+            let c = container(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(
+                (c.engine.as_str(), c.id.as_str(), c.pod_uid.is_some()),
+                (engine, &id[..12], pod),
+                "{path}"
+            );
+        }
+        assert_eq!(container("/system.slice/nginx.service").map(|c| c.id), Some("nginx.service".to_owned()));
+        assert_eq!(container("/"), None);
+        assert_eq!(container("/user.slice/user-0.slice/session-1.scope"), None);
+    }
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_does_not_confuse_stat() {
+        let tail = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";
+        let l = parse_life(&format!("7 (a) (b) c) {tail}")).expect("parses");
+        assert_eq!(l, Life { state: 'S', start_ticks: 12345, kernel: false });
+        assert!(
+            parse_life(&format!("2 (kthreadd) {}", tail.replace("4194560", "2129984")))
+                .expect("parses")
+                .kernel
+        );
+        assert_eq!(parse_life("cut"), None);
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, text, yes) in [
+            ("java", "java", true),
+            ("jav?", "java", true),
+            ("*api*", "my-api-server", true),
+            ("a*b*c", "aXXbYYc", true),
+            ("a*b", "aXc", false),
+            ("", "", true),
+            ("*", "", true),
+            ("java", "javac", false),
+        ] {
+            assert_eq!(glob_match(glob, text), yes, "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_native_and_absent_ones_are_said() {
+        let world = World::default();
+        let me = identify(&world, std::process::id().cast_signed()).expect("I am here");
+        assert_eq!(me.runtime, RuntimeKind::Native);
+        assert!(me.started > 1.6e9);
+        assert!(matches!(identify(&world, i32::MAX - 1), Err(IdentifyError::Absent(_))));
+        assert!(matches!(
+            identify(&world, 2),
+            Err(IdentifyError::Kernel(2) | IdentifyError::Absent(2) | IdentifyError::Read { .. })
+        ));
+    }
+}
