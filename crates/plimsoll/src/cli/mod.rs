@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod completions;
+mod drill;
 mod from_file;
 mod live;
 mod overview;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Triage(triage::Args),
+    Drill(drill::Args),
     Completions(completions::Args),
 }
 
@@ -46,6 +48,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
+        Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };
     result.unwrap_or_else(|e: CliError| {
