@@ -54,6 +54,18 @@ pub(super) enum Term {
         /// The instant, Unix seconds.
         at: f64,
     },
+    /// Age in runs of the live version, zero in older ones: what began with a deploy.
+    LiveLinear {
+        /// First start of the live version, Unix seconds.
+        since: f64,
+    },
+    /// Age in runs of older versions: what ended with a deploy.
+    OlderLinear,
+    /// Rise towards a plateau that only the live version shows.
+    LiveSaturating {
+        /// Time constant, seconds.
+        tau: f64,
+    },
     /// Rise since an instant towards a plateau.
     Plateau {
         /// The instant, Unix seconds.
@@ -74,11 +86,13 @@ pub(super) struct Place {
     pub(super) load: f64,
     /// Work since the start, seconds at mean load.
     pub(super) work: f64,
+    /// Whether the live version runs.
+    pub(super) live: bool,
 }
 
 impl From<&FloorPoint> for Place {
     fn from(p: &FloorPoint) -> Place {
-        Place { t: p.t, age: p.age, load: p.load, work: p.work }
+        Place { t: p.t, age: p.age, load: p.load, work: p.work, live: p.live }
     }
 }
 
@@ -101,6 +115,27 @@ impl Term {
             Term::Saturating { tau } => rise(p.age, tau) / rise(unit, tau),
             Term::Step { at } => f64::from(p.t >= at),
             Term::Ramp { at } => (p.t - at).max(0.0) / unit,
+            Term::LiveLinear { .. } => {
+                if p.live {
+                    p.age / unit
+                } else {
+                    0.0
+                }
+            }
+            Term::OlderLinear => {
+                if p.live {
+                    0.0
+                } else {
+                    p.age / unit
+                }
+            }
+            Term::LiveSaturating { tau } => {
+                if p.live {
+                    rise(p.age, tau)
+                } else {
+                    0.0
+                }
+            }
             Term::Plateau { at, tau } => rise(p.t - at, tau),
         }
     }
@@ -108,22 +143,26 @@ impl Term {
     /// Slope per second at a place (load taken at its mean).
     pub(super) fn slope(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work => 1.0 / unit,
+            Term::Linear | Term::Work | Term::LiveLinear { .. } => 1.0 / unit,
             Term::Power(e) => e * (p.age.max(1e-3 * unit) / unit).powf(e - 1.0) / unit,
             Term::Saturating { tau } => (-p.age / tau).exp() / tau / rise(unit, tau),
+            Term::LiveSaturating { tau } => (-p.age / tau).exp() / tau,
             Term::Ramp { at } => f64::from(p.t >= at) / unit,
             Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp() / tau,
-            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+            Term::Load | Term::Wave { .. } | Term::Step { .. } | Term::OlderLinear => 0.0,
         }
     }
 
     /// What the term still gains from a place to the end of time; infinite when it has no plateau.
     pub(super) fn remaining(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work | Term::Power(_) | Term::Ramp { .. } => f64::INFINITY,
+            Term::Linear | Term::LiveLinear { .. } | Term::Work | Term::Power(_) | Term::Ramp { .. } => {
+                f64::INFINITY
+            }
+            Term::LiveSaturating { tau } => (-p.age / tau).exp(),
             Term::Saturating { tau } => (-p.age / tau).exp() / rise(unit, tau),
             Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp(),
-            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+            Term::Load | Term::Wave { .. } | Term::Step { .. } | Term::OlderLinear => 0.0,
         }
     }
 }
@@ -207,6 +246,9 @@ impl Design {
         d.climbs(setting.load);
         d.saturations(floor);
         d.onsets(floor, setting.now);
+        if floor.older {
+            d.versions(floor);
+        }
         d.fill(floor);
         d
     }
@@ -265,6 +307,22 @@ impl Design {
                 let c = self.add(Term::Plateau { at, tau: tau * ago });
                 self.model(None, c, Family::Plateau, (1.0 - P_LEAK) * 0.25 * share * weight);
             }
+        }
+    }
+
+    /// What a deploy may have brought or ended, when runs of older versions are known.
+    fn versions(&mut self, floor: &Floor) {
+        let since = floor.points.iter().filter(|p| p.live).fold(f64::INFINITY, |m, p| m.min(p.t - p.age));
+        let older = self.add(Term::OlderLinear);
+        let live = self.add(Term::LiveLinear { since });
+        self.model(None, older, Family::Flat, (1.0 - P_LEAK) * 0.03);
+        self.model(None, live, Family::Onset, P_LEAK * 0.2);
+        self.model(Some(older), live, Family::Onset, P_LEAK * 0.1);
+        let mut tau = TAU_MAX;
+        while tau >= 2.0 * floor.block {
+            let c = self.add(Term::LiveSaturating { tau });
+            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.1 * 2.0 * tau_mass(tau));
+            tau *= 0.25;
         }
     }
 
