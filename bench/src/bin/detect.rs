@@ -41,8 +41,9 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     }
     let mut out = vec![("default".to_owned(), default)];
     for probability in [0.7, 0.8, 0.9, 0.95, 0.98] {
-        for ticks in [1, 2, 3, 4] {
-            out.push((format!("p{probability} k{ticks}"), AlarmPolicy { probability, ticks, ..default }));
+        for (ticks, patience) in [(2, 0.0), (2, 0.05), (2, 0.1), (3, 0.05)] {
+            let name = format!("p{probability} k{ticks} w{patience}");
+            out.push((name, AlarmPolicy { probability, ticks, patience, ..default }));
         }
     }
     out

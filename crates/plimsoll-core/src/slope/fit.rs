@@ -75,6 +75,8 @@ struct Sums {
     xy: Vec<f64>,
     xb: Vec<[f64; MAX]>,
     weighted_base: Vec<f64>,
+    /// Cross products of the warm-ups with the columns of age, warm-up by warm-up.
+    warm: Vec<f64>,
 }
 
 /// The part of a column that the base does not explain.
@@ -96,7 +98,7 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     for round in 0..3 {
         sums.compute(floor, &design, &y, &weights);
         if round == 0
-            && let Some(c) = warm_up(&design, &sums, &noise, &weights)
+            && let Some(c) = warm_up(&design, &sums, &noise)
         {
             design.adopt(c);
             sums.compute(floor, &design, &y, &weights);
@@ -137,6 +139,7 @@ impl Sums {
             xx: vec![0.0; columns],
             xy: vec![0.0; columns],
             xb: vec![[0.0; MAX]; columns],
+            warm: vec![0.0; design.warm.len() * design.aged],
             ..Sums::default()
         }
     }
@@ -164,6 +167,7 @@ impl Sums {
                 self.xb[c][b] = dot(&self.weighted_base[b * n..(b + 1) * n], x);
             }
         }
+        self.warm_pairs(design, weights, &mut wx);
     }
 
     /// Means of a column per run; returns what centring takes from its square sum.
@@ -209,22 +213,31 @@ impl Sums {
         }
     }
 
-    /// Centred cross product of two columns.
-    fn cross(&self, floor_weights: &[f64], design: &Design, a: usize, b: usize) -> f64 {
-        let mut sum = 0.0;
-        for ((x, z), w) in design.column(a).iter().zip(design.column(b)).zip(floor_weights) {
-            sum += x * z * w;
-        }
+    /// Cross products of the warm-ups with the slower movements.
+    fn warm_pairs(&mut self, design: &Design, weights: &[f64], wx: &mut [f64]) {
         let g = self.groups;
-        let (ma, mb) = (&self.col_mean[a * g..(a + 1) * g], &self.col_mean[b * g..(b + 1) * g]);
-        sum - ma.iter().zip(mb).zip(&self.mass).map(|((x, z), w)| x * z * w).sum::<f64>()
+        for (k, &w) in design.warm.iter().enumerate() {
+            wx.iter_mut().zip(design.column(w)).zip(weights).for_each(|((o, x), w)| *o = x * w);
+            for c in 0..design.aged {
+                let (mw, mc) = (&self.col_mean[w * g..(w + 1) * g], &self.col_mean[c * g..(c + 1) * g]);
+                let centre: f64 = mw.iter().zip(mc).zip(&self.mass).map(|((x, z), m)| x * z * m).sum();
+                self.warm[k * design.aged + c] = dot(wx, design.column(c)) - centre;
+            }
+        }
+    }
+
+    fn warm_cross(&self, design: &Design, warm: usize, c: usize) -> f64 {
+        let k = design.warm.iter().position(|w| *w == warm).unwrap_or(0);
+        self.warm[k * design.aged + c]
     }
 
     /// Cross product of the two columns of a model. A ramp vanishes before its step; columns of different
     /// versions never meet.
     fn pair(&self, design: &Design, level: usize, main: usize) -> f64 {
-        if !matches!(design.terms[level], Term::Step { .. }) {
-            return 0.0;
+        match design.terms[level] {
+            Term::Step { .. } => {}
+            Term::Saturating { .. } => return self.warm_cross(design, level, main),
+            _ => return 0.0,
         }
         let g = self.groups;
         let (ms, mr) = (&self.col_mean[level * g..(level + 1) * g], &self.col_mean[main * g..(main + 1) * g]);
@@ -264,7 +277,7 @@ fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
                     continue;
                 }
                 let (ba, bc) = ((ra.xy * xc - rc.xy * cross) / det, (rc.xy * xa - ra.xy * cross) / det);
-                (ba * ra.xy + bc * rc.xy, 2, bc < 0.0)
+                (ba * ra.xy + bc * rc.xy, 2, bc < 0.0 || (ba < 0.0 && a < design.aged))
             }
         };
         let sse = (yy - gain).max(0.0) + n * FINEST * FINEST;
@@ -275,8 +288,9 @@ fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
         let spread =
             (noise.n_eff * sse / n + EXPECTED_WEIGHT * EXPECTED * EXPECTED) / (noise.n_eff + EXPECTED_WEIGHT);
         let bic = (noise.n_eff + EXPECTED_WEIGHT) * spread.ln() + parameters * (noise.n_eff + 1.0).ln();
-        let sign =
-            if negative && matches!(model.family, Family::Saturating | Family::Plateau) { 0.05 } else { 1.0 };
+        let rising = matches!(model.family, Family::Saturating | Family::Plateau)
+            || model.level.is_some_and(|c| c < design.aged);
+        let sign = if negative && rising { 0.05 } else { 1.0 };
         out.push(Scored { model: *model, weight: -0.5 * bic + (model.prior * sign).max(1e-300).ln(), sse });
     }
     normalise(&mut out);
@@ -302,7 +316,7 @@ fn base_factor(sums: &Sums, nb: usize, ridge: f64) -> Option<Chol> {
 }
 
 /// The warm-up that helps the most beside any slower movement, when it is worth its parameter.
-fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Option<usize> {
+fn warm_up(design: &Design, sums: &Sums, noise: &Noise) -> Option<usize> {
     let nb = design.base.len();
     let ridge = FINEST * FINEST;
     let chol = base_factor(sums, nb, ridge)?;
@@ -328,7 +342,7 @@ fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Opti
         let rw = rest(w);
         for &c in partners.iter().filter(|c| !design.warm.contains(c)) {
             let rc = rest(c);
-            let cross = sums.cross(weights, design, w, c) - dot(&z[w][..nb], &z[c][..nb]);
+            let cross = sums.warm_cross(design, w, c) - dot(&z[w][..nb], &z[c][..nb]);
             let det = rw.xx * rc.xx - cross * cross;
             if det <= 1e-6 * rw.xx * rc.xx {
                 continue;
@@ -346,8 +360,8 @@ fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Opti
 
 /// Slow movements beside which a warm-up is sought.
 fn partners(design: &Design) -> Vec<usize> {
-    let slow = |m: &&Model| matches!(m.family, Family::Linear | Family::Sublinear | Family::Saturating);
-    design.models.iter().filter(slow).filter_map(|m| m.main).collect()
+    let alone = design.models.iter().filter(|m| m.level.is_none());
+    alone.filter_map(|m| m.main).filter(|c| *c < design.aged).collect()
 }
 
 /// Columns of a model in the order of its coefficients, beyond the base.

@@ -351,10 +351,8 @@ impl Path<'_> {
             ..*self.place
         };
         let mut gain = 0.0;
-        for (k, term) in design.base.iter().enumerate() {
-            if matches!(term, Term::Saturating { .. }) {
-                gain += self.beta[k] * (term.at(&then, design.unit) - term.at(self.place, design.unit));
-            }
+        for (term, beta) in self.fading_terms() {
+            gain += beta * (term.at(&then, design.unit) - term.at(self.place, design.unit));
         }
         if let Some((term, beta)) = self.main() {
             gain += beta * (term.at(&then, design.unit) - term.at(self.place, design.unit));
@@ -365,6 +363,14 @@ impl Path<'_> {
     fn main(&self) -> Option<(Term, f64)> {
         let c = self.prospect.scored.model.main?;
         Some((self.outlook.fit.design.terms[c], self.beta[self.prospect.coefficients.count - 1]))
+    }
+
+    /// Warm-ups, in the base or beside the main term, with their drawn amplitudes.
+    fn fading_terms(&self) -> impl Iterator<Item = (Term, f64)> {
+        let design = &self.outlook.fit.design;
+        let level = self.prospect.scored.model.level.map(|c| (design.terms[c], self.beta[design.base.len()]));
+        let base = design.base.iter().copied().zip(self.beta.iter().copied());
+        base.chain(level).filter(|(t, _)| matches!(t, Term::Saturating { .. }))
     }
 
     /// Seconds until the trend alone gains `headroom`.

@@ -18,6 +18,8 @@ pub(super) const P_LEAK: f64 = 0.15;
 pub(super) const DEADLY_PLATEAU: f64 = 0.1;
 /// Onset candidates at most.
 const HINGES: usize = 12;
+/// Time constants at most that may serve as warm-up.
+const WARM: usize = 3;
 /// Floor points needed on both sides of an onset.
 const HINGE_SIDE: usize = 4;
 
@@ -213,6 +215,8 @@ pub(super) struct Design {
     pub(super) models: Vec<Model>,
     /// Columns that may serve as warm-up.
     pub(super) warm: Vec<usize>,
+    /// Number of columns, the first ones, that are functions of age alone.
+    pub(super) aged: usize,
     /// Scale of age, seconds.
     pub(super) unit: f64,
     /// Number of floor points.
@@ -239,12 +243,15 @@ impl Design {
             base_values: Vec::new(),
             models: Vec::with_capacity(96),
             warm: Vec::new(),
+            aged: 0,
             unit,
             n: floor.points.len(),
         };
         d.models.push(Model { level: None, main: None, family: Family::Flat, prior: 0.5 * (1.0 - P_LEAK) });
         d.climbs(setting.load);
         d.saturations(floor);
+        d.aged = d.terms.len();
+        d.warmed();
         d.onsets(floor, setting.now);
         if floor.older {
             d.versions(floor);
@@ -286,10 +293,30 @@ impl Design {
             // "if it goes on as it does", so such plateaus do not speak against a leak.
             let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
             self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen);
-            if tau <= (2.5 * HOUR).min(self.unit / 4.0) {
+            if tau <= (2.5 * HOUR).min(self.unit / 4.0) && self.warm.len() < WARM {
                 self.warm.push(c);
             }
             tau *= 0.5;
+        }
+    }
+
+    /// Pairs of a warm-up and something slower: the sum of two plateaus looks like a climb without end when
+    /// only one is allowed for.
+    fn warmed(&mut self) {
+        let single: Vec<Model> = self.models.iter().filter(|m| m.main.is_some()).copied().collect();
+        let share = 1.0 / self.warm.len().max(1) as f64;
+        for &w in &self.warm.clone() {
+            let Term::Saturating { tau: fast } = self.terms[w] else { continue };
+            for m in &single {
+                let slower = m.main.is_some_and(|c| match self.terms[c] {
+                    Term::Saturating { tau } => tau >= 3.9 * fast,
+                    Term::Linear | Term::Work | Term::Power(_) => true,
+                    _ => false,
+                });
+                if slower {
+                    self.models.push(Model { level: Some(w), prior: m.prior * share, ..*m });
+                }
+            }
         }
     }
 
