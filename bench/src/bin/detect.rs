@@ -40,10 +40,13 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
         ];
     }
     let mut out = vec![("default".to_owned(), default)];
-    for probability in [0.7, 0.8, 0.9, 0.95, 0.98] {
-        for (ticks, patience) in [(2, 0.0), (2, 0.05), (2, 0.1), (3, 0.05)] {
-            let name = format!("p{probability} k{ticks} w{patience}");
-            out.push((name, AlarmPolicy { probability, ticks, patience, ..default }));
+    for hours in [240.0, 360.0, 480.0] {
+        for probability in [0.8, 0.85, 0.9, 0.95] {
+            for (patience, most) in [(0.1, 4.0), (0.1, 8.0), (0.15, 6.0)] {
+                let name = format!("H{hours} p{probability} w{patience} {most}");
+                let (horizon, patience_most) = (hours * 3600.0, most * 3600.0);
+                out.push((name, AlarmPolicy { horizon, probability, patience, patience_most, ..default }));
+            }
         }
     }
     out

@@ -14,6 +14,8 @@ pub struct AlarmPolicy {
     /// Share of the median time left for which it must hold, too: where the clock is long there is time to
     /// make sure.
     pub patience: f64,
+    /// The longest such wait, seconds.
+    pub patience_most: f64,
     /// The floor must have reached this share of the death level ...
     pub level: f64,
     /// ... or have climbed by this share of it.
@@ -26,7 +28,8 @@ impl Default for AlarmPolicy {
             horizon: 240.0 * 3_600.0,
             probability: 0.9,
             ticks: 2,
-            patience: 0.05,
+            patience: 0.1,
+            patience_most: 6.0 * 3_600.0,
             level: 0.6,
             growth: 0.03,
         }
@@ -54,9 +57,9 @@ impl Alarm {
         let holding = posterior.filter(|p| self.policy.holds(p));
         self.streak = if holding.is_some() { self.streak.saturating_add(1) } else { 0 };
         self.holding = holding.and(self.holding.or(Some(now)));
-        let patient = holding.zip(self.holding).is_some_and(|(p, began)| {
-            self.since.is_some() || now - began >= self.policy.patience * p.time_to_limit.mid
-        });
+        let patient = holding
+            .zip(self.holding)
+            .is_some_and(|(p, began)| self.since.is_some() || now - began >= self.policy.wait(p));
         let stands = patient && self.streak >= self.policy.ticks.max(1);
         self.since = if stands { self.since.or(Some(now)) } else { None };
         stands
@@ -72,6 +75,10 @@ impl AlarmPolicy {
     /// Whether one posterior meets the policy, persistence aside.
     pub fn holds(&self, p: &Posterior) -> bool {
         p.p_within(self.horizon) >= self.probability && self.is_material(p)
+    }
+
+    fn wait(&self, p: &Posterior) -> f64 {
+        (self.patience * p.time_to_limit.mid).min(self.patience_most)
     }
 
     /// The level gate: a climb that is still low and small is not worth a page yet.

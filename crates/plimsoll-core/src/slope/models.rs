@@ -272,9 +272,9 @@ impl Design {
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
         self.model(None, linear, Family::Linear, P_LEAK * 0.45);
-        for power in [0.55, 0.75] {
+        for power in [0.6, 0.8] {
             let c = self.add(Term::Power(power));
-            self.model(None, c, Family::Sublinear, P_LEAK * 0.12);
+            self.model(None, c, Family::Sublinear, P_LEAK * 0.06);
         }
         if load {
             let c = self.add(Term::Work);
