@@ -40,9 +40,9 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
         ];
     }
     let mut out = vec![("default".to_owned(), default)];
-    for hours in [240.0, 360.0, 480.0] {
-        for probability in [0.8, 0.85, 0.9, 0.95] {
-            for (patience, most) in [(0.1, 4.0), (0.1, 8.0), (0.15, 6.0)] {
+    for hours in [240.0, 360.0] {
+        for probability in [0.5, 0.6, 0.7, 0.8] {
+            for (patience, most) in [(0.0, 4.0), (0.05, 4.0), (0.1, 4.0), (0.15, 6.0)] {
                 let name = format!("H{hours} p{probability} w{patience} {most}");
                 let (horizon, patience_most) = (hours * 3600.0, most * 3600.0);
                 out.push((name, AlarmPolicy { horizon, probability, patience, patience_most, ..default }));

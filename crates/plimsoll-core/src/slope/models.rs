@@ -7,7 +7,7 @@ const HOUR: f64 = 3_600.0;
 /// Longest time constant that is told apart from a straight climb, seconds.
 const TAU_MAX: f64 = 128.0 * HOUR;
 /// Time constants of services are about equally likely per octave up to here, rarer beyond. Seconds.
-const TAU_KNEE: f64 = 8.0 * HOUR;
+const TAU_KNEE: f64 = 24.0 * HOUR;
 /// Below this they are rarer too (a process warms up for minutes, not milliseconds). Seconds.
 const TAU_LOW: f64 = 300.0;
 /// Prior mass of all time constants in nats of log tau, so that grids of any length are comparable.
