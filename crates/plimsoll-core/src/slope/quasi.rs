@@ -26,6 +26,11 @@ impl Quasi {
         Quasi { state, step: steps() }
     }
 
+    /// The present point in dimension `k`, uniform between zero and one.
+    pub(super) fn uniform(&self, k: usize) -> f64 {
+        self.state[k]
+    }
+
     /// Next point: standard normal numbers.
     pub(super) fn normals(&mut self) -> [f64; DIMENSIONS] {
         for (u, s) in self.state.iter_mut().zip(&self.step) {
