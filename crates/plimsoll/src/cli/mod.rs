@@ -6,6 +6,8 @@ mod from_file;
 mod live;
 mod overview;
 mod replay;
+#[cfg(feature = "tui")]
+mod top;
 mod triage;
 
 use std::ffi::OsString;
@@ -32,6 +34,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Triage(triage::Args),
+    #[cfg(feature = "tui")]
+    Top(top::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -48,6 +52,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
+        #[cfg(feature = "tui")]
+        Command::Top(args) => top::run(args),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

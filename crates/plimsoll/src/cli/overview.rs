@@ -121,8 +121,8 @@ fn show(fleet: &Fleet, judged: &[(Recording, Judgement)], options: &Options) -> 
             output::result(&render::overview::screen(judged, fleet.pids().count(), options.watch, paint))
         }
         format => {
-            let targets = judged.iter().map(|(r, j)| render::json::target(r, j)).collect();
-            output::result(&render::json::text(&render::json::triage(targets, &warnings), format))
+            let targets: Vec<_> = judged.iter().map(|(r, j)| render::json::target(r, j)).collect();
+            output::result(&render::json::text(&render::json::triage(&targets, &warnings), format))
         }
     }
 }
