@@ -120,7 +120,9 @@ fn a_quiet_jvm_is_no_leak() {
 
 #[test]
 fn a_climbing_floor_is_retention_even_while_the_process_stands_still() {
-    let leak = || jvm().with(Fact::JvmLive, fifth(|s| 20.0 + s)).artifact(1, histogram(5)).artifact(50, histogram(40));
+    let leak = || {
+        jvm().with(Fact::JvmLive, fifth(|s| 20.0 + s)).artifact(1, histogram(5)).artifact(50, histogram(40))
+    };
     let j = leak().judge();
     says(&j, Cause::Retention);
     assert!(j.verdict.pro.iter().any(|f| f.text.contains("Entry +35.0 MiB")), "{:?}", j.verdict.pro);
@@ -157,7 +159,9 @@ fn threads_in_lockstep_are_accumulation() {
     says(&j, Cause::Accumulation);
     assert!(j.verdict.pro.iter().any(|f| f.text.contains("per thread")), "{:?}", j.verdict.pro);
     // At 6 MiB each no thread can be what fills the memory.
-    assert!(pile(6.0).verdict.cause != Cause::Accumulation || pile(6.0).verdict.certainty < Certainty::Certain);
+    assert!(
+        pile(6.0).verdict.cause != Cause::Accumulation || pile(6.0).verdict.certainty < Certainty::Certain
+    );
 }
 
 #[test]
@@ -187,7 +191,8 @@ fn goroutines_parked_at_one_line_are_certain() {
 fn many_collections_over_a_flat_floor_are_churn() {
     let j = jvm().with(Fact::JvmYoungGcs, |s| 20.0 * s).judge();
     says(&j, Cause::Churn);
-    let climbing = jvm().with(Fact::JvmYoungGcs, |s| 20.0 * s).with(Fact::JvmLive, fifth(|s| 20.0 + s)).judge();
+    let climbing =
+        jvm().with(Fact::JvmYoungGcs, |s| 20.0 * s).with(Fact::JvmLive, fifth(|s| 20.0 + s)).judge();
     says(&climbing, Cause::Retention);
 }
 
@@ -195,7 +200,11 @@ fn many_collections_over_a_flat_floor_are_churn() {
 fn a_heap_that_cannot_fit_is_a_budget_not_a_leak() {
     let j = jvm().with(Fact::JvmHeapMax, |_| 480.0).memory(|_| 280.0).judge();
     says(&j, Cause::OverBudget);
-    assert!(j.verdict.pro.iter().any(|f| f.text.contains("against a limit of 512 MiB")), "{:?}", j.verdict.pro);
+    assert!(
+        j.verdict.pro.iter().any(|f| f.text.contains("against a limit of 512 MiB")),
+        "{:?}",
+        j.verdict.pro
+    );
 }
 
 #[test]
