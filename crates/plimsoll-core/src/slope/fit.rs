@@ -11,7 +11,7 @@ const FINEST: f64 = 0.0008;
 /// Standard deviation of a floor that is expected before any is seen, as a share of the scale.
 const EXPECTED: f64 = 0.002;
 /// Weight of that expectation, in independent points.
-const EXPECTED_WEIGHT: f64 = 2.0;
+const EXPECTED_WEIGHT: f64 = 4.0;
 
 /// A model with its posterior weight.
 #[derive(Debug, Clone, Copy)]

@@ -10,13 +10,13 @@ const MIN_POINTS: usize = 8;
 /// Fewest of them in runs of the live version.
 const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
-const LIVE_POINTS: f64 = 96.0;
+const LIVE_POINTS: f64 = 72.0;
 /// Floor points aimed at over all runs and replicas.
-const ALL_POINTS: f64 = 240.0;
+const ALL_POINTS: f64 = 180.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
 /// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
-const BLOCK_MAX: f64 = 5_400.0;
+const BLOCK_MAX: f64 = 7_200.0;
 /// Start of a process that is never looked at: loading code is not growth. Seconds.
 const START_UP: f64 = 1_200.0;
 /// Collections farther apart than this are not told from bursts, seconds.
@@ -151,7 +151,7 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
     match q.samples {
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {
-            let smooth = (live_span / 24.0).min(BLOCK).max(step);
+            let smooth = (live_span / 36.0).min(BLOCK).max(step);
             let teeth = teeth_period(q, runs).map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
             coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
         }
