@@ -188,7 +188,8 @@ fn blocks_of(
     let begin = out.len();
     let expected = run.points.len() as f64 / ((run.end - run.points[0].t) / block + 1.0);
     let enough = (expected * 0.3).clamp(1.0, 8.0) as usize;
-    let origin = load.map_or(0.0, |l| l.work(run.start));
+    let origin = load.map_or(run.start, |l| l.work(run.start));
+    let mut edge = (f64::NAN, 0.0);
     let mut rest = run.points;
     while let Some(last) = rest.last() {
         // Counting whole blocks from the end, so that gaps do not shift the grid.
@@ -207,8 +208,12 @@ fn blocks_of(
         if !low.v.is_finite() || !high.is_finite() {
             continue;
         }
-        let rate = load.map_or(1.0, |l| l.between(from, from + block));
-        let work = load.map_or(low.t - run.start, |l| l.work(low.t) - origin);
+        let work = |t: f64| load.map_or(t, |l| l.work(t));
+        let (before, to) = (work(from), from + block);
+        let after = if (edge.0 - to).abs() < 1e-3 * block { edge.1 } else { work(to) };
+        edge = (from, before);
+        let rate = (after - before) / block;
+        let work = before + rate * (low.t - from) - origin;
         out.push(FloorPoint {
             t: low.t,
             age: (low.t - run.start).max(0.0),
