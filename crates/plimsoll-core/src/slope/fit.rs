@@ -1,8 +1,8 @@
 //! Weighs every candidate model against the floor: one pass of dot products per column, then a scalar (or
 //! two by two) regression per model.
 
-use super::floor::Floor;
-use super::linalg::{Chol, MAX, dot};
+use super::floor::{Floor, FloorPoint};
+use super::linalg::{Chol, MAX, dot, sum};
 use super::models::{Design, Family, Model, Term};
 use super::noise::{self, Noise};
 
@@ -10,8 +10,10 @@ use super::noise::{self, Noise};
 const FINEST: f64 = 0.0008;
 /// Standard deviation of a floor that is expected before any is seen, as a share of the scale.
 const EXPECTED: f64 = 0.002;
+/// Rounds of fitting: plain, then with robust weights.
+const ROUNDS: usize = 2;
 /// Weight of that expectation, in independent points.
-const EXPECTED_WEIGHT: f64 = 2.0;
+const EXPECTED_WEIGHT: f64 = 4.0;
 
 /// A model with its posterior weight.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ struct Sums {
     xy: Vec<f64>,
     xb: Vec<[f64; MAX]>,
     weighted_base: Vec<f64>,
+    wy: Vec<f64>,
     /// Cross products of the warm-ups with the columns of age, warm-up by warm-up.
     warm: Vec<f64>,
 }
@@ -95,20 +98,20 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut scratch = Vec::with_capacity(n);
     let mut sums = Sums::new(floor, &design);
     let mut noise = Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0 };
-    for round in 0..3 {
+    for round in 0..ROUNDS {
         sums.compute(floor, &design, &y, &weights);
         if round == 0
             && let Some(c) = warm_up(&design, &sums, &noise)
         {
             design.adopt(c);
-            sums.compute(floor, &design, &y, &weights);
+            sums.extend_base(floor, &design, &weights);
         }
         let scored = score(&design, &sums, &noise);
         let best = *scored.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let coefficients = coefficients(&design, &sums, &noise, &best)?;
         residuals_of(floor, &design, &sums, &coefficients, &best.model, &y, &mut residuals);
         let spread = noise::scale(&residuals, &mut scratch, FINEST);
-        if round < 2 {
+        if round + 1 < ROUNDS {
             noise::weigh(&residuals, spread, &mut weights);
         }
         noise = noise::measure(floor, &residuals, &weights, spread);
@@ -153,31 +156,51 @@ impl Sums {
             self.y_mean[p.run] += w * v;
         }
         self.y_mean.iter_mut().zip(&self.mass).for_each(|(m, w)| *m /= w.max(1e-12));
-        let wy: Vec<f64> = (0..n).map(|i| weights[i] * (y[i] - self.y_mean[floor.points[i].run])).collect();
-        self.yy = wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
-        self.base(floor, design, weights, &wy);
+        self.wy.clear();
+        let centred = floor.points.iter().zip(weights).zip(y);
+        self.wy.extend(centred.map(|((p, w), v)| w * (v - self.y_mean[p.run])));
+        self.yy = self.wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
+        self.base(floor, design, weights, 0);
         let mut wx = vec![0.0; n];
         for c in 0..design.terms.len() {
-            let x = design.column(c);
-            wx.iter_mut().zip(x).zip(weights).for_each(|((o, x), w)| *o = x * w);
-            let centre = self.centre(floor, &wx, c);
-            self.xx[c] = dot(&wx, x) - centre;
-            self.xy[c] = dot(&wy, x);
-            for b in 0..design.base.len() {
-                self.xb[c][b] = dot(&self.weighted_base[b * n..(b + 1) * n], x);
-            }
+            let from = design.from[c];
+            let (x, w, wx) = (&design.column(c)[from..], &weights[from..], &mut wx[from..]);
+            wx.iter_mut().zip(x).zip(w).for_each(|((o, x), w)| *o = x * w);
+            let centre = self.centre(&floor.points[from..], wx, c);
+            self.xx[c] = dot(wx, x) - centre;
+            self.xy[c] = dot(&self.wy[from..], x);
         }
+        self.base_cross(design, 0);
         self.warm_pairs(design, weights, &mut wx);
     }
 
+    /// Takes in base columns that were added since the last pass.
+    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64]) {
+        let before = self.weighted_base.len() / design.n;
+        self.base(floor, design, weights, before);
+        self.base_cross(design, before);
+    }
+
+    /// Cross products of all columns with the base columns from the given one on.
+    fn base_cross(&mut self, design: &Design, first: usize) {
+        let n = design.n;
+        for c in 0..design.terms.len() {
+            let from = design.from[c];
+            let x = &design.column(c)[from..];
+            for b in first..design.base.len() {
+                self.xb[c][b] = dot(&self.weighted_base[b * n + from..(b + 1) * n], x);
+            }
+        }
+    }
+
     /// Means of a column per run; returns what centring takes from its square sum.
-    fn centre(&mut self, floor: &Floor, wx: &[f64], c: usize) -> f64 {
+    fn centre(&mut self, points: &[FloorPoint], wx: &[f64], c: usize) -> f64 {
         let means = &mut self.col_mean[c * self.groups..(c + 1) * self.groups];
         means.fill(0.0);
         if self.groups == 1 {
-            means[0] = wx.iter().sum();
+            means[0] = sum(wx);
         } else {
-            floor.points.iter().zip(wx).for_each(|(p, v)| means[p.run] += v);
+            points.iter().zip(wx).for_each(|(p, v)| means[p.run] += v);
         }
         let mut taken = 0.0;
         for (m, w) in means.iter_mut().zip(&self.mass) {
@@ -187,11 +210,11 @@ impl Sums {
         taken
     }
 
-    fn base(&mut self, floor: &Floor, design: &Design, weights: &[f64], wy: &[f64]) {
+    fn base(&mut self, floor: &Floor, design: &Design, weights: &[f64], first: usize) {
         let (n, nb) = (design.n, design.base.len());
         self.weighted_base.resize(nb * n, 0.0);
         self.base_mean.resize(nb * self.groups, 0.0);
-        for b in 0..nb {
+        for b in first..nb {
             let x = design.base_column(b);
             let means = &mut self.base_mean[b * self.groups..(b + 1) * self.groups];
             means.fill(0.0);
@@ -203,9 +226,9 @@ impl Sums {
                 *o = w * (v - means[p.run]);
             }
         }
-        for b in 0..nb {
+        for b in first..nb {
             let wb = &self.weighted_base[b * n..(b + 1) * n];
-            self.by[b] = dot(wy, design.base_column(b));
+            self.by[b] = dot(&self.wy, design.base_column(b));
             for a in 0..=b {
                 self.bb[b][a] = dot(wb, design.base_column(a));
                 self.bb[a][b] = self.bb[b][a];
@@ -253,23 +276,25 @@ fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
     let Some(chol) = base_factor(sums, nb, ridge) else { return Vec::new() };
     let zy = chol.forward(&sums.by);
     let yy = (sums.yy - dot(&zy[..nb], &zy[..nb])).max(0.0);
-    let rest = |c: usize| {
-        let z = chol.forward(&sums.xb[c]);
-        (Rest { xx: sums.xx[c] - dot(&z[..nb], &z[..nb]), xy: sums.xy[c] - dot(&z[..nb], &zy[..nb]) }, z)
-    };
+    let rests: Vec<(Rest, [f64; MAX])> = (0..design.terms.len())
+        .map(|c| {
+            let z = chol.forward(&sums.xb[c]);
+            (Rest { xx: sums.xx[c] - dot(&z[..nb], &z[..nb]), xy: sums.xy[c] - dot(&z[..nb], &zy[..nb]) }, z)
+        })
+        .collect();
     let mut out = Vec::with_capacity(design.models.len());
     for model in &design.models {
         let (gain, count, negative) = match (model.level, model.main) {
             (_, None) => (0.0, 0, false),
             (None, Some(c)) => {
-                let (r, _) = rest(c);
+                let r = &rests[c].0;
                 if r.xx <= 1e-9 * (sums.xx[c].abs() + 1e-12) || r.xx < 1e-9 {
                     continue;
                 }
                 (r.xy * r.xy / (r.xx + ridge), 1, r.xy < 0.0)
             }
             (Some(a), Some(c)) => {
-                let ((ra, za), (rc, zc)) = (rest(a), rest(c));
+                let ((ra, za), (rc, zc)) = (&rests[a], &rests[c]);
                 let cross = sums.pair(design, a, c) - dot(&za[..nb], &zc[..nb]);
                 let (xa, xc) = (ra.xx + ridge, rc.xx + ridge);
                 let det = xa * xc - cross * cross;

@@ -10,13 +10,13 @@ const MIN_POINTS: usize = 8;
 /// Fewest of them in runs of the live version.
 const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
-const LIVE_POINTS: f64 = 96.0;
+const LIVE_POINTS: f64 = 72.0;
 /// Floor points aimed at over all runs and replicas.
-const ALL_POINTS: f64 = 240.0;
+const ALL_POINTS: f64 = 180.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
 /// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
-const BLOCK_MAX: f64 = 5_400.0;
+const BLOCK_MAX: f64 = 7_200.0;
 /// Start of a process that is never looked at: loading code is not growth. Seconds.
 const START_UP: f64 = 1_200.0;
 /// Collections farther apart than this are not told from bursts, seconds.
@@ -151,7 +151,7 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
     match q.samples {
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {
-            let smooth = (live_span / 24.0).min(BLOCK).max(step);
+            let smooth = (live_span / 36.0).min(BLOCK).max(step);
             let teeth = teeth_period(q, runs).map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
             coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
         }
@@ -188,7 +188,8 @@ fn blocks_of(
     let begin = out.len();
     let expected = run.points.len() as f64 / ((run.end - run.points[0].t) / block + 1.0);
     let enough = (expected * 0.3).clamp(1.0, 8.0) as usize;
-    let origin = load.map_or(0.0, |l| l.work(run.start));
+    let origin = load.map_or(run.start, |l| l.work(run.start));
+    let mut edge = (f64::NAN, 0.0);
     let mut rest = run.points;
     while let Some(last) = rest.last() {
         // Counting whole blocks from the end, so that gaps do not shift the grid.
@@ -207,8 +208,12 @@ fn blocks_of(
         if !low.v.is_finite() || !high.is_finite() {
             continue;
         }
-        let rate = load.map_or(1.0, |l| l.between(from, from + block));
-        let work = load.map_or(low.t - run.start, |l| l.work(low.t) - origin);
+        let work = |t: f64| load.map_or(t, |l| l.work(t));
+        let (before, to) = (work(from), from + block);
+        let after = if (edge.0 - to).abs() < 1e-3 * block { edge.1 } else { work(to) };
+        edge = (from, before);
+        let rate = (after - before) / block;
+        let work = before + rate * (low.t - from) - origin;
         out.push(FloorPoint {
             t: low.t,
             age: (low.t - run.start).max(0.0),

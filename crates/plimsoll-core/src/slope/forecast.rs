@@ -67,13 +67,8 @@ struct Prospect {
 /// Computes the forecast.
 pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
     let place = o.place();
-    let mut prospects: Vec<Prospect> = o
-        .fit
-        .scored
-        .iter()
-        .filter(|s| s.weight > NEGLIGIBLE * 0.2)
-        .filter_map(|s| o.prospect(s, &place))
-        .collect();
+    let mut prospects: Vec<Prospect> =
+        o.fit.scored.iter().filter(|s| s.weight > NEGLIGIBLE).filter_map(|s| o.prospect(s, &place)).collect();
     let total: f64 = prospects.iter().map(|p| p.weight).sum::<f64>().max(1e-300);
     prospects.iter_mut().for_each(|p| p.weight /= total);
     let p_leak: f64 = prospects.iter().map(|p| p.weight * p.deadly).sum();
@@ -183,12 +178,15 @@ impl Outlook<'_> {
             let mut time = f64::INFINITY;
             // Only draws that are deadly count here: a few tries find one.
             for _ in 0..5 {
-                let z = quasi.normals();
-                let beta = p.coefficients.sample(&z);
-                let level =
-                    p.coefficients.origin + inner(&beta, &p.at_now, p.coefficients.count) + level_sd * z[MAX];
-                let luck =
-                    Luck { chance: -quasi.uniform(MAX + 1).max(1e-9).ln(), pace: self.pace(z[MAX + 2]) };
+                quasi.advance();
+                let beta = p.coefficients.sample(quasi);
+                let level = p.coefficients.origin
+                    + inner(&beta, &p.at_now, p.coefficients.count)
+                    + level_sd * quasi.normal(MAX);
+                let luck = Luck {
+                    chance: -quasi.uniform(MAX + 1).max(1e-9).ln(),
+                    pace: self.pace(quasi.normal(MAX + 2)),
+                };
                 time = Path { outlook: self, prospect: p, beta, level, place, swing: swing.as_ref(), luck }
                     .hit();
                 if time.is_finite() {
@@ -254,11 +252,11 @@ impl Coefficients {
         (self.variance * dot(&z[..self.count], &z[..self.count])).sqrt()
     }
 
-    /// A draw of the coefficients from standard normal numbers.
-    fn sample(&self, z: &[f64]) -> [f64; MAX] {
+    /// A draw of the coefficients.
+    fn sample(&self, quasi: &Quasi) -> [f64; MAX] {
         let sd = self.variance.sqrt();
         let mut b = [0.0; MAX];
-        b.iter_mut().zip(z).take(self.count).for_each(|(b, z)| *b = z * sd);
+        b.iter_mut().enumerate().take(self.count).for_each(|(k, b)| *b = quasi.normal(k) * sd);
         let mut out = self.chol.backward(&b);
         out.iter_mut().zip(&self.mean).for_each(|(o, m)| *o += m);
         out
@@ -274,10 +272,11 @@ struct Swing {
 impl Swing {
     /// Value `g` seconds from now, between the middles of the slots.
     fn at(&self, g: f64) -> f64 {
-        let x = g / SLOT - 0.5;
-        let (k, part) = (x.floor(), x - x.floor());
-        let slot = |k: f64| self.slots[k.rem_euclid(SLOTS as f64) as usize % SLOTS];
-        slot(k) + (slot(k + 1.0) - slot(k)) * part
+        // A day is added so that truncation rounds down.
+        let x = g.clamp(0.0, 1e12) / SLOT - 0.5 + SLOTS as f64;
+        let whole = x as usize;
+        let slot = |k: usize| self.slots[k % SLOTS];
+        slot(whole) + (slot(whole + 1) - slot(whole)) * (x - whole as f64)
     }
 }
 
@@ -308,7 +307,7 @@ impl Path<'_> {
         let bursts = &self.outlook.bursts;
         let headroom = self.outlook.death - self.level;
         let usual = headroom - bursts.usual();
-        let first = self.floor_hit(usual);
+        let first = self.trend_hit(usual);
         if !first.is_finite() {
             return first;
         }
@@ -326,14 +325,14 @@ impl Path<'_> {
         // Within the day after the trend alone could reach it, the swing decides the hour.
         let reached = |t: f64| self.trend_gain(t) + swing.at(t) >= headroom;
         let (mut low, mut high) = (first, first);
-        for _ in 0..=SLOTS {
+        for _ in 0..=SLOTS / 2 {
             if reached(high) {
                 break;
             }
             low = high;
-            high += SLOT;
+            high += 2.0 * SLOT;
         }
-        for _ in 0..if high > low { 6 } else { 0 } {
+        for _ in 0..if high > low { 7 } else { 0 } {
             let middle = 0.5 * (low + high);
             if reached(middle) { high = middle } else { low = middle }
         }

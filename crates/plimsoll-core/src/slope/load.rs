@@ -94,7 +94,7 @@ impl Daily {
 
     /// Work done `g` seconds from now.
     pub(super) fn after(&self, g: f64) -> f64 {
-        let days = (g / DAY).floor();
+        let days = (g / DAY).trunc();
         let rest = (g - days * DAY) / SLOT;
         let k = (rest as usize).min(SLOTS - 1);
         days * self.sums[SLOTS] + self.sums[k] + (self.sums[k + 1] - self.sums[k]) * (rest - k as f64)
@@ -102,7 +102,7 @@ impl Daily {
 
     /// Seconds from now until the work is done.
     pub(super) fn time_for(&self, work: f64) -> f64 {
-        let days = (work / self.sums[SLOTS]).floor();
+        let days = (work / self.sums[SLOTS]).trunc();
         let rest = work - days * self.sums[SLOTS];
         let k = self.sums.partition_point(|s| *s <= rest).clamp(1, SLOTS) - 1;
         let part = (rest - self.sums[k]) / (self.sums[k + 1] - self.sums[k]);

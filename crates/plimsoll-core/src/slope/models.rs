@@ -17,7 +17,7 @@ pub(super) const P_LEAK: f64 = 0.15;
 /// A plateau above the death level kills as surely as a straight climb, but caches are rarely sized so.
 pub(super) const DEADLY_PLATEAU: f64 = 0.1;
 /// Onset candidates at most.
-const HINGES: usize = 12;
+const HINGES: usize = 10;
 /// Time constants at most that may serve as warm-up.
 const WARM: usize = 3;
 /// Floor points needed on both sides of an onset.
@@ -108,7 +108,7 @@ impl Term {
         match *self {
             Term::Load => p.load - 1.0,
             Term::Wave { cycles, sine } => {
-                let phase = p.t.rem_euclid(86_400.0) / 86_400.0 * std::f64::consts::TAU * cycles;
+                let phase = p.t / 86_400.0 * std::f64::consts::TAU * cycles;
                 if sine { phase.sin() } else { phase.cos() }
             }
             Term::Linear => p.age / unit,
@@ -207,6 +207,8 @@ pub(super) struct Design {
     pub(super) base: Vec<Term>,
     /// Terms of the columns.
     pub(super) terms: Vec<Term>,
+    /// First point at which each column is not zero.
+    pub(super) from: Vec<usize>,
     /// Column values, term by term, `points` long each.
     pub(super) values: Vec<f64>,
     /// Values of the base terms, the same way.
@@ -239,6 +241,7 @@ impl Design {
         let mut d = Design {
             base: base_terms(floor, setting),
             terms: Vec::with_capacity(80),
+            from: Vec::new(),
             values: Vec::new(),
             base_values: Vec::new(),
             models: Vec::with_capacity(96),
@@ -365,11 +368,18 @@ impl Design {
             }
         }
         let mut chain: Vec<f64> = vec![0.0; n];
+        let mut onset = None;
         for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
             let points = floor.points.iter();
+            let from = first_point(term, &floor.points);
+            self.from.push(from);
             match *term {
                 Term::Saturating { tau } => octave(column, &mut chain, points, tau, self.unit),
-                Term::Plateau { at, tau } => since_onset(column, points, at, tau),
+                Term::Plateau { at, tau } => {
+                    let longest = onset.replace(at) != Some(at);
+                    let (column, chain) = (&mut column[from..], &mut chain[from..]);
+                    since_onset(column, chain, &floor.points[from..], (at, tau), longest);
+                }
                 _ => {
                     column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), self.unit));
                 }
@@ -407,10 +417,28 @@ fn octave(column: &mut [f64], chain: &mut [f64], points: Points<'_>, tau: f64, u
     }
 }
 
-fn since_onset(column: &mut [f64], points: Points<'_>, at: f64, tau: f64) {
-    for (x, p) in column.iter_mut().zip(points) {
-        let since = p.t - at;
-        *x = if since > 0.0 { rise(since, tau) } else { 0.0 };
+/// Plateau columns of one onset come in falling thirds, the longest first: again one exponential.
+fn since_onset(
+    column: &mut [f64],
+    chain: &mut [f64],
+    points: &[FloorPoint],
+    plateau: (f64, f64),
+    longest: bool,
+) {
+    let (at, tau) = plateau;
+    for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
+        *e = if longest { (-(p.t - at).max(0.0) / tau).exp() } else { *e * *e * *e };
+        *x = 1.0 - *e;
+    }
+}
+
+/// First point at which a term can differ from zero.
+fn first_point(term: &Term, points: &[FloorPoint]) -> usize {
+    match *term {
+        Term::Step { at } | Term::Ramp { at } | Term::Plateau { at, .. } => {
+            points.iter().position(|p| p.t >= at).unwrap_or(points.len())
+        }
+        _ => 0,
     }
 }
 
