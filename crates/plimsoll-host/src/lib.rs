@@ -5,4 +5,5 @@ pub mod fleet;
 pub mod identify;
 pub mod sampler;
 pub mod source;
+pub mod step;
 pub mod world;

@@ -13,3 +13,7 @@
 )]
 
 pub mod csv_series;
+pub mod go_memstats;
+pub mod goroutines;
+pub mod prometheus_text;
+pub mod v8_trace_gc;

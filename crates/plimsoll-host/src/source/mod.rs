@@ -6,7 +6,9 @@
 //! a port that never answers cannot delay the kernel's numbers.
 
 pub(crate) mod cgroup;
+mod go_http;
 pub(crate) mod host_memory;
+mod node;
 mod procfs;
 pub(crate) mod text;
 
@@ -69,4 +71,5 @@ impl Source for Absent {
 }
 
 /// Every source, in the order in which they are asked.
-pub static SOURCES: &[SourceKind] = &[procfs::KIND, cgroup::KIND, host_memory::KIND];
+pub static SOURCES: &[SourceKind] =
+    &[procfs::KIND, cgroup::KIND, host_memory::KIND, go_http::KIND, node::KIND];

@@ -1,0 +1,249 @@
+//! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use plimsoll_core::artifact::Artifact;
+use plimsoll_core::fact::{Fact, Reading};
+use plimsoll_core::recording::Observation;
+use plimsoll_core::target::{RuntimeKind, Target};
+use plimsoll_read::go_memstats::{self, MemStats};
+use plimsoll_read::{goroutines, prometheus_text};
+
+use super::{Pace, Source, SourceKind};
+use crate::step::http;
+use crate::world::World;
+
+/// The entry of the registry.
+pub(super) const KIND: SourceKind = SourceKind {
+    name: "go http",
+    facts: FACTS,
+    pace: Pace::Slow(Duration::from_secs(1)),
+    open: |world, target| (target.runtime == RuntimeKind::Go).then(|| open(world, target)),
+};
+
+const FACTS: &[Fact] = &[
+    Fact::Goroutines,
+    Fact::GoHeapAlloc,
+    Fact::GoLive,
+    Fact::GoHeapInuse,
+    Fact::GoHeapHeld,
+    Fact::GoStackInuse,
+    Fact::GoSys,
+    Fact::GoGcs,
+    Fact::GoGcCpu,
+    Fact::GoAllocated,
+    Fact::GoMemLimit,
+];
+
+/// Rounds between two keepings of the grouped goroutines as an artifact.
+const GROUPS_EVERY: u32 = 5;
+/// From this many goroutines on, the profile costs the target tens of megabytes: ask rarely.
+const MANY: f64 = 100_000.0;
+const MANY_EVERY: u32 = 10;
+/// Rounds between two searches for a port while none was found.
+const SEARCH_EVERY: u32 = 5;
+
+/// What a port answers as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Pprof(SocketAddr),
+    Metrics(SocketAddr),
+    Expvar(SocketAddr),
+}
+
+struct GoHttp {
+    world: World,
+    pid: i32,
+    agent: ureq::Agent,
+    entered: Option<Result<(), String>>,
+    door: Option<Door>,
+    round: u32,
+    goroutines: f64,
+    collections: f64,
+    settings: Settings,
+}
+
+/// The two variables that change what the numbers mean; nothing else of the environment is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    gogc: f64,
+    mem_limit: Option<f64>,
+}
+
+fn open(world: &World, target: &Target) -> Box<dyn Source> {
+    Box::new(GoHttp {
+        world: world.clone(),
+        pid: target.pid,
+        agent: http::agent(),
+        entered: None,
+        door: None,
+        round: 0,
+        goroutines: 0.0,
+        collections: -1.0,
+        settings: settings(world, target.pid),
+    })
+}
+
+fn settings(world: &World, pid: i32) -> Settings {
+    let bytes = std::fs::read(world.proc_root.join(pid.to_string()).join("environ")).unwrap_or_default();
+    let get = |key: &[u8]| {
+        let value = bytes.split(|b| *b == 0).find_map(|v| v.strip_prefix(key)?.strip_prefix(b"="))?;
+        std::str::from_utf8(value).ok()
+    };
+    let gogc = match get(b"GOGC") {
+        Some("off") => 0.0,
+        Some(text) => text.parse().unwrap_or(100.0),
+        None => 100.0,
+    };
+    let mem_limit = get(b"GOMEMLIMIT").filter(|v| *v != "off").and_then(plimsoll_core::units::parse_bytes);
+    Settings { gogc, mem_limit }
+}
+
+impl Source for GoHttp {
+    fn sample(&mut self, out: &mut Observation) {
+        let round = self.round;
+        self.round += 1;
+        if let Some(limit) = self.settings.mem_limit {
+            out.known(Fact::GoMemLimit, limit);
+        }
+        // The first call runs on the thread that all later ones run on: the namespace stays entered.
+        let entered = self
+            .entered
+            .get_or_insert_with(|| http::enter_network(&self.world, self.pid).map_err(|e| e.to_string()));
+        if let Err(why) = entered {
+            return unknown(out, why);
+        }
+        if self.door.is_none() && round.is_multiple_of(SEARCH_EVERY) {
+            self.door = self.search();
+        }
+        match self.door {
+            None => unknown(
+                out,
+                "no port of the process answers as pprof, metrics or expvar: import net/http/pprof",
+            ),
+            Some(Door::Pprof(at)) => self.pprof(at, round, out),
+            Some(Door::Metrics(at)) => self.metrics(at, out),
+            Some(Door::Expvar(at)) => self.expvar(at, out),
+        }
+    }
+}
+
+fn unknown(out: &mut Observation, why: &str) {
+    for fact in FACTS.iter().filter(|f| **f != Fact::GoMemLimit) {
+        out.put(*fact, Reading::unknown(why));
+    }
+}
+
+impl GoHttp {
+    /// The first port that answers usefully, the most telling kind first.
+    fn search(&self) -> Option<Door> {
+        let ports = http::listening(&self.world, self.pid).ok()?;
+        let answers = |at: SocketAddr, path: &str, good: fn(&str) -> bool| {
+            http::get(&self.agent, at, path).is_ok_and(|text| good(&text))
+        };
+        let pprof = |at: &SocketAddr| answers(*at, "/debug/pprof/", |t| t.contains("goroutine"));
+        let metrics = |at: &SocketAddr| {
+            answers(*at, "/metrics", |t| prometheus_text::sum(t, "go_goroutines").is_some())
+        };
+        let expvar = |at: &SocketAddr| answers(*at, "/debug/vars", |t| go_memstats::from_expvar(t).is_some());
+        let first = |f: &dyn Fn(&SocketAddr) -> bool| ports.iter().copied().find(|at| f(at));
+        first(&pprof)
+            .map(Door::Pprof)
+            .or_else(|| first(&metrics).map(Door::Metrics))
+            .or_else(|| first(&expvar).map(Door::Expvar))
+    }
+
+    fn pprof(&mut self, at: SocketAddr, round: u32, out: &mut Observation) {
+        let dear = self.goroutines > MANY;
+        if !dear || round.is_multiple_of(MANY_EVERY) {
+            match http::get(&self.agent, at, "/debug/pprof/goroutine?debug=1") {
+                Ok(text) => self.goroutines(&text, round, out),
+                Err(e) => out.put(Fact::Goroutines, Reading::unknown(e.to_string())),
+            }
+        }
+        match http::get(&self.agent, at, "/debug/pprof/heap?debug=1").map(|t| go_memstats::from_profile(&t)) {
+            Ok(Some(stats)) => self.put(&stats, out),
+            Ok(None) => {
+                out.put(Fact::GoHeapAlloc, Reading::unknown("the heap profile has no memory statistics"))
+            }
+            Err(e) => out.put(Fact::GoHeapAlloc, Reading::unknown(e.to_string())),
+        }
+    }
+
+    fn goroutines(&mut self, text: &str, round: u32, out: &mut Observation) {
+        let Some(artifact) = goroutines::read(text) else {
+            return out.put(Fact::Goroutines, Reading::unknown("the port answers with no goroutine profile"));
+        };
+        if let Artifact::Goroutines { total, .. } = &artifact {
+            self.goroutines = *total as f64;
+            out.known(Fact::Goroutines, self.goroutines);
+        }
+        if round.is_multiple_of(GROUPS_EVERY) {
+            out.artifacts.push(artifact);
+        }
+    }
+
+    fn put(&mut self, m: &MemStats, out: &mut Observation) {
+        for (fact, v) in [
+            (Fact::GoHeapAlloc, m.heap_alloc),
+            (Fact::GoHeapInuse, m.heap_inuse),
+            (Fact::GoHeapHeld, (m.heap_sys - m.heap_released).max(0.0)),
+            (Fact::GoStackInuse, m.stack_inuse),
+            (Fact::GoSys, m.sys),
+            (Fact::GoGcs, m.num_gc),
+            (Fact::GoGcCpu, m.gc_cpu),
+            (Fact::GoAllocated, m.total_alloc),
+        ] {
+            out.known(fact, v);
+        }
+        // A goal that a memory limit has cut says nothing of the live heap.
+        let limited = self.settings.mem_limit.is_some_and(|l| m.sys > 0.7 * l);
+        if m.num_gc > self.collections && !limited {
+            self.collections = m.num_gc;
+            if let Some(live) = m.live(self.settings.gogc) {
+                out.known(Fact::GoLive, live);
+            }
+        }
+    }
+
+    fn metrics(&mut self, at: SocketAddr, out: &mut Observation) {
+        let text = match http::get(&self.agent, at, "/metrics") {
+            Ok(text) => text,
+            Err(e) => return unknown(out, &e.to_string()),
+        };
+        let get = |name: &str| prometheus_text::sum(&text, name);
+        for (fact, v) in [
+            (Fact::Goroutines, get("go_goroutines")),
+            (Fact::GoHeapAlloc, get("go_memstats_heap_alloc_bytes")),
+            (Fact::GoHeapInuse, get("go_memstats_heap_inuse_bytes")),
+            (
+                Fact::GoHeapHeld,
+                get("go_memstats_heap_sys_bytes")
+                    .zip(get("go_memstats_heap_released_bytes"))
+                    .map(|(a, b)| a - b),
+            ),
+            (Fact::GoStackInuse, get("go_memstats_stack_inuse_bytes")),
+            (Fact::GoSys, get("go_memstats_sys_bytes")),
+            (Fact::GoLive, get("go_gc_heap_live_bytes")),
+            (Fact::GoGcs, get("go_gc_duration_seconds_count")),
+            (Fact::GoAllocated, get("go_memstats_alloc_bytes_total")),
+        ] {
+            match v {
+                Some(v) => out.known(fact, v),
+                None => out.put(fact, Reading::unknown("the metrics of the process do not hold it")),
+            }
+        }
+    }
+
+    fn expvar(&mut self, at: SocketAddr, out: &mut Observation) {
+        match http::get(&self.agent, at, "/debug/vars").map(|t| go_memstats::from_expvar(&t)) {
+            Ok(Some(stats)) => {
+                out.put(Fact::Goroutines, Reading::unknown("expvar does not hold it"));
+                self.put(&stats, out);
+            }
+            Ok(None) => unknown(out, "the port no longer answers as expvar"),
+            Err(e) => unknown(out, &e.to_string()),
+        }
+    }
+}
