@@ -13,3 +13,4 @@
 )]
 
 pub mod csv_series;
+pub mod hsperf;
