@@ -4,4 +4,5 @@ pub mod drill;
 pub mod identify;
 pub mod sampler;
 pub mod source;
+pub mod step;
 pub mod world;

@@ -7,6 +7,7 @@
 
 pub(crate) mod cgroup;
 mod host_memory;
+pub(crate) mod hsperf;
 mod procfs;
 pub(crate) mod text;
 
@@ -69,4 +70,4 @@ impl Source for Absent {
 }
 
 /// Every source, in the order in which they are asked.
-pub static SOURCES: &[SourceKind] = &[procfs::KIND, cgroup::KIND, host_memory::KIND];
+pub static SOURCES: &[SourceKind] = &[procfs::KIND, cgroup::KIND, host_memory::KIND, hsperf::KIND];
