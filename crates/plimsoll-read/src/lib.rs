@@ -12,5 +12,8 @@
     )
 )]
 
+pub mod class_histogram;
 pub mod csv_series;
 pub mod hsperf;
+pub mod nmt;
+pub mod thread_dump;
