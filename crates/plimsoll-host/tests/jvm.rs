@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::Fact;
 use plimsoll_core::recording::{Observation, Recording};
 use plimsoll_host::drill::{self, Running, Settings};
@@ -96,6 +97,33 @@ fn the_floor_rises_with_every_stopping_collector() {
         assert!(r.last(Fact::JvmAllocated) > Some(4e6), "{gc}: {:?}", r.last(Fact::JvmAllocated));
         assert!(r.last(Fact::JvmClasses) > Some(300.0) && r.last(Fact::JvmThreads) > Some(1.0), "{gc}");
     }
+}
+
+#[test]
+fn native_memory_and_histograms_arrive() {
+    if !has_java() {
+        return;
+    }
+    let mut running = start(&[], 4_000);
+    let histograms = |r: &Recording| {
+        r.artifacts.iter().filter(|(_, a)| matches!(a, Artifact::ClassHistogram { .. })).count()
+    };
+    let done = |r: &Recording| histograms(r) >= 2 && r.series(Fact::JvmNmtTotal).points().len() >= 2;
+    let r = watch(&mut running, Duration::from_secs(90), done);
+    assert!(done(&r), "{} histograms, {:?} {:?}", histograms(&r), r.unknown, r.notes);
+    let nmt = |fact| r.last(fact).unwrap_or_else(|| panic!("no {fact}: {:?}", r.unknown));
+    let parts = [Fact::JvmNmtHeap, Fact::JvmNmtThread, Fact::JvmNmtClass, Fact::JvmNmtCode, Fact::JvmNmtGc];
+    assert!(parts.iter().all(|f| nmt(*f) > 0.0));
+    assert!(parts.iter().map(|f| nmt(*f)).sum::<f64>() + nmt(Fact::JvmNmtOther) <= nmt(Fact::JvmNmtTotal));
+    let bytes_of = |class: &str| -> Vec<u64> {
+        let rows = r.artifacts.iter().filter_map(|(_, a)| match a {
+            Artifact::ClassHistogram { rows, .. } => Some(rows.iter().find(|c| c.class == class)?.bytes),
+            _ => None,
+        });
+        rows.collect()
+    };
+    let grown = bytes_of("byte[]");
+    assert!(grown[grown.len() - 1] > grown[0] + (10 << 20), "what leaks is seen to grow: {grown:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 pub(crate) mod cgroup;
 mod host_memory;
 pub(crate) mod hsperf;
+mod jvm_attach;
 mod procfs;
 pub(crate) mod text;
 
@@ -70,4 +71,5 @@ impl Source for Absent {
 }
 
 /// Every source, in the order in which they are asked.
-pub static SOURCES: &[SourceKind] = &[procfs::KIND, cgroup::KIND, host_memory::KIND, hsperf::KIND];
+pub static SOURCES: &[SourceKind] =
+    &[procfs::KIND, cgroup::KIND, host_memory::KIND, hsperf::KIND, jvm_attach::KIND];
