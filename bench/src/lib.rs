@@ -3,5 +3,6 @@
 pub mod intervals;
 pub mod replay;
 pub mod rivals;
+pub mod run;
 pub mod score;
 pub mod services;

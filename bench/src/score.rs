@@ -44,9 +44,15 @@ pub fn score(service: &Service, alarm: &[bool]) -> Outcome {
     }
 }
 
+/// Separate alarms: rising edges at least an hour after the last flag.
 fn rising(alarm: &[bool]) -> usize {
-    let mut before = false;
-    alarm.iter().filter(|a| !std::mem::replace(&mut before, **a) && **a).count()
+    let mut last: Option<usize> = None;
+    let mut count = 0;
+    for (i, _) in alarm.iter().enumerate().filter(|(_, a)| **a) {
+        count += usize::from(last.is_none_or(|l| i - l > 60));
+        last = Some(i);
+    }
+    count
 }
 
 /// Figures of one detector over all services.

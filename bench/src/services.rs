@@ -105,6 +105,7 @@ impl Service {
 }
 
 /// Seeded source of the distributions that the generator needs.
+#[derive(Clone)]
 struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -160,6 +161,20 @@ enum Trend {
     Power { factor: f64, power: f64 },
     Traffic { slope: f64 },
     Jumps { sums: Vec<f64>, rate: f64 },
+}
+
+impl Trend {
+    fn scale(&mut self, by: f64) {
+        match self {
+            Trend::Linear { slope } | Trend::Traffic { slope } => *slope *= by,
+            Trend::Power { factor, .. } => *factor *= by,
+            Trend::Jumps { sums, rate } => {
+                sums.iter_mut().for_each(|x| *x *= by);
+                *rate *= by;
+            }
+            Trend::None | Trend::Fill { .. } => {}
+        }
+    }
 }
 
 /// Everything that drives one service.
@@ -249,10 +264,27 @@ pub fn generate(seed: u64, class: usize, index: usize) -> Service {
     let mut world = exogenous(class, healthy, total, &mut dice);
     let life = dice.log_uniform(5.0, 240.0);
     let uptime = if dice.chance(0.5) { 0.0 } else { dice.uniform(0.0, 48.0) };
-    let uptime = if healthy { uptime } else { uptime.min(0.3 * life) };
-    set_trend(&mut world, class, life, total, &mut dice);
+    let uptime = if healthy { uptime } else { uptime.min(0.5 * life) };
+    set_trend(&mut world, class, life, uptime, total, &mut dice);
     let starts = plan_starts(&world, class, uptime, &mut dice);
+    if !healthy {
+        tune(&mut world, &starts, life, &dice);
+    }
     simulate(class, &world, &starts, &mut dice)
+}
+
+/// Bursts, teeth and load move the death away from where the bare slope would put it: scales the leak until
+/// the first leaking run lives about as long as was drawn.
+fn tune(world: &mut World, starts: &[Start], life: f64, dice: &Dice) {
+    let Some(start) = starts.iter().find(|s| s.leaks) else { return };
+    for _ in 0..4 {
+        let death = life_of(world, start, start.first, &mut Vec::new(), &mut dice.clone());
+        let lived = (death.unwrap_or(start.first + FUTURE) - start.first) as f64 / HOUR;
+        if (lived / life - 1.0).abs() < 0.1 {
+            return;
+        }
+        world.trend.scale((lived.max(0.5) / life).clamp(0.2, 3.0));
+    }
 }
 
 fn exogenous(class: usize, healthy: bool, total: usize, dice: &mut Dice) -> World {
@@ -361,9 +393,10 @@ fn bursts(total: usize, batch: bool, dice: &mut Dice) -> Vec<f64> {
     out
 }
 
-fn set_trend(world: &mut World, class: usize, life: f64, total: usize, dice: &mut Dice) {
+fn set_trend(world: &mut World, class: usize, life: f64, uptime: f64, total: usize, dice: &mut Dice) {
     let ceiling = if world.managed { 0.97 } else { 1.0 - world.tooth };
     let headroom = (ceiling - world.base - world.warm.0).max(0.2);
+    let life = life + if class == LEAK_DEPLOY { 0.0 } else { uptime };
     let slope = headroom / life;
     world.trend = match class {
         CACHE_FILL => {
@@ -535,7 +568,12 @@ mod tests {
                 let s = generate(5, class, index);
                 assert_eq!(s.leaks(), class >= HEALTHY);
                 if s.leaks() {
-                    assert!(s.life().is_some_and(|l| l > 60.0), "{} {index}: {:?}", CLASSES[class], s.life());
+                    assert!(
+                        s.life().is_some_and(|l| l > 120.0),
+                        "{} {index}: {:?}",
+                        CLASSES[class],
+                        s.life()
+                    );
                 } else {
                     assert!(s.kill.is_none() && s.rss.len() == LENGTH);
                     assert!(s.rss.iter().all(|x| *x < 0.99));

@@ -139,24 +139,34 @@ fn evidence(folder: &Path, argv: &[String]) -> Evidence {
     Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")) }
 }
 
-/// Bytes of the executable's head that are looked at: section names and build information lie at the ends.
-const LOOKED_AT: u64 = 1 << 20;
+/// Section names are a few hundred bytes; a file that claims more is not read.
+const LARGEST_NAMES: u64 = 64 * 1024;
 
-/// Go's linker leaves the build information's magic near the start of the data, and the name of the line
-/// table in the section names at the end of the file; both survive stripping.
+/// Go's linker leaves sections of its own, and they survive stripping.
 fn is_go(exe: &Path) -> bool {
+    let names = section_names(exe).unwrap_or_default();
+    let go: [&[u8]; 3] = [b".gopclntab", b".go.buildinfo", b".data.rel.ro.gopclntab"];
+    names.split(|b| *b == 0).any(|name| go.contains(&name))
+}
+
+/// The section name table of a 64-bit little-endian ELF file.
+fn section_names(exe: &Path) -> Option<Vec<u8>> {
     use std::os::unix::fs::FileExt;
-    let Ok(file) = fs::File::open(exe) else { return false };
-    let Ok(len) = file.metadata().map(|m| m.len()) else { return false };
-    let has = |from: u64, what: &[u8]| {
-        let mut buffer = vec![0; LOOKED_AT.min(len) as usize];
-        let n = file.read_at(&mut buffer, from).unwrap_or(0);
-        buffer[..n].windows(what.len()).any(|w| w == what)
-    };
-    let elf = has(0, b"\x7fELF");
-    elf && (has(len.saturating_sub(LOOKED_AT), b".gopclntab")
-        || has(0, b"\xff Go buildinf:")
-        || has(0, b".gopclntab"))
+    let file = fs::File::open(exe).ok()?;
+    let mut head = [0u8; 64];
+    file.read_exact_at(&mut head, 0).ok()?;
+    if head.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let half = |at: usize| Some(u64::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
+    let (table, size, index) = (word(&head, 0x28)?, half(0x3a)?, half(0x3e)?);
+    let mut entry = [0u8; 64];
+    file.read_exact_at(&mut entry, table.checked_add(size * index)?).ok()?;
+    let (offset, length) = (word(&entry, 0x18)?, word(&entry, 0x20)?);
+    let mut names = vec![0u8; usize::try_from(length.min(LARGEST_NAMES)).ok()?];
+    file.read_exact_at(&mut names, offset).ok()?;
+    Some(names)
 }
 
 /// The container by any of the process's groups: with version 1 the names may differ between controllers.

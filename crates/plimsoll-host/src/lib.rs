@@ -1,6 +1,7 @@
 //! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
 
 pub mod drill;
+pub mod fleet;
 pub mod identify;
 pub mod sampler;
 pub mod source;

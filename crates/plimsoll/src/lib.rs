@@ -5,6 +5,8 @@ mod error;
 mod exit_code;
 mod output;
 mod render;
+#[cfg(feature = "tui")]
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

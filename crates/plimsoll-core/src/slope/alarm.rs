@@ -9,8 +9,13 @@ pub struct AlarmPolicy {
     pub horizon: f64,
     /// Probability of death within the horizon that is asked for.
     pub probability: f64,
-    /// Ticks in a row for which it must hold.
+    /// Ticks in a row for which it must hold, at least.
     pub ticks: u32,
+    /// Share of the median time left for which it must hold, too: where the clock is long there is time to
+    /// make sure.
+    pub patience: f64,
+    /// The longest such wait, seconds.
+    pub patience_most: f64,
     /// The floor must have reached this share of the death level ...
     pub level: f64,
     /// ... or have climbed by this share of it.
@@ -19,7 +24,15 @@ pub struct AlarmPolicy {
 
 impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
-        AlarmPolicy { horizon: 240.0 * 3_600.0, probability: 0.95, ticks: 2, level: 0.6, growth: 0.03 }
+        AlarmPolicy {
+            horizon: 240.0 * 3_600.0,
+            probability: 0.9,
+            ticks: 2,
+            patience: 0.1,
+            patience_most: 6.0 * 3_600.0,
+            level: 0.6,
+            growth: 0.03,
+        }
     }
 }
 
@@ -28,21 +41,26 @@ impl Default for AlarmPolicy {
 pub struct Alarm {
     policy: AlarmPolicy,
     streak: u32,
+    holding: Option<f64>,
     since: Option<f64>,
 }
 
 impl Alarm {
     /// An alarm that has seen nothing yet.
     pub fn new(policy: AlarmPolicy) -> Alarm {
-        Alarm { policy, streak: 0, since: None }
+        Alarm { policy, streak: 0, holding: None, since: None }
     }
 
     /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. A tick without a
     /// posterior neither raises nor holds it.
     pub fn tick(&mut self, posterior: Option<&Posterior>, now: f64) -> bool {
-        let holds = posterior.is_some_and(|p| self.policy.holds(p));
-        self.streak = if holds { self.streak.saturating_add(1) } else { 0 };
-        let stands = self.streak >= self.policy.ticks.max(1);
+        let holding = posterior.filter(|p| self.policy.holds(p));
+        self.streak = if holding.is_some() { self.streak.saturating_add(1) } else { 0 };
+        self.holding = holding.and(self.holding.or(Some(now)));
+        let patient = holding
+            .zip(self.holding)
+            .is_some_and(|(p, began)| self.since.is_some() || now - began >= self.policy.wait(p));
+        let stands = patient && self.streak >= self.policy.ticks.max(1);
         self.since = if stands { self.since.or(Some(now)) } else { None };
         stands
     }
@@ -57,6 +75,10 @@ impl AlarmPolicy {
     /// Whether one posterior meets the policy, persistence aside.
     pub fn holds(&self, p: &Posterior) -> bool {
         p.p_within(self.horizon) >= self.probability && self.is_material(p)
+    }
+
+    fn wait(&self, p: &Posterior) -> f64 {
+        (self.patience * p.time_to_limit.mid).min(self.patience_most)
     }
 
     /// The level gate: a climb that is still low and small is not worth a page yet.
@@ -91,7 +113,7 @@ mod tests {
 
     #[test]
     fn it_takes_the_asked_number_of_ticks_in_a_row() {
-        let mut alarm = Alarm::new(AlarmPolicy { ticks: 2, ..AlarmPolicy::default() });
+        let mut alarm = Alarm::new(AlarmPolicy { ticks: 2, patience: 0.0, ..AlarmPolicy::default() });
         let p = posterior(24.0, 70.0);
         assert!(!alarm.tick(Some(&p), 0.0));
         assert!(!alarm.tick(None, 1.0));
@@ -100,6 +122,15 @@ mod tests {
         assert!(alarm.tick(Some(&p), 4.0));
         assert_eq!(alarm.since(), Some(3.0));
         assert!(!alarm.tick(Some(&posterior(1000.0, 70.0)), 5.0));
+    }
+
+    #[test]
+    fn a_long_clock_is_watched_for_longer() {
+        let mut alarm = Alarm::new(AlarmPolicy { ticks: 1, patience: 0.1, ..AlarmPolicy::default() });
+        let p = posterior(20.0, 70.0);
+        assert!(!alarm.tick(Some(&p), 0.0));
+        assert!(!alarm.tick(Some(&p), 3600.0));
+        assert!(alarm.tick(Some(&p), 7200.0));
     }
 
     #[test]

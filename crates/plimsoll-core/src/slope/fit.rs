@@ -1,13 +1,19 @@
 //! Weighs every candidate model against the floor: one pass of dot products per column, then a scalar (or
 //! two by two) regression per model.
 
-use super::floor::Floor;
-use super::linalg::{Chol, MAX, dot};
-use super::models::{Design, Family, Model};
+use super::floor::{Floor, FloorPoint};
+use super::linalg::{Chol, MAX, dot, sum};
+use super::models::{Design, Family, Model, Term};
 use super::noise::{self, Noise};
 
 /// Standard deviation of the floor that no fit is believed to go below, as a share of the scale.
 const FINEST: f64 = 0.0008;
+/// Standard deviation of a floor that is expected before any is seen, as a share of the scale.
+const EXPECTED: f64 = 0.002;
+/// Rounds of fitting: plain, then with robust weights.
+const ROUNDS: usize = 2;
+/// Weight of that expectation, in independent points.
+const EXPECTED_WEIGHT: f64 = 4.0;
 
 /// A model with its posterior weight.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +38,8 @@ pub(super) struct Fit {
     pub(super) scale: f64,
     /// Residual of the newest points against the best model.
     pub(super) residual: f64,
+    /// Residuals of all points against the best model.
+    pub(super) residuals: Vec<f64>,
     sums: Sums,
 }
 
@@ -45,15 +53,15 @@ pub(super) struct Coefficients {
     pub(super) count: usize,
     /// Variance of one observation, inflated by correlation.
     pub(super) variance: f64,
-    /// Mean of the live replica's floor.
+    /// Mean of the live run's floor.
     pub(super) origin: f64,
-    /// Means of the columns over the live replica.
+    /// Means of the columns over the live run.
     pub(super) centre: [f64; MAX],
-    /// Sum of the weights of the live replica.
+    /// Sum of the weights of the live run.
     pub(super) mass: f64,
 }
 
-/// Weighted sums of the columns, centred within each replica.
+/// Weighted sums of the columns, centred within each run.
 #[derive(Default)]
 struct Sums {
     groups: usize,
@@ -69,6 +77,9 @@ struct Sums {
     xy: Vec<f64>,
     xb: Vec<[f64; MAX]>,
     weighted_base: Vec<f64>,
+    wy: Vec<f64>,
+    /// Cross products of the warm-ups with the columns of age, warm-up by warm-up.
+    warm: Vec<f64>,
 }
 
 /// The part of a column that the base does not explain.
@@ -87,20 +98,20 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut scratch = Vec::with_capacity(n);
     let mut sums = Sums::new(floor, &design);
     let mut noise = Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0 };
-    for round in 0..3 {
+    for round in 0..ROUNDS {
         sums.compute(floor, &design, &y, &weights);
         if round == 0
-            && let Some(c) = warm_up(&design, &sums, &noise, &weights)
+            && let Some(c) = warm_up(&design, &sums, &noise)
         {
             design.adopt(c);
-            sums.compute(floor, &design, &y, &weights);
+            sums.extend_base(floor, &design, &weights);
         }
         let scored = score(&design, &sums, &noise);
         let best = *scored.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let coefficients = coefficients(&design, &sums, &noise, &best)?;
         residuals_of(floor, &design, &sums, &coefficients, &best.model, &y, &mut residuals);
         let spread = noise::scale(&residuals, &mut scratch, FINEST);
-        if round < 2 {
+        if round + 1 < ROUNDS {
             noise::weigh(&residuals, spread, &mut weights);
         }
         noise = noise::measure(floor, &residuals, &weights, spread);
@@ -109,7 +120,7 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let tail = residuals.len().saturating_sub(3);
     let mut newest = residuals[tail..].to_vec();
     let residual = super::linalg::median(&mut newest);
-    Some(Fit { design, scored, noise, scale, residual, sums })
+    Some(Fit { design, scored, noise, scale, residual, residuals, sums })
 }
 
 impl Fit {
@@ -121,16 +132,17 @@ impl Fit {
 
 impl Sums {
     fn new(floor: &Floor, design: &Design) -> Sums {
-        let (groups, columns) = (floor.groups.max(1), design.terms.len());
+        let (groups, columns) = (floor.runs.max(1), design.terms.len());
         Sums {
             groups,
-            live: floor.live_group,
+            live: groups - 1,
             mass: vec![0.0; groups],
             y_mean: vec![0.0; groups],
             col_mean: vec![0.0; groups * columns],
             xx: vec![0.0; columns],
             xy: vec![0.0; columns],
             xb: vec![[0.0; MAX]; columns],
+            warm: vec![0.0; design.warm.len() * design.aged],
             ..Sums::default()
         }
     }
@@ -140,34 +152,55 @@ impl Sums {
         self.mass.fill(0.0);
         self.y_mean.fill(0.0);
         for ((p, w), v) in floor.points.iter().zip(weights).zip(y) {
-            self.mass[p.group] += w;
-            self.y_mean[p.group] += w * v;
+            self.mass[p.run] += w;
+            self.y_mean[p.run] += w * v;
         }
         self.y_mean.iter_mut().zip(&self.mass).for_each(|(m, w)| *m /= w.max(1e-12));
-        let wy: Vec<f64> = (0..n).map(|i| weights[i] * (y[i] - self.y_mean[floor.points[i].group])).collect();
-        self.yy = wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
-        self.base(floor, design, weights, &wy);
+        self.wy.clear();
+        let centred = floor.points.iter().zip(weights).zip(y);
+        self.wy.extend(centred.map(|((p, w), v)| w * (v - self.y_mean[p.run])));
+        self.yy = self.wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
+        self.base(floor, design, weights, 0);
         let mut wx = vec![0.0; n];
         for c in 0..design.terms.len() {
-            let x = design.column(c);
-            wx.iter_mut().zip(x).zip(weights).for_each(|((o, x), w)| *o = x * w);
-            let centre = self.centre(floor, &wx, c);
-            self.xx[c] = dot(&wx, x) - centre;
-            self.xy[c] = dot(&wy, x);
-            for b in 0..design.base.len() {
-                self.xb[c][b] = dot(&self.weighted_base[b * n..(b + 1) * n], x);
+            let from = design.from[c];
+            let (x, w, wx) = (&design.column(c)[from..], &weights[from..], &mut wx[from..]);
+            wx.iter_mut().zip(x).zip(w).for_each(|((o, x), w)| *o = x * w);
+            let centre = self.centre(&floor.points[from..], wx, c);
+            self.xx[c] = dot(wx, x) - centre;
+            self.xy[c] = dot(&self.wy[from..], x);
+        }
+        self.base_cross(design, 0);
+        self.warm_pairs(design, weights, &mut wx);
+    }
+
+    /// Takes in base columns that were added since the last pass.
+    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64]) {
+        let before = self.weighted_base.len() / design.n;
+        self.base(floor, design, weights, before);
+        self.base_cross(design, before);
+    }
+
+    /// Cross products of all columns with the base columns from the given one on.
+    fn base_cross(&mut self, design: &Design, first: usize) {
+        let n = design.n;
+        for c in 0..design.terms.len() {
+            let from = design.from[c];
+            let x = &design.column(c)[from..];
+            for b in first..design.base.len() {
+                self.xb[c][b] = dot(&self.weighted_base[b * n + from..(b + 1) * n], x);
             }
         }
     }
 
-    /// Means of a column per replica; returns what centring takes from its square sum.
-    fn centre(&mut self, floor: &Floor, wx: &[f64], c: usize) -> f64 {
+    /// Means of a column per run; returns what centring takes from its square sum.
+    fn centre(&mut self, points: &[FloorPoint], wx: &[f64], c: usize) -> f64 {
         let means = &mut self.col_mean[c * self.groups..(c + 1) * self.groups];
         means.fill(0.0);
         if self.groups == 1 {
-            means[0] = wx.iter().sum();
+            means[0] = sum(wx);
         } else {
-            floor.points.iter().zip(wx).for_each(|(p, v)| means[p.group] += v);
+            points.iter().zip(wx).for_each(|(p, v)| means[p.run] += v);
         }
         let mut taken = 0.0;
         for (m, w) in means.iter_mut().zip(&self.mass) {
@@ -177,25 +210,25 @@ impl Sums {
         taken
     }
 
-    fn base(&mut self, floor: &Floor, design: &Design, weights: &[f64], wy: &[f64]) {
+    fn base(&mut self, floor: &Floor, design: &Design, weights: &[f64], first: usize) {
         let (n, nb) = (design.n, design.base.len());
         self.weighted_base.resize(nb * n, 0.0);
         self.base_mean.resize(nb * self.groups, 0.0);
-        for b in 0..nb {
+        for b in first..nb {
             let x = design.base_column(b);
             let means = &mut self.base_mean[b * self.groups..(b + 1) * self.groups];
             means.fill(0.0);
             for ((p, w), v) in floor.points.iter().zip(weights).zip(x) {
-                means[p.group] += w * v / self.mass[p.group];
+                means[p.run] += w * v / self.mass[p.run];
             }
             let out = &mut self.weighted_base[b * n..(b + 1) * n];
             for (((o, p), w), v) in out.iter_mut().zip(&floor.points).zip(weights).zip(x) {
-                *o = w * (v - means[p.group]);
+                *o = w * (v - means[p.run]);
             }
         }
-        for b in 0..nb {
+        for b in first..nb {
             let wb = &self.weighted_base[b * n..(b + 1) * n];
-            self.by[b] = dot(wy, design.base_column(b));
+            self.by[b] = dot(&self.wy, design.base_column(b));
             for a in 0..=b {
                 self.bb[b][a] = dot(wb, design.base_column(a));
                 self.bb[a][b] = self.bb[b][a];
@@ -203,21 +236,34 @@ impl Sums {
         }
     }
 
-    /// Centred cross product of two columns.
-    fn cross(&self, floor_weights: &[f64], design: &Design, a: usize, b: usize) -> f64 {
-        let mut sum = 0.0;
-        for ((x, z), w) in design.column(a).iter().zip(design.column(b)).zip(floor_weights) {
-            sum += x * z * w;
-        }
+    /// Cross products of the warm-ups with the slower movements.
+    fn warm_pairs(&mut self, design: &Design, weights: &[f64], wx: &mut [f64]) {
         let g = self.groups;
-        let (ma, mb) = (&self.col_mean[a * g..(a + 1) * g], &self.col_mean[b * g..(b + 1) * g]);
-        sum - ma.iter().zip(mb).zip(&self.mass).map(|((x, z), w)| x * z * w).sum::<f64>()
+        for (k, &w) in design.warm.iter().enumerate() {
+            wx.iter_mut().zip(design.column(w)).zip(weights).for_each(|((o, x), w)| *o = x * w);
+            for c in 0..design.aged {
+                let (mw, mc) = (&self.col_mean[w * g..(w + 1) * g], &self.col_mean[c * g..(c + 1) * g]);
+                let centre: f64 = mw.iter().zip(mc).zip(&self.mass).map(|((x, z), m)| x * z * m).sum();
+                self.warm[k * design.aged + c] = dot(wx, design.column(c)) - centre;
+            }
+        }
     }
 
-    /// Cross product of a step and the ramp of the same onset: the ramp vanishes before it.
-    fn step_ramp(&self, step: usize, ramp: usize) -> f64 {
+    fn warm_cross(&self, design: &Design, warm: usize, c: usize) -> f64 {
+        let k = design.warm.iter().position(|w| *w == warm).unwrap_or(0);
+        self.warm[k * design.aged + c]
+    }
+
+    /// Cross product of the two columns of a model. A ramp vanishes before its step; columns of different
+    /// versions never meet.
+    fn pair(&self, design: &Design, level: usize, main: usize) -> f64 {
+        match design.terms[level] {
+            Term::Step { .. } => {}
+            Term::Saturating { .. } => return self.warm_cross(design, level, main),
+            _ => return 0.0,
+        }
         let g = self.groups;
-        let (ms, mr) = (&self.col_mean[step * g..(step + 1) * g], &self.col_mean[ramp * g..(ramp + 1) * g]);
+        let (ms, mr) = (&self.col_mean[level * g..(level + 1) * g], &self.col_mean[main * g..(main + 1) * g]);
         ms.iter().zip(mr).zip(&self.mass).map(|((s, r), w)| r * w * (1.0 - s)).sum()
     }
 }
@@ -230,31 +276,33 @@ fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
     let Some(chol) = base_factor(sums, nb, ridge) else { return Vec::new() };
     let zy = chol.forward(&sums.by);
     let yy = (sums.yy - dot(&zy[..nb], &zy[..nb])).max(0.0);
-    let rest = |c: usize| {
-        let z = chol.forward(&sums.xb[c]);
-        (Rest { xx: sums.xx[c] - dot(&z[..nb], &z[..nb]), xy: sums.xy[c] - dot(&z[..nb], &zy[..nb]) }, z)
-    };
+    let rests: Vec<(Rest, [f64; MAX])> = (0..design.terms.len())
+        .map(|c| {
+            let z = chol.forward(&sums.xb[c]);
+            (Rest { xx: sums.xx[c] - dot(&z[..nb], &z[..nb]), xy: sums.xy[c] - dot(&z[..nb], &zy[..nb]) }, z)
+        })
+        .collect();
     let mut out = Vec::with_capacity(design.models.len());
     for model in &design.models {
         let (gain, count, negative) = match (model.level, model.main) {
             (_, None) => (0.0, 0, false),
             (None, Some(c)) => {
-                let (r, _) = rest(c);
+                let r = &rests[c].0;
                 if r.xx <= 1e-9 * (sums.xx[c].abs() + 1e-12) || r.xx < 1e-9 {
                     continue;
                 }
                 (r.xy * r.xy / (r.xx + ridge), 1, r.xy < 0.0)
             }
             (Some(a), Some(c)) => {
-                let ((ra, za), (rc, zc)) = (rest(a), rest(c));
-                let cross = sums.step_ramp(a, c) - dot(&za[..nb], &zc[..nb]);
+                let ((ra, za), (rc, zc)) = (&rests[a], &rests[c]);
+                let cross = sums.pair(design, a, c) - dot(&za[..nb], &zc[..nb]);
                 let (xa, xc) = (ra.xx + ridge, rc.xx + ridge);
                 let det = xa * xc - cross * cross;
                 if ra.xx < 1e-9 || rc.xx < 1e-9 || det <= 1e-9 * xa * xc {
                     continue;
                 }
                 let (ba, bc) = ((ra.xy * xc - rc.xy * cross) / det, (rc.xy * xa - ra.xy * cross) / det);
-                (ba * ra.xy + bc * rc.xy, 2, bc < 0.0)
+                (ba * ra.xy + bc * rc.xy, 2, bc < 0.0 || (ba < 0.0 && a < design.aged))
             }
         };
         let sse = (yy - gain).max(0.0) + n * FINEST * FINEST;
@@ -262,9 +310,12 @@ fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
         if parameters + 2.0 > n {
             continue;
         }
-        let bic = noise.n_eff * (sse / n).ln() + parameters * (noise.n_eff + 1.0).ln();
-        let sign =
-            if negative && matches!(model.family, Family::Saturating | Family::Plateau) { 0.05 } else { 1.0 };
+        let spread =
+            (noise.n_eff * sse / n + EXPECTED_WEIGHT * EXPECTED * EXPECTED) / (noise.n_eff + EXPECTED_WEIGHT);
+        let bic = (noise.n_eff + EXPECTED_WEIGHT) * spread.ln() + parameters * (noise.n_eff + 1.0).ln();
+        let rising = matches!(model.family, Family::Saturating | Family::Plateau)
+            || model.level.is_some_and(|c| c < design.aged);
+        let sign = if negative && rising { 0.05 } else { 1.0 };
         out.push(Scored { model: *model, weight: -0.5 * bic + (model.prior * sign).max(1e-300).ln(), sse });
     }
     normalise(&mut out);
@@ -290,7 +341,7 @@ fn base_factor(sums: &Sums, nb: usize, ridge: f64) -> Option<Chol> {
 }
 
 /// The warm-up that helps the most beside any slower movement, when it is worth its parameter.
-fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Option<usize> {
+fn warm_up(design: &Design, sums: &Sums, noise: &Noise) -> Option<usize> {
     let nb = design.base.len();
     let ridge = FINEST * FINEST;
     let chol = base_factor(sums, nb, ridge)?;
@@ -316,7 +367,7 @@ fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Opti
         let rw = rest(w);
         for &c in partners.iter().filter(|c| !design.warm.contains(c)) {
             let rc = rest(c);
-            let cross = sums.cross(weights, design, w, c) - dot(&z[w][..nb], &z[c][..nb]);
+            let cross = sums.warm_cross(design, w, c) - dot(&z[w][..nb], &z[c][..nb]);
             let det = rw.xx * rc.xx - cross * cross;
             if det <= 1e-6 * rw.xx * rc.xx {
                 continue;
@@ -334,8 +385,8 @@ fn warm_up(design: &Design, sums: &Sums, noise: &Noise, weights: &[f64]) -> Opti
 
 /// Slow movements beside which a warm-up is sought.
 fn partners(design: &Design) -> Vec<usize> {
-    let slow = |m: &&Model| matches!(m.family, Family::Linear | Family::Sublinear | Family::Saturating);
-    design.models.iter().filter(slow).filter_map(|m| m.main).collect()
+    let alone = design.models.iter().filter(|m| m.level.is_none());
+    alone.filter_map(|m| m.main).filter(|c| *c < design.aged).collect()
 }
 
 /// Columns of a model in the order of its coefficients, beyond the base.
@@ -359,7 +410,7 @@ fn coefficients(design: &Design, sums: &Sums, noise: &Noise, s: &Scored) -> Opti
         if count > nb
             && let Some(step) = s.model.level
         {
-            m[count][nb] = sums.step_ramp(step, c);
+            m[count][nb] = sums.pair(design, step, c);
             m[nb][count] = m[count][nb];
         }
         m[count][count] = sums.xx[c];
@@ -395,11 +446,11 @@ fn residuals_of(
 ) {
     let g = sums.groups;
     for ((o, p), v) in out.iter_mut().zip(&floor.points).zip(y) {
-        *o = v - sums.y_mean[p.group];
+        *o = v - sums.y_mean[p.run];
     }
     let mut subtract = |x: &[f64], means: &[f64], beta: f64| {
         for ((o, p), v) in out.iter_mut().zip(&floor.points).zip(x) {
-            *o -= beta * (v - means[p.group]);
+            *o -= beta * (v - means[p.run]);
         }
     };
     for b in 0..design.base.len() {

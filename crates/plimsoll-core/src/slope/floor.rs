@@ -7,16 +7,20 @@ use crate::series::Point;
 
 /// Fewest floor points that carry a posterior.
 const MIN_POINTS: usize = 8;
+/// Fewest of them in runs of the live version.
+const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
-const LIVE_POINTS: f64 = 96.0;
+const LIVE_POINTS: f64 = 72.0;
 /// Floor points aimed at over all runs and replicas.
-const ALL_POINTS: f64 = 240.0;
+const ALL_POINTS: f64 = 180.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
 /// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
-const BLOCK_MAX: f64 = 5_400.0;
+const BLOCK_MAX: f64 = 7_200.0;
 /// Start of a process that is never looked at: loading code is not growth. Seconds.
 const START_UP: f64 = 1_200.0;
+/// Collections farther apart than this are not told from bursts, seconds.
+const PERIOD_MAX: f64 = 4_500.0;
 /// Samples of the live run in which teeth are sought.
 const TEETH_SAMPLES: usize = 720;
 
@@ -33,23 +37,26 @@ pub(super) struct FloorPoint {
     pub(super) load: f64,
     /// Work since the start of the process, in seconds at mean load.
     pub(super) work: f64,
-    /// Replica.
-    pub(super) group: usize,
-    /// Run.
-    pub(super) epoch: usize,
+    /// How far usage rose above the floor within the block, bytes.
+    pub(super) height: f64,
+    /// Run: every run has its own level.
+    pub(super) run: usize,
+    /// Whether the run is of the live version.
+    pub(super) live: bool,
 }
 
-/// The floor of all runs of the live version.
+/// The floor of all runs. Runs of older versions serve too: the same service warms up and fills its caches
+/// alike, and a leak usually outlives a deploy.
 pub(super) struct Floor {
     /// Points, run by run, in order of time within each.
     pub(super) points: Vec<FloorPoint>,
-    /// Number of replicas.
-    pub(super) groups: usize,
-    /// Replica of the live run.
-    pub(super) live_group: usize,
+    /// Number of runs that gave points; `FloorPoint::run` counts them.
+    pub(super) runs: usize,
+    /// Whether runs of older versions are among them.
+    pub(super) older: bool,
     /// Block length, seconds.
     pub(super) block: f64,
-    /// How far raw usage rises above the floor, bytes.
+    /// How far raw usage usually rises above the floor at most, bytes.
     pub(super) tooth: f64,
     /// Newest usage, bytes.
     pub(super) last: f64,
@@ -57,8 +64,6 @@ pub(super) struct Floor {
     pub(super) live_start: f64,
     /// First sample of the live run that is used, Unix seconds.
     pub(super) live_first: f64,
-    /// Number of runs that gave points.
-    pub(super) runs: usize,
     /// Seconds of samples used, over all runs.
     pub(super) span: f64,
 }
@@ -66,50 +71,43 @@ pub(super) struct Floor {
 /// The samples of one run that count.
 struct Run<'a> {
     start: f64,
-    group: usize,
+    live: bool,
     points: &'a [Point],
     end: f64,
 }
 
-/// Heights of the blocks of the live run, for the tooth.
-struct Blocks {
-    points: Vec<FloorPoint>,
-    heights: Vec<f64>,
-}
-
 /// Computes the floor, or says what is missing.
 pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor, NotYet> {
-    let (runs, groups) = usable_runs(q);
-    let Some(live) = runs.last() else {
+    let runs = usable_runs(q);
+    let Some(live) = runs.last().filter(|r| r.live) else {
         return Err(missing("no sample of the live version yet", None));
     };
     let block = block_length(q, &runs);
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
-    let mut blocks = Blocks { points: Vec::with_capacity(320), heights: Vec::with_capacity(128) };
+    let mut points = Vec::with_capacity(320);
     let mut used = 0;
-    let mut span = 0.0;
-    for (k, run) in runs.iter().enumerate() {
-        let before = blocks.points.len();
-        blocks_of(run, k, block, horizon, load, &mut blocks);
-        used += usize::from(blocks.points.len() > before);
-        span += (blocks.points.len() - before) as f64 * block;
+    for run in &runs {
+        let before = points.len();
+        blocks_of(run, used, block, horizon, load, &mut points);
+        used += usize::from(points.len() > before);
     }
-    let have = blocks.points.len();
-    if have < MIN_POINTS {
-        let more = (MIN_POINTS - have) as f64 * block;
-        return Err(missing(&format!("only {have} of {MIN_POINTS} floor points yet"), Some(more)));
+    let have = points.len();
+    let of_live = points.iter().filter(|p| p.live).count();
+    if have < MIN_POINTS || of_live < MIN_LIVE {
+        let more = (MIN_POINTS.saturating_sub(have)).max(MIN_LIVE.saturating_sub(of_live));
+        let why = format!("only {have} of {MIN_POINTS} floor points yet, {of_live} of the live version");
+        return Err(missing(&why, Some(more as f64 * block)));
     }
     Ok(Floor {
-        tooth: tooth(q, &mut blocks),
+        tooth: tooth(q, &points),
         last: live.points[live.points.len() - 1].v,
         live_start: live.start,
         live_first: live.points[0].t.max(horizon),
-        live_group: live.group,
-        points: blocks.points,
+        older: points.iter().any(|p| !p.live),
+        span: have as f64 * block,
+        points,
         runs: used,
-        groups,
         block,
-        span,
     })
 }
 
@@ -117,26 +115,20 @@ fn missing(why: &str, more_seconds: Option<f64>) -> NotYet {
     NotYet { why: why.to_owned(), more_seconds }
 }
 
-/// Runs of the live version with their samples up to now, without the start-up; the live one last.
-fn usable_runs<'a>(q: &Question<'a>) -> (Vec<Run<'a>>, usize) {
-    let Some(live) = q.epochs.last() else { return (Vec::new(), 0) };
-    let mut replicas: Vec<u32> = Vec::new();
+/// Runs with their samples up to now, without the start-up; the live one last.
+fn usable_runs<'a>(q: &Question<'a>) -> Vec<Run<'a>> {
+    let Some(live) = q.epochs.last() else { return Vec::new() };
     let mut runs = Vec::with_capacity(q.epochs.len());
-    for epoch in q.epochs.iter().filter(|e| e.version == live.version) {
+    for epoch in q.epochs {
         let points = settled(epoch, q.now);
         let (Some(first), Some(last)) = (points.first(), points.last()) else { continue };
         let sane = epoch.start.is_finite() && first.t.is_finite() && last.t.is_finite() && last.t >= first.t;
-        if !sane {
-            continue;
+        if sane {
+            let live = epoch.version == live.version;
+            runs.push(Run { start: epoch.start.min(first.t), live, points, end: last.t });
         }
-        let known = replicas.iter().position(|r| *r == epoch.replica);
-        let group = known.unwrap_or(replicas.len());
-        if known.is_none() {
-            replicas.push(epoch.replica);
-        }
-        runs.push(Run { start: epoch.start.min(first.t), group, points, end: last.t });
     }
-    (runs, replicas.len())
+    runs
 }
 
 /// Samples of a run up to `now`, without its first minutes.
@@ -159,7 +151,7 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
     match q.samples {
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {
-            let smooth = (live_span / 24.0).min(BLOCK).max(step);
+            let smooth = (live_span / 36.0).min(BLOCK).max(step);
             let teeth = teeth_period(q, runs).map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
             coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
         }
@@ -180,22 +172,24 @@ fn teeth_period(q: &Question<'_>, runs: &[Run<'_>]) -> Option<f64> {
     let large = (6.0 * typical).max(0.003 * scale);
     let drops = points.windows(2).filter(|p| p[0].v - p[1].v > large).count();
     let span = points[points.len() - 1].t - points[0].t;
-    (drops >= 3 && span > 0.0).then(|| span / drops as f64)
+    let period = span / drops.max(1) as f64;
+    (drops >= 3 && span > 0.0 && period <= PERIOD_MAX).then_some(period)
 }
 
 /// Appends the blocks of one run, aligned to its end.
 fn blocks_of(
     run: &Run<'_>,
-    epoch: usize,
+    index: usize,
     block: f64,
     horizon: f64,
     load: Option<&Load<'_>>,
-    out: &mut Blocks,
+    out: &mut Vec<FloorPoint>,
 ) {
-    let begin = out.points.len();
+    let begin = out.len();
     let expected = run.points.len() as f64 / ((run.end - run.points[0].t) / block + 1.0);
     let enough = (expected * 0.3).clamp(1.0, 8.0) as usize;
-    let origin = load.map_or(0.0, |l| l.work(run.start));
+    let origin = load.map_or(run.start, |l| l.work(run.start));
+    let mut edge = (f64::NAN, 0.0);
     let mut rest = run.points;
     while let Some(last) = rest.last() {
         // Counting whole blocks from the end, so that gaps do not shift the grid.
@@ -214,20 +208,24 @@ fn blocks_of(
         if !low.v.is_finite() || !high.is_finite() {
             continue;
         }
-        out.heights.push(high - low.v);
-        let rate = load.map_or(1.0, |l| l.between(from, from + block));
-        let work = load.map_or(low.t - run.start, |l| l.work(low.t) - origin);
-        out.points.push(FloorPoint {
+        let work = |t: f64| load.map_or(t, |l| l.work(t));
+        let (before, to) = (work(from), from + block);
+        let after = if (edge.0 - to).abs() < 1e-3 * block { edge.1 } else { work(to) };
+        edge = (from, before);
+        let rate = (after - before) / block;
+        let work = before + rate * (low.t - from) - origin;
+        out.push(FloorPoint {
             t: low.t,
             age: (low.t - run.start).max(0.0),
             v: low.v,
             load: rate,
             work,
-            group: run.group,
-            epoch,
+            height: high - low.v,
+            run: index,
+            live: run.live,
         });
     }
-    out.points[begin..].reverse();
+    out[begin..].reverse();
 }
 
 /// Lowest sample and highest value.
@@ -245,11 +243,22 @@ fn lowest(body: &[Point]) -> (Point, f64) {
 
 /// How far usage rises above the floor; zero where only the floor matters. What the floor itself climbs
 /// within a block is no tooth.
-fn tooth(q: &Question<'_>, blocks: &mut Blocks) -> f64 {
-    if q.death != Death::AtUsage || q.samples != Samples::Raw {
+fn tooth(q: &Question<'_>, points: &[FloorPoint]) -> f64 {
+    if !has_teeth(q) {
         return 0.0;
     }
-    let pairs = blocks.points.windows(2).filter(|p| p[0].epoch == p[1].epoch);
+    let mut heights: Vec<f64> = points.iter().map(|p| p.height).collect();
+    (quantile(&mut heights, 0.9) - climb(points)).max(0.0)
+}
+
+/// Whether what rises above the floor kills too.
+pub(super) fn has_teeth(q: &Question<'_>) -> bool {
+    q.death == Death::AtUsage && q.samples == Samples::Raw
+}
+
+/// What the floor typically climbs within a block, bytes.
+pub(super) fn climb(points: &[FloorPoint]) -> f64 {
+    let pairs = points.windows(2).filter(|p| p[0].run == p[1].run);
     let mut climbs: Vec<f64> = pairs.map(|p| p[1].v - p[0].v).collect();
-    (quantile(&mut blocks.heights, 0.9) - median(&mut climbs).max(0.0)).max(0.0)
+    median(&mut climbs).max(0.0)
 }

@@ -1,15 +1,17 @@
 //! From weighted models to the question asked: which of them reach the death level, when, and how fast the
 //! floor climbs now.
 
+use super::burst::Bursts;
 use super::fit::{Coefficients, Fit, Scored};
 use super::floor::Floor;
 use super::linalg::{MAX, dot};
-use super::load::{Load, SLOT, SLOTS};
+use super::load::{Daily, Load, SLOT, SLOTS};
 use super::models::{DEADLY_PLATEAU, Family, Place, Term};
 use super::quasi::{Quasi, normal_cdf, normal_quantile};
 
 /// Draws of the posterior.
 pub(super) const DRAWS: usize = 200;
+const DAY: f64 = 86_400.0;
 /// Models below this weight are left out of the draws.
 const NEGLIGIBLE: f64 = 1e-3;
 
@@ -23,8 +25,12 @@ pub(super) struct Outlook<'a> {
     pub(super) load: Option<&'a Load<'a>>,
     /// The instant of the question, Unix seconds.
     pub(super) now: f64,
-    /// Death level of the floor; infinite without a limit.
+    /// The level that kills; infinite without a limit.
     pub(super) death: f64,
+    /// What rises above the fitted floor.
+    pub(super) bursts: Bursts,
+    /// Expected load of the coming days.
+    pub(super) daily: Option<Daily>,
 }
 
 /// Results in scaled units per second and seconds.
@@ -61,13 +67,8 @@ struct Prospect {
 /// Computes the forecast.
 pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
     let place = o.place();
-    let mut prospects: Vec<Prospect> = o
-        .fit
-        .scored
-        .iter()
-        .filter(|s| s.weight > NEGLIGIBLE * 0.2)
-        .filter_map(|s| o.prospect(s, &place))
-        .collect();
+    let mut prospects: Vec<Prospect> =
+        o.fit.scored.iter().filter(|s| s.weight > NEGLIGIBLE).filter_map(|s| o.prospect(s, &place)).collect();
     let total: f64 = prospects.iter().map(|p| p.weight).sum::<f64>().max(1e-300);
     prospects.iter_mut().for_each(|p| p.weight /= total);
     let p_leak: f64 = prospects.iter().map(|p| p.weight * p.deadly).sum();
@@ -90,7 +91,7 @@ impl Outlook<'_> {
         let start = self.floor.live_start;
         let recent = self.load.map_or(1.0, |l| l.between(self.now - self.floor.block, self.now));
         let work = self.load.map_or(self.now - start, |l| l.work(self.now) - l.work(start));
-        Place { t: self.now, age: (self.now - start).max(0.0), load: recent, work: work.max(0.0) }
+        Place { t: self.now, age: (self.now - start).max(0.0), load: recent, work: work.max(0.0), live: true }
     }
 
     fn prospect(&self, s: &Scored, place: &Place) -> Option<Prospect> {
@@ -102,7 +103,7 @@ impl Outlook<'_> {
         let mut rest = [0.0; MAX];
         for k in 0..c.count {
             let term = if k < nb { design.base[k] } else { design.terms[own_column(s, k - nb)] };
-            if let Term::Ramp { at } = term {
+            if let Term::Ramp { at } | Term::LiveLinear { since: at } = term {
                 onset = at;
             }
             at_now[k] = term.at(place, design.unit) - c.centre[k];
@@ -177,19 +178,29 @@ impl Outlook<'_> {
             let mut time = f64::INFINITY;
             // Only draws that are deadly count here: a few tries find one.
             for _ in 0..5 {
-                let z = quasi.normals();
-                let beta = p.coefficients.sample(&z);
+                quasi.advance();
+                let beta = p.coefficients.sample(quasi);
                 let level = p.coefficients.origin
                     + inner(&beta, &p.at_now, p.coefficients.count)
-                    + level_sd * z[MAX]
-                    + self.fit.noise.scale * z[MAX + 1];
-                time = Path { outlook: self, prospect: p, beta, level, place, swing: swing.as_ref() }.hit();
+                    + level_sd * quasi.normal(MAX);
+                let luck = Luck {
+                    chance: -quasi.uniform(MAX + 1).max(1e-9).ln(),
+                    pace: self.pace(quasi.normal(MAX + 2)),
+                };
+                time = Path { outlook: self, prospect: p, beta, level, place, swing: swing.as_ref(), luck }
+                    .hit();
                 if time.is_finite() {
                     break;
                 }
             }
             out.push(time);
         }
+    }
+
+    /// Factor of the future load: its mean is only known after a day.
+    fn pace(&self, z: f64) -> f64 {
+        let known = self.load.map_or(DAY, |l| l.span().min(DAY));
+        (0.35 * (1.0 - known / DAY) * z).exp()
     }
 
     /// Daily swing of the floor over the coming day, when the base has one.
@@ -199,11 +210,16 @@ impl Outlook<'_> {
         if !design.base.iter().any(waves) {
             return None;
         }
-        let load = self.load.map(|l| l.profile(self.now));
         let mut slots = [0.0; SLOTS];
         for (k, slot) in slots.iter_mut().enumerate() {
             let t = self.now + (k as f64 + 0.5) * SLOT;
-            let place = Place { t, age: 0.0, load: load.map_or(1.0, |l| l[k]), work: 0.0 };
+            let place = Place {
+                t,
+                age: 0.0,
+                load: self.daily.as_ref().map_or(1.0, |l| l.rate[k]),
+                work: 0.0,
+                live: true,
+            };
             let terms = design.base.iter().zip(&p.coefficients.mean).zip(&p.at_now);
             *slot = terms
                 .filter(|((t, _), _)| waves(t))
@@ -236,11 +252,11 @@ impl Coefficients {
         (self.variance * dot(&z[..self.count], &z[..self.count])).sqrt()
     }
 
-    /// A draw of the coefficients from standard normal numbers.
-    fn sample(&self, z: &[f64]) -> [f64; MAX] {
+    /// A draw of the coefficients.
+    fn sample(&self, quasi: &Quasi) -> [f64; MAX] {
         let sd = self.variance.sqrt();
         let mut b = [0.0; MAX];
-        b.iter_mut().zip(z).take(self.count).for_each(|(b, z)| *b = z * sd);
+        b.iter_mut().enumerate().take(self.count).for_each(|(k, b)| *b = quasi.normal(k) * sd);
         let mut out = self.chol.backward(&b);
         out.iter_mut().zip(&self.mean).for_each(|(o, m)| *o += m);
         out
@@ -253,6 +269,26 @@ struct Swing {
     peak: f64,
 }
 
+impl Swing {
+    /// Value `g` seconds from now, between the middles of the slots.
+    fn at(&self, g: f64) -> f64 {
+        // A day is added so that truncation rounds down.
+        let x = g.clamp(0.0, 1e12) / SLOT - 0.5 + SLOTS as f64;
+        let whole = x as usize;
+        let slot = |k: usize| self.slots[k % SLOTS];
+        slot(whole) + (slot(whole + 1) - slot(whole)) * (x - whole as f64)
+    }
+}
+
+/// What chance adds to a path.
+#[derive(Debug, Clone, Copy)]
+struct Luck {
+    /// Standard exponential number: how much burst hazard this path survives.
+    chance: f64,
+    /// Factor of the future load.
+    pace: f64,
+}
+
 /// One drawn path.
 struct Path<'a> {
     outlook: &'a Outlook<'a>,
@@ -261,39 +297,61 @@ struct Path<'a> {
     level: f64,
     place: &'a Place,
     swing: Option<&'a Swing>,
+    luck: Luck,
 }
 
 impl Path<'_> {
-    /// Seconds until the death level is reached; infinite when never.
+    /// Seconds until something above the floor touches the level that kills; infinite when never. How high
+    /// the burst is that kills depends on how long the climb lingers below.
     fn hit(&self) -> f64 {
+        let bursts = &self.outlook.bursts;
         let headroom = self.outlook.death - self.level;
+        let usual = headroom - bursts.usual();
+        let first = self.trend_hit(usual);
+        if !first.is_finite() {
+            return first;
+        }
+        let climb = usual.max(1e-4) / first.max(self.outlook.floor.block) * self.outlook.floor.block;
+        self.floor_hit(headroom - bursts.reach(climb * self.luck.chance))
+    }
+
+    /// Seconds until the floor with its daily swing gains `headroom`.
+    fn floor_hit(&self, headroom: f64) -> f64 {
         let Some(swing) = self.swing else { return self.trend_hit(headroom) };
         let first = self.trend_hit(headroom - swing.peak);
         if !first.is_finite() {
             return first;
         }
         // Within the day after the trend alone could reach it, the swing decides the hour.
-        let mut t = first;
-        for _ in 0..SLOTS {
-            let slot = (t / SLOT) as usize % SLOTS;
-            if self.trend_gain(t) + swing.slots[slot] >= headroom {
-                return t;
+        let reached = |t: f64| self.trend_gain(t) + swing.at(t) >= headroom;
+        let (mut low, mut high) = (first, first);
+        for _ in 0..=SLOTS / 2 {
+            if reached(high) {
+                break;
             }
-            t = ((t / SLOT).floor() + 1.0) * SLOT;
+            low = high;
+            high += 2.0 * SLOT;
         }
-        t
+        for _ in 0..if high > low { 7 } else { 0 } {
+            let middle = 0.5 * (low + high);
+            if reached(middle) { high = middle } else { low = middle }
+        }
+        high
     }
 
     /// Gain of the trend after `g` seconds.
     fn trend_gain(&self, g: f64) -> f64 {
         let design = &self.outlook.fit.design;
-        let then =
-            Place { t: self.place.t + g, age: self.place.age + g, load: 1.0, work: self.place.work + g };
+        let work = self.outlook.daily.as_ref().map_or(g, |d| d.after(g)) * self.luck.pace;
+        let then = Place {
+            t: self.place.t + g,
+            age: self.place.age + g,
+            work: self.place.work + work,
+            ..*self.place
+        };
         let mut gain = 0.0;
-        for (k, term) in design.base.iter().enumerate() {
-            if matches!(term, Term::Saturating { .. }) {
-                gain += self.beta[k] * (term.at(&then, design.unit) - term.at(self.place, design.unit));
-            }
+        for (term, beta) in self.fading_terms() {
+            gain += beta * (term.at(&then, design.unit) - term.at(self.place, design.unit));
         }
         if let Some((term, beta)) = self.main() {
             gain += beta * (term.at(&then, design.unit) - term.at(self.place, design.unit));
@@ -306,21 +364,37 @@ impl Path<'_> {
         Some((self.outlook.fit.design.terms[c], self.beta[self.prospect.coefficients.count - 1]))
     }
 
+    /// Warm-ups, in the base or beside the main term, with their drawn amplitudes.
+    fn fading_terms(&self) -> impl Iterator<Item = (Term, f64)> {
+        let design = &self.outlook.fit.design;
+        let level = self.prospect.scored.model.level.map(|c| (design.terms[c], self.beta[design.base.len()]));
+        let base = design.base.iter().copied().zip(self.beta.iter().copied());
+        base.chain(level).filter(|(t, _)| matches!(t, Term::Saturating { .. }))
+    }
+
     /// Seconds until the trend alone gains `headroom`.
     fn trend_hit(&self, headroom: f64) -> f64 {
         let Some((term, beta)) = self.main() else { return f64::INFINITY };
-        let design = &self.outlook.fit.design;
-        let now = term.at(self.place, design.unit);
-        let mut time = invert(&term, beta, headroom, now, self.place, design.unit);
+        let now = term.at(self.place, self.outlook.fit.design.unit);
+        let mut time = self.invert(&term, beta, headroom, now);
         // Warm-up and the present residual fade; two rounds are enough as both are small.
         for _ in 0..2 {
             if !time.is_finite() || time <= 0.0 {
                 break;
             }
             let fading = self.fading(time);
-            time = invert(&term, beta, headroom - fading, now, self.place, design.unit);
+            time = self.invert(&term, beta, headroom - fading, now);
         }
         time
+    }
+
+    fn invert(&self, term: &Term, beta: f64, rise: f64, now: f64) -> f64 {
+        let unit = self.outlook.fit.design.unit;
+        let time = invert(term, beta, rise, now, self.place, unit);
+        match (&self.outlook.daily, term) {
+            (Some(daily), Term::Work) if time.is_finite() => daily.time_for(time / self.luck.pace),
+            _ => time,
+        }
     }
 
     fn fading(&self, g: f64) -> f64 {
@@ -348,13 +422,13 @@ fn invert(term: &Term, beta: f64, rise: f64, now: f64, place: &Place, unit: f64)
     }
     let gain = rise / beta;
     match *term {
-        Term::Linear | Term::Work | Term::Ramp { .. } => gain * unit,
+        Term::Linear | Term::LiveLinear { .. } | Term::Work | Term::Ramp { .. } => gain * unit,
         Term::Power(e) => unit * (now + gain).powf(1.0 / e) - place.age,
-        Term::Saturating { tau } | Term::Plateau { tau, .. } => {
+        Term::Saturating { tau } | Term::LiveSaturating { tau } | Term::Plateau { tau, .. } => {
             let left = term.remaining(place, unit);
             if gain >= left { f64::INFINITY } else { -tau * (1.0 - gain / left).ln() }
         }
-        Term::Load | Term::Wave { .. } | Term::Step { .. } => f64::INFINITY,
+        Term::Load | Term::Wave { .. } | Term::Step { .. } | Term::OlderLinear => f64::INFINITY,
     }
 }
 

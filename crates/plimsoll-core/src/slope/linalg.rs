@@ -69,6 +69,19 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
+/// Sum with four running sums, for the same reason.
+pub(super) fn sum(a: &[f64]) -> f64 {
+    let mut sums = [0.0_f64; 4];
+    let chunks = a.chunks_exact(4);
+    let rest: f64 = chunks.remainder().iter().sum();
+    for x in chunks {
+        for k in 0..4 {
+            sums[k] += x[k];
+        }
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+}
+
 /// Median by selection; reorders `v`. Zero when empty.
 pub(super) fn median(v: &mut [f64]) -> f64 {
     quantile(v, 0.5)

@@ -75,6 +75,41 @@ impl<'a> Load<'a> {
     }
 }
 
+/// A day of load that repeats for ever, with its integral.
+pub(super) struct Daily {
+    /// Mean load in each slot.
+    pub(super) rate: [f64; SLOTS],
+    sums: [f64; SLOTS + 1],
+}
+
+impl Daily {
+    /// Repeats these slots.
+    pub(super) fn new(rate: [f64; SLOTS]) -> Daily {
+        let mut sums = [0.0; SLOTS + 1];
+        for k in 0..SLOTS {
+            sums[k + 1] = sums[k] + rate[k].max(1e-6) * SLOT;
+        }
+        Daily { rate, sums }
+    }
+
+    /// Work done `g` seconds from now.
+    pub(super) fn after(&self, g: f64) -> f64 {
+        let days = (g / DAY).trunc();
+        let rest = (g - days * DAY) / SLOT;
+        let k = (rest as usize).min(SLOTS - 1);
+        days * self.sums[SLOTS] + self.sums[k] + (self.sums[k + 1] - self.sums[k]) * (rest - k as f64)
+    }
+
+    /// Seconds from now until the work is done.
+    pub(super) fn time_for(&self, work: f64) -> f64 {
+        let days = (work / self.sums[SLOTS]).trunc();
+        let rest = work - days * self.sums[SLOTS];
+        let k = self.sums.partition_point(|s| *s <= rest).clamp(1, SLOTS) - 1;
+        let part = (rest - self.sums[k]) / (self.sums[k + 1] - self.sums[k]);
+        days * DAY + (k as f64 + part) * SLOT
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +136,14 @@ mod tests {
         let load = Load::new(&points, 2.0 * DAY).expect("load");
         let profile = load.profile(2.0 * DAY);
         assert!((profile[3] - 0.5).abs() < 0.02 && (profile[40] - 1.5).abs() < 0.02, "{profile:?}");
+    }
+
+    #[test]
+    fn daily_work_inverts() {
+        let daily = Daily::new(std::array::from_fn(|k| if k < 24 { 0.5 } else { 1.5 }));
+        for g in [0.0, 1000.0, 40_000.0, 86_400.0, 200_000.0, 1e6] {
+            assert!((daily.time_for(daily.after(g)) - g).abs() < 1e-3, "{g}");
+        }
     }
 
     #[test]

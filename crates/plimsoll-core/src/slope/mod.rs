@@ -5,6 +5,7 @@
 //! [`Posterior`]. Times are Unix seconds, amounts are bytes.
 
 mod alarm;
+mod burst;
 mod calibration;
 mod fit;
 mod floor;
@@ -20,10 +21,11 @@ mod tests;
 use serde::Serialize;
 
 pub use self::alarm::{Alarm, AlarmPolicy};
+use self::burst::Bursts;
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
-use self::load::Load;
+use self::load::{Daily, Load};
 use self::models::{Design, Family, Setting};
 use crate::series::Point;
 
@@ -171,7 +173,15 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     })?;
     let load = load.filter(|_| setting.load);
     let death = death_level(q, &floor);
-    let outlook = Outlook { floor: &floor, fit: &fit, load: load.as_ref(), now: q.now, death: death / scale };
+    let outlook = Outlook {
+        floor: &floor,
+        fit: &fit,
+        load: load.as_ref(),
+        now: q.now,
+        death: (death + floor.tooth) / scale,
+        bursts: Bursts::new(&floor, &fit, floor::has_teeth(q), q.samples == Samples::Raw),
+        daily: load.as_ref().map(|l| Daily::new(l.profile(q.now))),
+    };
     let forecast = forecast::forecast(&outlook, q.seed);
     Ok(assemble(q, &floor, &fit, forecast, death))
 }

@@ -7,7 +7,7 @@ const HOUR: f64 = 3_600.0;
 /// Longest time constant that is told apart from a straight climb, seconds.
 const TAU_MAX: f64 = 128.0 * HOUR;
 /// Time constants of services are about equally likely per octave up to here, rarer beyond. Seconds.
-const TAU_KNEE: f64 = 8.0 * HOUR;
+const TAU_KNEE: f64 = 24.0 * HOUR;
 /// Below this they are rarer too (a process warms up for minutes, not milliseconds). Seconds.
 const TAU_LOW: f64 = 300.0;
 /// Prior mass of all time constants in nats of log tau, so that grids of any length are comparable.
@@ -17,7 +17,9 @@ pub(super) const P_LEAK: f64 = 0.15;
 /// A plateau above the death level kills as surely as a straight climb, but caches are rarely sized so.
 pub(super) const DEADLY_PLATEAU: f64 = 0.1;
 /// Onset candidates at most.
-const HINGES: usize = 12;
+const HINGES: usize = 10;
+/// Time constants at most that may serve as warm-up.
+const WARM: usize = 3;
 /// Floor points needed on both sides of an onset.
 const HINGE_SIDE: usize = 4;
 
@@ -54,6 +56,18 @@ pub(super) enum Term {
         /// The instant, Unix seconds.
         at: f64,
     },
+    /// Age in runs of the live version, zero in older ones: what began with a deploy.
+    LiveLinear {
+        /// First start of the live version, Unix seconds.
+        since: f64,
+    },
+    /// Age in runs of older versions: what ended with a deploy.
+    OlderLinear,
+    /// Rise towards a plateau that only the live version shows.
+    LiveSaturating {
+        /// Time constant, seconds.
+        tau: f64,
+    },
     /// Rise since an instant towards a plateau.
     Plateau {
         /// The instant, Unix seconds.
@@ -74,11 +88,13 @@ pub(super) struct Place {
     pub(super) load: f64,
     /// Work since the start, seconds at mean load.
     pub(super) work: f64,
+    /// Whether the live version runs.
+    pub(super) live: bool,
 }
 
 impl From<&FloorPoint> for Place {
     fn from(p: &FloorPoint) -> Place {
-        Place { t: p.t, age: p.age, load: p.load, work: p.work }
+        Place { t: p.t, age: p.age, load: p.load, work: p.work, live: p.live }
     }
 }
 
@@ -92,7 +108,7 @@ impl Term {
         match *self {
             Term::Load => p.load - 1.0,
             Term::Wave { cycles, sine } => {
-                let phase = p.t.rem_euclid(86_400.0) / 86_400.0 * std::f64::consts::TAU * cycles;
+                let phase = p.t / 86_400.0 * std::f64::consts::TAU * cycles;
                 if sine { phase.sin() } else { phase.cos() }
             }
             Term::Linear => p.age / unit,
@@ -101,6 +117,27 @@ impl Term {
             Term::Saturating { tau } => rise(p.age, tau) / rise(unit, tau),
             Term::Step { at } => f64::from(p.t >= at),
             Term::Ramp { at } => (p.t - at).max(0.0) / unit,
+            Term::LiveLinear { .. } => {
+                if p.live {
+                    p.age / unit
+                } else {
+                    0.0
+                }
+            }
+            Term::OlderLinear => {
+                if p.live {
+                    0.0
+                } else {
+                    p.age / unit
+                }
+            }
+            Term::LiveSaturating { tau } => {
+                if p.live {
+                    rise(p.age, tau)
+                } else {
+                    0.0
+                }
+            }
             Term::Plateau { at, tau } => rise(p.t - at, tau),
         }
     }
@@ -108,22 +145,26 @@ impl Term {
     /// Slope per second at a place (load taken at its mean).
     pub(super) fn slope(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work => 1.0 / unit,
+            Term::Linear | Term::Work | Term::LiveLinear { .. } => 1.0 / unit,
             Term::Power(e) => e * (p.age.max(1e-3 * unit) / unit).powf(e - 1.0) / unit,
             Term::Saturating { tau } => (-p.age / tau).exp() / tau / rise(unit, tau),
+            Term::LiveSaturating { tau } => (-p.age / tau).exp() / tau,
             Term::Ramp { at } => f64::from(p.t >= at) / unit,
             Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp() / tau,
-            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+            Term::Load | Term::Wave { .. } | Term::Step { .. } | Term::OlderLinear => 0.0,
         }
     }
 
     /// What the term still gains from a place to the end of time; infinite when it has no plateau.
     pub(super) fn remaining(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work | Term::Power(_) | Term::Ramp { .. } => f64::INFINITY,
+            Term::Linear | Term::LiveLinear { .. } | Term::Work | Term::Power(_) | Term::Ramp { .. } => {
+                f64::INFINITY
+            }
+            Term::LiveSaturating { tau } => (-p.age / tau).exp(),
             Term::Saturating { tau } => (-p.age / tau).exp() / rise(unit, tau),
             Term::Plateau { at, tau } => (-(p.t - at).max(0.0) / tau).exp(),
-            Term::Load | Term::Wave { .. } | Term::Step { .. } => 0.0,
+            Term::Load | Term::Wave { .. } | Term::Step { .. } | Term::OlderLinear => 0.0,
         }
     }
 }
@@ -166,6 +207,8 @@ pub(super) struct Design {
     pub(super) base: Vec<Term>,
     /// Terms of the columns.
     pub(super) terms: Vec<Term>,
+    /// First point at which each column is not zero.
+    pub(super) from: Vec<usize>,
     /// Column values, term by term, `points` long each.
     pub(super) values: Vec<f64>,
     /// Values of the base terms, the same way.
@@ -174,6 +217,8 @@ pub(super) struct Design {
     pub(super) models: Vec<Model>,
     /// Columns that may serve as warm-up.
     pub(super) warm: Vec<usize>,
+    /// Number of columns, the first ones, that are functions of age alone.
+    pub(super) aged: usize,
     /// Scale of age, seconds.
     pub(super) unit: f64,
     /// Number of floor points.
@@ -196,17 +241,24 @@ impl Design {
         let mut d = Design {
             base: base_terms(floor, setting),
             terms: Vec::with_capacity(80),
+            from: Vec::new(),
             values: Vec::new(),
             base_values: Vec::new(),
             models: Vec::with_capacity(96),
             warm: Vec::new(),
+            aged: 0,
             unit,
             n: floor.points.len(),
         };
         d.models.push(Model { level: None, main: None, family: Family::Flat, prior: 0.5 * (1.0 - P_LEAK) });
         d.climbs(setting.load);
         d.saturations(floor);
+        d.aged = d.terms.len();
+        d.warmed();
         d.onsets(floor, setting.now);
+        if floor.older {
+            d.versions(floor);
+        }
         d.fill(floor);
         d
     }
@@ -223,9 +275,9 @@ impl Design {
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
         self.model(None, linear, Family::Linear, P_LEAK * 0.45);
-        for power in [0.55, 0.75] {
+        for power in [0.6, 0.8] {
             let c = self.add(Term::Power(power));
-            self.model(None, c, Family::Sublinear, P_LEAK * 0.12);
+            self.model(None, c, Family::Sublinear, P_LEAK * 0.06);
         }
         if load {
             let c = self.add(Term::Work);
@@ -244,10 +296,30 @@ impl Design {
             // "if it goes on as it does", so such plateaus do not speak against a leak.
             let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
             self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen);
-            if tau <= (2.5 * HOUR).min(self.unit / 4.0) {
+            if tau <= (2.5 * HOUR).min(self.unit / 4.0) && self.warm.len() < WARM {
                 self.warm.push(c);
             }
             tau *= 0.5;
+        }
+    }
+
+    /// Pairs of a warm-up and something slower: the sum of two plateaus looks like a climb without end when
+    /// only one is allowed for.
+    fn warmed(&mut self) {
+        let single: Vec<Model> = self.models.iter().filter(|m| m.main.is_some()).copied().collect();
+        let share = 1.0 / self.warm.len().max(1) as f64;
+        for &w in &self.warm.clone() {
+            let Term::Saturating { tau: fast } = self.terms[w] else { continue };
+            for m in &single {
+                let slower = m.main.is_some_and(|c| match self.terms[c] {
+                    Term::Saturating { tau } => tau >= 3.9 * fast,
+                    Term::Linear | Term::Work | Term::Power(_) => true,
+                    _ => false,
+                });
+                if slower {
+                    self.models.push(Model { level: Some(w), prior: m.prior * share, ..*m });
+                }
+            }
         }
     }
 
@@ -268,6 +340,22 @@ impl Design {
         }
     }
 
+    /// What a deploy may have brought or ended, when runs of older versions are known.
+    fn versions(&mut self, floor: &Floor) {
+        let since = floor.points.iter().filter(|p| p.live).fold(f64::INFINITY, |m, p| m.min(p.t - p.age));
+        let older = self.add(Term::OlderLinear);
+        let live = self.add(Term::LiveLinear { since });
+        self.model(None, older, Family::Flat, (1.0 - P_LEAK) * 0.03);
+        self.model(None, live, Family::Onset, P_LEAK * 0.2);
+        self.model(Some(older), live, Family::Onset, P_LEAK * 0.1);
+        let mut tau = TAU_MAX;
+        while tau >= 2.0 * floor.block {
+            let c = self.add(Term::LiveSaturating { tau });
+            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.1 * 2.0 * tau_mass(tau));
+            tau *= 0.25;
+        }
+    }
+
     /// Evaluates all columns. Time constants fall in octaves, so that one exponential per point is
     /// enough for all of them.
     fn fill(&mut self, floor: &Floor) {
@@ -280,11 +368,18 @@ impl Design {
             }
         }
         let mut chain: Vec<f64> = vec![0.0; n];
+        let mut onset = None;
         for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
             let points = floor.points.iter();
+            let from = first_point(term, &floor.points);
+            self.from.push(from);
             match *term {
                 Term::Saturating { tau } => octave(column, &mut chain, points, tau, self.unit),
-                Term::Plateau { at, tau } => since_onset(column, points, at, tau),
+                Term::Plateau { at, tau } => {
+                    let longest = onset.replace(at) != Some(at);
+                    let (column, chain) = (&mut column[from..], &mut chain[from..]);
+                    since_onset(column, chain, &floor.points[from..], (at, tau), longest);
+                }
                 _ => {
                     column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), self.unit));
                 }
@@ -322,10 +417,28 @@ fn octave(column: &mut [f64], chain: &mut [f64], points: Points<'_>, tau: f64, u
     }
 }
 
-fn since_onset(column: &mut [f64], points: Points<'_>, at: f64, tau: f64) {
-    for (x, p) in column.iter_mut().zip(points) {
-        let since = p.t - at;
-        *x = if since > 0.0 { rise(since, tau) } else { 0.0 };
+/// Plateau columns of one onset come in falling thirds, the longest first: again one exponential.
+fn since_onset(
+    column: &mut [f64],
+    chain: &mut [f64],
+    points: &[FloorPoint],
+    plateau: (f64, f64),
+    longest: bool,
+) {
+    let (at, tau) = plateau;
+    for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
+        *e = if longest { (-(p.t - at).max(0.0) / tau).exp() } else { *e * *e * *e };
+        *x = 1.0 - *e;
+    }
+}
+
+/// First point at which a term can differ from zero.
+fn first_point(term: &Term, points: &[FloorPoint]) -> usize {
+    match *term {
+        Term::Step { at } | Term::Ramp { at } | Term::Plateau { at, .. } => {
+            points.iter().position(|p| p.t >= at).unwrap_or(points.len())
+        }
+        _ => 0,
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
     let all: f64 = residuals.iter().zip(weights).map(|(r, w)| r * r * w).sum::<f64>() + 1e-300;
     let mut pairs = 0.0;
     for (k, p) in floor.points.windows(2).enumerate() {
-        if p[0].epoch == p[1].epoch && p[1].t - p[0].t < 2.5 * floor.block {
+        if p[0].run == p[1].run && p[1].t - p[0].t < 2.5 * floor.block {
             pairs += residuals[k] * residuals[k + 1] * (weights[k] * weights[k + 1]).sqrt();
         }
     }
@@ -61,6 +61,8 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
     let memory = MEMORY.min(floor.span / 12.0).max(1e-9);
     let assumed = (-floor.block / memory).exp().min(0.85);
     let rho = (n * unbiased + MEMORY_WEIGHT * assumed) / (n + MEMORY_WEIGHT);
-    let n_eff = (n * (1.0 - rho) / (1.0 + rho)).max(3.0);
+    // Every further run costs a level of its own.
+    let free = (n - (floor.runs - 1) as f64).max(0.3 * n);
+    let n_eff = (free * (1.0 - rho) / (1.0 + rho)).max(3.0);
     Noise { scale, rho, n_eff, inflation: n / n_eff }
 }

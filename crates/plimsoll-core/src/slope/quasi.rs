@@ -26,13 +26,22 @@ impl Quasi {
         Quasi { state, step: steps() }
     }
 
-    /// Next point: standard normal numbers.
-    pub(super) fn normals(&mut self) -> [f64; DIMENSIONS] {
+    /// Moves on to the next point.
+    pub(super) fn advance(&mut self) {
         for (u, s) in self.state.iter_mut().zip(&self.step) {
             *u += s;
-            *u -= u.floor();
+            *u -= f64::from(u8::from(*u >= 1.0));
         }
-        std::array::from_fn(|k| normal_quantile(self.state[k]))
+    }
+
+    /// The present point in dimension `k`, uniform between zero and one.
+    pub(super) fn uniform(&self, k: usize) -> f64 {
+        self.state[k]
+    }
+
+    /// The present point in dimension `k`, standard normal.
+    pub(super) fn normal(&self, k: usize) -> f64 {
+        normal_quantile(self.state[k])
     }
 }
 
@@ -98,13 +107,17 @@ mod tests {
     #[test]
     fn draws_are_standard_and_belong_to_the_seed() {
         let mut q = Quasi::new(7);
-        let draws: Vec<_> = (0..4000).map(|_| q.normals()).collect();
+        let draw = |q: &mut Quasi| {
+            q.advance();
+            (0..DIMENSIONS).map(|k| q.normal(k)).collect()
+        };
+        let draws: Vec<Vec<f64>> = (0..4000).map(|_| draw(&mut q)).collect();
         for k in 0..DIMENSIONS {
             let mean = draws.iter().map(|d| d[k]).sum::<f64>() / 4000.0;
             let square = draws.iter().map(|d| d[k] * d[k]).sum::<f64>() / 4000.0;
             assert!(mean.abs() < 0.05 && (square - 1.0).abs() < 0.1, "{k}: {mean} {square}");
         }
-        assert_eq!(Quasi::new(7).normals(), Quasi::new(7).normals());
-        assert_ne!(Quasi::new(7).normals(), Quasi::new(8).normals());
+        assert_eq!(Quasi::new(7).uniform(0), Quasi::new(7).uniform(0));
+        assert_ne!(Quasi::new(7).uniform(0), Quasi::new(8).uniform(0));
     }
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 pub use build::BuildError;
 pub use cage::{Cage, CageKind};
@@ -86,8 +87,13 @@ pub fn start(drill: &Drill, settings: &Settings) -> Result<Running, DrillError> 
             program: command.first().cloned().unwrap_or_default(),
             source,
         })?;
-    Ok(Running { child, cage, folder, ended: None })
+    let mut running = Running { child, cage, folder, ended: None };
+    running.await_program(command.first().map_or("", String::as_str))?;
+    Ok(running)
 }
+
+/// Time for the shell to join the cage and become the program.
+const BECOMES: Duration = Duration::from_secs(10);
 
 fn environment(language: Language) -> Vec<(&'static str, &'static str)> {
     match language {
@@ -98,6 +104,24 @@ fn environment(language: Language) -> Vec<(&'static str, &'static str)> {
 }
 
 impl Running {
+    /// Until the shell has become the program, it is not the drill that would be watched.
+    fn await_program(&mut self, program: &str) -> Result<(), DrillError> {
+        let failed = |source| DrillError::Run { program: program.to_owned(), source };
+        let path = format!("/proc/{}/cmdline", self.pid());
+        let deadline = Instant::now() + BECOMES;
+        while Instant::now() < deadline {
+            if let Some(status) = self.ended() {
+                return Err(failed(io::Error::other(format!("it ended at once ({status})"))));
+            }
+            let line = std::fs::read(&path).unwrap_or_default();
+            if !line.is_empty() && !line.starts_with(b"sh\0") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(failed(io::Error::from(io::ErrorKind::TimedOut)))
+    }
+
     /// Process id of the program (the shell that joins the cage replaces itself by it).
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()

@@ -114,13 +114,6 @@ impl Group {
             None => (None, self.clone()),
         }
     }
-
-    /// Memory that reclaim cannot free, bytes, read once: for the overview over many groups.
-    pub(crate) fn unreclaimable_now(&self) -> Option<f64> {
-        let mut out = Observation::at(0.0);
-        Files::open(self).sample(self.version, &mut out);
-        out.facts.get(&Fact::CgroupUnreclaimable).copied()
-    }
 }
 
 /// The memory controller's hierarchy and path in `/proc/PID/cgroup`.
@@ -256,7 +249,8 @@ pub(crate) fn read_oom_kills(world: &World, target: &Target, out: &mut Observati
     }
 }
 
-struct Cgroup {
+/// Reads the group that binds a process, and its limit now and then.
+pub(crate) struct GroupReader {
     own: Group,
     binding: Group,
     files: Files,
@@ -265,19 +259,39 @@ struct Cgroup {
 }
 
 fn open(world: &World, target: &Target) -> Box<dyn Source> {
-    let own = match Group::of(world, target.pid) {
-        Ok(group) => group,
-        Err(why) => return Absent::boxed(FACTS, why),
-    };
-    let (limit, binding) = own.binding();
-    if limit.is_none() && own.is_root() {
-        return Absent::boxed(FACTS, "the process is in the root control group: the machine is its limit");
+    match Group::of(world, target.pid) {
+        Err(why) => Absent::boxed(FACTS, why),
+        Ok(own) => match GroupReader::open(world, &own) {
+            Some(reader) => Box::new(reader),
+            None => {
+                Absent::boxed(FACTS, "the process is in the root control group: the machine is its limit")
+            }
+        },
     }
-    let host_total = super::host_memory::total(world);
-    Box::new(Cgroup { files: Files::open(&binding), own, binding, host_total, next_limits: 0.0 })
 }
 
-impl Cgroup {
+impl GroupReader {
+    /// `None` for the root group: the machine is its limit.
+    pub(crate) fn open(world: &World, own: &Group) -> Option<GroupReader> {
+        let (limit, binding) = own.binding();
+        if limit.is_none() && own.is_root() {
+            return None;
+        }
+        let host_total = super::host_memory::total(world);
+        Some(GroupReader {
+            files: Files::open(&binding),
+            own: own.clone(),
+            binding,
+            host_total,
+            next_limits: 0.0,
+        })
+    }
+
+    /// Names the group that is read.
+    pub(crate) fn key(&self) -> String {
+        self.binding.shown()
+    }
+
     /// Limits may be changed while we watch (a raise is the first thing that helps).
     fn limits(&mut self, out: &mut Observation) {
         let (limit, binding) = self.own.binding();
@@ -298,7 +312,7 @@ impl Cgroup {
     }
 }
 
-impl Source for Cgroup {
+impl Source for GroupReader {
     fn sample(&mut self, out: &mut Observation) {
         if out.t >= self.next_limits {
             self.next_limits = out.t + LIMITS_EVERY;

@@ -27,6 +27,11 @@ pub(crate) fn total(world: &World) -> Option<f64> {
     field(&std::fs::read_to_string(world.proc_root.join("meminfo")).ok()?, "MemTotal")
 }
 
+/// Memory that the machine can still hand out, bytes.
+pub(crate) fn available(world: &World) -> Option<f64> {
+    field(&std::fs::read_to_string(world.proc_root.join("meminfo")).ok()?, "MemAvailable")
+}
+
 struct HostMemory {
     meminfo: Result<Reread, String>,
     pressure: Option<Reread>,

@@ -6,7 +6,7 @@
 //! a port that never answers cannot delay the kernel's numbers.
 
 pub(crate) mod cgroup;
-mod host_memory;
+pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod jvm_attach;
 mod procfs;

@@ -1,10 +1,13 @@
 //! The command line: one file per command.
 
 mod completions;
+mod drill;
 mod from_file;
 mod live;
 mod overview;
 mod replay;
+#[cfg(feature = "tui")]
+mod top;
 mod triage;
 
 use std::ffi::OsString;
@@ -31,6 +34,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Triage(triage::Args),
+    #[cfg(feature = "tui")]
+    Top(top::Args),
+    Drill(drill::Args),
     Completions(completions::Args),
 }
 
@@ -46,6 +52,9 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
+        #[cfg(feature = "tui")]
+        Command::Top(args) => top::run(args),
+        Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };
     result.unwrap_or_else(|e: CliError| {

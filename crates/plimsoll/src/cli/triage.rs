@@ -136,7 +136,7 @@ pub(crate) fn show(recording: &Recording, judgement: &Judgement, format: Format)
         }
         Format::Json | Format::Jsonl => {
             let document =
-                render::json::triage(vec![render::json::target(recording, judgement)], &recording.warnings);
+                render::json::triage(&[render::json::target(recording, judgement)], &recording.warnings);
             output::result(&render::json::text(&document, format))
         }
     }

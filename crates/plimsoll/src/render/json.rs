@@ -9,7 +9,7 @@ use plimsoll_core::slope::Interval;
 use serde_json::{Map, Value, json};
 
 /// The `Triage` document over its targets.
-pub(crate) fn triage(targets: Vec<Value>, warnings: &[String]) -> Value {
+pub(crate) fn triage(targets: &[Value], warnings: &[String]) -> Value {
     json!({"apiVersion": API_VERSION, "kind": "Triage", "targets": targets, "warnings": warnings})
 }
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod chart;
 pub(crate) mod json;
+pub(crate) mod overview;
 pub(crate) mod paint;
 pub(crate) mod triage;

@@ -1,0 +1,72 @@
+//! What the detection benchmark and the calibration share: jobs on two threads, answers at shares of a life.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::intervals::Answer;
+use crate::replay::Seen;
+use crate::services::{CLASSES, HEALTHY, Service};
+
+/// Shares of a leak's life at which the interval is asked for.
+pub const SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
+
+/// Class and index of every service of a run.
+pub fn jobs(healthy: usize, leaking: usize) -> Vec<(usize, usize)> {
+    let count = move |c| if c < HEALTHY { healthy } else { leaking };
+    (0..CLASSES.len()).flat_map(|c| (0..count(c)).map(move |i| (c, i))).collect()
+}
+
+/// Value of a numeric flag of the command line.
+pub fn number(name: &str) -> Option<u64> {
+    let args: Vec<String> = std::env::args().collect();
+    args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).and_then(|v| v.parse().ok())
+}
+
+/// Whether a flag is on the command line.
+pub fn given(name: &str) -> bool {
+    std::env::args().any(|a| a == name)
+}
+
+/// Our answers at the fixed shares of a leak's life.
+pub fn answers(service: &Service, seen: &Seen<'_>) -> Vec<Answer> {
+    let (Some(onset), Some(life)) = (service.onset, service.life()) else { return Vec::new() };
+    let mut out = Vec::new();
+    for (share, part) in SHARES.iter().enumerate() {
+        let minute = onset + (part * life) as usize;
+        if minute + 1 >= service.rss.len() {
+            continue;
+        }
+        let (Some(left), Ok(p)) = (service.time_left(minute), seen.ask(minute)) else { continue };
+        let t = p.time_to_limit;
+        out.push(Answer {
+            class: service.class,
+            share,
+            truth: left * 60.0,
+            low: t.low,
+            mid: t.mid,
+            high: t.high,
+        });
+    }
+    out
+}
+
+/// Runs the jobs on two threads, results in order.
+pub fn in_parallel<R: Send>(jobs: &[(usize, usize)], work: impl Fn((usize, usize)) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut mine = Vec::new();
+                    loop {
+                        let i = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(job) = jobs.get(i) else { return mine };
+                        mine.push((i, work(*job)));
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().flat_map(|h| h.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+    });
+    all.sort_by_key(|(i, _)| *i);
+    all.into_iter().map(|(_, r)| r).collect()
+}

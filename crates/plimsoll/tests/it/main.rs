@@ -1,0 +1,31 @@
+//! The binary as its user runs it: one file per kind of input.
+
+mod drill;
+mod from_file;
+mod live;
+
+use std::process::{Command, Output};
+
+/// Runs `plimsoll` with `args`.
+fn plimsoll(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+        .args(args)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the binary runs")
+}
+
+fn stdout(o: &Output) -> String {
+    String::from_utf8(o.stdout.clone()).expect("text")
+}
+
+fn stderr(o: &Output) -> String {
+    String::from_utf8(o.stderr.clone()).expect("text")
+}
+
+/// A test that cannot run here says so; where the checks run it must not be skipped.
+fn skipped(test: &str, why: &str) {
+    use std::io::Write as _;
+    assert!(std::env::var_os("CI").is_none(), "{test} must run here, but {why}");
+    let _unreported = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
