@@ -13,7 +13,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_core::units;
 use plimsoll_read::{class_histogram, nmt, thread_dump};
 
-use super::cgroup::Group;
+use super::cgroup;
 use super::hsperf::size_flag;
 use super::text::field;
 use super::{Pace, Source, SourceKind};
@@ -68,6 +68,10 @@ const RETREAT: f64 = 60.0;
 struct JvmAttach {
     world: World,
     pid: i32,
+    /// The control group's numbers: what room is left.
+    group: Option<Box<dyn Source>>,
+    /// Its limit as last read (it is not read each time), bytes.
+    limit: Option<f64>,
     /// JDK 8 books direct buffers as "Internal".
     other: &'static str,
     direct_max: Option<f64>,
@@ -91,6 +95,8 @@ impl JvmAttach {
         JvmAttach {
             world: world.clone(),
             pid: target.pid,
+            group: (cgroup::KIND.open)(world, target),
+            limit: None,
             other: if old { "Internal" } else { "Other" },
             direct_max: size_flag(target, "-XX:MaxDirectMemorySize"),
             no_nmt: off.then(|| nmt::NmtError::Off.to_string()),
@@ -112,6 +118,21 @@ impl JvmAttach {
         field(&std::fs::read_to_string(path).ok()?, key)
     }
 
+    /// Bytes that the process may still take before its control group kills, as far as there is a limit.
+    fn headroom(&mut self, t: f64) -> f64 {
+        let mut now = Observation::at(t);
+        if let Some(group) = &mut self.group {
+            group.sample(&mut now);
+        }
+        if let Some(limit) = now.facts.get(&Fact::CgroupLimit) {
+            self.limit = Some(*limit);
+        } else if now.unknown.contains_key(&Fact::CgroupLimit) {
+            self.limit = None;
+        }
+        let used = now.facts.get(&Fact::CgroupUnreclaimable);
+        self.limit.zip(used).map_or(f64::INFINITY, |(limit, used)| (limit - used).max(0.0))
+    }
+
     /// Says something once per process.
     fn note_once(&mut self, key: &'static str, text: &str, out: &mut Observation) {
         if !self.noted.contains(&key) {
@@ -123,7 +144,7 @@ impl JvmAttach {
     fn round(&mut self, out: &mut Observation) -> Result<(), Failed> {
         let dear = self.round.is_multiple_of(DEAR_EVERY);
         self.round += 1;
-        let room = headroom(&self.world, self.pid);
+        let room = self.headroom(out.t);
         if room < ROOM {
             unknown_nmt(out, &format!("only {} are left: the JVM is not disturbed", units::bytes(room)));
             return Ok(());
@@ -217,13 +238,6 @@ impl JvmAttach {
     }
 }
 
-/// Bytes that the process may still take before its control group kills, as far as there is a limit.
-fn headroom(world: &World, pid: i32) -> f64 {
-    let Ok(group) = Group::of(world, pid) else { return f64::INFINITY };
-    let (Some(limit), binding) = group.binding() else { return f64::INFINITY };
-    binding.unreclaimable_now().map_or(f64::INFINITY, |used| (limit - used).max(0.0))
-}
-
 fn unknown_nmt(out: &mut Observation, why: &str) {
     for fact in NMT_FACTS {
         out.put(*fact, Reading::unknown(why));
@@ -304,12 +318,13 @@ mod tests {
     #[test]
     fn a_histogram_needs_room_and_a_heap_of_reasonable_size() {
         let (_keep, w) = world(100 << 20, 60 << 20, 1024);
-        assert_eq!(headroom(&w, 7), 40.0 * MIB);
-        let s = source(&w, &[]);
-        assert_eq!(s.forbids_histogram(headroom(&w, 7)).map(|f| f.0), Some("room"));
+        let mut s = source(&w, &[]);
+        let room = s.headroom(1.0);
+        assert_eq!((room, s.headroom(2.0)), (40.0 * MIB, 40.0 * MIB));
+        assert_eq!(s.forbids_histogram(room).map(|f| f.0), Some("room"));
         assert_eq!(s.forbids_histogram(HISTOGRAM_ROOM), None);
         let (_keep, w) = world(100 << 30, 60 << 20, 5 << 20);
-        let (key, why) = source(&w, &[]).forbids_histogram(headroom(&w, 7)).expect("too large");
+        let (key, why) = source(&w, &[]).forbids_histogram(f64::INFINITY).expect("too large");
         assert!(key == "size" && why.contains("about 3 s"), "{why}");
     }
 
