@@ -14,6 +14,7 @@
 
 pub mod class_histogram;
 pub mod csv_series;
+pub mod gc_log;
 pub mod hsperf;
 pub mod nmt;
 pub mod thread_dump;
