@@ -96,7 +96,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
     let cgroup = group.as_ref().map(Group::shown);
-    Ok(Target {
+    let mut target = Target {
         pid,
         name: detect::name(runtime, &comm, &argv),
         runtime,
@@ -106,7 +106,11 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         cgroup,
         started: boot_time(world) + life.start_ticks as f64 / ticks_per_second(),
         flags: detect::flags(runtime, &argv),
-    })
+    };
+    if runtime == RuntimeKind::Jvm {
+        crate::source::hsperf::enrich(world, &mut target);
+    }
+    Ok(target)
 }
 
 fn ticks_per_second() -> f64 {

@@ -12,8 +12,13 @@
     )
 )]
 
+pub mod class_histogram;
 pub mod csv_series;
+pub mod gc_log;
 pub mod go_memstats;
 pub mod goroutines;
+pub mod hsperf;
+pub mod nmt;
 pub mod prometheus_text;
+pub mod thread_dump;
 pub mod v8_trace_gc;

@@ -8,6 +8,8 @@
 pub(crate) mod cgroup;
 mod go_http;
 pub(crate) mod host_memory;
+pub(crate) mod hsperf;
+mod jvm_attach;
 mod node;
 mod procfs;
 pub(crate) mod text;
@@ -71,5 +73,12 @@ impl Source for Absent {
 }
 
 /// Every source, in the order in which they are asked.
-pub static SOURCES: &[SourceKind] =
-    &[procfs::KIND, cgroup::KIND, host_memory::KIND, go_http::KIND, node::KIND];
+pub static SOURCES: &[SourceKind] = &[
+    procfs::KIND,
+    cgroup::KIND,
+    host_memory::KIND,
+    hsperf::KIND,
+    jvm_attach::KIND,
+    go_http::KIND,
+    node::KIND,
+];

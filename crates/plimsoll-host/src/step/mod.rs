@@ -1,3 +1,4 @@
-//! Steps: what touches a target beyond reading the kernel's files.
+//! The steps: what asks something of the target, each with its conditions checked first.
 
 pub mod http;
+pub mod jvm_attach;

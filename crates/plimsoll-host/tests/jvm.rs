@@ -1,0 +1,163 @@
+//! A real JVM that leaks: the floor from outside, and what its attach listener tells.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use plimsoll_core::artifact::Artifact;
+use plimsoll_core::fact::Fact;
+use plimsoll_core::recording::{Observation, Recording};
+use plimsoll_host::drill::{self, Running, Settings};
+use plimsoll_host::sampler::Sampler;
+use plimsoll_host::step::jvm_attach;
+use plimsoll_host::world::World;
+
+/// Whether the machine can run this; where it must (CI) a missing tool is a failure.
+fn has_java() -> bool {
+    let runs = |tool: &str| Command::new(tool).arg("-version").output().is_ok_and(|o| o.status.success());
+    let has = runs("java") && runs("javac");
+    assert!(has || std::env::var_os("CI").is_none(), "CI has no java and javac");
+    if !has {
+        eprintln!("SKIPPED: java and javac are not installed: the JVM sources are not tested against a JVM");
+    }
+    has
+}
+
+fn start(args: &[&str], rate: u64) -> Running {
+    let drill = drill::catalog::DRILLS
+        .iter()
+        .find(|d| d.name == "unbounded-cache" && d.variant == "jvm")
+        .expect("the drill exists");
+    let settings = Settings {
+        rate,
+        limit: 512 << 20,
+        seed: 1,
+        runtime_args: args.iter().map(|a| (*a).to_owned()).collect(),
+    };
+    drill::start(drill, &settings).expect("it starts")
+}
+
+/// Waits until the program has become a JVM that shares its counters.
+fn identified(running: &mut Running) -> World {
+    let world = World::default();
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        assert!(running.ended().is_none(), "the drill ended early");
+        let target = plimsoll_host::identify::identify(&world, running.pid()).expect("it lives");
+        if target.runtime_version.is_some() {
+            return world;
+        }
+        assert!(Instant::now() < until, "no counters within 30 s: {target:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Samples until `done`, at most for `patience`.
+fn watch(running: &mut Running, patience: Duration, done: impl Fn(&Recording) -> bool) -> Recording {
+    let world = identified(running);
+    let mut sampler = Sampler::open(&world, running.pid(), Duration::from_millis(200)).expect("opens");
+    let mut recording = Recording::new(sampler.target().clone());
+    let stop = AtomicBool::new(false);
+    let until = Instant::now() + patience;
+    while Instant::now() < until && !done(&recording) {
+        let o: Observation = sampler.next(&stop).expect("not stopped");
+        assert_eq!(o.ended, None, "the drill died: {:?}", recording.notes);
+        recording.add(o);
+    }
+    recording
+}
+
+fn rises(r: &Recording, fact: Fact, points: usize) -> bool {
+    let p = r.series(fact).points();
+    p.len() >= points && p[p.len() - 1].v > p[0].v + 4e6
+}
+
+#[test]
+fn the_floor_rises_with_every_stopping_collector() {
+    if !has_java() {
+        return;
+    }
+    for gc in ["G1", "Serial", "Parallel"] {
+        // A small young generation: collections come often enough for a short test.
+        let mut running = start(&[&format!("-XX:+Use{gc}GC"), "-Xmn8m"], 12_000);
+        let r = watch(&mut running, Duration::from_secs(60), |r| rises(r, Fact::JvmLive, 3));
+        assert!(rises(&r, Fact::JvmLive, 3), "{gc}: {:?} {:?}", r.series(Fact::JvmLive), r.unknown);
+        assert_eq!(r.target.flag("gc"), Some(gc));
+        assert_eq!(r.target.flag("nmt"), Some("summary"));
+        assert_eq!(r.target.flag("heapDumpOnOom"), Some("false"));
+        assert_eq!(r.last(Fact::JvmHeapMax), Some(160.0 * 1048576.0), "{gc}");
+        let [used, held, live] = [Fact::JvmHeapUsed, Fact::JvmHeapCommitted, Fact::JvmLive]
+            .map(|f| r.last(f).unwrap_or_else(|| panic!("{gc}: no {f}")));
+        assert!(
+            live <= used && used <= held * 1.001 && held <= 160.0 * 1048576.0 * 1.001,
+            "{gc}: {live} {used} {held}"
+        );
+        assert!(r.last(Fact::JvmYoungGcs) >= Some(3.0) && r.last(Fact::JvmGcSeconds) > Some(0.0), "{gc}");
+        assert!(r.last(Fact::JvmAllocated) > Some(4e6), "{gc}: {:?}", r.last(Fact::JvmAllocated));
+        assert!(r.last(Fact::JvmClasses) > Some(300.0) && r.last(Fact::JvmThreads) > Some(1.0), "{gc}");
+    }
+}
+
+#[test]
+fn native_memory_and_histograms_arrive() {
+    if !has_java() {
+        return;
+    }
+    let mut running = start(&[], 4_000);
+    let histograms = |r: &Recording| {
+        r.artifacts.iter().filter(|(_, a)| matches!(a, Artifact::ClassHistogram { .. })).count()
+    };
+    let done = |r: &Recording| histograms(r) >= 2 && r.series(Fact::JvmNmtTotal).points().len() >= 2;
+    let r = watch(&mut running, Duration::from_secs(90), done);
+    assert!(done(&r), "{} histograms, {:?} {:?}", histograms(&r), r.unknown, r.notes);
+    let nmt = |fact| r.last(fact).unwrap_or_else(|| panic!("no {fact}: {:?}", r.unknown));
+    let parts = [Fact::JvmNmtHeap, Fact::JvmNmtThread, Fact::JvmNmtClass, Fact::JvmNmtCode, Fact::JvmNmtGc];
+    assert!(parts.iter().all(|f| nmt(*f) > 0.0));
+    assert!(parts.iter().map(|f| nmt(*f)).sum::<f64>() + nmt(Fact::JvmNmtOther) <= nmt(Fact::JvmNmtTotal));
+    let bytes_of = |class: &str| -> Vec<u64> {
+        let rows = r.artifacts.iter().filter_map(|(_, a)| match a {
+            Artifact::ClassHistogram { rows, .. } => Some(rows.iter().find(|c| c.class == class)?.bytes),
+            _ => None,
+        });
+        rows.collect()
+    };
+    let grown = bytes_of("byte[]");
+    assert!(grown[grown.len() - 1] > grown[0] + (10 << 20), "what leaks is seen to grow: {grown:?}");
+}
+
+#[test]
+fn the_attach_listener_answers_and_leaves_nothing_behind() {
+    if !has_java() {
+        return;
+    }
+    let mut running = start(&[], 100);
+    let world = identified(&mut running);
+    let pid = running.pid();
+    let ask = |command: &str| jvm_attach::jcmd(&world, pid, command, Duration::from_secs(20));
+    let version = ask("VM.version").expect("answers");
+    assert!(version.contains("JDK"), "{version}");
+    let began = Instant::now();
+    assert!(ask("Thread.print").expect("answers again").contains("\"main\""));
+    assert!(began.elapsed() < Duration::from_secs(5), "a warm listener took {:?}", began.elapsed());
+    let refused = ask("No.such_command").expect_err("there is none");
+    assert!(matches!(refused, jvm_attach::AttachError::Refused { .. }), "{refused}");
+    let wish = format!(".attach_pid{pid}");
+    for folder in [std::env::temp_dir(), running.folder().to_owned()] {
+        assert!(!folder.join(&wish).exists(), "{wish} stays in {}", folder.display());
+    }
+}
+
+#[test]
+fn a_jvm_that_would_die_of_the_signal_is_not_sent_it() {
+    if !has_java() {
+        return;
+    }
+    // With -Xrs alone the listener runs from the start, and no signal is needed.
+    let mut running = start(&["-Xrs", "-XX:+DisableAttachMechanism"], 100);
+    let world = identified(&mut running);
+    let e =
+        jvm_attach::jcmd(&world, running.pid(), "VM.version", Duration::from_secs(5)).expect_err("refused");
+    assert!(matches!(e, jvm_attach::AttachError::NoHandler(_)), "{e}");
+    assert!(running.ended().is_none(), "it lives on");
+}
