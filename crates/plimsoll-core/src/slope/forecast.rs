@@ -227,7 +227,9 @@ impl Outlook<'_> {
                 .sum();
         }
         let peak = slots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        Some(Swing { slots, peak })
+        let deep = slots.iter().copied().fold(f64::INFINITY, f64::min);
+        // A swing within the noise only costs time.
+        (peak - deep > 0.5 * self.fit.noise.scale).then_some(Swing { slots, peak })
     }
 
     fn centre_of(&self, p: &Prospect, term: &Term) -> f64 {
@@ -383,6 +385,9 @@ impl Path<'_> {
                 break;
             }
             let fading = self.fading(time);
+            if fading.abs() < 1e-5 {
+                break;
+            }
             time = self.invert(&term, beta, headroom - fading, now);
         }
         time
