@@ -97,7 +97,8 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut residuals = vec![0.0; n];
     let mut scratch = Vec::with_capacity(n);
     let mut sums = Sums::new(floor, &design);
-    let mut noise = Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0 };
+    let mut noise =
+        Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
     for round in 0..ROUNDS {
         sums.compute(floor, &design, &y, &weights);
         if round == 0

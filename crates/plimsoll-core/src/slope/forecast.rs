@@ -184,6 +184,7 @@ impl Outlook<'_> {
                     + inner(&beta, &p.at_now, p.coefficients.count)
                     + level_sd * quasi.normal(MAX);
                 let luck = Luck {
+                    drift: quasi.normal(MAX + 3),
                     chance: -quasi.uniform(MAX + 1).max(1e-9).ln(),
                     pace: self.pace(quasi.normal(MAX + 2)),
                 };
@@ -285,6 +286,8 @@ impl Swing {
 /// What chance adds to a path.
 #[derive(Debug, Clone, Copy)]
 struct Luck {
+    /// Standard normal number: whether the jumps to come are more or larger than the usual.
+    drift: f64,
     /// Standard exponential number: how much burst hazard this path survives.
     chance: f64,
     /// Factor of the future load.
@@ -314,7 +317,18 @@ impl Path<'_> {
             return first;
         }
         let climb = usual.max(1e-4) / first.max(self.outlook.floor.block) * self.outlook.floor.block;
-        self.floor_hit(headroom - bursts.reach(climb * self.luck.chance))
+        let time = self.floor_hit(headroom - bursts.reach(climb * self.luck.chance));
+        time * (self.wander(usual, first) * self.luck.drift).exp()
+    }
+
+    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
+    /// finite way, and so is the way to come.
+    fn wander(&self, headroom: f64, time: f64) -> f64 {
+        let floor = self.outlook.floor;
+        let ahead = (time / floor.block).max(1.0);
+        let behind = floor.points.len() as f64 / floor.runs as f64;
+        let pace = headroom.max(1e-3) / ahead;
+        (self.outlook.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
     }
 
     /// Seconds until the floor with its daily swing gains `headroom`.
