@@ -29,6 +29,8 @@ pub(super) struct Outlook<'a> {
     pub(super) death: f64,
     /// What rises above the fitted floor.
     pub(super) bursts: Bursts,
+    /// Standard deviation of the load between blocks, relative to its mean.
+    pub(super) load_spread: f64,
     /// Expected load of the coming days.
     pub(super) daily: Option<Daily>,
 }
@@ -198,10 +200,12 @@ impl Outlook<'_> {
         }
     }
 
-    /// Factor of the future load: its mean is only known after a day.
+    /// Factor of the future load. Before a day has been seen it may differ from the past by as much as the
+    /// past varied.
     fn pace(&self, z: f64) -> f64 {
-        let known = self.load.map_or(DAY, |l| l.span().min(DAY));
-        (0.35 * (1.0 - known / DAY) * z).exp()
+        let known = self.load.map_or(DAY, |l| l.span());
+        let share = if known < 0.95 * DAY { 1.0 } else { 0.15 };
+        (share * self.load_spread.min(0.6) * z).exp()
     }
 
     /// Daily swing of the floor over the coming day, when the base has one.
