@@ -1,7 +1,7 @@
 //! Weighs every candidate model against the floor: one pass of dot products per column, then a scalar (or
 //! two by two) regression per model.
 
-use super::floor::{Floor, FloorPoint};
+use super::floor::Floor;
 use super::linalg::{Chol, MAX, dot, sum};
 use super::models::{Design, Family, Model, Term};
 use super::noise::{self, Noise};
@@ -97,7 +97,8 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut residuals = vec![0.0; n];
     let mut scratch = Vec::with_capacity(n);
     let mut sums = Sums::new(floor, &design);
-    let mut noise = Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0 };
+    let mut noise =
+        Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
     for round in 0..ROUNDS {
         sums.compute(floor, &design, &y, &weights);
         if round == 0
@@ -166,7 +167,7 @@ impl Sums {
             let from = design.from[c];
             let (x, w, wx) = (&design.column(c)[from..], &weights[from..], &mut wx[from..]);
             wx.iter_mut().zip(x).zip(w).for_each(|((o, x), w)| *o = x * w);
-            let centre = self.centre(&floor.points[from..], wx, c);
+            let centre = self.centre(floor, wx, from, c);
             self.xx[c] = dot(wx, x) - centre;
             self.xy[c] = dot(&self.wy[from..], x);
         }
@@ -193,18 +194,14 @@ impl Sums {
         }
     }
 
-    /// Means of a column per run; returns what centring takes from its square sum.
-    fn centre(&mut self, points: &[FloorPoint], wx: &[f64], c: usize) -> f64 {
+    /// Means of a column per run, given its weighted values from one point on; returns what centring takes
+    /// from its square sum.
+    fn centre(&mut self, floor: &Floor, wx: &[f64], from: usize, c: usize) -> f64 {
         let means = &mut self.col_mean[c * self.groups..(c + 1) * self.groups];
-        means.fill(0.0);
-        if self.groups == 1 {
-            means[0] = sum(wx);
-        } else {
-            points.iter().zip(wx).for_each(|(p, v)| means[p.run] += v);
-        }
         let mut taken = 0.0;
-        for (m, w) in means.iter_mut().zip(&self.mass) {
-            *m /= w.max(1e-12);
+        for ((m, w), bound) in means.iter_mut().zip(&self.mass).zip(floor.bounds.windows(2)) {
+            let (a, b) = (bound[0].max(from) - from, bound[1].max(from) - from);
+            *m = sum(&wx[a..b]) / w.max(1e-12);
             taken += *m * *m * w;
         }
         taken

@@ -52,6 +52,8 @@ pub(super) struct Floor {
     pub(super) points: Vec<FloorPoint>,
     /// Number of runs that gave points; `FloorPoint::run` counts them.
     pub(super) runs: usize,
+    /// First point of each run, and the number of points.
+    pub(super) bounds: Vec<usize>,
     /// Whether runs of older versions are among them.
     pub(super) older: bool,
     /// Block length, seconds.
@@ -85,11 +87,12 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let block = block_length(q, &runs);
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
     let mut points = Vec::with_capacity(320);
-    let mut used = 0;
+    let mut bounds = vec![0];
     for run in &runs {
-        let before = points.len();
-        blocks_of(run, used, block, horizon, load, &mut points);
-        used += usize::from(points.len() > before);
+        blocks_of(run, bounds.len() - 1, block, horizon, load, &mut points);
+        if points.len() > bounds[bounds.len() - 1] {
+            bounds.push(points.len());
+        }
     }
     let have = points.len();
     let of_live = points.iter().filter(|p| p.live).count();
@@ -106,7 +109,8 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         older: points.iter().any(|p| !p.live),
         span: have as f64 * block,
         points,
-        runs: used,
+        runs: bounds.len() - 1,
+        bounds,
         block,
     })
 }

@@ -29,6 +29,8 @@ pub(super) struct Outlook<'a> {
     pub(super) death: f64,
     /// What rises above the fitted floor.
     pub(super) bursts: Bursts,
+    /// Standard deviation of the load between blocks, relative to its mean.
+    pub(super) load_spread: f64,
     /// Expected load of the coming days.
     pub(super) daily: Option<Daily>,
 }
@@ -184,6 +186,7 @@ impl Outlook<'_> {
                     + inner(&beta, &p.at_now, p.coefficients.count)
                     + level_sd * quasi.normal(MAX);
                 let luck = Luck {
+                    drift: quasi.normal(MAX + 3),
                     chance: -quasi.uniform(MAX + 1).max(1e-9).ln(),
                     pace: self.pace(quasi.normal(MAX + 2)),
                 };
@@ -197,10 +200,12 @@ impl Outlook<'_> {
         }
     }
 
-    /// Factor of the future load: its mean is only known after a day.
+    /// Factor of the future load. Before a day has been seen it may differ from the past by as much as the
+    /// past varied.
     fn pace(&self, z: f64) -> f64 {
-        let known = self.load.map_or(DAY, |l| l.span().min(DAY));
-        (0.35 * (1.0 - known / DAY) * z).exp()
+        let known = self.load.map_or(DAY, |l| l.span());
+        let share = if known < 0.95 * DAY { 1.0 } else { 0.15 };
+        (share * self.load_spread.min(0.6) * z).exp()
     }
 
     /// Daily swing of the floor over the coming day, when the base has one.
@@ -227,7 +232,9 @@ impl Outlook<'_> {
                 .sum();
         }
         let peak = slots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        Some(Swing { slots, peak })
+        let deep = slots.iter().copied().fold(f64::INFINITY, f64::min);
+        // A swing within the noise only costs time.
+        (peak - deep > 0.5 * self.fit.noise.scale).then_some(Swing { slots, peak })
     }
 
     fn centre_of(&self, p: &Prospect, term: &Term) -> f64 {
@@ -283,6 +290,8 @@ impl Swing {
 /// What chance adds to a path.
 #[derive(Debug, Clone, Copy)]
 struct Luck {
+    /// Standard normal number: whether the jumps to come are more or larger than the usual.
+    drift: f64,
     /// Standard exponential number: how much burst hazard this path survives.
     chance: f64,
     /// Factor of the future load.
@@ -312,7 +321,18 @@ impl Path<'_> {
             return first;
         }
         let climb = usual.max(1e-4) / first.max(self.outlook.floor.block) * self.outlook.floor.block;
-        self.floor_hit(headroom - bursts.reach(climb * self.luck.chance))
+        let time = self.floor_hit(headroom - bursts.reach(climb * self.luck.chance));
+        time * (self.wander(usual, first) * self.luck.drift).exp()
+    }
+
+    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
+    /// finite way, and so is the way to come.
+    fn wander(&self, headroom: f64, time: f64) -> f64 {
+        let floor = self.outlook.floor;
+        let ahead = (time / floor.block).max(1.0);
+        let behind = floor.points.len() as f64 / floor.runs as f64;
+        let pace = headroom.max(1e-3) / ahead;
+        (self.outlook.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
     }
 
     /// Seconds until the floor with its daily swing gains `headroom`.
@@ -383,6 +403,9 @@ impl Path<'_> {
                 break;
             }
             let fading = self.fading(time);
+            if fading.abs() < 1e-5 {
+                break;
+            }
             time = self.invert(&term, beta, headroom - fading, now);
         }
         time

@@ -8,11 +8,16 @@ pub(super) const SLOTS: usize = 48;
 /// Length of one slot, seconds.
 pub(super) const SLOT: f64 = DAY / SLOTS as f64;
 
+/// Points between two stored values of the integral: short enough to add up, long enough to be quick.
+const STRIDE: usize = 16;
+
 /// Load with its running integral; values are scaled so that the mean is one.
 pub(super) struct Load<'a> {
     points: &'a [Point],
-    /// Integral of the (unscaled) load up to each point.
+    /// Integral of the (unscaled) load up to every [`STRIDE`]th point.
     sums: Vec<f64>,
+    /// Integral over all.
+    total: f64,
     mean: f64,
 }
 
@@ -24,15 +29,14 @@ impl<'a> Load<'a> {
         if points.len() < 8 || span.is_nan() || span <= 0.0 {
             return None;
         }
-        let mut sums = Vec::with_capacity(points.len());
+        let mut sums = Vec::with_capacity(points.len() / STRIDE + 2);
         let mut sum = 0.0;
-        sums.push(0.0);
-        for pair in points.windows(2) {
-            sum += 0.5 * (pair[0].v + pair[1].v) * (pair[1].t - pair[0].t).max(0.0);
+        for from in (0..points.len() - 1).step_by(STRIDE) {
             sums.push(sum);
+            sum += area(&points[from..(from + STRIDE + 1).min(points.len())]);
         }
         let mean = sum / span;
-        (mean > 0.0 && mean.is_finite()).then_some(Load { points, sums, mean })
+        (mean > 0.0 && mean.is_finite()).then_some(Load { points, sums, total: sum, mean })
     }
 
     /// Seconds of known load.
@@ -47,13 +51,15 @@ impl<'a> Load<'a> {
             return t - first.t;
         }
         if t >= last.t {
-            return self.sums[self.sums.len() - 1] / self.mean + (t - last.t);
+            return self.total / self.mean + (t - last.t);
         }
         let i = self.points.partition_point(|p| p.t <= t);
         let (a, b) = (self.points[i - 1], self.points[i]);
         let part = (t - a.t) / (b.t - a.t).max(1e-9);
         let at = a.v + (b.v - a.v) * part;
-        (self.sums[i - 1] + 0.5 * (a.v + at) * (t - a.t)) / self.mean
+        let stored = (i - 1) / STRIDE;
+        let whole = self.sums[stored] + area(&self.points[stored * STRIDE..i]);
+        (whole + 0.5 * (a.v + at) * (t - a.t)) / self.mean
     }
 
     /// Mean load between two instants, relative to the mean of all.
@@ -73,6 +79,11 @@ impl<'a> Load<'a> {
             self.between(from, from + SLOT)
         })
     }
+}
+
+/// Area under a few points.
+fn area(points: &[Point]) -> f64 {
+    points.windows(2).map(|p| 0.5 * (p[0].v + p[1].v) * (p[1].t - p[0].t)).sum()
 }
 
 /// A day of load that repeats for ever, with its integral.

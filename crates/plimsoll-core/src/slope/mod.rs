@@ -165,7 +165,9 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     let load = Load::new(q.load, q.now);
     let floor = floor::collect(q, load.as_ref())?;
     let scale = scale_of(q, &floor);
-    let setting = Setting { load: varies(&floor, load.is_some()), now: q.now };
+    let load_spread = load_spread(&floor);
+    let useful = load.is_some() && floor.points.len() >= 10 && load_spread > 0.03;
+    let setting = Setting { load: useful, now: q.now };
     let design = Design::new(&floor, setting);
     let fit = fit::fit(&floor, design, scale).ok_or_else(|| NotYet {
         why: "the floor does not determine any model yet".to_owned(),
@@ -180,6 +182,7 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
         now: q.now,
         death: (death + floor.tooth) / scale,
         bursts: Bursts::new(&floor, &fit, floor::has_teeth(q), q.samples == Samples::Raw),
+        load_spread,
         daily: load.as_ref().map(|l| Daily::new(l.profile(q.now))),
     };
     let forecast = forecast::forecast(&outlook, q.seed);
@@ -192,15 +195,13 @@ fn scale_of(q: &Question<'_>, floor: &Floor) -> f64 {
     if q.limit.is_finite() && q.limit > 0.0 { q.limit.clamp(top * 0.1, top * 20.0) } else { top * 2.0 }
 }
 
-/// Whether the load moves enough to explain anything.
-fn varies(floor: &Floor, known: bool) -> bool {
+/// Standard deviation of the load between blocks, relative to its mean.
+fn load_spread(floor: &Floor) -> f64 {
     let n = floor.points.len() as f64;
-    if !known || n < 10.0 {
-        return false;
-    }
     let mean = floor.points.iter().map(|p| p.load).sum::<f64>() / n;
     let square = floor.points.iter().map(|p| (p.load - mean).powi(2)).sum::<f64>() / n;
-    square.is_finite() && square.sqrt() > 0.03 * mean.abs()
+    let spread = square.sqrt() / mean.abs().max(1e-9);
+    if spread.is_finite() { spread } else { 0.0 }
 }
 
 /// Level of the floor at which the process dies, bytes.

@@ -253,12 +253,12 @@ impl Design {
         d.models.push(Model { level: None, main: None, family: Family::Flat, prior: 0.5 * (1.0 - P_LEAK) });
         d.climbs(setting.load);
         d.saturations(floor);
-        d.aged = d.terms.len();
-        d.warmed();
-        d.onsets(floor, setting.now);
         if floor.older {
             d.versions(floor);
         }
+        d.aged = d.terms.len();
+        d.warmed();
+        d.onsets(floor, setting.now);
         d.fill(floor);
         d
     }
@@ -306,14 +306,15 @@ impl Design {
     /// Pairs of a warm-up and something slower: the sum of two plateaus looks like a climb without end when
     /// only one is allowed for.
     fn warmed(&mut self) {
-        let single: Vec<Model> = self.models.iter().filter(|m| m.main.is_some()).copied().collect();
+        let alone = |m: &&Model| m.main.is_some() && m.level.is_none();
+        let single: Vec<Model> = self.models.iter().filter(alone).copied().collect();
         let share = 1.0 / self.warm.len().max(1) as f64;
         for &w in &self.warm.clone() {
             let Term::Saturating { tau: fast } = self.terms[w] else { continue };
             for m in &single {
                 let slower = m.main.is_some_and(|c| match self.terms[c] {
-                    Term::Saturating { tau } => tau >= 3.9 * fast,
-                    Term::Linear | Term::Work | Term::Power(_) => true,
+                    Term::Saturating { tau } | Term::LiveSaturating { tau } => tau >= 3.9 * fast,
+                    Term::Linear | Term::LiveLinear { .. } | Term::Work | Term::Power(_) => true,
                     _ => false,
                 });
                 if slower {

@@ -20,6 +20,9 @@ pub(super) struct Noise {
     pub(super) n_eff: f64,
     /// Variance inflation, `n / n_eff`.
     pub(super) inflation: f64,
+    /// How far the floor wanders off its trend for good, per square root of a block: a climb in jumps is
+    /// a drift with such a wander.
+    pub(super) wander: f64,
 }
 
 /// Robust scale of residuals, at least `least`. Reorders `scratch`.
@@ -64,5 +67,27 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
     // Every further run costs a level of its own.
     let free = (n - (floor.runs - 1) as f64).max(0.3 * n);
     let n_eff = (free * (1.0 - rho) / (1.0 + rho)).max(3.0);
-    Noise { scale, rho, n_eff, inflation: n / n_eff }
+    Noise { scale, rho, n_eff, inflation: n / n_eff, wander: wander(floor, residuals) }
+}
+
+/// Growth of the variance of differences with their distance. Noise that comes back adds the same to both
+/// distances and cancels.
+fn wander(floor: &Floor, residuals: &[f64]) -> f64 {
+    let longest = floor.bounds.windows(2).map(|b| b[1] - b[0]).max().unwrap_or(0);
+    let k = longest / 24;
+    if k == 0 {
+        return 0.0;
+    }
+    let spread = |lag: usize| {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for b in floor.bounds.windows(2) {
+            let run = &residuals[b[0]..b[1]];
+            for (early, late) in run.iter().zip(run.iter().skip(lag)) {
+                sum += (late - early) * (late - early);
+                count += 1.0;
+            }
+        }
+        if count > 0.0 { sum / count } else { 0.0 }
+    };
+    ((spread(3 * k) - spread(k)).max(0.0) / (2 * k) as f64).sqrt()
 }

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::linalg::MAX;
 
 const TABLE: usize = 4_096;
-/// Dimensions: coefficients, the level, the death level, one spare.
-pub(super) const DIMENSIONS: usize = MAX + 3;
+/// Dimensions: coefficients, then level, burst, load and drift.
+pub(super) const DIMENSIONS: usize = MAX + 4;
 
 /// A rotated additive recurrence in [`DIMENSIONS`] dimensions.
 pub(super) struct Quasi {
