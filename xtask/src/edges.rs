@@ -60,7 +60,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
                         place: tree.shown(&path),
                         rule: format!("{d} is not on the allow-list of xtask/src/edges.rs"),
                     }
-                }))
+                }));
             }
         }
     }

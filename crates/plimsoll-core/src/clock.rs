@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::fact::Fact;
 use crate::recording::Recording;
 use crate::runtime;
-use crate::runtime::rules::{BoundRule, LiveRule, live};
+use crate::runtime::rules::{BoundRule, LiveRule, best, live};
 use crate::series::{Point, Series};
 use crate::signals::{ask, total_series};
 use crate::slope::{Death, NotYet, Posterior, Samples};
@@ -198,7 +198,7 @@ fn bounds(r: &Recording, limit_override: Option<f64>) -> Vec<Bound> {
 
 fn bound(r: &Recording, rule: &BoundRule) -> Option<Bound> {
     let limit = r.last(rule.limit)?;
-    let LiveRule { fact, samples, name } = rule.usage.iter().copied().find(|u| r.last(u.fact).is_some())?;
+    let LiveRule { fact, samples, name, .. } = best(rule.usage, r)?;
     let series = r.series(fact);
     Some(Bound {
         name: rule.name.to_owned(),
@@ -256,7 +256,7 @@ fn to_degradation(r: &Recording, bounds: &[Bound]) -> Option<f64> {
     let soft = bounds.iter().filter(|b| b.degrades).map(Bound::median);
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor).filter_map(|rule| {
         let limit = r.last(rule.limit)? * HEAP_DEGRADES_AT;
-        let usage = rule.usage.iter().find(|u| r.last(u.fact).is_some())?;
+        let usage = best(rule.usage, r)?;
         let p = ask(r, r.series(usage.fact).points(), usage.samples, Death::AtUsage, limit).ok()?;
         Some(p.time_to_limit.mid)
     });

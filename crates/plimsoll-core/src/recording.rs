@@ -34,6 +34,9 @@ pub struct Observation {
     /// Small artifacts taken at this instant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
+    /// Flags of the target (`key=value`) that only became known now; they replace older ones of the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<String>,
     /// Something that the observer wants the reader to know (a source fell silent, a kernel line).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -180,6 +183,7 @@ impl Recording {
                 self.unknown.insert(fact, why);
             }
         }
+        o.learned.into_iter().for_each(|flag| self.target.learn(flag));
         self.artifacts.extend(o.artifacts.into_iter().map(|a| (o.t, a)));
         self.notes.extend(o.note.map(|n| (o.t, n)));
         if let Some(how) = o.ended {

@@ -64,8 +64,46 @@ pub struct Target {
 }
 
 impl Target {
+    /// Takes in a `key=value` flag in place of an older one; `version=…` sets the runtime's version.
+    pub fn learn(&mut self, flag: String) {
+        let Some((key, value)) = flag.split_once('=') else { return };
+        if key == "version" {
+            self.runtime_version = Some(value.to_owned());
+            return;
+        }
+        let prefix = format!("{key}=");
+        self.flags.retain(|f| !f.starts_with(&prefix));
+        self.flags.push(flag);
+    }
+
     /// The value of a `key=value` flag.
     pub fn flag(&self, key: &str) -> Option<&str> {
         self.flags.iter().find_map(|f| f.strip_prefix(key)?.strip_prefix('='))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_learned_replaces_what_was_thought() {
+        let mut t = Target {
+            pid: 1,
+            name: String::new(),
+            runtime: RuntimeKind::Jvm,
+            runtime_version: None,
+            container: None,
+            cgroup: None,
+            limit_cgroup: None,
+            started: 0.0,
+            flags: vec!["-Xmx1g".to_owned(), "gc=Serial".to_owned()],
+        };
+        t.learn("gc=G1".to_owned());
+        t.learn("version=17.0.15".to_owned());
+        t.learn("nonsense".to_owned());
+        assert_eq!(t.flag("gc"), Some("G1"));
+        assert_eq!(t.flags.len(), 2);
+        assert_eq!(t.runtime_version.as_deref(), Some("17.0.15"));
     }
 }

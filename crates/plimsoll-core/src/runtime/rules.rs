@@ -16,6 +16,23 @@ pub struct LiveRule {
     pub samples: Samples,
     /// The name of the number in the user's terms.
     pub name: &'static str,
+    /// The count of collections that must have risen by [`COLLECTIONS`] while it was watched: before that, a
+    /// heap in use that climbs is garbage as far as anybody can tell.
+    pub after: Option<Fact>,
+}
+
+/// Collections after which the lower envelope of a heap in use is its floor.
+pub const COLLECTIONS: f64 = 3.0;
+
+impl LiveRule {
+    /// True when the number is there and may be read as a floor.
+    pub fn usable(&self, r: &Recording) -> bool {
+        let collected = self.after.is_none_or(|count| {
+            let ends = r.series(count).first().zip(r.series(count).last());
+            ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
+        });
+        collected && r.last(self.fact).is_some()
+    }
 }
 
 /// A bound of the runtime's own: which number runs against which limit.
@@ -125,9 +142,9 @@ pub struct Net {
 }
 
 impl Rules {
-    /// The best floor series that has samples.
+    /// The best floor series: the first with enough points, else the first that may be read at all.
     pub fn live_of(&self, r: &Recording) -> Option<LiveRule> {
-        self.live.iter().copied().find(|l| r.last(l.fact).is_some())
+        best(self.live, r)
     }
 
     /// The best committed number that has samples.
@@ -136,7 +153,21 @@ impl Rules {
     }
 }
 
-/// A bound with the number that runs against it, for the table in each runtime's folder.
+/// Points from which a post-collection series stands on its own.
+const ENOUGH: usize = 8;
+
+/// The best of several numbers for the same thing.
+pub fn best(rules: &[LiveRule], r: &Recording) -> Option<LiveRule> {
+    let usable = || rules.iter().copied().filter(|l| l.usable(r));
+    usable().find(|l| r.series(l.fact).points().len() >= ENOUGH).or_else(|| usable().next())
+}
+
+/// A number for the tables in each runtime's folder.
 pub const fn live(fact: Fact, samples: Samples, name: &'static str) -> LiveRule {
-    LiveRule { fact, samples, name }
+    LiveRule { fact, samples, name, after: None }
+}
+
+/// A heap in use, garbage included: its envelope is a floor once `after` has counted some collections.
+pub const fn envelope(fact: Fact, name: &'static str, after: Fact) -> LiveRule {
+    LiveRule { fact, samples: Samples::Raw, name, after: Some(after) }
 }

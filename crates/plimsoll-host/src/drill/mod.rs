@@ -92,6 +92,8 @@ pub fn start(drill: &Drill, settings: &Settings) -> Result<Running, DrillError> 
     Ok(running)
 }
 
+/// What stands before the program: the shell that joins the cage, and wrappers written in shell.
+const SHELLS: &[&str] = &["sh", "dash", "bash", "busybox", "env"];
 /// Time for the shell to join the cage and become the program.
 const BECOMES: Duration = Duration::from_secs(10);
 
@@ -107,14 +109,15 @@ impl Running {
     /// Until the shell has become the program, it is not the drill that would be watched.
     fn await_program(&mut self, program: &str) -> Result<(), DrillError> {
         let failed = |source| DrillError::Run { program: program.to_owned(), source };
-        let path = format!("/proc/{}/cmdline", self.pid());
+        let path = format!("/proc/{}/exe", self.pid());
         let deadline = Instant::now() + BECOMES;
         while Instant::now() < deadline {
             if let Some(status) = self.ended() {
                 return Err(failed(io::Error::other(format!("it ended at once ({status})"))));
             }
-            let line = std::fs::read(&path).unwrap_or_default();
-            if !line.is_empty() && !line.starts_with(b"sh\0") {
+            let exe = std::fs::read_link(&path).unwrap_or_default();
+            let name = exe.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            if !name.is_empty() && !SHELLS.contains(&name.as_str()) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -165,7 +165,7 @@ impl GoHttp {
         match http::get(&self.agent, at, "/debug/pprof/heap?debug=1").map(|t| go_memstats::from_profile(&t)) {
             Ok(Some(stats)) => self.put(&stats, out),
             Ok(None) => {
-                out.put(Fact::GoHeapAlloc, Reading::unknown("the heap profile has no memory statistics"))
+                out.put(Fact::GoHeapAlloc, Reading::unknown("the heap profile has no memory statistics"));
             }
             Err(e) => out.put(Fact::GoHeapAlloc, Reading::unknown(e.to_string())),
         }

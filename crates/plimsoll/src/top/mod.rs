@@ -135,10 +135,10 @@ impl View {
                 return Act::Close;
             }
             KeyCode::Down | KeyCode::Char('j') if self.detail.is_some() => {
-                self.scroll = self.scroll.saturating_add(1)
+                self.scroll = self.scroll.saturating_add(1);
             }
             KeyCode::Up | KeyCode::Char('k') if self.detail.is_some() => {
-                self.scroll = self.scroll.saturating_sub(1)
+                self.scroll = self.scroll.saturating_sub(1);
             }
             KeyCode::Down | KeyCode::Char('j') => self.selected = (self.selected + 1).min(last),
             KeyCode::Up | KeyCode::Char('k') => self.selected = self.selected.saturating_sub(1),

@@ -1,13 +1,13 @@
 //! Floor, bounds and accounts of Go.
 
 use crate::fact::Fact;
-use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, live};
+use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, envelope, live};
 use crate::slope::{Death, Samples};
 
 /// Live heap after the last mark, else the envelope of the heap in use.
 pub(super) const LIVE: &[LiveRule] = &[
     live(Fact::GoLive, Samples::PostCollection, "live heap after mark"),
-    live(Fact::GoHeapAlloc, Samples::Raw, "heap in use, lower envelope"),
+    envelope(Fact::GoHeapAlloc, "heap in use, lower envelope", Fact::GoGcs),
 ];
 
 /// GOMEMLIMIT does not kill: near it the collector runs without end.

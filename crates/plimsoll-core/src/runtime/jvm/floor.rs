@@ -1,13 +1,13 @@
 //! Floor, bounds and accounts of HotSpot.
 
 use crate::fact::Fact;
-use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, live};
+use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, envelope, live};
 use crate::slope::{Death, Samples};
 
 /// Old generation after each collection; the heap's envelope where the collector does not say.
 pub(super) const LIVE: &[LiveRule] = &[
     live(Fact::JvmLive, Samples::PostCollection, "heap after collection"),
-    live(Fact::JvmHeapUsed, Samples::Raw, "heap in use, lower envelope"),
+    envelope(Fact::JvmHeapUsed, "heap in use, lower envelope", Fact::JvmYoungGcs),
 ];
 
 /// Bounds that end or hurt a JVM before its container does.

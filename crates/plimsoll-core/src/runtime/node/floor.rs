@@ -1,13 +1,13 @@
 //! Floor, bounds and accounts of Node.js (V8).
 
 use crate::fact::Fact;
-use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, live};
+use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, envelope, live};
 use crate::slope::{Death, Samples};
 
 /// Heap after mark-compact, else the envelope of the heap in use.
 pub(super) const LIVE: &[LiveRule] = &[
     live(Fact::V8Live, Samples::PostCollection, "heap after mark-compact"),
-    live(Fact::V8HeapUsed, Samples::Raw, "heap in use, lower envelope"),
+    envelope(Fact::V8HeapUsed, "heap in use, lower envelope", Fact::V8MarkCompacts),
 ];
 
 /// V8 aborts at its own cap, often long before the container's.
