@@ -8,6 +8,7 @@
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::indexing_slicing,
+        clippy::panic,
         reason = "a test may fail loudly"
     )
 )]
@@ -15,10 +16,12 @@
 pub mod class_histogram;
 pub mod csv_series;
 pub mod gc_log;
+pub mod glibc_heap;
 pub mod go_memstats;
 pub mod goroutines;
 pub mod hsperf;
 pub mod nmt;
 pub mod prometheus_text;
+pub mod smaps;
 pub mod thread_dump;
 pub mod v8_trace_gc;

@@ -42,6 +42,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// True for the causes that are a climb.
+    fn climbs(self) -> bool {
+        !matches!(self, Cause::Churn | Cause::OverBudget | Cause::None | Cause::Undecided)
+    }
+
     /// The name used in JSON and on screen.
     pub fn name(self) -> &'static str {
         match self {
@@ -177,6 +182,8 @@ const CERTAIN: f64 = 4.0;
 /// Probability of the climb from which a cause may be named, and from which it may be certain.
 const P_NAMED: f64 = 0.5;
 const P_CERTAIN: f64 = 0.95;
+/// Probability of a climb towards some limit that a certain verdict needs beside its own evidence.
+const P_THREATENS: f64 = 0.7;
 /// Below this probability nothing climbs.
 const P_NOTHING: f64 = 0.25;
 
@@ -187,15 +194,17 @@ pub fn classify(recording: &Recording, signals: &Signals, clock: &Clock) -> Verd
     all.sort_by(|a, b| b.score().total_cmp(&a.score()));
     let named = |a: &&Assessment| a.score() >= NAMED && a.p_climb >= P_NAMED;
     let mut verdict = match all.iter().find(named) {
-        Some(lead) => lead_verdict(lead, &all),
+        Some(lead) => lead_verdict(&case, lead, &all),
         None => nothing_or_undecided(&case, &all),
     };
     verdict.advice = advice(&case, verdict.cause);
     verdict
 }
 
-fn lead_verdict(lead: &Assessment, all: &[Assessment]) -> Verdict {
-    let beyond_doubt = lead.p_climb >= P_CERTAIN && lead.contra.iter().all(|f| f.weight < 1.0);
+fn lead_verdict(case: &Case<'_>, lead: &Assessment, all: &[Assessment]) -> Verdict {
+    // A climb that threatens no limit as far as the clock can tell is no certain finding.
+    let threatens = case.clock.p_leak() >= P_THREATENS || !lead.cause.climbs();
+    let beyond_doubt = threatens && lead.p_climb >= P_CERTAIN && lead.contra.iter().all(|f| f.weight < 1.0);
     let certainty =
         if lead.score() >= CERTAIN && beyond_doubt { Certainty::Certain } else { Certainty::Likely };
     let also = all

@@ -66,7 +66,7 @@ pub(super) fn build(drill: &Drill, folder: &Path, extra: &[String]) -> Result<Ve
             vec![program]
         }
         Language::C => {
-            compile("cc", "install a C compiler", &["-O1", "-o", &program, &path])?;
+            compile("cc", "install a C compiler", &["-O1", "-fno-builtin", "-o", &program, &path])?;
             vec![program]
         }
         Language::Rust => {

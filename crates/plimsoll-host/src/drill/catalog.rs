@@ -112,7 +112,7 @@ pub static DRILLS: &[Drill] = &[
     Drill {
         name: "fragmentation",
         variant: "glibc",
-        story: "blocks of ever new sizes leave holes that nothing fits: free memory inside the allocator",
+        story: "large buffers shrunk in place leave holes that the next one does not fit: free memory inside the allocator",
         truth: Cause::Fragmentation,
         accepted: &[],
         language: Language::C,

@@ -5,6 +5,7 @@
 //! read is added as unknown, with the reason. Slow sources (HTTP, attach) run on a thread of their own, so
 //! a port that never answers cannot delay the kernel's numbers.
 
+mod allocator;
 pub(crate) mod cgroup;
 mod go_http;
 pub(crate) mod host_memory;
@@ -81,4 +82,5 @@ pub static SOURCES: &[SourceKind] = &[
     jvm_attach::KIND,
     go_http::KIND,
     node::KIND,
+    allocator::KIND,
 ];
