@@ -6,6 +6,7 @@
 //! a port that never answers cannot delay the kernel's numbers.
 
 pub(crate) mod cgroup;
+mod gc_log;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod jvm_attach;
@@ -72,4 +73,4 @@ impl Source for Absent {
 
 /// Every source, in the order in which they are asked.
 pub static SOURCES: &[SourceKind] =
-    &[procfs::KIND, cgroup::KIND, host_memory::KIND, hsperf::KIND, jvm_attach::KIND];
+    &[procfs::KIND, cgroup::KIND, host_memory::KIND, hsperf::KIND, gc_log::KIND, jvm_attach::KIND];
