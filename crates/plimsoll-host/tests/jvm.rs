@@ -100,6 +100,18 @@ fn the_floor_rises_with_every_stopping_collector() {
 }
 
 #[test]
+fn a_collector_without_stops_tells_its_floor_by_its_log() {
+    if !has_java() {
+        return;
+    }
+    let mut running = start(&["-XX:+UseZGC", "-Xlog:gc*:file=gc-%p.log"], 8_000);
+    let r = watch(&mut running, Duration::from_secs(60), |r| rises(r, Fact::JvmLive, 3));
+    assert_eq!((r.target.flag("gc"), r.target.flag("gcLog")), (Some("Z"), Some("gc-%p.log")));
+    assert!(rises(&r, Fact::JvmLive, 3), "{:?} {:?}", r.series(Fact::JvmLive), r.unknown);
+    assert_eq!(r.last(Fact::JvmHeapMax), Some(160.0 * 1048576.0));
+}
+
+#[test]
 fn native_memory_and_histograms_arrive() {
     if !has_java() {
         return;

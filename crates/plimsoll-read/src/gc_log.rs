@@ -151,7 +151,7 @@ mod tests {
         );
         assert_eq!((c.uptime, c.unix), (Some(2.72), Some(1_668_080_252.146)));
         assert_eq!((c.before, c.after, c.capacity), (116.0 * MIB, 40.0 * MIB, Some(2048.0 * MIB)));
-        assert_eq!((c.kind, c.pause_seconds), (Kind::Young, Some(21.861e-3)));
+        assert_eq!((c.kind, c.pause_seconds), (Kind::Young, Some(21.861 / 1e3)));
         let full = one("[1.572s][info][gc] GC(1) Pause Full (System.gc()) 2M->2M(1G) 0,797s");
         assert_eq!(
             (full.kind, full.pause_seconds, full.capacity),
@@ -165,7 +165,7 @@ mod tests {
         let z = one("[9.1s][info][gc] GC(4) Major Collection (Proactive) 64M(40%)->32M(20%) 0.110s");
         assert_eq!((z.kind, z.pause_seconds), (Kind::Concurrent, None));
         let s = one("[245ms][info][gc] GC(0) Concurrent cleanup 1593M->1282M(1606M) 0.199ms");
-        assert_eq!((s.kind, s.seconds()), (Kind::Concurrent, Some(0.245)));
+        assert_eq!((s.kind, s.seconds()), (Kind::Concurrent, Some(245.0 / 1e3)));
         let bare = one("GC(7) Pause Young (Allocation Failure) 16384K->6144K(61M) 1ms");
         assert_eq!((bare.seconds(), bare.after), (None, 6.0 * MIB));
         assert_eq!(

@@ -7,6 +7,7 @@
 
 mod allocator;
 pub(crate) mod cgroup;
+mod gc_log;
 mod go_http;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
@@ -80,6 +81,7 @@ pub static SOURCES: &[SourceKind] = &[
     host_memory::KIND,
     hsperf::KIND,
     jvm_attach::KIND,
+    gc_log::KIND,
     go_http::KIND,
     node::KIND,
     allocator::KIND,

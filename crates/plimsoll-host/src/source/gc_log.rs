@@ -1,0 +1,250 @@
+//! The collection log that a JVM writes (`-Xlog:gc*:file=…`), followed at its end: the floor where the
+//! counters do not tell it (ZGC, Shenandoah, `-XX:-UsePerfData`).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use plimsoll_core::fact::{Fact, Reading};
+use plimsoll_core::recording::Observation;
+use plimsoll_core::target::RuntimeKind;
+use plimsoll_read::gc_log;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::hsperf::inner_pid;
+use super::text::why;
+use super::{Pace, Source, SourceKind};
+use crate::world::World;
+
+/// The entry of the registry.
+pub(super) const KIND: SourceKind = SourceKind {
+    name: "gc-log",
+    facts: &[Fact::JvmLive],
+    pace: Pace::EveryTick,
+    open: |world, target| {
+        let path = target.flag("gcLog").filter(|_| target.runtime == RuntimeKind::Jvm)?;
+        Some(Box::new(GcLog::new(world, target.pid, path)))
+    },
+};
+
+/// Read at most this much per tick, bytes; the rest follows at the next ones.
+const CHUNK: usize = 256 * 1024;
+/// A line that is longer is no line of a collection log, bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+/// Seconds between two looks at whether the log was rotated or has appeared.
+const LOOK_EVERY: f64 = 5.0;
+
+struct GcLog {
+    folder: PathBuf,
+    path: Result<String, String>,
+    file: Result<File, String>,
+    offset: u64,
+    /// The beginning of a line whose end is not written yet.
+    begun: Vec<u8>,
+    next_look: f64,
+}
+
+impl GcLog {
+    fn new(world: &World, pid: i32, path: &str) -> Self {
+        let path = path.replace("%p", &inner_pid(world, pid).to_string());
+        let dated = path.contains("%t");
+        let path = if dated {
+            Err(format!("the collection log's name {path:?} holds the start time: name it without %t"))
+        } else {
+            Ok(path)
+        };
+        let folder = world.proc_root.join(pid.to_string());
+        let mut log = GcLog {
+            folder,
+            file: Err("the collection log is not open yet".to_owned()),
+            path,
+            offset: 0,
+            begun: Vec::new(),
+            next_look: 0.0,
+        };
+        // What was collected before we came is no floor point of now.
+        log.look();
+        log.offset = log.file.as_ref().ok().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+        log
+    }
+
+    /// Opens the log; again when it was rotated, cut or has appeared.
+    fn look(&mut self) {
+        let found = self.path.as_ref().map_err(Clone::clone).and_then(|path| open(&self.folder, path));
+        let same = |a: &File, b: &File| match (a.metadata(), b.metadata()) {
+            (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()) && b.len() >= self.offset,
+            _ => false,
+        };
+        if let (Ok(old), Ok(new)) = (&self.file, &found)
+            && same(old, new)
+        {
+            return;
+        }
+        self.file = found;
+        self.offset = 0;
+        self.begun.clear();
+    }
+
+    /// The heap after the newest collection that was logged since the last call, bytes.
+    fn newest(&mut self) -> Result<Option<f64>, String> {
+        let file = self.file.as_ref().map_err(Clone::clone)?;
+        let mut chunk = vec![0; CHUNK];
+        let n = file
+            .read_at(&mut chunk, self.offset)
+            .map_err(|e| format!("failed to read the collection log: {e}"))?;
+        self.offset += n as u64;
+        self.begun.extend_from_slice(&chunk[..n]);
+        let Some(end) = self.begun.iter().rposition(|b| *b == b'\n') else {
+            if self.begun.len() > LONGEST_LINE {
+                self.begun.clear();
+            }
+            return Ok(None);
+        };
+        let rest = self.begun.split_off(end + 1);
+        let lines = std::mem::replace(&mut self.begun, rest);
+        Ok(gc_log::collections(&String::from_utf8_lossy(&lines)).last().map(|c| c.after))
+    }
+}
+
+/// Opens a path as the process sees it. Links are followed inside its own root only, and what is no plain
+/// file is not opened.
+fn open(folder: &std::path::Path, path: &str) -> Result<File, String> {
+    let shown = PathBuf::from(path);
+    let failed = |e: Errno| why(&shown, &io::Error::from(e));
+    let (base, inner, resolve) = match path.strip_prefix('/') {
+        Some(inner) => ("root", inner, ResolveFlags::IN_ROOT),
+        None => ("cwd", path, ResolveFlags::NO_SYMLINKS),
+    };
+    let base = folder.join(base);
+    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let base = rustix::fs::openat(CWD, &base, place, Mode::empty()).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = match rustix::fs::openat2(&base, inner, flags, Mode::empty(), resolve) {
+        // Kernels before 5.6, and filters that know no openat2.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            rustix::fs::openat(&base, inner, flags | OFlags::NOFOLLOW, Mode::empty())
+        }
+        other => other,
+    };
+    let file = File::from(opened.map_err(failed)?);
+    let plain = file.metadata().is_ok_and(|m: fs::Metadata| m.is_file());
+    plain.then_some(file).ok_or_else(|| format!("the collection log {path} is no plain file"))
+}
+
+impl Source for GcLog {
+    fn sample(&mut self, out: &mut Observation) {
+        if out.t >= self.next_look {
+            self.next_look = out.t + LOOK_EVERY;
+            self.look();
+        }
+        let newest = self.newest();
+        // Where the counters tell the floor they tell it better: the old generation alone.
+        let Some(why) = out.unknown.get(&Fact::JvmLive).cloned() else { return };
+        match newest {
+            Ok(Some(after)) => out.known(Fact::JvmLive, after),
+            Ok(None) => {}
+            Err(e) => out.put(Fact::JvmLive, Reading::Unknown(format!("{why}; and {e}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use plimsoll_core::target::Target;
+
+    use super::*;
+
+    const MIB: f64 = 1_048_576.0;
+
+    struct Fake {
+        world: World,
+        log: PathBuf,
+        _keep: tempfile::TempDir,
+    }
+
+    fn fake() -> Fake {
+        let keep = tempfile::tempdir().expect("a folder");
+        let proc_root = keep.path().join("proc");
+        fs::create_dir_all(proc_root.join("7/root/logs")).expect("a folder");
+        let log = proc_root.join("7/root/logs/gc.log");
+        Fake { world: World { proc_root, ..World::default() }, log, _keep: keep }
+    }
+
+    fn source(fake: &Fake, path: &str) -> Box<dyn Source> {
+        let flags = vec![format!("gcLog={path}")];
+        let target = Target { runtime: RuntimeKind::Jvm, flags, ..crate::identify::bare(7) };
+        (KIND.open)(&fake.world, &target).expect("applies")
+    }
+
+    fn append(fake: &Fake, text: &str) {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(&fake.log).expect("a log");
+        file.write_all(text.as_bytes()).expect("written");
+    }
+
+    /// One tick in which the counters do (not) tell the floor.
+    fn tick(source: &mut dyn Source, t: f64, counters: bool) -> Observation {
+        let mut out = Observation::at(t);
+        if !counters {
+            out.put(Fact::JvmLive, Reading::unknown("no counters"));
+        }
+        source.sample(&mut out);
+        out
+    }
+
+    fn line(after: u32) -> String {
+        format!("[1.0s][info][gc] GC(1) Garbage Collection (Warmup) 208M(20%)->{after}M(16%)\n")
+    }
+
+    #[test]
+    fn the_end_is_followed_and_half_lines_are_waited_for() {
+        let fake = fake();
+        append(&fake, &line(99));
+        let mut s = source(&fake, "/logs/gc.log");
+        assert!(!tick(&mut *s, 1.0, false).facts.contains_key(&Fact::JvmLive), "that was before");
+        let (head, tail) = (line(40), line(50));
+        append(&fake, &format!("{head}{}", &tail[..60]));
+        assert_eq!(tick(&mut *s, 2.0, false).facts[&Fact::JvmLive], 40.0 * MIB);
+        assert!(!tick(&mut *s, 3.0, false).facts.contains_key(&Fact::JvmLive));
+        append(&fake, &tail[60..]);
+        assert_eq!(tick(&mut *s, 4.0, false).facts[&Fact::JvmLive], 50.0 * MIB);
+    }
+
+    #[test]
+    fn where_the_counters_tell_it_the_log_is_silent() {
+        let fake = fake();
+        append(&fake, "");
+        let mut s = source(&fake, "/logs/gc.log");
+        append(&fake, &line(40));
+        assert!(tick(&mut *s, 1.0, true).facts.is_empty());
+    }
+
+    #[test]
+    fn a_rotated_log_is_read_from_its_start() {
+        let fake = fake();
+        append(&fake, &line(10));
+        let mut s = source(&fake, "/logs/gc.log");
+        fs::rename(&fake.log, fake.log.with_extension("log.0")).expect("rotated");
+        append(&fake, &line(30));
+        assert_eq!(tick(&mut *s, 10.0, false).facts[&Fact::JvmLive], 30.0 * MIB);
+    }
+
+    #[test]
+    fn links_stay_in_the_container_and_absence_is_told() {
+        let fake = fake();
+        append(&fake, &line(10));
+        std::os::unix::fs::symlink("/logs/gc.log", fake.log.with_file_name("link")).expect("a link");
+        let mut s = source(&fake, "/logs/link");
+        append(&fake, &line(20));
+        assert_eq!(tick(&mut *s, 1.0, false).facts[&Fact::JvmLive], 20.0 * MIB);
+        let o = tick(&mut *source(&fake, "/logs/none"), 1.0, false);
+        assert!(o.unknown[&Fact::JvmLive].contains("no counters; and /logs/none"), "{o:?}");
+        let o = tick(&mut *source(&fake, "/logs/gc-%t.log"), 1.0, false);
+        assert!(o.unknown[&Fact::JvmLive].contains("%t"), "{o:?}");
+        let o = tick(&mut *source(&fake, "/logs"), 1.0, false);
+        assert!(o.unknown[&Fact::JvmLive].contains("no plain file"), "{o:?}");
+    }
+}
