@@ -200,6 +200,16 @@ impl Outlook<'_> {
         }
     }
 
+    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
+    /// finite way, and so is the way to come.
+    pub(super) fn wander(&self, headroom: f64, time: f64) -> f64 {
+        let floor = self.floor;
+        let ahead = (time / floor.block).max(1.0);
+        let behind = floor.points.len() as f64 / floor.runs as f64;
+        let pace = headroom.max(1e-3) / ahead;
+        (self.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
+    }
+
     /// Factor of the future load. Before a day has been seen it may differ from the past by as much as the
     /// past varied.
     fn pace(&self, z: f64) -> f64 {
@@ -322,17 +332,7 @@ impl Path<'_> {
         }
         let climb = usual.max(1e-4) / first.max(self.outlook.floor.block) * self.outlook.floor.block;
         let time = self.floor_hit(headroom - bursts.reach(climb * self.luck.chance));
-        time * (self.wander(usual, first) * self.luck.drift).exp()
-    }
-
-    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
-    /// finite way, and so is the way to come.
-    fn wander(&self, headroom: f64, time: f64) -> f64 {
-        let floor = self.outlook.floor;
-        let ahead = (time / floor.block).max(1.0);
-        let behind = floor.points.len() as f64 / floor.runs as f64;
-        let pace = headroom.max(1e-3) / ahead;
-        (self.outlook.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
+        time * (self.outlook.wander(usual, first) * self.luck.drift).exp()
     }
 
     /// Seconds until the floor with its daily swing gains `headroom`.

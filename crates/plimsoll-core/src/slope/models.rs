@@ -237,7 +237,7 @@ pub(super) struct Setting {
 impl Design {
     /// Builds the candidates that the floor can tell apart.
     pub(super) fn new(floor: &Floor, setting: Setting) -> Design {
-        let unit = floor.points.iter().fold(floor.block, |m, p| m.max(p.age));
+        let unit = floor.oldest();
         let mut d = Design {
             base: base_terms(floor, setting),
             terms: Vec::with_capacity(80),
@@ -288,7 +288,7 @@ impl Design {
     /// Time constants in octaves below [`TAU_MAX`], down to what the blocks can resolve.
     fn saturations(&mut self, floor: &Floor) {
         let finest = floor.block.max(self.unit / 100.0);
-        let hidden = floor.runs >= 3 && self.unit < 24.0 * HOUR;
+        let hidden = floor.hidden();
         let mut tau = TAU_MAX;
         while tau >= finest {
             let c = self.add(Term::Saturating { tau });
