@@ -14,7 +14,7 @@ const BLUR: f64 = 0.04;
 /// Bounds of the bins of [`Regime::reach`].
 const REACH: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// Bounds of the bins of [`Regime::wander`].
-const WANDER: [f64; 2] = [1e-6, 0.1];
+const WANDER: [f64; 3] = [1e-6, 0.05, 0.15];
 
 /// What tells apart questions whose intervals err differently.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,11 +29,13 @@ pub struct Regime {
     pub reach: f64,
     /// Spread of the logarithm of the time that a wandering floor brings.
     pub wander: f64,
+    /// The load matters and has been seen for less than a day.
+    pub young_load: bool,
 }
 
 impl Regime {
     /// Number of regimes.
-    pub const COUNT: usize = 64;
+    pub const COUNT: usize = 128;
 
     pub(super) fn of(q: &Question<'_>, o: &Outlook<'_>, p: &Posterior) -> Regime {
         let mid = p.time_to_limit.mid;
@@ -46,6 +48,7 @@ impl Regime {
             bounded: p.time_to_limit.high.is_finite(),
             reach: mid / seen,
             wander: if mid.is_finite() { o.wander(headroom, mid) } else { 0.0 },
+            young_load: o.load.is_some_and(|l| l.span() < 82_000.0) && o.load_spread > 0.15,
         }
     }
 
@@ -53,8 +56,12 @@ impl Regime {
     pub fn index(&self) -> usize {
         let reach = REACH.iter().filter(|b| self.reach >= **b).count();
         let wander = WANDER.iter().filter(|b| self.wander >= **b).count();
-        let cell = if self.restarted { 15 } else { reach * 3 + wander };
-        cell + 16 * usize::from(self.bounded) + 32 * usize::from(self.post_collection)
+        let cell = match (self.restarted, self.young_load) {
+            (true, _) => 25,
+            (false, true) => 20 + reach,
+            (false, false) => reach * 4 + wander,
+        };
+        cell + 32 * usize::from(self.bounded) + 64 * usize::from(self.post_collection)
     }
 }
 
@@ -98,10 +105,19 @@ mod tests {
                 for bounded in [false, true] {
                     for reach in [0.1, 0.7, 1.5, 3.0, 9.0] {
                         for wander in [0.0, 0.05, 0.5] {
-                            let r = Regime { post_collection: kind, restarted, bounded, reach, wander };
-                            assert!(r.index() < Regime::COUNT);
-                            let [low, mid, high] = TABLE[r.index()];
-                            assert!(low < mid && mid < high && low < 0.0 && high > 0.0, "{r:?}");
+                            for young_load in [false, true] {
+                                let r = Regime {
+                                    post_collection: kind,
+                                    restarted,
+                                    bounded,
+                                    reach,
+                                    wander,
+                                    young_load,
+                                };
+                                assert!(r.index() < Regime::COUNT);
+                                let [low, mid, high] = TABLE[r.index()];
+                                assert!(low < mid && mid < high && low < 0.0 && high > 0.0, "{r:?}");
+                            }
                         }
                     }
                 }

@@ -74,10 +74,10 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
 /// distances and cancels.
 fn wander(floor: &Floor, residuals: &[f64]) -> f64 {
     let longest = floor.bounds.windows(2).map(|b| b[1] - b[0]).max().unwrap_or(0);
-    let k = longest / 24;
-    if k == 0 {
+    if longest < 8 {
         return 0.0;
     }
+    let k = (longest / 24).max(1);
     let spread = |lag: usize| {
         let (mut sum, mut count) = (0.0, 0.0);
         for b in floor.bounds.windows(2) {
