@@ -7,7 +7,7 @@
 
 use super::calibration_table::TABLE;
 use super::forecast::Outlook;
-use super::{Interval, Posterior, Question, Samples};
+use super::{Interval, Posterior, Question, Samples, noise};
 
 /// Spread of the logarithm that no interval is believed to go below: the death level itself is blurred.
 const BLUR: f64 = 0.04;
@@ -29,15 +29,17 @@ pub struct Regime {
     pub reach: f64,
     /// Spread of the logarithm of the time that a wandering floor brings.
     pub wander: f64,
-    /// The load matters and has been seen for less than a day.
+    /// The climb follows the load, and the load has been seen for less than a day.
     pub young_load: bool,
+    /// The climb comes in few jumps.
+    pub jumpy: bool,
 }
 
 impl Regime {
     /// Number of regimes.
     pub const COUNT: usize = 128;
 
-    pub(super) fn of(q: &Question<'_>, o: &Outlook<'_>, p: &Posterior) -> Regime {
+    pub(super) fn of(q: &Question<'_>, o: &Outlook<'_>, p: &Posterior, work_share: f64) -> Regime {
         let mid = p.time_to_limit.mid;
         let started = p.onset.map_or(o.floor.live_start, |x| x.mid.max(o.floor.live_start));
         let seen = (q.now - started.max(o.floor.live_first.min(q.now - o.floor.block))).max(o.floor.block);
@@ -48,7 +50,8 @@ impl Regime {
             bounded: p.time_to_limit.high.is_finite(),
             reach: mid / seen,
             wander: if mid.is_finite() { o.wander(headroom, mid) } else { 0.0 },
-            young_load: o.load.is_some_and(|l| l.span() < 82_000.0) && o.load_spread > 0.15,
+            young_load: work_share > 0.2 && o.load.is_some_and(|l| l.span() < 82_000.0),
+            jumpy: noise::jumps(o.floor) > 0.4,
         }
     }
 
@@ -56,10 +59,11 @@ impl Regime {
     pub fn index(&self) -> usize {
         let reach = REACH.iter().filter(|b| self.reach >= **b).count();
         let wander = WANDER.iter().filter(|b| self.wander >= **b).count();
-        let cell = match (self.restarted, self.young_load) {
-            (true, _) => 25,
-            (false, true) => 20 + reach,
-            (false, false) => reach * 4 + wander,
+        let cell = match (self.restarted, self.young_load, self.jumpy) {
+            (true, _, _) => 25,
+            (_, true, _) => 20 + reach,
+            (_, _, true) => 26 + reach,
+            _ => reach * 4 + wander,
         };
         cell + 32 * usize::from(self.bounded) + 64 * usize::from(self.post_collection)
     }
@@ -113,6 +117,7 @@ mod tests {
                                     reach,
                                     wander,
                                     young_load,
+                                    jumpy: wander > 0.3,
                                 };
                                 assert!(r.index() < Regime::COUNT);
                                 let [low, mid, high] = TABLE[r.index()];

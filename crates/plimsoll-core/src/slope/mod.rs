@@ -196,8 +196,9 @@ pub fn estimate_raw(q: &Question) -> Result<(Posterior, Regime), NotYet> {
         daily: load.as_ref().map(|l| Daily::new(l.profile(q.now))),
     };
     let forecast = forecast::forecast(&outlook, q.seed);
+    let work_share = forecast.work_share;
     let posterior = assemble(q, &floor, &fit, forecast, death);
-    let regime = Regime::of(q, &outlook, &posterior);
+    let regime = Regime::of(q, &outlook, &posterior, work_share);
     Ok((posterior, regime))
 }
 

@@ -142,10 +142,11 @@ impl Term {
         }
     }
 
-    /// Slope per second at a place (load taken at its mean).
+    /// Slope per second at a place.
     pub(super) fn slope(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work | Term::LiveLinear { .. } => 1.0 / unit,
+            Term::Linear | Term::LiveLinear { .. } => 1.0 / unit,
+            Term::Work => p.load / unit,
             Term::Power(e) => e * (p.age.max(1e-3 * unit) / unit).powf(e - 1.0) / unit,
             Term::Saturating { tau } => (-p.age / tau).exp() / tau / rise(unit, tau),
             Term::LiveSaturating { tau } => (-p.age / tau).exp() / tau,
@@ -275,9 +276,9 @@ impl Design {
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
         self.model(None, linear, Family::Linear, P_LEAK * 0.45);
-        for power in [0.6, 0.8] {
+        for power in [0.55, 0.65, 0.75, 0.85] {
             let c = self.add(Term::Power(power));
-            self.model(None, c, Family::Sublinear, P_LEAK * 0.06);
+            self.model(None, c, Family::Sublinear, P_LEAK * 0.04);
         }
         if load {
             let c = self.add(Term::Work);

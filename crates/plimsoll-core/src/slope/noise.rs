@@ -91,3 +91,19 @@ fn wander(floor: &Floor, residuals: &[f64]) -> f64 {
     };
     ((spread(3 * k) - spread(k)).max(0.0) / (2 * k) as f64).sqrt()
 }
+
+/// Share of the live run's climb that came in single large moves of the floor; moves up and down cancel.
+pub(super) fn jumps(floor: &Floor) -> f64 {
+    let begin = floor.bounds[floor.bounds.len() - 2];
+    let moves: Vec<f64> = floor.points[begin..].windows(2).map(|p| p[1].v - p[0].v).collect();
+    let total: f64 = moves.iter().sum();
+    if moves.len() < 6 || total <= 0.0 {
+        return 0.0;
+    }
+    let mut sizes = moves.clone();
+    let middle = median(&mut sizes);
+    sizes.iter_mut().for_each(|m| *m = (*m - middle).abs());
+    let usual = 1.4826 * median(&mut sizes) + middle.abs();
+    let large: f64 = moves.iter().filter(|m| (**m - middle).abs() > 4.0 * usual).sum();
+    large / total
+}
