@@ -31,8 +31,12 @@ impl Answer {
 pub struct Figures {
     /// How many answers.
     pub count: usize,
-    /// Share that covers.
+    /// Share that covers, of all answers.
     pub coverage: f64,
+    /// Share with a finite median: the answers that name a time.
+    pub answered: f64,
+    /// Share that covers, of the answers that name a time.
+    pub coverage_answered: f64,
     /// Share with a finite upper end.
     pub bounded: f64,
     /// Median of high/low among the bounded.
@@ -48,10 +52,13 @@ pub fn figures<'a>(answers: impl Iterator<Item = &'a Answer>) -> Figures {
     let all: Vec<&Answer> = answers.collect();
     let n = all.len().max(1) as f64;
     let bounded: Vec<&&Answer> = all.iter().filter(|a| a.high.is_finite()).collect();
+    let named: Vec<&&Answer> = all.iter().filter(|a| a.mid.is_finite()).collect();
     let finite = || all.iter().filter(|a| a.mid.is_finite() && a.mid > 0.0).map(|a| (a.mid / a.truth).ln());
     Figures {
         count: all.len(),
         coverage: all.iter().filter(|a| a.covers()).count() as f64 / n,
+        answered: named.len() as f64 / n,
+        coverage_answered: named.iter().filter(|a| a.covers()).count() as f64 / named.len().max(1) as f64,
         bounded: bounded.len() as f64 / n,
         ratio: median(bounded.iter().filter(|a| a.low > 0.0).map(|a| a.high / a.low).collect()),
         error: median(finite().map(f64::abs).collect()),

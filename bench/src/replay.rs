@@ -16,6 +16,7 @@ pub struct Seen<'a> {
     rss: Vec<Point>,
     load: Vec<Point>,
     with_load: bool,
+    samples: Samples,
 }
 
 impl<'a> Seen<'a> {
@@ -24,7 +25,24 @@ impl<'a> Seen<'a> {
         let points = |v: &[f64], scale: f64| {
             v.iter().enumerate().map(|(i, x)| Point { t: i as f64 * 60.0, v: x * scale }).collect()
         };
-        Seen { service, rss: points(&service.rss, LIMIT), load: points(&service.load, 1.0), with_load }
+        Seen {
+            service,
+            rss: points(&service.rss, LIMIT),
+            load: points(&service.load, 1.0),
+            with_load,
+            samples: Samples::Raw,
+        }
+    }
+
+    /// The same service through a runtime that reports what is left after each collection, every five
+    /// minutes; it dies by its floor.
+    pub fn after_collections(service: &'a Service) -> Seen<'a> {
+        let every = |v: &[f64], scale: f64| {
+            let all = v.iter().enumerate().step_by(5);
+            all.map(|(i, x)| Point { t: i as f64 * 60.0, v: x * scale }).collect()
+        };
+        let (rss, load) = (every(&service.floor, LIMIT), every(&service.load, 1.0));
+        Seen { service, rss, load, with_load: true, samples: Samples::PostCollection }
     }
 
     /// Asks the estimator at a minute.
@@ -38,19 +56,20 @@ impl<'a> Seen<'a> {
         let live = runs.partition_point(|r| r.first <= minute);
         let epochs: Vec<Epoch<'_>> = (0..live)
             .map(|k| {
-                let end = runs.get(k + 1).map_or(self.rss.len(), |r| r.first).min(self.rss.len());
+                let index = |minute: usize| self.rss.partition_point(|p| p.t < minute as f64 * 60.0);
+                let end = runs.get(k + 1).map_or(self.rss.len(), |r| index(r.first));
                 Epoch {
                     start: runs[k].start * 60.0,
                     version: runs[k].version,
                     replica: 0,
-                    points: &self.rss[runs[k].first.min(end)..end],
+                    points: &self.rss[index(runs[k].first).min(end)..end],
                 }
             })
             .collect();
         f(&Question {
             epochs: &epochs,
             load: if self.with_load { &self.load } else { &[] },
-            samples: Samples::Raw,
+            samples: self.samples,
             death: if self.service.managed { Death::AtFloor } else { Death::AtUsage },
             limit: LIMIT,
             now: minute as f64 * 60.0,
@@ -60,6 +79,6 @@ impl<'a> Seen<'a> {
 
     /// Posteriors at all ticks; `None` where the answer is "not yet".
     pub fn ticks(&self) -> Vec<(usize, Option<Posterior>)> {
-        (TICK..self.rss.len()).step_by(TICK).map(|minute| (minute, self.ask(minute).ok())).collect()
+        (TICK..self.service.rss.len()).step_by(TICK).map(|minute| (minute, self.ask(minute).ok())).collect()
     }
 }

@@ -69,6 +69,8 @@ pub struct Service {
     pub managed: bool,
     /// Anonymous memory, fraction of the limit, a value a minute.
     pub rss: Vec<f64>,
+    /// Memory that stays after a collection, fraction of the limit.
+    pub floor: Vec<f64>,
     /// Working set: with page cache.
     pub ws: Vec<f64>,
     /// Requests per second, relative.
@@ -243,6 +245,13 @@ impl World {
     }
 }
 
+/// What of a run is visible.
+#[derive(Default)]
+struct Series {
+    rss: Vec<f64>,
+    floor: Vec<f64>,
+}
+
 /// How one run begins.
 #[derive(Debug, Clone)]
 struct Start {
@@ -278,7 +287,7 @@ pub fn generate(seed: u64, class: usize, index: usize) -> Service {
 fn tune(world: &mut World, starts: &[Start], life: f64, dice: &Dice) {
     let Some(start) = starts.iter().find(|s| s.leaks) else { return };
     for _ in 0..4 {
-        let death = life_of(world, start, start.first, &mut Vec::new(), &mut dice.clone());
+        let death = life_of(world, start, start.first, &mut Series::default(), &mut dice.clone());
         let lived = (death.unwrap_or(start.first + FUTURE) - start.first) as f64 / HOUR;
         if (lived / life - 1.0).abs() < 0.1 {
             return;
@@ -498,24 +507,36 @@ fn deploy(starts: &mut Vec<Start>, at: f64, shift: f64) {
 }
 
 fn simulate(class: usize, world: &World, starts: &[Start], dice: &mut Dice) -> Service {
-    let (mut rss, mut runs, mut kill) = (Vec::with_capacity(LENGTH), Vec::new(), None);
+    let mut seen = Series { rss: Vec::with_capacity(LENGTH), floor: Vec::with_capacity(LENGTH) };
+    let (mut runs, mut kill) = (Vec::new(), None);
     for (k, start) in starts.iter().enumerate() {
         let end = starts.get(k + 1).map_or(LENGTH, |s| s.first);
-        let death = life_of(world, start, end, &mut rss, dice);
+        let death = life_of(world, start, end, &mut seen, dice);
         runs.push(Run { first: start.first, start: start.start, version: start.version, death });
         if death.is_some_and(|d| d < end) {
             kill = death;
             break;
         }
     }
+    let Series { rss, floor } = seen;
     let n = rss.len();
     let ws = working_set(class, &rss, &world.load, dice);
     let onset = (!world.healthy).then(|| starts.iter().find(|s| s.leaks).map_or(0, |s| s.first));
-    Service { class, managed: world.managed, rss, ws, load: world.load[..n].to_vec(), runs, onset, kill }
+    Service {
+        class,
+        managed: world.managed,
+        rss,
+        floor,
+        ws,
+        load: world.load[..n].to_vec(),
+        runs,
+        onset,
+        kill,
+    }
 }
 
-/// Simulates one run to `end` into `rss` and, when it leaks, on to its death.
-fn life_of(world: &World, start: &Start, end: usize, rss: &mut Vec<f64>, dice: &mut Dice) -> Option<usize> {
+/// Simulates one run to `end` into `seen` and, when it leaks, on to its death.
+fn life_of(world: &World, start: &Start, end: usize, seen: &mut Series, dice: &mut Dice) -> Option<usize> {
     let mut garbage = Garbage { amount: 0.0, target: world.tooth };
     let last = if start.leaks && !world.healthy { world.load.len() } else { end };
     for i in start.first..last {
@@ -525,7 +546,8 @@ fn life_of(world: &World, start: &Start, end: usize, rss: &mut Vec<f64>, dice: &
             return Some(i);
         }
         if i < end {
-            rss.push(usage.min(1.0));
+            seen.rss.push(usage.min(1.0));
+            seen.floor.push(floor.min(1.0));
         }
     }
     None

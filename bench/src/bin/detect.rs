@@ -170,7 +170,7 @@ fn print_intervals(done: &[Done]) {
     let ours: Vec<Answer> = done.iter().flat_map(|d| d.answers.iter().copied()).collect();
     let lines: Vec<Answer> = done.iter().flat_map(|d| d.lines.iter().copied()).collect();
     println!(
-        "\n80 % interval of the time to death; each cell: coverage, share with a finite upper end, median hi/lo of those, median \\|log error\\| (bias)\n"
+        "\n80 % interval of the time to death; each cell: coverage of the answers that name a time, their share, median hi/lo where the upper end is finite, median \\|log error\\| (bias)\n"
     );
     println!("| Class | n | 10 % of life | 25 % | 50 % | 75 % | 25–75 % |");
     println!("|---|---|---|---|---|---|---|");
@@ -183,7 +183,10 @@ fn print_intervals(done: &[Done]) {
 
 fn print_interval_row(name: &str, answers: &[Answer], of: impl Fn(&Answer) -> bool) {
     let cell = |f: Figures| {
-        format!("{:.2}, {:.2}, {:.2}, {:.2} ({:+.2})", f.coverage, f.bounded, f.ratio, f.error, f.bias)
+        format!(
+            "{:.2} of {:.2}, {:.2}, {:.2} ({:+.2})",
+            f.coverage_answered, f.answered, f.ratio, f.error, f.bias
+        )
     };
     let shares = (0..SHARES.len()).map(|k| cell(figures(answers.iter().filter(|a| a.share == k && of(a)))));
     let shares: Vec<String> = shares.collect();

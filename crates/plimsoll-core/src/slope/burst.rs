@@ -4,8 +4,6 @@
 use super::fit::Fit;
 use super::floor::{Floor, climb};
 
-/// Neighbouring blocks share a burst: this many of them count as one chance to be hit.
-const SHARED: f64 = 1.0;
 /// However fast the climb, a usual height is met within a block: quantile of the heights.
 const USUAL: f64 = 0.5;
 
@@ -49,12 +47,16 @@ impl Bursts {
     /// Height of the burst that ends a path: the level `h` at which the hazard gathered while the headroom
     /// shrinks to `h` equals what the path survives. `budget` is the climb of one block times the survived
     /// hazard; the mean excess above `h` has to equal it.
-    pub(super) fn reach(&self, budget: f64) -> f64 {
+    ///
+    /// The process lives at the present `headroom`, so what lies above that is not counted.
+    pub(super) fn reach(&self, budget: f64, headroom: f64) -> f64 {
         let n = self.heights.len();
         if n == 0 {
             return 0.0;
         }
-        let wanted = budget * SHARED * n as f64;
+        let above = self.heights.partition_point(|h| *h <= headroom);
+        let survived = self.tails[above] - (n - above) as f64 * headroom.max(self.heights[0]);
+        let wanted = budget * n as f64 + survived.max(0.0);
         let excess = |k: usize| self.tails[k] - (n - k) as f64 * self.heights[k];
         let (mut low, mut high) = (0, n);
         while low < high {
@@ -74,17 +76,23 @@ mod tests {
     #[test]
     fn a_slow_climb_meets_the_highest_burst_and_a_fast_one_the_usual() {
         let b = Bursts::of((0..100).map(|i| if i == 7 { 0.2 } else { 0.01 }).collect());
-        assert!(b.reach(1e-9) > 0.19);
-        assert!(b.reach(0.05) < 0.02);
-        assert!(b.reach(1e-4) <= b.reach(1e-5));
+        assert!(b.reach(1e-9, 1.0) > 0.19);
+        assert!(b.reach(0.05, 1.0) < 0.02);
+        assert!(b.reach(1e-4, 1.0) <= b.reach(1e-5, 1.0));
         assert!((b.usual() - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn bursts_that_were_survived_do_not_kill_at_once() {
+        let b = Bursts::of((0..100).map(|i| if i % 10 == 0 { 0.2 } else { 0.01 }).collect());
+        assert!(b.reach(1e-4, 0.1) < 0.1);
     }
 
     #[test]
     fn mean_excess_equals_the_budget() {
         let b = Bursts::of((0..50).map(|i| f64::from(i) / 50.0).collect());
-        let h = b.reach(0.01);
+        let h = b.reach(0.01, 2.0);
         let excess: f64 = b.heights.iter().map(|x| (x - h).max(0.0)).sum::<f64>() / 50.0;
-        assert!((excess - 0.01 * SHARED).abs() < 1e-9, "{h} {excess}");
+        assert!((excess - 0.01).abs() < 1e-9, "{h} {excess}");
     }
 }

@@ -70,6 +70,18 @@ pub(super) struct Floor {
     pub(super) span: f64,
 }
 
+impl Floor {
+    /// Oldest age seen, seconds.
+    pub(super) fn oldest(&self) -> f64 {
+        self.points.iter().fold(self.block, |m, p| m.max(p.age))
+    }
+
+    /// Restarts never let the process grow old enough to show a slow plateau.
+    pub(super) fn hidden(&self) -> bool {
+        self.runs >= 3 && self.oldest() < 86_400.0
+    }
+}
+
 /// The samples of one run that count.
 struct Run<'a> {
     start: f64,

@@ -47,6 +47,8 @@ pub(super) struct Forecast {
     pub(super) level: f64,
     /// Sum of the weights by family.
     pub(super) families: Vec<(Family, f64)>,
+    /// Share of the climbing models that climb with the work done.
+    pub(super) work_share: f64,
     /// Onset instants with the weight of their climbing models.
     pub(super) onsets: Vec<(f64, f64)>,
 }
@@ -83,6 +85,7 @@ pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
         slopes: slopes(&prospects),
         level,
         families: families(&prospects),
+        work_share: o.work_share(&prospects) / p_leak.max(1e-9),
         onsets: onsets(&prospects),
     }
 }
@@ -124,6 +127,12 @@ impl Outlook<'_> {
             (s.weight, deadly)
         };
         Some(Prospect { weight, deadly, scored: *s, coefficients: c, level, at_now, slope, slope_sd, onset })
+    }
+
+    fn work_share(&self, prospects: &[Prospect]) -> f64 {
+        let terms = &self.fit.design.terms;
+        let work = prospects.iter().filter(|p| p.scored.model.main.is_some_and(|c| terms[c] == Term::Work));
+        work.map(|p| p.weight * p.deadly).sum()
     }
 
     /// Probability that this model climbs past the death level.
@@ -198,6 +207,16 @@ impl Outlook<'_> {
             }
             out.push(time);
         }
+    }
+
+    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
+    /// finite way, and so is the way to come.
+    pub(super) fn wander(&self, headroom: f64, time: f64) -> f64 {
+        let floor = self.floor;
+        let ahead = (time / floor.block).max(1.0);
+        let behind = floor.points.len() as f64 / floor.runs as f64;
+        let pace = headroom.max(1e-3) / ahead;
+        (self.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
     }
 
     /// Factor of the future load. Before a day has been seen it may differ from the past by as much as the
@@ -320,19 +339,10 @@ impl Path<'_> {
         if !first.is_finite() {
             return first;
         }
-        let climb = usual.max(1e-4) / first.max(self.outlook.floor.block) * self.outlook.floor.block;
-        let time = self.floor_hit(headroom - bursts.reach(climb * self.luck.chance));
-        time * (self.wander(usual, first) * self.luck.drift).exp()
-    }
-
-    /// Spread of the logarithm of the time that comes from a wandering floor: the past rate is known from a
-    /// finite way, and so is the way to come.
-    fn wander(&self, headroom: f64, time: f64) -> f64 {
-        let floor = self.outlook.floor;
-        let ahead = (time / floor.block).max(1.0);
-        let behind = floor.points.len() as f64 / floor.runs as f64;
-        let pace = headroom.max(1e-3) / ahead;
-        (self.outlook.fit.noise.wander / pace * (1.0 / behind + 1.0 / ahead).sqrt()).min(1.0)
+        let block = self.outlook.floor.block;
+        let climb = if usual > 0.0 { usual / first.max(block) * block } else { self.trend_gain(block) };
+        let time = self.floor_hit(headroom - bursts.reach(climb.max(1e-6) * self.luck.chance, headroom));
+        time * (self.outlook.wander(headroom, time) * self.luck.drift).exp()
     }
 
     /// Seconds until the floor with its daily swing gains `headroom`.

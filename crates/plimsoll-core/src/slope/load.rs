@@ -8,6 +8,8 @@ pub(super) const SLOTS: usize = 48;
 /// Length of one slot, seconds.
 pub(super) const SLOT: f64 = DAY / SLOTS as f64;
 
+/// How long the present load lasts while the day is not known, seconds.
+const PERSISTENCE: f64 = 14_400.0;
 /// Points between two stored values of the integral: short enough to add up, long enough to be quick.
 const STRIDE: usize = 16;
 
@@ -68,11 +70,14 @@ impl<'a> Load<'a> {
     }
 
     /// Expected load of the next day in [`SLOTS`] slots: the last day again where a day is known, else the
-    /// mean of what is.
+    /// present load on its way back to the mean of what is.
     pub(super) fn profile(&self, now: f64) -> [f64; SLOTS] {
         let known = self.span();
         if known < 0.95 * DAY {
-            return [self.between(now - known, now); SLOTS];
+            let mean = self.between(now - known, now);
+            let recent = self.between(now - PERSISTENCE.min(known) * 0.25, now);
+            let after = |k: usize| (-(k as f64 + 0.5) * SLOT / PERSISTENCE).exp();
+            return std::array::from_fn(|k| mean + (recent - mean) * after(k));
         }
         std::array::from_fn(|k| {
             let from = now - DAY + k as f64 * SLOT;

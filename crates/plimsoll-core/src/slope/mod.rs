@@ -7,6 +7,7 @@
 mod alarm;
 mod burst;
 mod calibration;
+mod calibration_table;
 mod fit;
 mod floor;
 mod forecast;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
+pub use self::calibration::{Regime, spread};
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
@@ -162,6 +164,14 @@ pub struct NotYet {
 /// kills: a cache that outgrows the limit is as deadly as a leak. Without a limit (`f64::INFINITY`) only the
 /// former count and all times are infinite.
 pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
+    let (mut posterior, regime) = estimate_raw(q)?;
+    calibration::apply(&mut posterior, &regime);
+    Ok(posterior)
+}
+
+/// [`estimate`] with the interval as the models give it, before calibration, and the regime that chooses the
+/// calibration. Only the program that makes the calibration table has a use for it.
+pub fn estimate_raw(q: &Question) -> Result<(Posterior, Regime), NotYet> {
     let load = Load::new(q.load, q.now);
     let floor = floor::collect(q, load.as_ref())?;
     let scale = scale_of(q, &floor);
@@ -186,7 +196,10 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
         daily: load.as_ref().map(|l| Daily::new(l.profile(q.now))),
     };
     let forecast = forecast::forecast(&outlook, q.seed);
-    Ok(assemble(q, &floor, &fit, forecast, death))
+    let work_share = forecast.work_share;
+    let posterior = assemble(q, &floor, &fit, forecast, death);
+    let regime = Regime::of(q, &outlook, &posterior, work_share);
+    Ok((posterior, regime))
 }
 
 /// Bytes per unit of level: the limit, or the level itself where the limit is far away or missing.
@@ -224,8 +237,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: 
     if is_over(q, floor) {
         f.draws.fill(0.0);
     }
-    let raw = interval(&f.draws);
-    let time_to_limit = calibration::apply(raw, calibration::stretch(q, floor));
+    let time_to_limit = interval(&f.draws);
     let slope = interval(&f.slopes);
     let scale = fit.scale;
     Posterior {

@@ -142,10 +142,11 @@ impl Term {
         }
     }
 
-    /// Slope per second at a place (load taken at its mean).
+    /// Slope per second at a place.
     pub(super) fn slope(&self, p: &Place, unit: f64) -> f64 {
         match *self {
-            Term::Linear | Term::Work | Term::LiveLinear { .. } => 1.0 / unit,
+            Term::Linear | Term::LiveLinear { .. } => 1.0 / unit,
+            Term::Work => p.load / unit,
             Term::Power(e) => e * (p.age.max(1e-3 * unit) / unit).powf(e - 1.0) / unit,
             Term::Saturating { tau } => (-p.age / tau).exp() / tau / rise(unit, tau),
             Term::LiveSaturating { tau } => (-p.age / tau).exp() / tau,
@@ -237,7 +238,7 @@ pub(super) struct Setting {
 impl Design {
     /// Builds the candidates that the floor can tell apart.
     pub(super) fn new(floor: &Floor, setting: Setting) -> Design {
-        let unit = floor.points.iter().fold(floor.block, |m, p| m.max(p.age));
+        let unit = floor.oldest();
         let mut d = Design {
             base: base_terms(floor, setting),
             terms: Vec::with_capacity(80),
@@ -275,9 +276,9 @@ impl Design {
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
         self.model(None, linear, Family::Linear, P_LEAK * 0.45);
-        for power in [0.6, 0.8] {
+        for power in [0.55, 0.65, 0.75, 0.85] {
             let c = self.add(Term::Power(power));
-            self.model(None, c, Family::Sublinear, P_LEAK * 0.06);
+            self.model(None, c, Family::Sublinear, P_LEAK * 0.04);
         }
         if load {
             let c = self.add(Term::Work);
@@ -288,7 +289,7 @@ impl Design {
     /// Time constants in octaves below [`TAU_MAX`], down to what the blocks can resolve.
     fn saturations(&mut self, floor: &Floor) {
         let finest = floor.block.max(self.unit / 100.0);
-        let hidden = floor.runs >= 3 && self.unit < 24.0 * HOUR;
+        let hidden = floor.hidden();
         let mut tau = TAU_MAX;
         while tau >= finest {
             let c = self.add(Term::Saturating { tau });

@@ -74,10 +74,10 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
 /// distances and cancels.
 fn wander(floor: &Floor, residuals: &[f64]) -> f64 {
     let longest = floor.bounds.windows(2).map(|b| b[1] - b[0]).max().unwrap_or(0);
-    let k = longest / 24;
-    if k == 0 {
+    if longest < 8 {
         return 0.0;
     }
+    let k = (longest / 24).max(1);
     let spread = |lag: usize| {
         let (mut sum, mut count) = (0.0, 0.0);
         for b in floor.bounds.windows(2) {
@@ -90,4 +90,20 @@ fn wander(floor: &Floor, residuals: &[f64]) -> f64 {
         if count > 0.0 { sum / count } else { 0.0 }
     };
     ((spread(3 * k) - spread(k)).max(0.0) / (2 * k) as f64).sqrt()
+}
+
+/// Share of the live run's climb that came in single large moves of the floor; moves up and down cancel.
+pub(super) fn jumps(floor: &Floor) -> f64 {
+    let begin = floor.bounds[floor.bounds.len() - 2];
+    let moves: Vec<f64> = floor.points[begin..].windows(2).map(|p| p[1].v - p[0].v).collect();
+    let total: f64 = moves.iter().sum();
+    if moves.len() < 6 || total <= 0.0 {
+        return 0.0;
+    }
+    let mut sizes = moves.clone();
+    let middle = median(&mut sizes);
+    sizes.iter_mut().for_each(|m| *m = (*m - middle).abs());
+    let usual = 1.4826 * median(&mut sizes) + middle.abs();
+    let large: f64 = moves.iter().filter(|m| (**m - middle).abs() > 4.0 * usual).sum();
+    large / total
 }
