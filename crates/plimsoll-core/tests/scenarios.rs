@@ -11,11 +11,14 @@ use plimsoll_core::target::{RuntimeKind, Target};
 
 const MIB: f64 = 1048576.0;
 
+/// A number as a function of the second.
+type Curve = Box<dyn Fn(f64) -> f64>;
+
 /// A service sampled once a second for `seconds`: each fact is a function of the second, in MiB (or counts).
 struct Service {
     runtime: RuntimeKind,
     seconds: u32,
-    facts: Vec<(Fact, Box<dyn Fn(f64) -> f64>)>,
+    facts: Vec<(Fact, Curve)>,
     artifacts: Vec<(u32, Artifact)>,
 }
 
@@ -88,7 +91,7 @@ fn says(j: &Judgement, cause: Cause) {
 
 /// Post-collection points every fifth second.
 fn fifth(f: impl Fn(f64) -> f64) -> impl Fn(f64) -> f64 {
-    move |s| if s as u32 % 5 == 0 { f(s) } else { f64::NAN }
+    move |s| if (s as u32).is_multiple_of(5) { f(s) } else { f64::NAN }
 }
 
 fn jvm() -> Service {
