@@ -1,7 +1,8 @@
 //! A real JVM that leaks: the floor from outside, and what its attach listener tells.
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -172,4 +173,95 @@ fn a_jvm_that_would_die_of_the_signal_is_not_sent_it() {
         jvm_attach::jcmd(&world, running.pid(), "VM.version", Duration::from_secs(5)).expect_err("refused");
     assert!(matches!(e, jvm_attach::AttachError::NoHandler(_)), "{e}");
     assert!(running.ended().is_none(), "it lives on");
+}
+
+/// Runs a JVM as another user in pid and mount namespaces of its own, with its own /tmp: a container's view.
+const CONTAINER: &str = "exec 3<\"$1\"; mount -t tmpfs -o mode=1777 none /tmp && cat <&3 >/tmp/UnboundedCache.class \
+    && cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups java -Xmx64m -cp /tmp UnboundedCache rate=100";
+
+/// The namespaces' first process with what it starts; killed when dropped.
+struct Contained {
+    outer: Child,
+}
+
+impl Contained {
+    fn start(class: &Path) -> Contained {
+        let outer = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "--mount", "sh", "-c", CONTAINER, "sh"])
+            .arg(class)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("unshare exists");
+        Contained { outer }
+    }
+
+    /// Our pid of the JVM, once it shares its counters.
+    fn jvm(&mut self, world: &World) -> i32 {
+        let own = self.outer.id();
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let text =
+                std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+            let child = text.split_ascii_whitespace().next().and_then(|w| w.parse().ok());
+            let known = |pid: &i32| {
+                plimsoll_host::identify::identify(world, *pid).is_ok_and(|t| t.runtime_version.is_some())
+            };
+            if let Some(pid) = child.filter(known) {
+                return pid;
+            }
+            assert!(self.outer.try_wait().expect("ours").is_none(), "the container ended");
+            assert!(Instant::now() < until, "no JVM with counters within 30 s");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        // `--kill-child` does not reach a program that has changed its user: its own pid does.
+        let own = self.outer.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let _gone = Command::new("kill").arg("-9").args(children.split_ascii_whitespace()).status();
+        let _gone_too = self.outer.kill();
+        let _reaped = self.outer.wait();
+    }
+}
+
+#[test]
+fn a_jvm_of_another_user_in_namespaces_of_its_own() {
+    if !has_java() {
+        return;
+    }
+    let may = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount", "sh", "-c", "mount -t tmpfs none /tmp && setpriv --version"])
+        .output()
+        .is_ok_and(|o| o.status.success());
+    if !may {
+        eprintln!("SKIPPED: no namespaces can be made here: attaching into a container is not tested");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("UnboundedCache.java");
+    let drill =
+        drill::catalog::DRILLS.iter().find(|d| d.file == "UnboundedCache.java").expect("the drill exists");
+    std::fs::write(&source, drill.source).expect("written");
+    let built = Command::new("javac").arg("-d").arg(folder.path()).arg(&source).status().expect("javac runs");
+    assert!(built.success());
+    let world = World::default();
+    let mut contained = Contained::start(&folder.path().join("UnboundedCache.class"));
+    let pid = contained.jvm(&world);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    assert!(
+        status.lines().any(|l| l.starts_with("NSpid:") && l.ends_with("\t1")),
+        "it is pid 1 there: {status}"
+    );
+    assert!(status.lines().any(|l| l.starts_with("Uid:\t65534")), "{status}");
+    let version = jvm_attach::jcmd(&world, pid, "VM.version", Duration::from_secs(20)).expect("answers");
+    assert!(version.contains("JDK"), "{version}");
+    let left = std::fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("readable").flatten();
+    let names: Vec<String> = left.filter_map(|e| e.file_name().into_string().ok()).collect();
+    assert!(names.iter().any(|n| n == ".java_pid1"), "{names:?}");
+    assert!(!names.iter().any(|n| n.starts_with(".attach_pid")), "{names:?}");
 }
