@@ -201,6 +201,8 @@ struct Hsperf {
     /// The collections at the newest floor point.
     seen: Option<Collections>,
     allocated: f64,
+    /// The target was identified before its JVM had written its buffer: what it says is still to be told.
+    learns: bool,
 }
 
 impl Hsperf {
@@ -214,6 +216,18 @@ impl Hsperf {
             buffer: Vec::new(),
             seen: None,
             allocated: 0.0,
+            learns: target.flag("gc").is_none(),
+        }
+    }
+
+    /// Tells once what the JVM says of itself, when it was too young to say it at the start.
+    fn learn(&mut self, out: &mut Observation) {
+        let mut target = crate::identify::bare(self.pid);
+        enrich(&self.world, &mut target);
+        if target.flag("gc").is_some() {
+            self.learns = false;
+            out.learned = target.flags.into_iter().filter(|f| !f.starts_with('-')).collect();
+            out.learned.extend(target.runtime_version.map(|v| format!("version={v}")));
         }
     }
 
@@ -357,6 +371,8 @@ impl Source for Hsperf {
             for fact in MAIN_FACTS {
                 out.put(*fact, Reading::unknown(why.clone()));
             }
+        } else if self.learns {
+            self.learn(out);
         }
         match self.metaspace_max {
             Some(max) => out.known(Fact::JvmMetaspaceMax, max),
