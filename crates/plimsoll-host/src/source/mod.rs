@@ -12,6 +12,7 @@ mod go_http;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod jvm_attach;
+mod kernel_log;
 mod node;
 mod procfs;
 pub(crate) mod text;
@@ -79,6 +80,7 @@ pub static SOURCES: &[SourceKind] = &[
     procfs::KIND,
     cgroup::KIND,
     host_memory::KIND,
+    kernel_log::KIND,
     hsperf::KIND,
     jvm_attach::KIND,
     gc_log::KIND,
