@@ -124,7 +124,11 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     }
     Ok(Floor {
         tooth: tooth(q, &points),
-        garbage: if q.samples == Samples::Raw && period.is_none() { garbage_odds(q, &runs) } else { 0.0 },
+        garbage: if q.garbage && q.samples == Samples::Raw && period.is_none() {
+            garbage_odds(q, &runs)
+        } else {
+            0.0
+        },
         last: live.points[live.points.len() - 1].v,
         live_start: live.start,
         live_first: live.points[0].t.max(horizon),
