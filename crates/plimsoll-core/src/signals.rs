@@ -192,6 +192,7 @@ pub fn ask(
     death: Death,
     limit: f64,
 ) -> Result<Posterior, slope::NotYet> {
+    let samples = if bounces(points) { Samples::Raw } else { samples };
     let epochs = epochs(r, points);
     slope::estimate(&Question {
         epochs: &epochs,
@@ -203,6 +204,15 @@ pub fn ask(
         garbage: may_be_garbage(r),
         seed: SEED,
     })
+}
+
+/// Deep drops between post-collection points: a partial collection counted what was only in flight (G1's young
+/// pauses keep live large arrays), so the floor is the lower envelope, not each point.
+fn bounces(points: &[Point]) -> bool {
+    const DEEP: f64 = 0.75;
+    const OFTEN: usize = 3;
+    let drops = points.windows(2).filter(|w| w[1].v < DEEP * w[0].v).count();
+    drops >= OFTEN && drops * 20 >= points.len()
 }
 
 /// True for a runtime with a collector that has not run often enough to have shown its teeth, and for a table

@@ -177,6 +177,7 @@ fn goroutines_parked_at_one_line_are_certain() {
     }];
     let j = service(RuntimeKind::Go)
         .with(Fact::Goroutines, |s| 20.0 + 500.0 * s)
+        .with(Fact::GoGcs, |s| s / 4.0)
         .with(Fact::Threads, |_| 6.0)
         .with(Fact::GoStackInuse, |s| 1.0 + s)
         .with(Fact::GoHeapAlloc, |s| 5.0 + s + (s * 3.0) % 4.0)
