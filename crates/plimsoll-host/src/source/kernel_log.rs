@@ -76,7 +76,7 @@ impl Source for KernelLog {
             match file.read(&mut record) {
                 Ok(0) => break,
                 Ok(n) => {
-                    kills.extend(record.get(..n).and_then(|r| kernel_log::line(&String::from_utf8_lossy(r))))
+                    kills.extend(record.get(..n).and_then(|r| kernel_log::line(&String::from_utf8_lossy(r))));
                 }
                 // Records were overwritten before they were read: go on with what is there.
                 Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
