@@ -33,24 +33,20 @@ struct Done {
 fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     let default = AlarmPolicy::default();
     if !sweep {
-        let strict = AlarmPolicy { probability: 0.99, ..default };
+        let at = |probability| AlarmPolicy { probability, ..default };
         return vec![
-            (format!("**Plimsoll** P(OOM ≤ 240 h) ≥ {}", default.probability), default),
-            ("**Plimsoll** … ≥ 0.99".to_owned(), strict),
+            (format!("**Plimsoll**, default: P(OOM ≤ 240 h) ≥ {}", default.probability), default),
+            ("… early: ≥ 0.5".to_owned(), at(0.5)),
+            ("… strict: ≥ 0.9".to_owned(), at(0.9)),
         ];
     }
     let mut out = vec![("default".to_owned(), default)];
     for hours in [240.0, 360.0] {
-        for probability in [0.5, 0.6, 0.65, 0.7] {
-            for (patience, most, near) in
-                [(0.1, 4.0, 2.0), (0.15, 6.0, 2.0), (0.15, 6.0, 0.8), (0.15, 6.0, 0.7)]
-            {
-                let name = format!("H{hours} p{probability} w{patience} {most} n{near}");
+        for probability in [0.5, 0.6, 0.7, 0.8, 0.9] {
+            for (patience, most) in [(0.0, 4.0), (0.1, 4.0), (0.15, 6.0)] {
+                let name = format!("H{hours} p{probability} w{patience} {most}");
                 let (horizon, patience_most) = (hours * 3600.0, most * 3600.0);
-                out.push((
-                    name,
-                    AlarmPolicy { horizon, probability, patience, patience_most, near, ..default },
-                ));
+                out.push((name, AlarmPolicy { horizon, probability, patience, patience_most, ..default }));
             }
         }
     }
