@@ -78,6 +78,8 @@ pub struct Signals {
     pub malloc_free: Option<Trend>,
     /// Allocated memory inside the C library's allocator.
     pub malloc_in_use: Option<Trend>,
+    /// Anonymous mappings outside the C library's heaps.
+    pub mapped: Option<Trend>,
     /// Accounts outside the heap.
     pub off_heap: Vec<Trend>,
     /// Counts that may pile up.
@@ -120,6 +122,7 @@ pub fn signals(r: &Recording) -> Signals {
             .and_then(|s| trend(r, "memory the runtime does not account for", &s, Samples::Raw)),
         malloc_free: of(r, Fact::MallocFree, "free memory inside the allocator"),
         malloc_in_use: of(r, Fact::MallocInUse, "allocated chunks"),
+        mapped: of(r, Fact::SmapsAnonOther, "anonymous mappings outside malloc's heaps"),
         off_heap: rules.off_heap.iter().filter_map(|o| of(r, o.fact, o.name)).collect(),
         counts: rules.units.iter().filter_map(|u| count_trend(r, u, &total)).collect(),
         collections_per_second: sum_rates(r, rules.collections),

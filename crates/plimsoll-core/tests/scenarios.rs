@@ -226,6 +226,18 @@ fn free_chunks_tell_fragmentation_from_a_native_leak() {
 }
 
 #[test]
+fn blocks_that_are_mapped_one_by_one_are_retention_too() {
+    let j = service(RuntimeKind::Native)
+        .memory(|s| 20.0 + 2.0 * s)
+        .with(Fact::Threads, |_| 1.0)
+        .with(Fact::MallocInUse, |_| 3.0)
+        .with(Fact::MallocFree, |_| 1.0)
+        .with(Fact::SmapsAnonOther, |s| 5.0 + 2.0 * s)
+        .judge();
+    says(&j, Cause::Retention);
+}
+
+#[test]
 fn a_plateau_is_never_named_with_certainty() {
     for seconds in [15, 30, 60, 120] {
         let j = service(RuntimeKind::Native)
