@@ -195,8 +195,8 @@ pub fn ask(
     death: Death,
     limit: f64,
 ) -> Result<Posterior, slope::NotYet> {
-    let samples = if bounces(points) { Samples::Raw } else { samples };
-    let epochs = epochs(r, points);
+    let lowest = (samples == Samples::PostCollection && bounces(points)).then(|| envelope(points));
+    let epochs = epochs(r, lowest.as_deref().unwrap_or(points));
     slope::estimate(&Question {
         epochs: &epochs,
         load: r.series(Fact::Load).points(),
@@ -216,6 +216,12 @@ fn bounces(points: &[Point]) -> bool {
     const OFTEN: usize = 3;
     let drops = points.windows(2).filter(|w| w[1].v < DEEP * w[0].v).count();
     drops >= OFTEN && drops * 20 >= points.len()
+}
+
+/// The lowest of every few points: what a collection that saw the floor left.
+fn envelope(points: &[Point]) -> Vec<Point> {
+    const FEW: usize = 4;
+    points.chunks(FEW).filter_map(|c| c.iter().min_by(|a, b| a.v.total_cmp(&b.v)).copied()).collect()
 }
 
 /// True for a runtime with a collector that has not run often enough to have shown its teeth, and for a table
