@@ -233,7 +233,16 @@ fn may_be_garbage(r: &Recording) -> bool {
         ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
     });
     let unknown = r.target.pid == 0 && r.last(Fact::RecordedUsage).is_some();
-    (!rules.collections.is_empty() && !collected) || unknown
+    (rules.collects() && !collected && heap_grows(r, rules)) || unknown
+}
+
+/// Whether the heap, garbage included, is a fair part of the growth of the process; true while it is unknown.
+fn heap_grows(r: &Recording, rules: &Rules) -> bool {
+    const FAIR: f64 = 0.3;
+    let grown = |s: &Series| s.first().zip(s.last()).map(|(a, b)| b.v - a.v);
+    let heaps = [Fact::JvmHeapUsed, Fact::GoHeapAlloc, Fact::V8HeapUsed];
+    let heap = heaps.iter().chain(rules.held).find_map(|f| grown(r.series(*f)));
+    heap.zip(grown(&total_series(r))).is_none_or(|(heap, total)| heap >= FAIR * total)
 }
 
 /// Seed of the posterior draws: fixed, so that the same recording always gives the same answer.
