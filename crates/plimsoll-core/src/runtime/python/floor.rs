@@ -1,6 +1,5 @@
 //! Floor and accounts of CPython: reference counting frees at once, so the process's own memory is the floor.
 
-use crate::fact::Fact;
 use crate::runtime::rules::{LiveRule, OffHeapRule, UnitRule};
 
 /// CPython exports no live heap.
