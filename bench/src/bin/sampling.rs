@@ -87,7 +87,8 @@ fn report(seen: usize) {
 /// User and system time of a stat line, seconds.
 fn ticks(stat: &str) -> f64 {
     let after = stat.rsplit_once(')').map_or("", |x| x.1);
-    let word = |i: usize| after.split_whitespace().nth(i).and_then(|w| w.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    let word =
+        |i: usize| after.split_whitespace().nth(i).and_then(|w| w.parse::<f64>().ok()).unwrap_or(f64::NAN);
     // Clock ticks are hundredths of a second on every Linux that Rust's standard library runs on.
     (word(11) + word(12)) / 100.0
 }
@@ -167,8 +168,11 @@ fn table(rows: &[Vec<Cost>; 3], processes: u64, seconds: u64, rounds: u64) {
         all.get(all.len() / 2).copied()
     };
     println!("{processes} processes, once a second for {seconds} s, medians of {rounds} rounds\n");
-    println!("| reader | share of one core | peak RSS | processes seen | against Plimsoll |\n|---|---|---|---|---|");
-    let names = ["Plimsoll (`Fleet`)", "as process exporters read", "prometheus-node-exporter (no processes)"];
+    println!(
+        "| reader | share of one core | peak RSS | processes seen | against Plimsoll |\n|---|---|---|---|---|"
+    );
+    let names =
+        ["Plimsoll (`Fleet`)", "as process exporters read", "prometheus-node-exporter (no processes)"];
     let ours = median(&rows[0], |c| c.share).unwrap_or(f64::NAN);
     for (name, costs) in names.iter().zip(rows) {
         match median(costs, |c| c.share) {
