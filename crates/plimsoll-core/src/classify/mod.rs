@@ -182,8 +182,12 @@ const CERTAIN: f64 = 4.0;
 /// Probability of the climb from which a cause may be named, and from which it may be certain.
 const P_NAMED: f64 = 0.5;
 const P_CERTAIN: f64 = 0.95;
+/// Share of the way to the limit that must have been watched for certainty.
+const FAR: f64 = 0.35;
 /// Probability of a climb towards some limit that a certain verdict needs beside its own evidence.
 const P_THREATENS: f64 = 0.7;
+/// What a cause loses in rank when the clock doubts its climb.
+const DOUBT: f64 = 1.5;
 /// Below this probability nothing climbs.
 const P_NOTHING: f64 = 0.25;
 
@@ -191,7 +195,10 @@ const P_NOTHING: f64 = 0.25;
 pub fn classify(recording: &Recording, signals: &Signals, clock: &Clock) -> Verdict {
     let case = Case { recording, signals, clock, rules: runtime::rules(recording.target.runtime) };
     let mut all: Vec<Assessment> = CAUSES.iter().filter_map(|rule| (rule.assess)(&case)).collect();
-    all.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    // A climb in which the clock does not believe yields to what is read rather than extrapolated.
+    let doubted = |a: &Assessment| if a.cause.climbs() && clock.p_leak() < P_NAMED { DOUBT } else { 0.0 };
+    let rank = |a: &Assessment| a.score() - doubted(a);
+    all.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
     let named = |a: &&Assessment| a.score() >= NAMED && a.p_climb >= P_NAMED;
     let mut verdict = match all.iter().find(named) {
         Some(lead) => lead_verdict(&case, lead, &all),
@@ -203,7 +210,7 @@ pub fn classify(recording: &Recording, signals: &Signals, clock: &Clock) -> Verd
 
 fn lead_verdict(case: &Case<'_>, lead: &Assessment, all: &[Assessment]) -> Verdict {
     // A climb that threatens no limit as far as the clock can tell is no certain finding.
-    let threatens = case.clock.p_leak() >= P_THREATENS || !lead.cause.climbs();
+    let threatens = !lead.cause.climbs() || far_enough(case.clock);
     let beyond_doubt = threatens && lead.p_climb >= P_CERTAIN && lead.contra.iter().all(|f| f.weight < 1.0);
     let certainty =
         if lead.score() >= CERTAIN && beyond_doubt { Certainty::Certain } else { Certainty::Likely };
@@ -222,6 +229,17 @@ fn lead_verdict(case: &Case<'_>, lead: &Assessment, all: &[Assessment]) -> Verdi
         also,
         advice: None,
     }
+}
+
+/// A bounded cache that fills is a leak until it stops: only a climb that is believed, and that was watched over
+/// a good part of its way to the limit, can be certain. A dead zone is the end of the way.
+fn far_enough(clock: &Clock) -> bool {
+    let watched = clock
+        .bounds
+        .iter()
+        .filter_map(|b| b.posterior.as_ref().ok())
+        .any(|p| p.p_leak >= P_THREATENS && p.span >= FAR * (p.span + p.time_to_limit.mid));
+    watched || clock.dead_zone.is_some()
 }
 
 /// Nothing could be named: either nothing climbs, or it cannot be told yet.

@@ -162,7 +162,7 @@ impl Rules {
 }
 
 /// Points from which a post-collection series stands on its own.
-const ENOUGH: usize = 8;
+const ENOUGH: usize = 6;
 
 /// The best of several numbers for the same thing.
 pub fn best(rules: &[LiveRule], r: &Recording) -> Option<LiveRule> {

@@ -7,6 +7,8 @@ use crate::series::Point;
 
 /// Fewest floor points that carry a posterior.
 const MIN_POINTS: usize = 8;
+/// Post-collection points are the floor itself: fewer will do.
+const MIN_EXACT: usize = 6;
 /// Fewest of them in runs of the live version.
 const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
@@ -117,9 +119,10 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     }
     let have = points.len();
     let of_live = points.iter().filter(|p| p.live).count();
-    if have < MIN_POINTS || of_live < MIN_LIVE {
-        let more = (MIN_POINTS.saturating_sub(have)).max(MIN_LIVE.saturating_sub(of_live));
-        let why = format!("only {have} of {MIN_POINTS} floor points yet, {of_live} of the live version");
+    let needed = if q.samples == Samples::PostCollection { MIN_EXACT } else { MIN_POINTS };
+    if have < needed || of_live < MIN_LIVE {
+        let more = (needed.saturating_sub(have)).max(MIN_LIVE.saturating_sub(of_live));
+        let why = format!("only {have} of {needed} floor points yet, {of_live} of the live version");
         return Err(missing(&why, Some(more as f64 * block)));
     }
     Ok(Floor {
