@@ -67,8 +67,12 @@ impl Judgement {
 
     /// True when there is something to report at all.
     pub fn finding(&self) -> bool {
-        !matches!(self.verdict.cause, Cause::None | Cause::Undecided)
-            || matches!(self.clock.decision, Decision::AlreadyUnresponsive | Decision::DrainAndCapture)
+        !matches!(self.verdict.cause, Cause::None | Cause::Undecided) || self.pressing()
+    }
+
+    /// True when there is no time to investigate live.
+    pub fn pressing(&self) -> bool {
+        matches!(self.clock.decision, Decision::AlreadyUnresponsive | Decision::DrainAndCapture)
     }
 
     /// True when nothing could be judged: no number, no limit.

@@ -10,6 +10,7 @@ use plimsoll_core::units;
 use plimsoll_host::fleet::Fleet;
 use plimsoll_host::world::World;
 
+use super::triage::FailOn;
 use crate::error::CliError;
 use crate::exit_code;
 use crate::output::{self, Format, Progress};
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) watch: f64,
     /// Rows shown.
     pub(crate) rows: usize,
+    /// What makes the exit code 1.
+    pub(crate) fail_on: FailOn,
     /// Form of the result.
     pub(crate) format: Format,
 }
@@ -40,7 +43,7 @@ pub(crate) fn run(options: &Options, stop: &AtomicBool) -> Result<u8, CliError> 
     let mut judged = judge_all(&fleet);
     rank(&mut judged);
     judged.truncate(options.rows);
-    let finding = judged.iter().any(|(_, j)| j.finding());
+    let finding = judged.iter().any(|(_, j)| options.fail_on.holds(j));
     show(&fleet, &judged, options)?;
     Ok(if finding { exit_code::FINDINGS } else { exit_code::FINE })
 }

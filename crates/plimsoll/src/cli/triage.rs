@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use plimsoll_core::classify::Certainty;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
@@ -67,9 +68,34 @@ pub(crate) struct Args {
     #[arg(long, value_name = "UNIT", default_value = "B", value_parser = unit)]
     unit: f64,
 
+    /// Certainty from which a finding makes the exit code 1.
+    #[arg(long, value_enum, default_value = "likely")]
+    fail_on: FailOn,
+
     /// Rows of the overview.
     #[arg(long, default_value_t = 20)]
     rows: usize,
+}
+
+/// What counts as a finding for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FailOn {
+    /// A cause that is at least likely, or no time left.
+    Likely,
+    /// A certain cause, or no time left.
+    Certain,
+    /// Nothing: the exit code tells only whether it could be judged.
+    Never,
+}
+
+impl FailOn {
+    pub(crate) fn holds(self, j: &Judgement) -> bool {
+        match self {
+            FailOn::Likely => j.finding(),
+            FailOn::Certain => j.finding() && (j.verdict.certainty == Certainty::Certain || j.pressing()),
+            FailOn::Never => false,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<f64, String> {
@@ -91,11 +117,15 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         if args.replay {
             return replay::run(&recording, args.every, args.limit);
         }
-        return judged(&recording, args.limit, format);
+        return judged(&recording, args, format);
     }
     let stop = stop_flag()?;
     match &args.target {
-        None => overview::run(&overview::Options { watch: args.watch, rows: args.rows, format }, &stop),
+        None => {
+            let options =
+                overview::Options { watch: args.watch, rows: args.rows, fail_on: args.fail_on, format };
+            overview::run(&options, &stop)
+        }
         Some(target) => {
             let watch = live::Watch {
                 seconds: args.watch,
@@ -105,7 +135,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
                 limit: args.limit,
             };
             let recording = live::watch(target, &watch, &stop)?;
-            judged(&recording, args.limit, format)
+            judged(&recording, args, format)
         }
     }
 }
@@ -122,10 +152,10 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
 }
 
 /// Judges, shows, and says by the exit code what was found.
-fn judged(recording: &Recording, limit: Option<f64>, format: Format) -> Result<u8, CliError> {
-    let judgement = judge(recording, limit);
+fn judged(recording: &Recording, args: &Args, format: Format) -> Result<u8, CliError> {
+    let judgement = judge(recording, args.limit);
     show(recording, &judgement, format)?;
-    Ok(code(recording, &judgement))
+    Ok(code(recording, &judgement, args.fail_on))
 }
 
 pub(crate) fn show(recording: &Recording, judgement: &Judgement, format: Format) -> Result<(), CliError> {
@@ -142,10 +172,10 @@ pub(crate) fn show(recording: &Recording, judgement: &Judgement, format: Format)
     }
 }
 
-pub(crate) fn code(recording: &Recording, judgement: &Judgement) -> u8 {
+fn code(recording: &Recording, judgement: &Judgement, fail_on: FailOn) -> u8 {
     if judgement.blind() {
         exit_code::CANNOT_JUDGE
-    } else if judgement.finding() {
+    } else if fail_on.holds(judgement) {
         exit_code::FINDINGS
     } else if recording.warnings.is_empty() {
         exit_code::FINE
