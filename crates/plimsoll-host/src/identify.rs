@@ -104,7 +104,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         container: containers(&folder).or_else(|| cgroup.as_deref().and_then(container)),
         limit_cgroup: group.as_ref().map(|g| g.binding().1.shown()),
         cgroup,
-        started: boot_time(world) + life.start_ticks as f64 / ticks_per_second(),
+        started: boot_time(world) + seconds(life.start_ticks),
         flags: detect::flags(runtime, &argv),
     };
     if runtime == RuntimeKind::Jvm {
@@ -113,8 +113,9 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     Ok(target)
 }
 
-fn ticks_per_second() -> f64 {
-    rustix::param::clock_ticks_per_second() as f64
+/// Clock ticks as seconds.
+pub(crate) fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// Unix time of boot, seconds.

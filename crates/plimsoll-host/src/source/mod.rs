@@ -12,6 +12,7 @@ mod go_http;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod jvm_attach;
+pub mod kernel_log;
 mod node;
 mod procfs;
 pub(crate) mod text;
@@ -44,7 +45,7 @@ pub trait Source: Send {
 pub struct SourceKind {
     /// Short name, as `--help` and the docs show it.
     pub name: &'static str,
-    /// Facts that it can supply.
+    /// Facts that it can supply; none for a source that tells in notes.
     pub facts: &'static [Fact],
     /// How it is driven.
     pub pace: Pace,
@@ -74,11 +75,21 @@ impl Source for Absent {
     }
 }
 
+/// Adds a note behind those that are there.
+pub(crate) fn note(out: &mut Observation, text: impl Into<String>) {
+    let text = text.into();
+    out.note = Some(match out.note.take() {
+        Some(before) => format!("{before}; {text}"),
+        None => text,
+    });
+}
+
 /// Every source, in the order in which they are asked.
 pub static SOURCES: &[SourceKind] = &[
     procfs::KIND,
     cgroup::KIND,
     host_memory::KIND,
+    kernel_log::KIND,
     hsperf::KIND,
     jvm_attach::KIND,
     gc_log::KIND,
