@@ -73,6 +73,7 @@ impl<'a> Seen<'a> {
             death: if self.service.managed { Death::AtFloor } else { Death::AtUsage },
             limit: LIMIT,
             now: minute as f64 * 60.0,
+            garbage: true,
             seed: 1,
         })
     }

@@ -41,11 +41,16 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     }
     let mut out = vec![("default".to_owned(), default)];
     for hours in [240.0, 360.0] {
-        for probability in [0.5, 0.6, 0.7, 0.8] {
-            for (patience, most) in [(0.0, 4.0), (0.05, 4.0), (0.1, 4.0), (0.15, 6.0)] {
-                let name = format!("H{hours} p{probability} w{patience} {most}");
+        for probability in [0.5, 0.6, 0.65, 0.7] {
+            for (patience, most, near) in
+                [(0.1, 4.0, 2.0), (0.15, 6.0, 2.0), (0.15, 6.0, 0.8), (0.15, 6.0, 0.7)]
+            {
+                let name = format!("H{hours} p{probability} w{patience} {most} n{near}");
                 let (horizon, patience_most) = (hours * 3600.0, most * 3600.0);
-                out.push((name, AlarmPolicy { horizon, probability, patience, patience_most, ..default }));
+                out.push((
+                    name,
+                    AlarmPolicy { horizon, probability, patience, patience_most, near, ..default },
+                ));
             }
         }
     }

@@ -26,6 +26,8 @@ struct Options {
     jobs: usize,
     speed: f64,
     only: Option<String>,
+    /// Folder for the recordings; a run whose recording is there is walked, not made again.
+    keep: Option<PathBuf>,
     binary: PathBuf,
 }
 
@@ -49,8 +51,8 @@ struct Outcome {
     wrongly_certain: Option<Cause>,
     /// Share of the life after which the first right verdict came.
     first_right: Option<f64>,
-    /// Whether the end lay inside the interval, at each of [`CHECKED_AT`].
-    inside: Vec<bool>,
+    /// Interval and real time to the end, seconds, at each of [`CHECKED_AT`].
+    clock: Vec<([f64; 3], f64)>,
     life: f64,
 }
 
@@ -101,6 +103,7 @@ fn options() -> Options {
         jobs: value("--jobs").and_then(|v| v.parse().ok()).unwrap_or(4),
         speed: value("--speed").and_then(|v| v.parse().ok()).unwrap_or(1.8),
         only: value("--only").cloned(),
+        keep: value("--keep").map(PathBuf::from),
         binary: here.join("plimsoll"),
     }
 }
@@ -121,37 +124,41 @@ fn cases(options: &Options) -> Vec<Case> {
     out
 }
 
-/// Runs one drill to its end, then walks its recording.
+/// Records one drill to its end, then walks its recording.
 fn run(case: &Case, options: &Options) -> Option<Outcome> {
     let collector = case.collector.unwrap_or("default").trim_start_matches("-XX:+Use");
-    let file = std::env::temp_dir().join(format!(
-        "plimsoll-verdicts-{}-{}-{}-{collector}.jsonl",
-        std::process::id(),
-        case.drill.full_name().replace(':', "-"),
-        case.seed
-    ));
-    let churn = case.drill.truth == Cause::Churn || !case.drill.leaks();
-    // The seed varies the rate by up to a third, as it does on the command line; churn and the healthy ones
-    // keep their pace.
+    let name = format!("{}-{}-{collector}.jsonl", case.drill.full_name().replace(':', "-"), case.seed);
+    let file = match &options.keep {
+        Some(folder) => folder.join(name),
+        None => std::env::temp_dir().join(format!("plimsoll-verdicts-{}-{name}", std::process::id())),
+    };
+    if !file.exists() {
+        record(case, options, &file)?;
+    }
+    let recording =
+        std::fs::File::open(&file).ok().and_then(|f| Recording::read(std::io::BufReader::new(f)).ok());
+    if options.keep.is_none() {
+        // It may never have been made.
+        let _absent = std::fs::remove_file(&file);
+    }
+    walk(case, &recording?)
+}
+
+/// Runs one drill to its end and records it.
+fn record(case: &Case, options: &Options, file: &Path) -> Option<()> {
+    let endless = case.drill.truth == Cause::Churn || !case.drill.leaks();
+    // The seed varies the rate by up to a third, as it does on the command line; what has no end keeps its pace.
     let spread = 0.75 + 0.6 * ((case.seed * 7919) % 97) as f64 / 97.0;
-    let speed = if churn { 1.0 } else { options.speed };
+    let speed = if endless { 1.0 } else { options.speed };
     let rate = (case.drill.rate as f64 * speed * spread) as u64;
     let mut command = Command::new(&options.binary);
     command.args(["drill", &case.drill.full_name(), "-o", "json", "--for", "75s", "--max", "150s"]);
     command.args(["--seed", &case.seed.to_string(), "--rate", &rate.to_string()]);
-    command.arg("--record").arg(&file);
+    command.arg("--record").arg(file);
     if let Some(c) = case.collector {
         command.arg(format!("--runtime-arg={c}"));
     }
-    let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let recording =
-        std::fs::File::open(&file).ok().and_then(|f| Recording::read(std::io::BufReader::new(f)).ok());
-    if std::env::var_os("PLIMSOLL_KEEP").is_none() {
-        // It may never have been made.
-        let _absent = std::fs::remove_file(&file);
-    }
-    done.ok()?;
-    walk(case, &recording?)
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok().map(drop)
 }
 
 /// Judges each second of the recording, as if live.
@@ -160,7 +167,7 @@ fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
     let end = r.ended.as_ref().map_or_else(|| r.now(), |e| Some(e.0))?;
     let life = end - start;
     let (mut first_right, mut wrongly_certain, mut at_sixty) = (None, None, None);
-    let mut inside = Vec::new();
+    let mut clock = Vec::new();
     let mut checks = CHECKED_AT.iter().copied().peekable();
     if life < 15.0 {
         return None;
@@ -182,7 +189,7 @@ fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
         }
         if r.ended.is_some() && checks.next_if(|c| share >= *c).is_some() {
             let time = j.clock.binding().and_then(|b| b.posterior.as_ref().ok()).map(|p| p.time_to_limit);
-            inside.push(time.is_some_and(|i| i.low <= end - t && end - t <= i.high));
+            clock.extend(time.map(|i| ([i.low, i.mid, i.high], end - t)));
         }
         t += 1.0;
     }
@@ -196,7 +203,7 @@ fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
         right,
         wrongly_certain,
         first_right,
-        inside,
+        clock,
         life,
     })
 }
@@ -219,13 +226,13 @@ fn report_one(case: &Case, outcome: Option<&Outcome>) {
     let text = match outcome {
         None => "no result (the runtime lacks the collector, or it ended at once)".to_owned(),
         Some(o) => format!(
-            "{} {:?}{} life {:.0} s, first right at {:.2}, inside {:?}{}",
+            "{} {:?}{} life {:.0} s, first right at {:.2}, clock {:.0?}{}",
             o.cause.name(),
             o.certainty,
             if o.right { "" } else { " WRONG" },
             o.life,
             o.first_right.unwrap_or(f64::NAN),
-            o.inside,
+            o.clock,
             o.wrongly_certain.map_or_else(String::new, |c| format!(" CERTAIN OF {}", c.name())),
         ),
     };
@@ -257,7 +264,8 @@ fn figures(all: &[Outcome]) -> String {
     let healthy: Vec<&Outcome> = all.iter().filter(|o| !o.drill.leaks()).collect();
     let share = |n: usize, of: usize| format!("{n} of {of} ({:.1} %)", 100.0 * n as f64 / of.max(1) as f64);
     let count = |o: &[&Outcome], f: &dyn Fn(&Outcome) -> bool| o.iter().filter(|x| f(x)).count();
-    let inside: Vec<bool> = leaking.iter().flat_map(|o| o.inside.iter().copied()).collect();
+    let inside: Vec<bool> =
+        leaking.iter().flat_map(|o| &o.clock).map(|(i, real)| i[0] <= *real && *real <= i[2]).collect();
     let mut firsts: Vec<f64> = leaking.iter().map(|o| o.first_right.unwrap_or(1.0)).collect();
     firsts.sort_by(f64::total_cmp);
     let median = firsts.get(firsts.len() / 2).copied().unwrap_or(f64::NAN);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::fact::Fact;
 use crate::recording::Recording;
 use crate::runtime;
-use crate::runtime::rules::{LiveRule, Rules, UnitRule};
+use crate::runtime::rules::{COLLECTIONS, LiveRule, Rules, UnitRule};
 use crate::series::{Point, Series};
 use crate::slope::{self, Death, Epoch, Interval, Posterior, Question, Samples, Shape};
 
@@ -200,8 +200,21 @@ pub fn ask(
         death,
         limit,
         now: r.now().unwrap_or(0.0),
+        garbage: may_be_garbage(r),
         seed: SEED,
     })
+}
+
+/// True for a runtime with a collector that has not run often enough to have shown its teeth, and for a table
+/// of which nothing is known.
+fn may_be_garbage(r: &Recording) -> bool {
+    let rules = runtime::rules(r.target.runtime);
+    let collected = rules.collections.iter().any(|c| {
+        let ends = r.series(*c).first().zip(r.series(*c).last());
+        ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
+    });
+    let unknown = r.target.pid == 0 && r.last(Fact::RecordedUsage).is_some();
+    (!rules.collections.is_empty() && !collected) || unknown
 }
 
 /// Seed of the posterior draws: fixed, so that the same recording always gives the same answer.

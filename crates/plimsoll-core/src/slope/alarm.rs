@@ -16,6 +16,8 @@ pub struct AlarmPolicy {
     pub patience: f64,
     /// The longest such wait, seconds.
     pub patience_most: f64,
+    /// Share of the death level from which on there is no time left for patience.
+    pub near: f64,
     /// The floor must have reached this share of the death level ...
     pub level: f64,
     /// ... or have climbed by this share of it.
@@ -30,6 +32,7 @@ impl Default for AlarmPolicy {
             ticks: 2,
             patience: 0.1,
             patience_most: 6.0 * 3_600.0,
+            near: 0.8,
             level: 0.6,
             growth: 0.03,
         }
@@ -78,6 +81,9 @@ impl AlarmPolicy {
     }
 
     fn wait(&self, p: &Posterior) -> f64 {
+        if p.floor >= self.near * p.death_level {
+            return 0.0;
+        }
         (self.patience * p.time_to_limit.mid).min(self.patience_most)
     }
 
@@ -126,7 +132,12 @@ mod tests {
 
     #[test]
     fn a_long_clock_is_watched_for_longer() {
-        let mut alarm = Alarm::new(AlarmPolicy { ticks: 1, patience: 0.1, ..AlarmPolicy::default() });
+        let mut alarm = Alarm::new(AlarmPolicy {
+            ticks: 1,
+            patience: 0.1,
+            patience_most: 7_200.0,
+            ..AlarmPolicy::default()
+        });
         let p = posterior(20.0, 70.0);
         assert!(!alarm.tick(Some(&p), 0.0));
         assert!(!alarm.tick(Some(&p), 3600.0));

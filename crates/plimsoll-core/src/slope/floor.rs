@@ -21,6 +21,12 @@ const BLOCK_MAX: f64 = 7_200.0;
 const START_UP: f64 = 1_200.0;
 /// Collections farther apart than this are not told from bursts, seconds.
 const PERIOD_MAX: f64 = 4_500.0;
+/// Odds of garbage against a leak for a climb that has just begun.
+const TOOTH_ODDS: f64 = 10.0;
+/// Typical height of the tooth of a service with large teeth, share of the limit.
+const TOOTH_HEIGHT: f64 = 0.07;
+/// Collections are rarely farther apart than this, seconds.
+const TOOTH_TIME: f64 = 3_600.0;
 /// Samples of the live run in which teeth are sought.
 const TEETH_SAMPLES: usize = 720;
 
@@ -60,6 +66,8 @@ pub(super) struct Floor {
     pub(super) block: f64,
     /// How far raw usage usually rises above the floor at most, bytes.
     pub(super) tooth: f64,
+    /// Odds that a climb is garbage whose first collection is still to come.
+    pub(super) garbage: f64,
     /// Newest usage, bytes.
     pub(super) last: f64,
     /// Start of the live run, Unix seconds.
@@ -96,7 +104,8 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let Some(live) = runs.last().filter(|r| r.live) else {
         return Err(missing("no sample of the live version yet", None));
     };
-    let block = block_length(q, &runs);
+    let period = if q.samples == Samples::Raw { teeth_period(q, &runs) } else { None };
+    let block = block_length(q, &runs, period);
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
     let mut points = Vec::with_capacity(320);
     let mut bounds = vec![0];
@@ -115,6 +124,11 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     }
     Ok(Floor {
         tooth: tooth(q, &points),
+        garbage: if q.garbage && q.samples == Samples::Raw && period.is_none() {
+            garbage_odds(q, &runs)
+        } else {
+            0.0
+        },
         last: live.points[live.points.len() - 1].v,
         live_start: live.start,
         live_first: live.points[0].t.max(horizon),
@@ -157,7 +171,7 @@ fn settled<'a>(epoch: &Epoch<'a>, now: f64) -> &'a [Point] {
 }
 
 /// Block length: long enough to hold a collection, short enough to leave points.
-fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
+fn block_length(q: &Question<'_>, runs: &[Run<'_>], period: Option<f64>) -> f64 {
     let live = &runs[runs.len() - 1];
     let total: f64 = runs.iter().map(|r| r.end - r.points[0].t).sum();
     let live_span = (live.end - live.points[0].t).max(total / runs.len() as f64);
@@ -168,7 +182,7 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {
             let smooth = (live_span / 36.0).min(BLOCK).max(step);
-            let teeth = teeth_period(q, runs).map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
+            let teeth = period.map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
             coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
         }
     }
@@ -190,6 +204,17 @@ fn teeth_period(q: &Question<'_>, runs: &[Run<'_>]) -> Option<f64> {
     let span = points[points.len() - 1].t - points[0].t;
     let period = span / drops.max(1) as f64;
     (drops >= 3 && span > 0.0 && period <= PERIOD_MAX).then_some(period)
+}
+
+/// Without a collection in sight a young climb may be the first tooth of garbage. The longer it lasts and the
+/// higher it climbs, the less so.
+fn garbage_odds(q: &Question<'_>, runs: &[Run<'_>]) -> f64 {
+    let span: f64 = runs.iter().map(|r| r.end - r.points[0].t).fold(0.0, f64::max);
+    let live = runs[runs.len() - 1].points;
+    let climb = live[live.len() - 1].v - live.iter().fold(f64::INFINITY, |m, p| m.min(p.v));
+    let scale = if q.limit.is_finite() && q.limit > 0.0 { q.limit } else { live[live.len() - 1].v.max(1.0) };
+    let odds = TOOTH_ODDS * (-(climb / scale) / TOOTH_HEIGHT).exp() * (1.0 - span / TOOTH_TIME).max(0.0);
+    if odds.is_finite() { odds } else { 0.0 }
 }
 
 /// Appends the blocks of one run, aligned to its end.

@@ -118,7 +118,7 @@ impl Outlook<'_> {
         let level = c.origin + inner(&c.mean, &at_now, c.count);
         let slope = inner(&c.mean, &pace, c.count);
         let slope_sd = c.deviation(&pace);
-        let deadly = self.deadly(s, &c, level, &at_now, &rest);
+        let deadly = self.deadly(s, &c, level, &at_now, &rest) / (1.0 + self.floor.garbage);
         let is_plateau = matches!(s.model.family, Family::Saturating | Family::Plateau);
         let (weight, deadly) = if is_plateau {
             let kept = (1.0 - deadly) + DEADLY_PLATEAU * deadly;

@@ -77,6 +77,8 @@ pub struct Question<'a> {
     pub limit: f64,
     /// The instant of the question, Unix seconds; samples after it are not looked at.
     pub now: f64,
+    /// The usage may hold garbage that no collection has taken yet: then a young climb proves less.
+    pub garbage: bool,
     /// Seed of the posterior draws.
     pub seed: u64,
 }

@@ -40,7 +40,7 @@ fn death_after(all: &[Point], i: usize) -> f64 {
 
 fn ask<'a>(epochs: &'a [Epoch<'a>], samples: Samples, limit: f64) -> Question<'a> {
     let now = epochs.last().and_then(|e| e.points.last()).map_or(0.0, |p| p.t);
-    Question { epochs, load: &[], samples, death: Death::AtUsage, limit, now, seed: 1 }
+    Question { epochs, load: &[], samples, death: Death::AtUsage, limit, now, garbage: false, seed: 1 }
 }
 
 fn one(points: &[Point]) -> Epoch<'_> {

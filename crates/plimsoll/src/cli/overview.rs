@@ -95,7 +95,8 @@ pub(crate) fn rank(judged: &mut [(Recording, Judgement)]) {
             Decision::AlreadyUnresponsive => 0,
             Decision::DrainAndCapture => 1,
             Decision::InvestigateLive => 2,
-            Decision::KeepWatching | Decision::NothingToDo => 3,
+            Decision::KeepWatching | Decision::NothingToDo if j.finding() => 3,
+            Decision::KeepWatching | Decision::NothingToDo => 4,
         };
         let time = j
             .clock

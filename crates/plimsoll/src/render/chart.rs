@@ -4,6 +4,9 @@ use plimsoll_core::series::Point;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
+/// Smallest range that fills the height, as a share of the highest value.
+const LEAST_RANGE: f64 = 0.1;
+
 /// A sparkline of `width` characters: the mean of each equal stretch of time, from zero or from the
 /// smallest value when the series moves little.
 pub(crate) fn sparkline(points: &[Point], width: usize) -> String {
@@ -17,7 +20,8 @@ pub(crate) fn sparkline(points: &[Point], width: usize) -> String {
         }
     }
     let low = points.iter().map(|p| p.v).fold(f64::INFINITY, f64::min);
-    let high = points.iter().map(|p| p.v).fold(f64::NEG_INFINITY, f64::max);
+    // Noise of a few percent is drawn flat: a line that fills the height would look like a climb.
+    let high = points.iter().map(|p| p.v).fold(low * (1.0 + LEAST_RANGE), f64::max);
     let mut held = first.v;
     sums.iter()
         .map(|(sum, n)| {
@@ -50,6 +54,8 @@ mod tests {
         assert_eq!(sparkline(&p, 8), "▁▂▃▃▃▃▃█");
         assert_eq!(sparkline(&[], 8), "");
         assert_eq!(sparkline(&p[..1], 3), "▁▁▁");
+        let noise: Vec<Point> = [100.0, 100.4, 99.8, 100.1].map(|v| Point { t: v, v }).to_vec();
+        assert!(sparkline(&noise[..2], 8).chars().all(|c| c <= '▂'), "half a percent is flat");
     }
 
     #[test]

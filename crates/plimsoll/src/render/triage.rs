@@ -275,19 +275,19 @@ fn two_by_two(t: TwoByTwo) -> [String; 3] {
         (Some(r), None) if r == resident => "?",
         _ => "·",
     };
-    let cell = |r, l, name: &str| format!("{} {name:<22}", dot(r, l));
+    let cell = |r, l, name: &str| format!("{} {name:<20}", dot(r, l));
     [
-        format!("{:<14}{:<24}{:<24}", "", "live heap flat", "live heap climbs"),
+        format!("{:<16}{:<22}{:<22}", "", "live heap flat", "live heap climbs"),
         format!(
-            "{:<14}{}{}",
+            "{:<16}{}{}",
             "process climbs",
-            cell(Rising::Yes, Rising::No, " outside or held"),
+            cell(Rising::Yes, Rising::No, "outside, or held"),
             cell(Rising::Yes, Rising::Yes, "retention")
         ),
         format!(
-            "{:<14}{}{}",
+            "{:<16}{}{}",
             "process flat",
-            cell(Rising::No, Rising::No, " calm, or churn"),
+            cell(Rising::No, Rising::No, "calm, or churn"),
             cell(Rising::No, Rising::Yes, "retention inside")
         ),
     ]
