@@ -95,6 +95,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let evidence = evidence(&folder, &argv);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
+    let machine = crate::source::host_memory::total(world);
     let cgroup = group.as_ref().map(Group::shown);
     let mut target = Target {
         pid,
@@ -102,7 +103,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         runtime,
         runtime_version: None,
         container: containers(&folder).or_else(|| cgroup.as_deref().and_then(container)),
-        limit_cgroup: group.as_ref().map(|g| g.binding().1.shown()),
+        limit_cgroup: group.as_ref().map(|g| g.binding(machine).1.shown()),
         cgroup,
         started: boot_time(world) + seconds(life.start_ticks),
         flags: detect::flags(runtime, &argv),

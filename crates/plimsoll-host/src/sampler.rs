@@ -13,7 +13,8 @@ use plimsoll_core::recording::Observation;
 use plimsoll_core::target::Target;
 
 use crate::identify::{self, IdentifyError, Life};
-use crate::source::{Pace, SOURCES, Source, cgroup, kernel_log, note};
+use crate::source::cgroup::Group;
+use crate::source::{Pace, SOURCES, Source, kernel_log, note};
 use crate::world::{Clock, World};
 
 /// How long one wait may last before the stop flag is looked at.
@@ -69,6 +70,7 @@ pub struct Sampler {
     every: Duration,
     next: Instant,
     drift: f64,
+    group: Option<Group>,
     oom_kills: Option<f64>,
     ended: bool,
 }
@@ -80,6 +82,7 @@ impl Sampler {
         let life = identify::life(world, pid)
             .map_err(|source| IdentifyError::Read { pid, source })?
             .ok_or(IdentifyError::Absent(pid))?;
+        let group = Group::of(world, pid).ok();
         let clock = Clock::start();
         let (sender, slow) = channel();
         let stop_slow = Arc::new(AtomicBool::new(false));
@@ -115,7 +118,8 @@ impl Sampler {
             every: every.max(Duration::from_millis(10)),
             next: Instant::now(),
             drift: clock.drift(),
-            oom_kills: None,
+            oom_kills: group.as_ref().and_then(Group::oom_kills),
+            group,
             ended: false,
         })
     }
@@ -170,9 +174,7 @@ impl Sampler {
             merge(&mut out, o);
         }
         self.beside.iter_mut().for_each(|source| source.silence(&mut out));
-        if let Some(kills) = out.facts.get(&Fact::CgroupOomKills) {
-            self.oom_kills = Some(*kills);
-        }
+        self.oom_kills = self.group.as_ref().and_then(Group::oom_kills).or(self.oom_kills);
         let drift = self.clock.drift();
         if (drift - self.drift).abs() > JUMP {
             let text =
@@ -204,9 +206,7 @@ impl Sampler {
         if let Some(kill) = kernel_log::kill_of(&self.world, self.target.pid, started) {
             return Some(format!("killed for want of memory: {}", kernel_log::sentence(&kill)));
         }
-        let mut last = Observation::at(0.0);
-        cgroup::read_oom_kills(&self.world, &self.target, &mut last);
-        let (now, then) = last.facts.get(&Fact::CgroupOomKills).copied().zip(self.oom_kills)?;
+        let (now, then) = self.group.as_ref().and_then(Group::oom_kills).zip(self.oom_kills)?;
         (now > then).then(|| {
             "the process ended, probably killed by the kernel: its control group counted an OOM kill at that time"
                 .to_owned()
