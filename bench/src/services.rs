@@ -585,7 +585,7 @@ mod tests {
 
     #[test]
     fn healthy_services_live_and_leaking_ones_have_a_death() {
-        for class in 0..CLASSES.len() {
+        for (class, name) in CLASSES.iter().enumerate() {
             for index in 0..6 {
                 let s = generate(5, class, index);
                 assert_eq!(s.leaks(), class >= HEALTHY);

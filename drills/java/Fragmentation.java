@@ -33,9 +33,12 @@ public class Fragmentation {
             }
             blackhole += burst.size();
             burst = null;
-            for (int i = 0; i < 20; i++) {
-                byte[] small = new byte[64 << 10];
-                blackhole += small.length;
+            // Ordinary requests until the next burst: young collections that show the floor.
+            for (int i = 0; i < 60; i++) {
+                for (int k = 0; k < 40; k++) {
+                    byte[] small = new byte[64 << 10];
+                    blackhole += small.length;
+                }
                 Thread.sleep(25);
             }
         }

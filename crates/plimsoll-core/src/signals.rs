@@ -78,6 +78,8 @@ pub struct Signals {
     pub malloc_free: Option<Trend>,
     /// Allocated memory inside the C library's allocator.
     pub malloc_in_use: Option<Trend>,
+    /// Anonymous mappings outside the C library's heaps.
+    pub mapped: Option<Trend>,
     /// Accounts outside the heap.
     pub off_heap: Vec<Trend>,
     /// Counts that may pile up.
@@ -120,6 +122,7 @@ pub fn signals(r: &Recording) -> Signals {
             .and_then(|s| trend(r, "memory the runtime does not account for", &s, Samples::Raw)),
         malloc_free: of(r, Fact::MallocFree, "free memory inside the allocator"),
         malloc_in_use: of(r, Fact::MallocInUse, "allocated chunks"),
+        mapped: of(r, Fact::SmapsAnonOther, "anonymous mappings outside malloc's heaps"),
         off_heap: rules.off_heap.iter().filter_map(|o| of(r, o.fact, o.name)).collect(),
         counts: rules.units.iter().filter_map(|u| count_trend(r, u, &total)).collect(),
         collections_per_second: sum_rates(r, rules.collections),
@@ -192,6 +195,7 @@ pub fn ask(
     death: Death,
     limit: f64,
 ) -> Result<Posterior, slope::NotYet> {
+    let samples = if bounces(points) { Samples::Raw } else { samples };
     let epochs = epochs(r, points);
     slope::estimate(&Question {
         epochs: &epochs,
@@ -203,6 +207,15 @@ pub fn ask(
         garbage: may_be_garbage(r),
         seed: SEED,
     })
+}
+
+/// Deep drops between post-collection points: a partial collection counted what was only in flight (G1's young
+/// pauses keep live large arrays), so the floor is the lower envelope, not each point.
+fn bounces(points: &[Point]) -> bool {
+    const DEEP: f64 = 0.75;
+    const OFTEN: usize = 3;
+    let drops = points.windows(2).filter(|w| w[1].v < DEEP * w[0].v).count();
+    drops >= OFTEN && drops * 20 >= points.len()
 }
 
 /// True for a runtime with a collector that has not run often enough to have shown its teeth, and for a table

@@ -177,6 +177,7 @@ fn goroutines_parked_at_one_line_are_certain() {
     }];
     let j = service(RuntimeKind::Go)
         .with(Fact::Goroutines, |s| 20.0 + 500.0 * s)
+        .with(Fact::GoGcs, |s| s / 4.0)
         .with(Fact::Threads, |_| 6.0)
         .with(Fact::GoStackInuse, |s| 1.0 + s)
         .with(Fact::GoHeapAlloc, |s| 5.0 + s + (s * 3.0) % 4.0)
@@ -222,6 +223,18 @@ fn free_chunks_tell_fragmentation_from_a_native_leak() {
     };
     says(&native(|_| 15.0, |s| 2.0 + 2.0 * s), Cause::Fragmentation);
     says(&native(|s| 15.0 + 2.0 * s, |_| 2.0), Cause::Retention);
+}
+
+#[test]
+fn blocks_that_are_mapped_one_by_one_are_retention_too() {
+    let j = service(RuntimeKind::Native)
+        .memory(|s| 20.0 + 2.0 * s)
+        .with(Fact::Threads, |_| 1.0)
+        .with(Fact::MallocInUse, |_| 3.0)
+        .with(Fact::MallocFree, |_| 1.0)
+        .with(Fact::SmapsAnonOther, |s| 5.0 + 2.0 * s)
+        .judge();
+    says(&j, Cause::Retention);
 }
 
 #[test]

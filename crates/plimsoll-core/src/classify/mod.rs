@@ -241,7 +241,8 @@ fn nothing_or_undecided(case: &Case<'_>, all: &[Assessment]) -> Verdict {
         also: Vec::new(),
         advice: None,
     };
-    if judged && p < P_NOTHING {
+    let blind = case.rules.collects() && s.live.is_none();
+    if judged && p < P_NOTHING && !blind {
         verdict.cause = Cause::None;
         verdict.certainty = Certainty::Likely;
         verdict.refuted_by = "a floor that climbs over a longer watch or under other load";
@@ -252,6 +253,9 @@ fn nothing_or_undecided(case: &Case<'_>, all: &[Assessment]) -> Verdict {
     verdict.pro = trends.iter().filter(|t| t.rising == Rising::Yes).map(|t| moving(t)).collect();
     verdict.contra = trends.iter().filter(|t| t.rising == Rising::No).map(|t| quiet(t)).collect();
     verdict.missing = missing(case, all);
+    if blind {
+        verdict.missing.insert(0, format!("no floor of the live heap: {}", case.rules.live_hint));
+    }
     verdict
 }
 

@@ -12,7 +12,10 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
     let heap_max = r.last(Fact::JvmHeapMax).or_else(|| r.last(Fact::V8HeapLimit))?;
     let held = case.rules.held_of(r).and_then(|f| r.last(f))?;
     let total = case.signals.total.as_ref()?;
-    let native = (r.last(Fact::CgroupUnreclaimable).unwrap_or(total.level) - held.min(total.level)).max(0.0);
+    // Committed heap may not be resident yet, so the difference to it can be too small: NMT knows better.
+    let booked = r.last(Fact::JvmNmtTotal).zip(r.last(Fact::JvmNmtHeap)).map(|(all, heap)| all - heap);
+    let seen = r.last(Fact::CgroupUnreclaimable).unwrap_or(total.level) - held.min(total.level);
+    let native = booked.unwrap_or(seen).max(0.0);
     let mut a =
         Assessment::new(Cause::OverBudget, "a live heap that climbs: then it is a leak, whatever the budget");
     let need = heap_max + native;

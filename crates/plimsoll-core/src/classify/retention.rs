@@ -26,6 +26,10 @@ fn by_floor(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
         plateau(a, live);
         explained_share(a, case, live);
         growing_classes(a, case.recording);
+    } else if let Some(mapped) = mapped_instead(case) {
+        a.p_climb = mapped.p_climb;
+        a.pro(climb_weight(mapped).min(2.5), format!("{} climb {}", mapped.name, mapped.growth_words()));
+        plateau(a, mapped);
     } else if flat(Some(live)) {
         a.contra(4.0, format!("{} is flat at {}", live.name, live.level_words()));
     } else {
@@ -34,6 +38,13 @@ fn by_floor(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
     if rises(case.signals.malloc_free.as_ref()) && !managed(case) {
         a.contra(1.5, "free memory inside the allocator climbs too".to_owned());
     }
+}
+
+/// Large blocks and other allocators map their memory themselves: malloc's chunks do not show them.
+fn mapped_instead<'a>(case: &'a Case<'_>) -> Option<&'a Trend> {
+    let total = case.signals.total.as_ref()?;
+    let mapped = case.signals.mapped.as_ref().filter(|m| rises(Some(m)) && rises(Some(total)))?;
+    (!managed(case) && mapped.slope.mid >= 0.5 * total.slope.mid).then_some(mapped)
 }
 
 /// How much of the growth of the process the floor explains.

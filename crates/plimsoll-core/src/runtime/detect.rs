@@ -18,7 +18,8 @@ pub struct Evidence {
 /// Decides by the strongest sign first: a mapped runtime library, then the binary's own marks, then names.
 pub fn detect(e: &Evidence) -> RuntimeKind {
     let mapped = |prefix: &str| e.mapped.iter().any(|m| m.starts_with(prefix));
-    if mapped("libjvm.so") {
+    // A launcher that has just begun has not mapped its runtime yet.
+    if mapped("libjvm.so") || e.exe == "java" {
         RuntimeKind::Jvm
     } else if mapped("libcoreclr.so") {
         RuntimeKind::Dotnet

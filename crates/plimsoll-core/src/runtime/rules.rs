@@ -147,6 +147,12 @@ impl Rules {
         best(self.live, r)
     }
 
+    /// True where a collector stands between what is allocated and what stays: then the process's memory may be
+    /// flat while its live heap climbs.
+    pub fn collects(&self) -> bool {
+        !self.collections.is_empty()
+    }
+
     /// The best committed number that has samples.
     pub fn held_of(&self, r: &Recording) -> Option<Fact> {
         self.held.iter().copied().find(|f| r.last(*f).is_some())

@@ -28,9 +28,9 @@ impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            probability: 0.9,
+            probability: 0.7,
             ticks: 2,
-            patience: 0.1,
+            patience: 0.15,
             patience_most: 6.0 * 3_600.0,
             near: 0.8,
             level: 0.6,
@@ -134,7 +134,7 @@ mod tests {
     fn a_long_clock_is_watched_for_longer() {
         let mut alarm = Alarm::new(AlarmPolicy {
             ticks: 1,
-            patience: 0.1,
+            patience: 0.15,
             patience_most: 7_200.0,
             ..AlarmPolicy::default()
         });

@@ -22,9 +22,9 @@ const START_UP: f64 = 1_200.0;
 /// Collections farther apart than this are not told from bursts, seconds.
 const PERIOD_MAX: f64 = 4_500.0;
 /// Odds of garbage against a leak for a climb that has just begun.
-const TOOTH_ODDS: f64 = 10.0;
+const TOOTH_ODDS: f64 = 12.0;
 /// Typical height of the tooth of a service with large teeth, share of the limit.
-const TOOTH_HEIGHT: f64 = 0.07;
+const TOOTH_HEIGHT: f64 = 0.06;
 /// Collections are rarely farther apart than this, seconds.
 const TOOTH_TIME: f64 = 3_600.0;
 /// Samples of the live run in which teeth are sought.

@@ -10,7 +10,7 @@ use super::models::{DEADLY_PLATEAU, Family, Place, Term};
 use super::quasi::{Quasi, normal_cdf, normal_quantile};
 
 /// Draws of the posterior.
-pub(super) const DRAWS: usize = 200;
+pub(super) const DRAWS: usize = 128;
 const DAY: f64 = 86_400.0;
 /// Models below this weight are left out of the draws.
 const NEGLIGIBLE: f64 = 1e-3;

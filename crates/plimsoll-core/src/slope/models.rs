@@ -1,6 +1,8 @@
 //! The shapes that a floor can take: terms over process age and time, their columns, and the models built
 //! from them with their prior weights.
 
+use std::f64::consts::SQRT_2;
+
 use super::floor::{Floor, FloorPoint};
 
 const HOUR: f64 = 3_600.0;
@@ -99,7 +101,9 @@ impl From<&FloorPoint> for Place {
 }
 
 fn rise(age: f64, tau: f64) -> f64 {
-    -(-age.max(0.0) / tau).exp_m1()
+    let x = -age.max(0.0) / tau;
+    // The plain form is quicker and loses nothing but near zero.
+    if x < -1e-3 { 1.0 - x.exp() } else { -x.exp_m1() }
 }
 
 impl Term {
@@ -290,17 +294,24 @@ impl Design {
     fn saturations(&mut self, floor: &Floor) {
         let finest = floor.block.max(self.unit / 100.0);
         let hidden = floor.hidden();
-        let mut tau = TAU_MAX;
-        while tau >= finest {
-            let c = self.add(Term::Saturating { tau });
-            // Restarts that never let the process grow older hide any later plateau: the answer is then
-            // "if it goes on as it does", so such plateaus do not speak against a leak.
-            let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
-            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen);
-            if tau <= (2.5 * HOUR).min(self.unit / 4.0) && self.warm.len() < WARM {
-                self.warm.push(c);
+        // Two interleaved chains of octaves: half octaves matter where runs of different ages meet.
+        for (longest, shortest, warms) in
+            [(TAU_MAX, finest, true), (TAU_MAX / SQRT_2, self.unit / 16.0, false)]
+        {
+            let mut tau = longest;
+            while tau >= shortest.max(finest) {
+                let c = self.add(Term::Saturating { tau });
+                // Restarts that never let the process grow older hide any later plateau: the answer is then
+                // "if it goes on as it does", so such plateaus do not speak against a leak.
+                let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
+                let share = if tau >= self.unit / 16.0 { 0.5 } else { 1.0 };
+                let prior = (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen * share;
+                self.model(None, c, Family::Saturating, prior);
+                if warms && tau <= (2.5 * HOUR).min(self.unit / 4.0) && self.warm.len() < WARM {
+                    self.warm.push(c);
+                }
+                tau *= 0.5;
             }
-            tau *= 0.5;
         }
     }
 
@@ -353,8 +364,8 @@ impl Design {
         let mut tau = TAU_MAX;
         while tau >= 2.0 * floor.block {
             let c = self.add(Term::LiveSaturating { tau });
-            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.1 * 2.0 * tau_mass(tau));
-            tau *= 0.25;
+            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.1 * tau_mass(tau));
+            tau *= 0.5;
         }
     }
 
@@ -411,7 +422,7 @@ type Points<'a> = std::slice::Iter<'a, FloorPoint>;
 
 /// Saturating columns come in falling octaves: the first takes an exponential, each later one a square.
 fn octave(column: &mut [f64], chain: &mut [f64], points: Points<'_>, tau: f64, unit: f64) {
-    let first = tau >= TAU_MAX;
+    let first = tau > 0.6 * TAU_MAX;
     let norm = 1.0 / rise(unit, tau);
     for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
         *e = if first { (-p.age / tau).exp() } else { *e * *e };

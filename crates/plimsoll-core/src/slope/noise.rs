@@ -7,7 +7,7 @@ use super::linalg::median;
 /// Correlation time assumed before any is measured, seconds.
 const MEMORY: f64 = 3_600.0;
 /// Weight of that assumption, in floor points.
-const MEMORY_WEIGHT: f64 = 12.0;
+const MEMORY_WEIGHT: f64 = 8.0;
 
 /// Noise of the floor around a model.
 #[derive(Debug, Clone, Copy)]

@@ -79,7 +79,9 @@ fn a_fast_leak_of_minutes_is_seen_before_two_fifths_of_its_life() {
     assert!(p.p_leak >= 0.9, "{p:?}");
     let truth = 487.0 - 179.0;
     assert!(p.time_to_limit.low < truth && truth < p.time_to_limit.high, "{:?}", p.time_to_limit);
-    assert!(judge(&points, Samples::Raw).p_leak >= 0.9);
+    // Raw usage may still be the first tooth of garbage: a little later, but not much.
+    let raw = judge(&simulate(200, 1.0, 3, 2.0, |t| 50.0 + 2.0 * t), Samples::Raw);
+    assert!(raw.p_leak >= 0.9, "{raw:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ const MAIN_FACTS: &[Fact] = &[
 ];
 
 /// Seconds between two attempts to find a buffer that was not there: a JVM makes it while it starts.
-const RETRY: f64 = 5.0;
+const RETRY: f64 = 1.0;
 /// A buffer is 32 KiB unless `-XX:PerfDataMemorySize` says more; this much is read at most.
 const LARGEST: u64 = 1 << 20;
 /// Heaps are made of whole pages; G1 adds some bytes to its counters so that none is zero.
@@ -216,7 +216,7 @@ impl Hsperf {
             buffer: Vec::new(),
             seen: None,
             allocated: 0.0,
-            learns: target.flag("gc").is_none(),
+            learns: target.flag("heapDumpOnOom").is_none(),
         }
     }
 
@@ -224,7 +224,7 @@ impl Hsperf {
     fn learn(&mut self, out: &mut Observation) {
         let mut target = crate::identify::bare(self.pid);
         enrich(&self.world, &mut target);
-        if target.flag("gc").is_some() {
+        if target.flag("heapDumpOnOom").is_some() {
             self.learns = false;
             out.learned = target.flags.into_iter().filter(|f| !f.starts_with('-')).collect();
             out.learned.extend(target.runtime_version.map(|v| format!("version={v}")));

@@ -11,8 +11,10 @@ mod gc_log;
 mod go_http;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
+mod inspector;
 mod jvm_attach;
 pub mod kernel_log;
+mod metrics;
 mod node;
 mod procfs;
 pub(crate) mod text;
@@ -95,5 +97,7 @@ pub static SOURCES: &[SourceKind] = &[
     gc_log::KIND,
     go_http::KIND,
     node::KIND,
+    inspector::KIND,
+    metrics::KIND,
     allocator::KIND,
 ];
