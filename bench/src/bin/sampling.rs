@@ -1,17 +1,18 @@
 //! What it costs to watch every process of a machine: CPU and memory of our fleet sampling, beside a plain
 //! reading of the same processes and beside the node exporter where it is installed.
 //!
-//! `cargo run --release -p plimsoll-bench --bin sampling -- [--processes 1000] [--seconds 30] [--rounds 3]`
+//! `cargo run --release -p plimsoll-bench --bin sampling -- [--processes 1000] [--seconds 30] [--rounds 3] [--groups N]`
 //!
 //! All contestants look once a second at the same sleeping children, at the same time, each in a process of its
-//! own, so that neither CPU nor memory mix. Markdown on stdout; exit code 1 when our budget is exceeded.
+//! own, so that neither CPU nor memory mix. `--groups` spreads the children over memory control groups
+//! with a limit each, as containers do. Markdown on stdout; exit code 1 when our budget is exceeded.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 #![expect(clippy::print_stderr, reason = "what was left out is said beside the table")]
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,14 +62,15 @@ struct Measured {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("--child") => return child(),
+        Some("--child") => return child(args.get(1)),
         Some("--contestant") => return contestant(&args),
         _ => {}
     }
     let processes = number("--processes").unwrap_or(1000) as usize;
     let seconds = number("--seconds").unwrap_or(30) as usize;
     let rounds = number("--rounds").unwrap_or(3).max(1) as usize;
-    match measure(processes, seconds, rounds) {
+    let groups = number("--groups").unwrap_or(0) as usize;
+    match measure(processes, groups, seconds, rounds) {
         Ok(within) => ExitCode::from(u8::from(!within)),
         Err(e) => {
             eprintln!("failed to measure: {e}");
@@ -77,8 +79,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// A child holds a little memory and sleeps until its parent is gone.
-fn child() -> ExitCode {
+/// A child joins its group, holds a little memory and sleeps until its parent is gone.
+fn child(group: Option<&String>) -> ExitCode {
+    if let Some(Err(e)) = group.map(|g| fs::write(format!("{g}/cgroup.procs"), "0")) {
+        eprintln!("failed to join a group: {e}");
+        return ExitCode::FAILURE;
+    }
     let held = vec![1u8; HELD];
     let mut byte = [0u8; 1];
     let _end = io::stdin().read(&mut byte);
@@ -154,19 +160,56 @@ fn resident(pid: &str) -> Option<f64> {
     Some(kib.trim().parse::<f64>().ok()? * 1024.0)
 }
 
+/// Memory control groups with a limit, removed when dropped.
+struct Groups(Vec<PathBuf>);
+
+impl Groups {
+    fn make(n: usize) -> io::Result<Groups> {
+        let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let (root, file) = if v2 {
+            ("/sys/fs/cgroup", "memory.max")
+        } else {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        };
+        let mut groups = Groups(Vec::new());
+        for i in 0..n {
+            let folder = Path::new(root).join(format!("plimsoll-bench-{}-{i}", std::process::id()));
+            fs::create_dir(&folder)?;
+            groups.0.push(folder.clone());
+            fs::write(folder.join(file), (1u64 << 30).to_string())?;
+        }
+        Ok(groups)
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        // The kernel lets go of the last process a moment after it was reaped.
+        let end = Instant::now() + Duration::from_secs(10);
+        for folder in &self.0 {
+            while fs::remove_dir(folder).is_err() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
 /// Children that end with us: their standard input is a pipe whose other end we hold.
 struct Children {
     all: Vec<Child>,
     hold: Option<io::PipeWriter>,
+    /// Dropped last.
+    groups: Groups,
 }
 
 impl Children {
-    fn start(n: usize) -> io::Result<Children> {
+    fn start(n: usize, groups: Groups) -> io::Result<Children> {
         let (reader, writer) = io::pipe()?;
-        let mut children = Children { all: Vec::with_capacity(n), hold: Some(writer) };
+        let mut children = Children { all: Vec::with_capacity(n), hold: Some(writer), groups };
         let me = std::env::current_exe()?;
-        for _ in 0..n {
-            let child = Command::new(&me).arg("--child").stdin(reader.try_clone()?).spawn()?;
+        for i in 0..n {
+            let group = children.groups.0.get(i % children.groups.0.len().max(1));
+            let child = Command::new(&me).arg("--child").args(group).stdin(reader.try_clone()?).spawn()?;
             children.all.push(child);
         }
         Ok(children)
@@ -258,8 +301,8 @@ impl Drop for Exporter {
 }
 
 /// Rounds of every contestant at the same time; true when ours is within its budget.
-fn measure(processes: usize, seconds: usize, rounds: usize) -> io::Result<bool> {
-    let children = Children::start(processes)?;
+fn measure(processes: usize, groups: usize, seconds: usize, rounds: usize) -> io::Result<bool> {
+    let children = Children::start(processes, Groups::make(groups)?)?;
     children.settle()?;
     let exporter = Exporter::start();
     let me = std::env::current_exe()?;
@@ -282,7 +325,11 @@ fn measure(processes: usize, seconds: usize, rounds: usize) -> io::Result<bool> 
         Ok(_) => rows.push(("node exporter with `--collector.processes` (machine totals only)", &beside)),
         Err(e) => eprintln!("SKIPPED: prometheus-node-exporter: {e}"),
     }
-    Ok(print(processes, seconds, rounds, &rows))
+    let setting = format!(
+        "{processes} children in {}, one look a second, {rounds} rounds of {seconds} s; medians.",
+        if groups == 0 { "one group".to_owned() } else { format!("{groups} groups with a limit") }
+    );
+    Ok(print(&setting, processes, &rows))
 }
 
 fn start_contestant(me: &Path, key: &str, seconds: usize) -> io::Result<Child> {
@@ -306,8 +353,8 @@ fn median(rounds: &[Measured], of: fn(&Measured) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn print(processes: usize, seconds: usize, rounds: usize, rows: &[(&str, &[Measured])]) -> bool {
-    println!("{processes} children, one look a second, {rounds} rounds of {seconds} s; medians.\n");
+fn print(setting: &str, processes: usize, rows: &[(&str, &[Measured])]) -> bool {
+    println!("{setting}\n");
     println!("| what | CPU per look | share of one core | × ours | resident | processes seen |");
     println!("|---|---|---|---|---|---|");
     let cpu = |r: &[Measured]| median(r, |m| m.cpu_per_look);
