@@ -31,7 +31,6 @@ pub const CLASSES: [&str; 16] = [
 ];
 /// Number of healthy classes.
 pub const HEALTHY: usize = 8;
-const SAWTOOTH: usize = 0;
 const WARM_UP: usize = 1;
 const DIURNAL: usize = 2;
 const STEP: usize = 3;
@@ -570,9 +569,6 @@ fn working_set(class: usize, rss: &[f64], load: &[f64], dice: &mut Dice) -> Vec<
         .collect()
 }
 
-/// A class with no particular behaviour, for tests and examples.
-pub const PLAIN: usize = SAWTOOTH;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -590,12 +586,7 @@ mod tests {
                 let s = generate(5, class, index);
                 assert_eq!(s.leaks(), class >= HEALTHY);
                 if s.leaks() {
-                    assert!(
-                        s.life().is_some_and(|l| l > 120.0),
-                        "{} {index}: {:?}",
-                        CLASSES[class],
-                        s.life()
-                    );
+                    assert!(s.life().is_some_and(|l| l > 120.0), "{name} {index}: {:?}", s.life());
                 } else {
                     assert!(s.kill.is_none() && s.rss.len() == LENGTH);
                     assert!(s.rss.iter().all(|x| *x < 0.99));

@@ -10,7 +10,8 @@ public class BoundedCache {
         return Long.parseLong(ARGS.getOrDefault(key, Long.toString(otherwise)));
     }
 
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -34,7 +35,7 @@ public class BoundedCache {
                 cache.put("/items/" + n++, value);
                 stored += value.length + 120;
             }
-            blackhole += cache.size();
+            sink = cache;
             Thread.sleep(5);
         }
     }

@@ -11,7 +11,8 @@ public class Churn {
     }
 
     static final byte[][] SLOTS = new byte[256][];
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -26,7 +27,7 @@ public class Churn {
             for (int i = 0; i < 200; i++) {
                 byte[] b = new byte[2048 + random.nextInt(8192)];
                 SLOTS[i & 255] = b;
-                blackhole += b[0];
+                sink = b;
                 made += b.length;
             }
             // rate is the garbage per second here.

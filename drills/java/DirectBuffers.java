@@ -11,7 +11,8 @@ public class DirectBuffers {
     }
 
     static final List<java.nio.ByteBuffer> OPEN = new ArrayList<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -28,7 +29,7 @@ public class DirectBuffers {
                 while (b.hasRemaining()) b.put((byte) 1);
                 OPEN.add(b);
                 stored += b.capacity();
-                blackhole += new byte[4096].length;
+                sink = new byte[4096];
             }
             Thread.sleep(10);
         }

@@ -11,7 +11,8 @@ public class Fragmentation {
     }
 
     static final List<byte[]> LIVE = new ArrayList<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -31,13 +32,13 @@ public class Fragmentation {
                 burst.add(b);
                 held += b.length;
             }
-            blackhole += burst.size();
+            sink = burst;
             burst = null;
             // Ordinary requests until the next burst: young collections that show the floor.
             for (int i = 0; i < 60; i++) {
                 for (int k = 0; k < 40; k++) {
                     byte[] small = new byte[64 << 10];
-                    blackhole += small.length;
+                    sink = small;
                 }
                 Thread.sleep(25);
             }

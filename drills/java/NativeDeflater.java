@@ -11,7 +11,8 @@ public class NativeDeflater {
     }
 
     static final List<java.util.zip.Deflater> OPEN = new ArrayList<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -33,7 +34,7 @@ public class NativeDeflater {
                 d.deflate(out);
                 OPEN.add(d);
                 stored += each;
-                blackhole += new byte[4096].length;
+                sink = new byte[4096];
             }
             Thread.sleep(10);
         }

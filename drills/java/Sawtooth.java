@@ -11,7 +11,8 @@ public class Sawtooth {
     }
 
     static final List<byte[]> LIVE = new ArrayList<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -26,7 +27,7 @@ public class Sawtooth {
         while (true) {
             while (made < rate * age(began)) {
                 byte[] b = new byte[1024 + random.nextInt(2048)];
-                blackhole += b.length;
+                sink = b;
                 made += b.length;
             }
             Thread.sleep(5);

@@ -11,7 +11,8 @@ public class ThreadLeak {
     }
 
     static final List<ExecutorService> POOLS = new ArrayList<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     /** Touches some stack, then waits for work that never comes. */
     static long dig(int depth) {
@@ -32,7 +33,7 @@ public class ThreadLeak {
         while (true) {
             while (stored < rate * age(began)) {
                 ExecutorService pool = Executors.newFixedThreadPool(1);
-                pool.submit(() -> { blackhole += dig(600); });
+                pool.submit(() -> { sink = dig(600); });
                 POOLS.add(pool);
                 stored += each;
             }

@@ -11,7 +11,8 @@ public class UnboundedCache {
     }
 
     static final ConcurrentHashMap<String, byte[]> METRICS = new ConcurrentHashMap<>();
-    static long blackhole;
+    /** What is stored here escapes: the compiler may not leave the allocation out. */
+    static volatile Object sink;
 
     public static void main(String[] args) throws Exception {
         for (String a : args) {
@@ -31,7 +32,7 @@ public class UnboundedCache {
                 n++;
                 // The request itself: garbage that a young collection takes away.
                 byte[] body = new byte[2048];
-                blackhole += body.length;
+                sink = body;
             }
             Thread.sleep(5);
         }

@@ -69,7 +69,7 @@ fn row_of(errors: &[Error], row: usize) -> ([f64; 3], usize) {
     let own: Vec<f64> = errors.iter().filter(|e| e.regime.index() == row).map(|e| e.score).collect();
     let n = own.len();
     let (bounded, restarted) = (row & 32 != 0, row & 31 == 25);
-    let kin = |e: &&Error| e.regime.bounded == bounded && (n > 20 || e.regime.restarted == restarted);
+    let kin = |e: &&Error| e.regime.bounded == bounded && e.regime.restarted == restarted;
     let scores = if n >= FEWEST { own } else { errors.iter().filter(kin).map(|e| e.score).collect() };
     // Without an upper end the interval is one-sided: the low end alone leaves out a fifth.
     let low = if bounded { 0.1 } else { 0.2 };

@@ -182,8 +182,10 @@ fn print_intervals(done: &[Done]) {
     println!(
         "\n80 % interval of the time to death; each cell: coverage of the answers that name a time, their share, median hi/lo where the upper end is finite, median \\|log error\\| (bias)\n"
     );
-    println!("| Class | n | 10 % of life | 25 % | 50 % | 75 % | 25–75 % |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| Class | n | 10 % of life | 25 % | 50 % | 75 % | 25–75 % | 25–75 %, coverage of all answers |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for (class, name) in CLASSES.iter().enumerate().skip(HEALTHY) {
         print_interval_row(name, &ours, |a| a.class == class);
     }
@@ -202,7 +204,7 @@ fn print_interval_row(name: &str, answers: &[Answer], of: impl Fn(&Answer) -> bo
     let shares: Vec<String> = shares.collect();
     let late = figures(answers.iter().filter(|a| a.share > 0 && of(a)));
     let n = answers.iter().filter(|a| of(a)).count();
-    println!("| {name} | {n} | {} | {} |", shares.join(" | "), cell(late));
+    println!("| {name} | {n} | {} | {} | {:.2} |", shares.join(" | "), cell(late), late.coverage);
 }
 
 fn print_speed(done: &[Done]) {

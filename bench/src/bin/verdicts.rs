@@ -169,11 +169,12 @@ fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
     let (mut first_right, mut wrongly_certain, mut at_sixty) = (None, None, None);
     let mut clock = Vec::new();
     let mut checks = CHECKED_AT.iter().copied().peekable();
-    if life < 15.0 {
+    // A drill without an end stops when its verdict is certain, which may be soon.
+    if life < if r.ended.is_some() { 15.0 } else { 9.5 } {
         return None;
     }
     let mut t = start + 8.0;
-    while t < end - 1.0 {
+    while t <= end - f64::from(u8::from(r.ended.is_some())) {
         let seen = r.until(t);
         let j = judge(&seen, None);
         let share = (t - start) / life;
@@ -184,7 +185,7 @@ fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
         if j.verdict.certainty == Certainty::Certain && !names(case.drill, j.verdict.cause) {
             wrongly_certain = Some(j.verdict.cause);
         }
-        if share >= 0.6 && at_sixty.is_none() {
+        if share < 0.6 || at_sixty.is_none() {
             at_sixty = Some((j.verdict.cause, j.verdict.certainty, right));
         }
         if r.ended.is_some() && checks.next_if(|c| share >= *c).is_some() {

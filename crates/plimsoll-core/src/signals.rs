@@ -195,8 +195,8 @@ pub fn ask(
     death: Death,
     limit: f64,
 ) -> Result<Posterior, slope::NotYet> {
-    let samples = if bounces(points) { Samples::Raw } else { samples };
-    let epochs = epochs(r, points);
+    let lowest = (samples == Samples::PostCollection && bounces(points)).then(|| envelope(points));
+    let epochs = epochs(r, lowest.as_deref().unwrap_or(points));
     slope::estimate(&Question {
         epochs: &epochs,
         load: r.series(Fact::Load).points(),
@@ -218,6 +218,12 @@ fn bounces(points: &[Point]) -> bool {
     drops >= OFTEN && drops * 20 >= points.len()
 }
 
+/// The lowest of every few points: what a collection that saw the floor left.
+fn envelope(points: &[Point]) -> Vec<Point> {
+    const FEW: usize = 4;
+    points.chunks(FEW).filter_map(|c| c.iter().min_by(|a, b| a.v.total_cmp(&b.v)).copied()).collect()
+}
+
 /// True for a runtime with a collector that has not run often enough to have shown its teeth, and for a table
 /// of which nothing is known.
 fn may_be_garbage(r: &Recording) -> bool {
@@ -227,7 +233,16 @@ fn may_be_garbage(r: &Recording) -> bool {
         ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
     });
     let unknown = r.target.pid == 0 && r.last(Fact::RecordedUsage).is_some();
-    (!rules.collections.is_empty() && !collected) || unknown
+    (rules.collects() && !collected && heap_grows(r, rules)) || unknown
+}
+
+/// Whether the heap, garbage included, is a fair part of the growth of the process; true while it is unknown.
+fn heap_grows(r: &Recording, rules: &Rules) -> bool {
+    const FAIR: f64 = 0.3;
+    let grown = |s: &Series| s.first().zip(s.last()).map(|(a, b)| b.v - a.v);
+    let heaps = [Fact::JvmHeapUsed, Fact::GoHeapAlloc, Fact::V8HeapUsed];
+    let heap = heaps.iter().chain(rules.held).find_map(|f| grown(r.series(*f)));
+    heap.zip(grown(&total_series(r))).is_none_or(|(heap, total)| heap >= FAIR * total)
 }
 
 /// Seed of the posterior draws: fixed, so that the same recording always gives the same answer.

@@ -23,6 +23,15 @@ const FD_UNIT: UnitRule = UnitRule {
     most_bytes_each: 1024.0 * 1024.0,
 };
 
+/// Threads of programs without an account for their stacks: the mappings show them.
+const THREAD_UNIT: UnitRule = UnitRule {
+    fact: Fact::Threads,
+    noun: "thread",
+    own_bytes: Some(Fact::SmapsStacks),
+    least: 20.0,
+    most_bytes_each: 2.0 * 1024.0 * 1024.0,
+};
+
 /// What judgement knows of a runtime.
 pub fn rules(kind: RuntimeKind) -> &'static Rules {
     match kind {

@@ -10,9 +10,9 @@ const MIN_POINTS: usize = 8;
 /// Fewest of them in runs of the live version.
 const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
-const LIVE_POINTS: f64 = 72.0;
+const LIVE_POINTS: f64 = 60.0;
 /// Floor points aimed at over all runs and replicas.
-const ALL_POINTS: f64 = 180.0;
+const ALL_POINTS: f64 = 140.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
 /// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
@@ -236,6 +236,7 @@ fn blocks_of(
         // Counting whole blocks from the end, so that gaps do not shift the grid.
         let k = ((run.end - last.t) / block).floor();
         let from = run.end - (k + 1.0) * block;
+        // Blocks are short beside the run: a search near the end is quicker than one over all.
         let cut = rest.iter().rposition(|p| p.t <= from).map_or(0, |i| i + 1);
         let (head, body) = rest.split_at(cut.min(rest.len() - 1));
         if from < horizon || (head.is_empty() && from + 0.3 * block < run.points[0].t) {

@@ -13,7 +13,7 @@ use super::quasi::{Quasi, normal_cdf, normal_quantile};
 pub(super) const DRAWS: usize = 128;
 const DAY: f64 = 86_400.0;
 /// Models below this weight are left out of the draws.
-const NEGLIGIBLE: f64 = 1e-3;
+const NEGLIGIBLE: f64 = 2e-3;
 
 /// What is forecast against. Levels in scaled units.
 pub(super) struct Outlook<'a> {
@@ -253,7 +253,7 @@ impl Outlook<'_> {
         let peak = slots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let deep = slots.iter().copied().fold(f64::INFINITY, f64::min);
         // A swing within the noise only costs time.
-        (peak - deep > 0.5 * self.fit.noise.scale).then_some(Swing { slots, peak })
+        (peak - deep > 2.0 * self.fit.noise.scale).then_some(Swing { slots, peak })
     }
 
     fn centre_of(&self, p: &Prospect, term: &Term) -> f64 {

@@ -119,7 +119,8 @@ pub struct Posterior {
     pub p_leak: f64,
     /// Time to the limit, seconds from `now`; 80 % interval, calibrated. `f64::INFINITY` means "maybe never".
     pub time_to_limit: Interval,
-    /// Draws of time to the limit, seconds, sorted; `f64::INFINITY` where a draw never gets there.
+    /// Draws of time to the limit, seconds, sorted, calibrated like the interval; `f64::INFINITY` where a draw
+    /// never gets there.
     pub draws: Vec<f64>,
     /// Slope of the floor now, bytes per second.
     pub slope: Interval,

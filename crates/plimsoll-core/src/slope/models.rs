@@ -116,7 +116,7 @@ impl Term {
                 if sine { phase.sin() } else { phase.cos() }
             }
             Term::Linear => p.age / unit,
-            Term::Power(e) => (p.age / unit).powf(e),
+            Term::Power(e) => (e * (p.age / unit).max(1e-12).ln()).exp(),
             Term::Work => p.work / unit,
             Term::Saturating { tau } => rise(p.age, tau) / rise(unit, tau),
             Term::Step { at } => f64::from(p.t >= at),

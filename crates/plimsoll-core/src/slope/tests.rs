@@ -146,6 +146,37 @@ fn above_the_limit_the_time_is_zero() {
 }
 
 #[test]
+fn weeks_of_coarse_samples_work() {
+    let leak = simulate(6048, 300.0, 11, 3.0, |t| 100.0 + 1.2 * t / 3600.0);
+    let p = judge(&leak, Samples::Raw);
+    assert!(p.p_leak > 0.9 && (p.slope.mid / (1.2 * MIB / 3600.0) - 1.0).abs() < 0.1, "{p:?}");
+    let flat = simulate(6048, 300.0, 12, 3.0, |_| 400.0);
+    assert!(judge(&flat, Samples::Raw).p_leak < 0.5);
+}
+
+#[test]
+fn gaps_and_irregular_samples_change_little() {
+    let all = simulate(1200, 60.0, 13, 3.0, |t| 100.0 + 20.0 * t / 3600.0);
+    let kept = |i: usize| !(300..480).contains(&i) && i % 7 != 3 && i % 5 != 1;
+    let holes: Vec<Point> = all.iter().enumerate().filter(|(i, _)| kept(*i)).map(|(_, p)| *p).collect();
+    let (a, b) = (judge(&all, Samples::Raw), judge(&holes, Samples::Raw));
+    assert!(b.p_leak > 0.9, "{b:?}");
+    assert!((b.slope.mid / a.slope.mid - 1.0).abs() < 0.08, "{:?} {:?}", a.slope, b.slope);
+}
+
+#[test]
+fn bouncing_values_after_collections_are_read_by_their_envelope() {
+    // Young collections count live bursts: most values lie far above what really stays.
+    let mut points = simulate(2400, 30.0, 14, 1.0, |_| 60.0);
+    let mut normal = Noise::new(15);
+    points.iter_mut().enumerate().filter(|(i, _)| i % 4 != 0).for_each(|(i, p)| {
+        p.v += (40.0 + 0.1 * i as f64 + 20.0 * normal.next().abs()) * MIB;
+    });
+    let p = judge(&points, Samples::PostCollection);
+    assert!(p.p_leak < 0.5 && (p.floor / MIB - 60.0).abs() < 10.0, "{p:?}");
+}
+
+#[test]
 fn restarts_do_not_hide_a_leak() {
     // 12 MiB/h, restarted every 6 h.
     let runs: Vec<Vec<Point>> = (0..8)

@@ -21,7 +21,7 @@ use crate::world::World;
 /// The entry of the registry.
 pub(super) const KIND: SourceKind = SourceKind {
     name: "gc-log",
-    facts: &[Fact::JvmLive],
+    facts: &[Fact::JvmLive, Fact::JvmYoungGcs, Fact::JvmFullGcs],
     pace: Pace::EveryTick,
     open: |world, target| {
         let path = target.flag("gcLog").filter(|_| target.runtime == RuntimeKind::Jvm)?;
@@ -44,6 +44,9 @@ struct GcLog {
     /// The beginning of a line whose end is not written yet.
     begun: Vec<u8>,
     next_look: f64,
+    /// Collections of the whole heap, and others, since we came.
+    full: f64,
+    other: f64,
 }
 
 impl GcLog {
@@ -63,6 +66,8 @@ impl GcLog {
             offset: 0,
             begun: Vec::new(),
             next_look: 0.0,
+            full: 0.0,
+            other: 0.0,
         };
         // What was collected before we came is no floor point of now.
         log.look();
@@ -104,7 +109,15 @@ impl GcLog {
         };
         let rest = self.begun.split_off(end + 1);
         let lines = std::mem::replace(&mut self.begun, rest);
-        Ok(gc_log::collections(&String::from_utf8_lossy(&lines)).last().map(|c| c.after))
+        let mut after = None;
+        for c in gc_log::collections(&String::from_utf8_lossy(&lines)) {
+            match c.kind {
+                gc_log::Kind::Full => self.full += 1.0,
+                gc_log::Kind::Young | gc_log::Kind::Concurrent => self.other += 1.0,
+            }
+            after = Some(c.after);
+        }
+        Ok(after)
     }
 }
 
@@ -142,6 +155,10 @@ impl Source for GcLog {
         let newest = self.newest();
         // Where the counters tell the floor they tell it better: the old generation alone.
         let Some(why) = out.unknown.get(&Fact::JvmLive).cloned() else { return };
+        if newest.is_ok() {
+            out.known(Fact::JvmFullGcs, self.full);
+            out.known(Fact::JvmYoungGcs, self.other);
+        }
         match newest {
             Ok(Some(after)) => out.known(Fact::JvmLive, after),
             Ok(None) => {}

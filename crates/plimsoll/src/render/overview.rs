@@ -25,9 +25,19 @@ pub(crate) fn screen(judged: &[(Recording, Judgement)], seen: usize, watched: f6
     let urgent = judged.iter().find(|(_, j)| j.finding());
     out += &match urgent {
         Some((r, _)) => format!("\nNEXT  plimsoll triage {}   the whole screen of the first\n", r.target.pid),
-        None => "\nnothing here climbs towards a limit as far as can be told\n".to_owned(),
+        None => nothing(judged),
     };
     out
+}
+
+/// Nothing was found: because nothing climbs, or because the watch was too short to say so.
+fn nothing(judged: &[(Recording, Judgement)]) -> String {
+    let open = judged.iter().filter(|(_, j)| j.clock.bounds.iter().all(|b| b.posterior.is_err())).count();
+    if open == 0 {
+        "\nnothing here climbs towards a limit\n".to_owned()
+    } else {
+        format!("\n{open} of {} cannot be judged yet: watch longer (--for)\n", judged.len())
+    }
 }
 
 fn row(r: &Recording, j: &Judgement, paint: Paint) -> String {

@@ -9,7 +9,7 @@ use crate::runtime::rules::Rules;
 /// What judgement knows of HotSpot.
 pub(super) static RULES: Rules = Rules {
     live: floor::LIVE,
-    held: &[Fact::JvmNmtHeap, Fact::JvmHeapCommitted],
+    held: &[Fact::JvmHeapCommitted, Fact::JvmNmtHeap],
     accounted: Some(Fact::JvmNmtTotal),
     bounds: floor::BOUNDS,
     units: floor::UNITS,

@@ -8,16 +8,7 @@ use crate::slope::Samples;
 pub(super) const LIVE: &[LiveRule] = &[live(Fact::MallocInUse, Samples::Raw, "allocated chunks (glibc)")];
 
 /// Threads and descriptors.
-pub(super) const UNITS: &[UnitRule] = &[
-    UnitRule {
-        fact: Fact::Threads,
-        noun: "thread",
-        own_bytes: Some(Fact::SmapsStacks),
-        least: 20.0,
-        most_bytes_each: 2.0 * 1024.0 * 1024.0,
-    },
-    super::super::FD_UNIT,
-];
+pub(super) const UNITS: &[UnitRule] = &[super::super::THREAD_UNIT, super::super::FD_UNIT];
 
 /// No account of its own.
 pub(super) const OFF_HEAP: &[OffHeapRule] = &[];

@@ -1,22 +1,12 @@
 //! Floor and accounts of CPython: reference counting frees at once, so the process's own memory is the floor.
 
-use crate::fact::Fact;
 use crate::runtime::rules::{LiveRule, OffHeapRule, UnitRule};
 
 /// CPython exports no live heap.
 pub(super) const LIVE: &[LiveRule] = &[];
 
 /// Threads and descriptors.
-pub(super) const UNITS: &[UnitRule] = &[
-    UnitRule {
-        fact: Fact::Threads,
-        noun: "thread",
-        own_bytes: Some(Fact::SmapsStacks),
-        least: 20.0,
-        most_bytes_each: 2.0 * 1024.0 * 1024.0,
-    },
-    super::super::FD_UNIT,
-];
+pub(super) const UNITS: &[UnitRule] = &[super::super::THREAD_UNIT, super::super::FD_UNIT];
 
 /// No account of its own.
 pub(super) const OFF_HEAP: &[OffHeapRule] = &[];
