@@ -1,8 +1,9 @@
 //! Who a process is: runtime, name, container, start. And which processes a target expression means.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 
 use plimsoll_core::runtime::detect::{self, Evidence};
 use plimsoll_core::target::{Container, RuntimeKind, Target};
@@ -92,7 +93,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let folder = world.proc_root.join(pid.to_string());
     let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
     let argv = argv(&folder);
-    let evidence = evidence(&folder, &argv);
+    let evidence = evidence(world, pid, &argv);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
     let machine = crate::source::host_memory::total(world);
@@ -125,20 +126,49 @@ fn boot_time(world: &World) -> f64 {
     crate::source::text::field(&text, "btime").unwrap_or(0.0)
 }
 
+/// Bytes of a command line that are looked at.
+const LARGEST_COMMAND: u64 = 1 << 20;
+/// Different files that a process may map before the rest is left out.
+const MOST_FILES: usize = 4096;
+
 fn argv(folder: &Path) -> Vec<String> {
-    let bytes = fs::read(folder.join("cmdline")).unwrap_or_default();
+    let mut bytes = Vec::new();
+    // What could be read before a failure is good enough.
+    let _partly =
+        fs::File::open(folder.join("cmdline")).and_then(|f| f.take(LARGEST_COMMAND).read_to_end(&mut bytes));
     let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
     words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
-fn evidence(folder: &Path, argv: &[String]) -> Evidence {
-    let exe = fs::read_link(folder.join("exe")).map(|p| p.display().to_string()).unwrap_or_default();
-    let exe = exe.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default().to_owned();
-    let maps = fs::read_to_string(folder.join("maps")).unwrap_or_default();
-    let mut mapped: Vec<String> =
-        maps.lines().filter_map(|l| l.split_once('/')?.1.rsplit('/').next()).map(str::to_owned).collect();
-    mapped.dedup();
+/// The program that a process runs, whether or not its file was replaced since; `None` when it may not be read.
+pub(crate) fn program(world: &World, pid: i32) -> Option<PathBuf> {
+    let link = fs::read_link(world.proc_root.join(pid.to_string()).join("exe")).ok()?;
+    Some(link.to_str().and_then(|l| l.strip_suffix(" (deleted)")).map(PathBuf::from).unwrap_or(link))
+}
+
+fn evidence(world: &World, pid: i32, argv: &[String]) -> Evidence {
+    let folder = world.proc_root.join(pid.to_string());
+    let program = program(world, pid).unwrap_or_default();
+    let exe = program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let mapped = mapped(&folder.join("maps"));
     Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")) }
+}
+
+/// Base names of the files mapped. The table may have hundreds of thousands of lines: it is read piece by piece.
+fn mapped(maps: &Path) -> Vec<String> {
+    let Ok(file) = fs::File::open(maps) else { return Vec::new() };
+    let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    while names.len() < MOST_FILES && reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        let path = line.iter().position(|b| *b == b'/').and_then(|at| line.get(at..)).unwrap_or_default();
+        let base = path.rsplit(|b| *b == b'/').next().unwrap_or_default().trim_ascii();
+        let base = String::from_utf8_lossy(base);
+        if !base.is_empty() && !names.contains(base.as_ref()) {
+            names.insert(base.into_owned());
+        }
+        line.clear();
+    }
+    names.into_iter().collect()
 }
 
 /// Section names are a few hundred bytes; a file that claims more is not read.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -70,6 +71,7 @@ pub struct Sampler {
     every: Duration,
     next: Instant,
     drift: f64,
+    program: Option<PathBuf>,
     group: Option<Group>,
     oom_kills: Option<f64>,
     ended: bool,
@@ -118,6 +120,7 @@ impl Sampler {
             every: every.max(Duration::from_millis(10)),
             next: Instant::now(),
             drift: clock.drift(),
+            program: identify::program(world, pid),
             oom_kills: group.as_ref().and_then(Group::oom_kills),
             group,
             ended: false,
@@ -175,6 +178,7 @@ impl Sampler {
         }
         self.beside.iter_mut().for_each(|source| source.silence(&mut out));
         self.oom_kills = self.group.as_ref().and_then(Group::oom_kills).or(self.oom_kills);
+        self.exec(&mut out);
         let drift = self.clock.drift();
         if (drift - self.drift).abs() > JUMP {
             let text =
@@ -183,6 +187,20 @@ impl Sampler {
             self.drift = drift;
         }
         out
+    }
+
+    /// A process may become another program (a shell that ends in `exec java`): what was recognised is void.
+    fn exec(&mut self, out: &mut Observation) {
+        let now = identify::program(&self.world, self.target.pid);
+        let (Some(before), Some(after)) = (&self.program, &now) else { return };
+        if before != after {
+            let (before, after) = (before.display(), after.display());
+            note(
+                out,
+                format!("the process ran {before} and runs {after} now: watch it anew to have it recognised"),
+            );
+            self.program = now;
+        }
     }
 
     /// What is known of the end of the process, when it has ended.
@@ -266,6 +284,9 @@ fn merge(out: &mut Observation, late: Observation) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     static NEVER: AtomicBool = AtomicBool::new(false);
@@ -312,7 +333,7 @@ mod tests {
 
     impl Child {
         fn sleeping() -> Child {
-            Child(std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs"))
+            Child(Command::new("sleep").arg("60").spawn().expect("sleep runs"))
         }
 
         fn pid(&self) -> i32 {
@@ -347,6 +368,23 @@ mod tests {
         let end = std::iter::from_fn(|| sampler.next(&NEVER)).find_map(|o| o.ended).expect("an end");
         assert_eq!(end, "the process ended");
         assert!(sampler.next(&NEVER).is_none(), "the end is told once");
+    }
+
+    #[test]
+    fn a_process_that_becomes_another_program_is_told() {
+        let mut child = Command::new("sh");
+        let mut child = Child(
+            child.args(["-c", "read line; exec sleep 60"]).stdin(Stdio::piped()).spawn().expect("runs"),
+        );
+        let mut sampler =
+            Sampler::open(&World::default(), child.pid(), Duration::from_millis(20)).expect("alive");
+        let first = sampler.next(&NEVER).expect("a tick").note.unwrap_or_default();
+        assert!(!first.contains("runs"), "{first}");
+        writeln!(child.0.stdin.as_mut().expect("piped"), "go").expect("told");
+        let end = Instant::now() + Duration::from_secs(20);
+        let told = std::iter::from_fn(|| sampler.next(&NEVER).filter(|_| Instant::now() < end))
+            .find_map(|o| o.note.filter(|n| n.contains("watch it anew")));
+        assert!(told.is_some_and(|n| n.contains("sleep now")), "not told");
     }
 
     #[test]
