@@ -223,19 +223,39 @@ pub(crate) fn container(path: &str) -> Option<Container> {
         let parent = path.trim_end_matches('/').rsplit('/').nth(1)?;
         let engine = match parent {
             "docker" => "docker",
-            "lxc" => "lxc",
+            // Amazon's agent: `/ecs/TASK/CONTAINER`.
+            _ if path.starts_with("/ecs/") => "docker",
             _ if pod_uid.is_some() => "containerd",
             _ => return None,
         };
         is_id(leaf).then_some((engine, leaf))
     };
+    let by_name = || named(path, scope);
     let by_unit = || {
         let unit = leaf.ends_with(".service") || leaf.ends_with(".scope");
         (unit && !leaf.starts_with("session-") && !leaf.starts_with("user@")).then_some(("systemd", leaf))
     };
-    let (engine, id) = by_prefix.or_else(by_parent).or_else(by_unit)?;
-    let id = if engine == "systemd" { id.to_owned() } else { id.chars().take(12).collect() };
+    let (engine, id) = by_prefix.or_else(by_parent).or_else(by_name).or_else(by_unit)?;
+    let id = if matches!(engine, "systemd" | "lxc" | "nomad") {
+        id.to_owned()
+    } else {
+        id.chars().take(12).collect()
+    };
     Some(Container { engine: engine.to_owned(), id, pod_uid })
+}
+
+/// Engines whose containers have names: LXC (`/lxc/NAME`, `/lxc.payload.NAME/…`), Nomad (`ALLOCATION.TASK`).
+fn named<'a>(path: &'a str, leaf: &'a str) -> Option<(&'static str, &'a str)> {
+    let mut parts = path.split('/').filter(|p| !p.is_empty());
+    let lxc = parts.clone().find_map(|p| p.strip_prefix("lxc.payload."));
+    let lxc = lxc.or_else(|| parts.clone().skip_while(|p| *p != "lxc").nth(1));
+    if let Some(name) = lxc.filter(|n| !n.is_empty()) {
+        return Some(("lxc", name));
+    }
+    let nomad = parts.any(|p| p == "nomad" || p == "nomad.slice");
+    let allocation =
+        leaf.split_once('.').is_some_and(|(id, task)| id.len() == 36 && is_id(id) && !task.is_empty());
+    (nomad && allocation).then_some(("nomad", leaf))
 }
 
 fn is_id(text: &str) -> bool {
@@ -333,9 +353,73 @@ mod tests {
                 "{path}"
             );
         }
+        for (path, engine, id) in [
+            (format!("/ecs/0f1e2d3c4b5a69788796a5b4c3d2e1f0/{id}"), "docker", &id[..12]),
+            ("/lxc/web-1".to_owned(), "lxc", "web-1"),
+            ("/lxc.payload.db/system.slice/mysql.service".to_owned(), "lxc", "db"),
+            (format!("/nomad.slice/share.slice/{uid}.api.scope"), "nomad", &format!("{uid}.api")),
+        ] {
+            let c = container(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!((c.engine.as_str(), c.id.as_str()), (engine, id), "{path}");
+        }
         assert_eq!(container("/system.slice/nginx.service").map(|c| c.id), Some("nginx.service".to_owned()));
         assert_eq!(container("/"), None);
         assert_eq!(container("/user.slice/user-0.slice/session-1.scope"), None);
+    }
+
+    /// A fake machine with one process.
+    fn machine(stat: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, World) {
+        let root = tempfile::tempdir().expect("a folder");
+        let world = World {
+            proc_root: root.path().join("proc"),
+            cgroup_root: root.path().join("cg"),
+            kernel_log: root.path().join("kmsg"),
+        };
+        fs::create_dir_all(world.proc_root.join("7")).expect("a folder");
+        fs::create_dir_all(&world.cgroup_root).expect("a folder");
+        fs::write(world.proc_root.join("stat"), "cpu 1 2 3\nbtime 1700000000\n").expect("a file");
+        for (name, text) in [("stat", stat)].iter().chain(files) {
+            fs::write(world.proc_root.join("7").join(name), text).expect("a file");
+        }
+        (root, world)
+    }
+
+    const TAIL: &str = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";
+
+    #[test]
+    fn a_java_service_in_a_container_by_its_files_alone() {
+        let line = "java\0-Xmx256m\0-Dpassword=secret\0-cp\0/a.jar\0com.example.Shop\0--token=x\0";
+        let id = "3f2a9c0d11aa22bb33cc44dd55ee66ff77889900aabbccddeeff001122334455";
+        let (_keep, world) = machine(
+            &format!("7 (java) {TAIL}"),
+            &[
+                ("comm", "java\n"),
+                ("cmdline", line),
+                ("maps", "7f00-7f08 r-xp 00000000 08:01 99 /usr/lib/jvm/lib/server/libjvm.so (deleted)\n"),
+                ("cgroup", &format!("0::/system.slice/docker-{id}.scope\n")),
+            ],
+        );
+        std::os::unix::fs::symlink("/usr/bin/java (deleted)", world.proc_root.join("7/exe")).expect("a link");
+        assert_eq!(program(&world, 7).as_deref(), Some(Path::new("/usr/bin/java")));
+        let t = identify(&world, 7).expect("alive");
+        assert_eq!((t.runtime, t.name.as_str()), (RuntimeKind::Jvm, "Shop"));
+        assert_eq!(t.container.map(|c| c.engine).as_deref(), Some("docker"));
+        assert!(t.flags.contains(&"-Xmx256m".to_owned()), "{:?}", t.flags);
+        assert!(t.flags.iter().all(|f| !f.contains("secret") && !f.contains("token")), "{:?}", t.flags);
+        assert_eq!(t.started, 1_700_000_000.0 + seconds(12345));
+        assert_eq!((t.cgroup, t.limit_cgroup), (None, None), "the group cannot be seen from here");
+        assert_eq!(by_name(&world, "Sho?"), [7]);
+        assert_eq!(by_name(&world, "shop"), [0i32; 0]);
+    }
+
+    #[test]
+    fn the_dead_and_the_kernel_are_no_targets() {
+        let (_keep, world) = machine(&format!("7 (x) {}", TAIL.replacen('S', "Z", 1)), &[]);
+        assert!(matches!(identify(&world, 7), Err(IdentifyError::Zombie(7))));
+        assert!(processes(&world).is_empty());
+        let (_keep, world) = machine(&format!("7 (kworker) {}", TAIL.replace("4194560", "2129984")), &[]);
+        assert!(matches!(identify(&world, 7), Err(IdentifyError::Kernel(7))));
+        assert!(matches!(identify(&world, 8), Err(IdentifyError::Absent(8))));
     }
 
     #[test]
