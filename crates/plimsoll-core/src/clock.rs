@@ -57,8 +57,12 @@ impl Bound {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadZone {
+    /// The limit at which it stalls.
+    pub limit: &'static str,
     /// Share of the limit in use.
     pub share: f64,
+    /// Collections of the whole heap per second, when it stalls at its heap's bound.
+    pub full_collections_per_second: Option<f64>,
     /// Pages faulted back in per second, when known.
     pub refaults_per_second: Option<f64>,
     /// Share of time in which every task stalled on memory, when known.
@@ -102,6 +106,11 @@ pub const DRAIN_BELOW: f64 = 3600.0;
 /// Share of a heap's bound from which collection takes most of the time: a quarter left means a collection
 /// frees at most a quarter of the heap each time.
 const HEAP_DEGRADES_AT: f64 = 0.8;
+/// Share of a heap's bound, after collection, at which there is nothing left to work with.
+const HEAP_FULL_AT: f64 = 0.85;
+/// Full collections per second, and share of time in pauses, of a collector that does nothing else.
+const FULL_PER_SECOND: f64 = 0.5;
+const PAUSED_SHARE: f64 = 0.3;
 /// The dead zone begins this close to the limit.
 const DEAD_ZONE_SHARE: f64 = 0.95;
 /// Refaults per second that no healthy service shows at its limit.
@@ -117,7 +126,7 @@ pub fn clock(r: &Recording, limit_override: Option<f64>) -> Clock {
         let (ka, kb) = (key(a), key(b));
         ka.0.cmp(&kb.0).then(ka.1.total_cmp(&kb.1)).then(ka.2.total_cmp(&kb.2))
     });
-    let dead_zone = dead_zone(r);
+    let dead_zone = dead_zone(r).or_else(|| heap_is_full(r));
     let to_degradation = to_degradation(r, &bounds);
     let (decision, reason) = decide(bounds.first(), dead_zone.as_ref(), to_degradation, r);
     Clock { bounds, decision, reason, to_degradation, dead_zone }
@@ -244,9 +253,30 @@ fn dead_zone(r: &Recording) -> Option<DeadZone> {
     let stalled =
         refaults.is_some_and(|x| x >= DEAD_ZONE_REFAULTS) || stall.is_some_and(|x| x >= DEAD_ZONE_STALL);
     (share >= DEAD_ZONE_SHARE && stalled).then_some(DeadZone {
+        limit: "container limit",
         share,
+        full_collections_per_second: None,
         refaults_per_second: refaults,
         stall_share: stall,
+    })
+}
+
+/// The death spiral of a collector: hardly anything is free after collection, and it collects without end.
+fn heap_is_full(r: &Recording) -> Option<DeadZone> {
+    let rules = runtime::rules(r.target.runtime);
+    let recent = 15.0;
+    let full = rules.full_collections.and_then(|f| r.series(f).rate(recent));
+    let pauses = r.series(Fact::JvmGcSeconds).rate(recent);
+    let spinning = full.is_some_and(|x| x >= FULL_PER_SECOND) || pauses.is_some_and(|x| x >= PAUSED_SHARE);
+    let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor);
+    let shares = heaps.filter_map(|b| Some((b.name, r.last(best(b.usage, r)?.fact)? / r.last(b.limit)?)));
+    let (limit, share) = shares.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (share >= HEAP_FULL_AT && spinning).then_some(DeadZone {
+        limit,
+        share,
+        full_collections_per_second: full,
+        refaults_per_second: None,
+        stall_share: pauses,
     })
 }
 
@@ -307,7 +337,8 @@ fn by_time(bound: &Bound, p: &Posterior, to_degradation: Option<f64>) -> (Decisi
 
 impl DeadZone {
     fn in_words(&self) -> String {
-        let mut parts = vec![format!("{} of the limit in use", units::percent(self.share))];
+        let mut parts = vec![format!("{} of the {} in use", units::percent(self.share), self.limit)];
+        parts.extend(self.full_collections_per_second.map(|x| format!("{x:.1} full collections per second")));
         parts.extend(self.refaults_per_second.map(|x| format!("{x:.0} pages per second faulted back in")));
         parts
             .extend(self.stall_share.map(|x| format!("stalled on memory {} of the time", units::percent(x))));

@@ -157,12 +157,17 @@ fn live_trend(r: &Recording, l: LiveRule) -> Option<Trend> {
     trend(r, l.name, r.series(l.fact), l.samples)
 }
 
-/// `a − b` at the times of `a` for which `b` is known; never below zero.
+/// `a − b` at the times of `a` for which `b` is known, from the last moment on at which `b` was the larger: while
+/// more is committed than resident, growth of `a` may as well lie inside `b`.
 fn minus(a: &Series, b: &Series) -> Series {
     let mut out = Series::default();
     for p in a.points() {
-        if let Some(v) = b.at(p.t) {
-            out.push(p.t, (p.v - v).max(0.0));
+        match b.at(p.t) {
+            Some(v) if v > p.v => out = Series::default(),
+            Some(v) => {
+                out.push(p.t, p.v - v);
+            }
+            None => {}
         }
     }
     out

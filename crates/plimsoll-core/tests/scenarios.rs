@@ -264,6 +264,23 @@ fn the_dead_zone_at_the_limit_comes_before_the_slope() {
 }
 
 #[test]
+fn a_floor_at_its_ceiling_is_retention_and_already_unresponsive() {
+    let spiral = |full_per_second: f64| {
+        jvm()
+            .with(Fact::JvmLive, fifth(|s| 245.0 + 0.01 * s))
+            .with(Fact::JvmFullGcs, move |s| full_per_second * s)
+            .with(Fact::JvmHeapCommitted, |_| 256.0)
+            .memory(|_| 300.0)
+            .judge()
+    };
+    let j = spiral(4.0);
+    assert_eq!(j.clock.decision, Decision::AlreadyUnresponsive);
+    assert!(j.clock.reason.contains("4.0 full collections per second"), "{}", j.clock.reason);
+    says(&j, Cause::Retention);
+    assert_ne!(spiral(0.0).clock.decision, Decision::AlreadyUnresponsive, "full, but at rest");
+}
+
+#[test]
 fn too_little_is_cannot_tell_and_says_what_is_missing() {
     let j = jvm().seconds(3).judge();
     says(&j, Cause::Undecided);

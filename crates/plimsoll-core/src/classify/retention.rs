@@ -21,7 +21,21 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
 
 fn by_floor(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
     a.p_climb = live.p_climb;
-    if rises(Some(live)) {
+    let full = case.clock.dead_zone.as_ref().filter(|z| z.full_collections_per_second.is_some());
+    if let Some(zone) = full {
+        // Read, not extrapolated: a floor at its ceiling cannot climb any more.
+        a.p_climb = 0.97;
+        a.pro(
+            3.0,
+            format!(
+                "{} stands at its ceiling: {} of the {}",
+                live.name,
+                units::percent(zone.share),
+                zone.limit
+            ),
+        );
+        growing_classes(a, case.recording);
+    } else if rises(Some(live)) {
         a.pro(climb_weight(live), format!("{} climbs {}", live.name, live.growth_words()));
         plateau(a, live);
         explained_share(a, case, live);

@@ -122,6 +122,8 @@ pub struct Rules {
     pub off_heap: &'static [OffHeapRule],
     /// Collections since the start, by kind.
     pub collections: &'static [Fact],
+    /// Collections of the whole heap since the start.
+    pub full_collections: Option<Fact>,
     /// Bytes allocated since the start.
     pub allocated: Option<Fact>,
     /// Artifacts, cheap to heavy.

@@ -11,6 +11,7 @@ pub(super) static RULES: Rules = Rules {
     units: super::native::RULES.units,
     off_heap: &[],
     collections: &[],
+    full_collections: None,
     allocated: None,
     ladder: super::native::RULES.ladder,
     live_hint: "the .NET heap is not read: judged from outside",

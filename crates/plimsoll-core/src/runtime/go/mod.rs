@@ -15,6 +15,7 @@ pub(super) static RULES: Rules = Rules {
     units: floor::UNITS,
     off_heap: floor::OFF_HEAP,
     collections: &[Fact::GoGcs],
+    full_collections: None,
     allocated: Some(Fact::GoAllocated),
     ladder: capture::LADDER,
     live_hint: "import net/http/pprof, or export the runtime's metrics",

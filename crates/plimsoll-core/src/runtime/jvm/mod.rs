@@ -15,6 +15,7 @@ pub(super) static RULES: Rules = Rules {
     units: floor::UNITS,
     off_heap: floor::OFF_HEAP,
     collections: &[Fact::JvmYoungGcs, Fact::JvmFullGcs],
+    full_collections: Some(Fact::JvmFullGcs),
     allocated: Some(Fact::JvmAllocated),
     ladder: capture::LADDER,
     live_hint: "keep hsperfdata on (-XX:+UsePerfData) or log collections (-Xlog:gc*:file=gc.log)",

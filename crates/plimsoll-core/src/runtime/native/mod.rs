@@ -14,6 +14,7 @@ pub(super) static RULES: Rules = Rules {
     units: floor::UNITS,
     off_heap: floor::OFF_HEAP,
     collections: &[],
+    full_collections: None,
     allocated: None,
     ladder: capture::LADDER,
     live_hint: "the chunks of glibc's heap are walked where /proc/PID/mem may be read",

@@ -15,6 +15,7 @@ pub(super) static RULES: Rules = Rules {
     units: floor::UNITS,
     off_heap: floor::OFF_HEAP,
     collections: &[Fact::V8Scavenges, Fact::V8MarkCompacts],
+    full_collections: Some(Fact::V8MarkCompacts),
     allocated: None,
     ladder: capture::LADDER,
     live_hint: "run with --trace-gc to a file, or export nodejs_heap metrics",

@@ -14,6 +14,7 @@ pub(super) static RULES: Rules = Rules {
     units: floor::UNITS,
     off_heap: floor::OFF_HEAP,
     collections: &[],
+    full_collections: None,
     allocated: None,
     ladder: capture::LADDER,
     live_hint: "export sys.getallocatedblocks() as a metric",
