@@ -101,3 +101,36 @@ pub static SOURCES: &[SourceKind] = &[
     metrics::KIND,
     allocator::KIND,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_complete_and_a_process_without_any_file_never_breaks_one() {
+        let root = tempfile::tempdir().expect("a folder");
+        let world = World {
+            proc_root: root.path().join("proc"),
+            cgroup_root: root.path().join("cg"),
+            kernel_log: root.path().join("kmsg"),
+        };
+        for (i, kind) in SOURCES.iter().enumerate() {
+            assert!(!kind.name.is_empty());
+            assert!(SOURCES.iter().skip(i + 1).all(|k| k.name != kind.name), "{} stands twice", kind.name);
+            let Some(mut source) = (kind.open)(&world, &crate::identify::bare(7)) else { continue };
+            let mut out = Observation::at(1.0);
+            source.sample(&mut out);
+            assert_eq!(out.facts.keys().collect::<Vec<_>>(), [&Fact::Rss; 0], "{}: from nothing", kind.name);
+            let foreign = out.unknown.keys().find(|f| !kind.facts.contains(f));
+            assert_eq!(foreign, None, "{} tells of a fact that it does not announce", kind.name);
+        }
+    }
+
+    #[test]
+    fn notes_follow_each_other() {
+        let mut out = Observation::at(1.0);
+        note(&mut out, "first");
+        note(&mut out, "second");
+        assert_eq!(out.note.as_deref(), Some("first; second"));
+    }
+}
