@@ -266,7 +266,9 @@ fn heap_is_full(r: &Recording) -> Option<DeadZone> {
     let rules = runtime::rules(r.target.runtime);
     let recent = 15.0;
     let full = rules.full_collections.and_then(|f| r.series(f).rate(recent));
-    let pauses = r.series(Fact::JvmGcSeconds).rate(recent);
+    // Collectors that work beside the program book their cycles there: no pauses.
+    let beside = matches!(r.target.flag("gc"), Some("Z" | "Shenandoah"));
+    let pauses = r.series(Fact::JvmGcSeconds).rate(recent).filter(|_| !beside);
     let spinning = full.is_some_and(|x| x >= FULL_PER_SECOND) || pauses.is_some_and(|x| x >= PAUSED_SHARE);
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor);
     let shares = heaps.filter_map(|b| Some((b.name, r.last(best(b.usage, r)?.fact)? / r.last(b.limit)?)));
@@ -274,7 +276,7 @@ fn heap_is_full(r: &Recording) -> Option<DeadZone> {
     (share >= HEAP_FULL_AT && spinning).then_some(DeadZone {
         limit,
         share,
-        full_collections_per_second: full,
+        full_collections_per_second: full.or(Some(0.0)),
         refaults_per_second: None,
         stall_share: pauses,
     })
@@ -340,11 +342,17 @@ impl DeadZone {
         let mut parts = vec![format!("{} of the {} in use", units::percent(self.share), self.limit)];
         parts.extend(self.full_collections_per_second.map(|x| format!("{x:.1} full collections per second")));
         parts.extend(self.refaults_per_second.map(|x| format!("{x:.0} pages per second faulted back in")));
-        parts
-            .extend(self.stall_share.map(|x| format!("stalled on memory {} of the time", units::percent(x))));
-        format!(
-            "{}: it hangs although the kernel has not killed it; raise the limit before anything else",
-            parts.join(", ")
-        )
+        parts.extend(self.stall_share.map(|x| format!("stalled {} of the time", units::percent(x))));
+        let lever = if self.in_heap() {
+            "the collector does nothing else; a dump still works and stops the clock"
+        } else {
+            "it hangs although the kernel has not killed it; raise the limit before anything else"
+        };
+        format!("{}: {lever}", parts.join(", "))
+    }
+
+    /// True when the heap's own bound is where it stalls, false at the container's.
+    pub fn in_heap(&self) -> bool {
+        self.full_collections_per_second.is_some()
     }
 }

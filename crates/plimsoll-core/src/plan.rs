@@ -98,7 +98,8 @@ fn admit(cost: &Cost, clock: &Clock, r: &Recording) -> (Option<bool>, String) {
     if r.ended.is_some() {
         return (Some(false), "the process is gone".to_owned());
     }
-    if clock.decision == Decision::AlreadyUnresponsive && cost.memory > 0.0 {
+    let hangs = clock.dead_zone.as_ref().is_some_and(|z| !z.in_heap());
+    if hangs && cost.memory > 0.0 {
         return (
             Some(false),
             format!("{prediction}; it stalls at its limit and would not answer: raise the limit first"),
@@ -149,6 +150,9 @@ fn advice(clock: &Clock, verdict: &Verdict, next: Option<&Step>) -> String {
         format!("{verb} the {}", s.artifact)
     });
     match (clock.decision, verdict.cause) {
+        (Decision::AlreadyUnresponsive, _) if clock.dead_zone.as_ref().is_some_and(|z| z.in_heap()) => {
+            format!("take traffic off, then {}", or(step, "capture"))
+        }
         (Decision::AlreadyUnresponsive, _) => {
             "raise the limit or freeze the group now; then capture".to_owned()
         }

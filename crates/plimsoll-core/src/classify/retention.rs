@@ -21,7 +21,7 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
 
 fn by_floor(a: &mut Assessment, case: &Case<'_>, live: &Trend) {
     a.p_climb = live.p_climb;
-    let full = case.clock.dead_zone.as_ref().filter(|z| z.full_collections_per_second.is_some());
+    let full = case.clock.dead_zone.as_ref().filter(|z| z.in_heap());
     if let Some(zone) = full {
         // Read, not extrapolated: a floor at its ceiling cannot climb any more.
         a.p_climb = 0.97;

@@ -169,6 +169,10 @@ pub struct NotYet {
 pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     let (mut posterior, regime) = estimate_raw(q)?;
     calibration::apply(&mut posterior, &regime);
+    let age = q.epochs.last().map_or(f64::INFINITY, |e| q.now - e.start);
+    if age < calibration::YOUNG {
+        calibration::widen_young(&mut posterior.time_to_limit);
+    }
     Ok(posterior)
 }
 

@@ -117,7 +117,9 @@ impl Running {
             }
             let exe = std::fs::read_link(&path).unwrap_or_default();
             let name = exe.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            if !name.is_empty() && !SHELLS.contains(&name.as_str()) {
+            // In the middle of becoming it, the command line is empty.
+            let line = std::fs::read(format!("/proc/{}/cmdline", self.pid())).unwrap_or_default();
+            if !line.is_empty() && !name.is_empty() && !SHELLS.contains(&name.as_str()) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));
