@@ -1,13 +1,15 @@
-//! All processes of a machine at once, cheaply: one `pread` per process and tick, a few bytes per sample.
+//! All processes of a machine at once, cheaply: one `pread` per process and tick, and a sample is kept only when
+//! it differs from the one before. All samples together are bounded: when there are too many, the oldest go.
 //!
 //! The overview and the live view are readers of this. A process that deserves a closer look gets a
 //! [`crate::sampler::Sampler`] of its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
-use plimsoll_core::fact::Fact;
+use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::{Observation, Recording};
 
 use crate::identify;
@@ -16,42 +18,131 @@ use crate::source::cgroup::{Group, GroupReader};
 use crate::source::host_memory;
 use crate::world::{Clock, World};
 
-/// Samples kept per process: an hour at one per second.
+/// Ticks kept: an hour at one per second.
 const KEPT: usize = 3600;
+/// Samples kept of all processes and groups together: with 12 bytes each, and queues that double when they
+/// grow, some 28 MiB at worst.
+const MOST_SAMPLES: usize = 1_200_000;
 /// Ticks between two looks for new processes.
-const RESCAN_EVERY: u64 = 5;
+const RESCAN_EVERY: u32 = 5;
+/// Looks after which a kernel thread's pid is looked at again: it may belong to a process by then.
+const FORGET_KERNEL_EVERY: u32 = 12 * RESCAN_EVERY;
 /// Open files that are left to the rest of the program.
 const FILES_LEFT: usize = 128;
+/// Files that the reader of a group keeps open at most.
+const FILES_OF_GROUP: usize = 7;
 /// With more groups than this, groups are read every [`RESCAN_EVERY`] ticks only.
 const MANY_GROUPS: usize = 50;
+
+/// Facts kept of a group.
+const GROUP_FACTS: &[Fact] = &[
+    Fact::CgroupUsage,
+    Fact::CgroupUnreclaimable,
+    Fact::CgroupLimit,
+    Fact::CgroupHigh,
+    Fact::CgroupLimitHits,
+    Fact::CgroupOomKills,
+    Fact::CgroupRefaults,
+    Fact::CgroupPsiFull,
+];
+
+/// Values with the tick from which each holds.
+#[derive(Debug)]
+struct Held<T>(VecDeque<(u32, T)>);
+
+impl<T: Copy + PartialEq> Held<T> {
+    fn new() -> Self {
+        Held(VecDeque::new())
+    }
+
+    fn push(&mut self, tick: u32, value: T) {
+        if self.0.back().is_none_or(|(_, v)| *v != value) {
+            self.0.push_back((tick, value));
+        }
+    }
+
+    fn at(&self, tick: u32) -> Option<T> {
+        let after = self.0.partition_point(|(t, _)| *t <= tick);
+        self.0.get(after.checked_sub(1)?).map(|(_, v)| *v)
+    }
+
+    /// Forgets what no longer holds at `oldest`.
+    fn trim(&mut self, oldest: u32) {
+        while self.0.get(1).is_some_and(|(t, _)| *t <= oldest) {
+            self.0.pop_front();
+        }
+        // What a cut history no longer needs is given back, so that the bound holds for all together.
+        if self.0.capacity() > 4 * self.0.len() + 16 {
+            self.0.shrink_to(2 * self.0.len());
+        }
+    }
+}
 
 /// One process: its statm, kept open where the limit on open files allows, and its history in pages.
 struct Process {
     start_ticks: u64,
     statm: Option<File>,
     group: Option<String>,
-    /// Tick of the first sample kept.
-    first: u64,
-    resident: VecDeque<u32>,
-    anonymous: VecDeque<u32>,
+    /// Resident pages, and those of them that are anonymous.
+    pages: Held<(u32, u32)>,
+}
+
+/// One number of a group: small differences from its first value keep a counter exact in few bytes.
+struct Track {
+    first: f64,
+    since: Held<f32>,
 }
 
 /// A binding control group, shared by its processes.
 struct GroupTrack {
     reader: GroupReader,
-    samples: VecDeque<Observation>,
+    tracks: BTreeMap<Fact, Track>,
+    unknown: BTreeMap<Fact, String>,
+}
+
+impl GroupTrack {
+    fn read(&mut self, tick: u32, t: f64) {
+        let mut out = Observation::at(t);
+        self.reader.sample(&mut out);
+        for fact in GROUP_FACTS {
+            if let Some(v) = out.facts.get(fact) {
+                let new = || Track { first: *v, since: Held::new() };
+                let track = self.tracks.entry(*fact).or_insert_with(new);
+                track.since.push(tick, (*v - track.first) as f32);
+            } else if let Some(why) = out.unknown.remove(fact) {
+                self.unknown.insert(*fact, why);
+            }
+        }
+    }
+
+    fn put(&self, tick: u32, out: &mut Observation) {
+        for (fact, track) in &self.tracks {
+            if let Some(since) = track.since.at(tick) {
+                out.known(*fact, track.first + f64::from(since));
+            }
+        }
+    }
+}
+
+/// One look at all processes.
+struct Tick {
+    t: f64,
+    /// What the machine could still hand out, bytes.
+    available: Option<f64>,
+    /// Groups were read, too.
+    groups: bool,
 }
 
 /// Samples every process of the machine.
 pub struct Fleet {
     world: World,
     clock: Clock,
-    tick: u64,
-    /// Time of each tick kept; the last one belongs to `tick`.
-    times: VecDeque<f64>,
-    available: VecDeque<f64>,
+    /// Number of the newest tick; the first one is 1.
+    tick: u32,
+    ticks: VecDeque<Tick>,
     processes: BTreeMap<i32, Process>,
     groups: BTreeMap<String, GroupTrack>,
+    kernel: BTreeSet<i32>,
     kept_open: usize,
     page: f64,
     unreadable: usize,
@@ -64,10 +155,10 @@ impl Fleet {
             world: world.clone(),
             clock: Clock::start(),
             tick: 0,
-            times: VecDeque::new(),
-            available: VecDeque::new(),
+            ticks: VecDeque::new(),
             processes: BTreeMap::new(),
             groups: BTreeMap::new(),
+            kernel: BTreeSet::new(),
             kept_open: files_to_keep(),
             page: rustix::param::page_size() as f64,
             unreadable: 0,
@@ -76,20 +167,19 @@ impl Fleet {
 
     /// Reads every process once.
     pub fn tick(&mut self) {
-        if self.tick.is_multiple_of(RESCAN_EVERY) {
+        let full_look = self.tick.is_multiple_of(RESCAN_EVERY);
+        if full_look {
             self.rescan();
+            self.forget();
         }
         self.tick += 1;
-        let now = self.clock.now();
-        keep(&mut self.times, now);
-        keep(&mut self.available, host_memory::available(&self.world).unwrap_or(f64::NAN));
+        let t = self.clock.now();
+        let groups = full_look || self.groups.len() <= MANY_GROUPS;
+        self.ticks.push_back(Tick { t, available: host_memory::available(&self.world), groups });
         self.read_processes();
-        if self.groups.len() <= MANY_GROUPS || self.tick % RESCAN_EVERY == 1 {
-            for group in self.groups.values_mut() {
-                let mut out = Observation::at(now);
-                group.reader.sample(&mut out);
-                keep(&mut group.samples, out);
-            }
+        if groups {
+            let tick = self.tick;
+            self.groups.values_mut().for_each(|g| g.read(tick, t));
         }
     }
 
@@ -106,135 +196,141 @@ impl Fleet {
     /// Growth of the anonymous memory of a process over what is kept, bytes.
     pub fn growth(&self, pid: i32) -> f64 {
         let Some(p) = self.processes.get(&pid) else { return 0.0 };
-        let ends = p.anonymous.front().zip(p.anonymous.back());
-        ends.map_or(0.0, |(a, b)| (f64::from(*b) - f64::from(*a)) * self.page)
+        let ends = p.pages.0.front().zip(p.pages.0.back());
+        ends.map_or(0.0, |((_, a), (_, b))| (f64::from(b.1) - f64::from(a.1)) * self.page)
     }
 
     /// Resident set of a process now, bytes.
     pub fn resident(&self, pid: i32) -> Option<f64> {
-        Some(f64::from(*self.processes.get(&pid)?.resident.back()?) * self.page)
+        let (_, (resident, _)) = self.processes.get(&pid)?.pages.0.back()?;
+        Some(f64::from(*resident) * self.page)
     }
 
     /// Everything kept of one process as a recording; `None` when it is gone.
     pub fn recording(&self, pid: i32) -> Option<Recording> {
         let process = self.processes.get(&pid)?;
-        let target = identify::identify(&self.world, pid).ok()?;
-        let mut r = Recording::new(target);
+        let mut r = Recording::new(identify::identify(&self.world, pid).ok()?);
         let group = process.group.as_ref().and_then(|g| self.groups.get(g));
-        let mut group_samples = group.map(|g| g.samples.iter().peekable());
-        let total = host_memory::total(&self.world);
-        let oldest = self.tick + 1 - self.times.len() as u64;
-        for (i, (resident, anonymous)) in process.resident.iter().zip(&process.anonymous).enumerate() {
-            let Some(at) = (process.first + i as u64).checked_sub(oldest).map(|x| x as usize) else {
-                continue;
-            };
-            let Some(t) = self.times.get(at) else { continue };
-            let mut o = Observation::at(*t);
-            o.known(Fact::Rss, f64::from(*resident) * self.page);
-            o.known(Fact::RssAnon, f64::from(*anonymous) * self.page);
-            if let Some(available) = self.available.get(at).filter(|v| v.is_finite()) {
-                o.known(Fact::HostAvailable, *available);
-            }
-            if let (0, Some(total)) = (i, total) {
-                o.known(Fact::HostTotal, total);
-            }
-            if let Some(samples) = &mut group_samples {
-                while let Some(g) = samples.next_if(|g| g.t <= *t) {
-                    if g.t == *t {
-                        g.facts.iter().for_each(|(f, v)| o.known(*f, *v));
-                    }
-                }
+        let mut total = host_memory::total(&self.world);
+        for (tick, look) in (self.oldest()..).zip(&self.ticks) {
+            let Some((resident, anonymous)) = process.pages.at(tick) else { continue };
+            let mut o = Observation::at(look.t);
+            o.known(Fact::Rss, f64::from(resident) * self.page);
+            o.known(Fact::RssAnon, f64::from(anonymous) * self.page);
+            look.available.into_iter().for_each(|v| o.known(Fact::HostAvailable, v));
+            total.take().into_iter().for_each(|v| o.known(Fact::HostTotal, v));
+            if let Some(g) = group.filter(|_| look.groups) {
+                g.put(tick, &mut o);
             }
             r.add(o);
         }
+        r.add(self.missing(group));
         Some(r)
     }
 
+    /// What the group does not tell, and why.
+    fn missing(&self, group: Option<&GroupTrack>) -> Observation {
+        let mut o = Observation::at(self.ticks.back().map_or(0.0, |look| look.t));
+        match group {
+            Some(g) => o.unknown.clone_from(&g.unknown),
+            None => {
+                let why = "no control group below the root counts the process's memory";
+                GROUP_FACTS.iter().for_each(|f| o.put(*f, Reading::unknown(why)));
+            }
+        }
+        o
+    }
+
+    /// Number of the oldest tick kept.
+    fn oldest(&self) -> u32 {
+        self.tick + 1 - u32::try_from(self.ticks.len()).unwrap_or(self.tick)
+    }
+
+    /// Keeps time and memory within their bounds.
+    fn forget(&mut self) {
+        let samples: usize = self.processes.values().map(|p| p.pages.0.len()).sum::<usize>()
+            + self.groups.values().flat_map(|g| g.tracks.values()).map(|t| t.since.0.len()).sum::<usize>();
+        let keep = if samples > MOST_SAMPLES { self.ticks.len() / 4 * 3 } else { KEPT };
+        let surplus = self.ticks.len().saturating_sub(keep);
+        self.ticks.drain(..surplus);
+        let oldest = self.oldest();
+        self.processes.values_mut().for_each(|p| p.pages.trim(oldest));
+        let tracks = self.groups.values_mut().flat_map(|g| g.tracks.values_mut());
+        tracks.for_each(|t| t.since.trim(oldest));
+    }
+
+    /// Finds new processes. One that we hold a file of cannot be taken for another: reading it fails when the
+    /// process ends, whoever has its pid then.
     fn rescan(&mut self) {
+        if self.tick.is_multiple_of(FORGET_KERNEL_EVERY) {
+            self.kernel.clear();
+        }
         let entries = std::fs::read_dir(&self.world.proc_root).into_iter().flatten().flatten();
         let pids: Vec<i32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         for pid in pids {
-            let Ok(Some(life)) = identify::life(&self.world, pid) else { continue };
-            if life.kernel {
-                continue;
-            }
-            let reused = self.processes.get(&pid).is_some_and(|p| p.start_ticks != life.start_ticks);
-            if reused {
-                self.processes.remove(&pid);
-            }
-            if !self.processes.contains_key(&pid) && !matches!(life.state, 'Z' | 'X') {
-                self.add(pid, life.start_ticks);
+            let held = self.processes.get(&pid).is_some_and(|p| p.statm.is_some());
+            if !held && !self.kernel.contains(&pid) {
+                self.look_at(pid);
             }
         }
-        let used: Vec<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
-        let gone: Vec<String> = self.groups.keys().filter(|g| !used.contains(g)).cloned().collect();
-        for g in gone {
-            self.groups.remove(&g);
+        let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
+        self.groups.retain(|name, _| used.contains(name));
+    }
+
+    fn look_at(&mut self, pid: i32) {
+        let Ok(Some(life)) = identify::life(&self.world, pid) else { return };
+        if life.kernel {
+            self.kernel.insert(pid);
+            return;
+        }
+        let same = self.processes.get(&pid).map(|p| p.start_ticks == life.start_ticks);
+        if same != Some(true) && !matches!(life.state, 'Z' | 'X') {
+            self.add(pid, life.start_ticks);
         }
     }
 
     fn add(&mut self, pid: i32, start_ticks: u64) {
-        let open = self.processes.values().filter(|p| p.statm.is_some()).count();
+        let may_stay_open = self.processes.len() + FILES_OF_GROUP * self.groups.len() < self.kept_open;
         let path = self.world.proc_root.join(pid.to_string()).join("statm");
-        let statm = (open < self.kept_open).then(|| File::open(path).ok()).flatten();
+        let statm = may_stay_open.then(|| File::open(path).ok()).flatten();
         let group = Group::of(&self.world, pid).ok().and_then(|g| self.track(&g));
-        let history = (VecDeque::new(), VecDeque::new());
-        self.processes.insert(
-            pid,
-            Process {
-                start_ticks,
-                statm,
-                group,
-                first: self.tick + 1,
-                resident: history.0,
-                anonymous: history.1,
-            },
-        );
+        self.processes.insert(pid, Process { start_ticks, statm, group, pages: Held::new() });
     }
 
     /// Begins to read the group that binds, unless it is the machine.
     fn track(&mut self, own: &Group) -> Option<String> {
         let reader = GroupReader::open(&self.world, own)?;
         let key = reader.key();
-        self.groups.entry(key.clone()).or_insert_with(|| GroupTrack { reader, samples: VecDeque::new() });
+        let new = || GroupTrack { reader, tracks: BTreeMap::new(), unknown: BTreeMap::new() };
+        self.groups.entry(key.clone()).or_insert_with(new);
         Some(key)
     }
 
     fn read_processes(&mut self) {
         let mut buffer = [0u8; 128];
         let root = &self.world.proc_root;
-        let mut unreadable = 0;
+        let (tick, mut unreadable) = (self.tick, 0);
         self.processes.retain(|pid, p| {
             let n = match &p.statm {
                 Some(file) => file.read_at(&mut buffer, 0),
                 None => File::open(root.join(pid.to_string()).join("statm"))
                     .and_then(|f| f.read_at(&mut buffer, 0)),
             };
+            if n.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied) {
+                unreadable += 1;
+                return true;
+            }
             match n.ok().and_then(|n| parse(buffer.get(..n)?)) {
                 // All zero: the process has let go of its memory and is about to end.
                 Some((0, _)) | None => false,
                 Some((resident, shared)) => {
-                    if keep(&mut p.resident, resident) {
-                        p.first += 1;
-                    }
-                    keep(&mut p.anonymous, resident.saturating_sub(shared));
-                    unreadable += usize::from(p.resident.is_empty());
+                    p.pages.push(tick, (resident, resident.saturating_sub(shared)));
                     true
                 }
             }
         });
         self.unreadable = unreadable;
     }
-}
-
-/// Appends and forgets the oldest beyond [`KEPT`]; true when one was forgotten.
-fn keep<T>(queue: &mut VecDeque<T>, value: T) -> bool {
-    queue.push_back(value);
-    let full = queue.len() > KEPT;
-    if full {
-        queue.pop_front();
-    }
-    full
 }
 
 /// Resident and shared pages out of a statm line.
@@ -282,10 +378,71 @@ mod tests {
         assert!(r.series(Fact::Rss).points().len() <= 2);
     }
 
+    /// A machine of one process whose statm is a file that the test writes.
+    fn machine(statm: &str) -> (tempfile::TempDir, World) {
+        let root = tempfile::tempdir().expect("a folder");
+        let world = World {
+            proc_root: root.path().join("proc"),
+            cgroup_root: root.path().join("cg"),
+            kernel_log: root.path().join("kmsg"),
+        };
+        let folder = world.proc_root.join("7");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let stat = "7 (app) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";
+        std::fs::write(folder.join("stat"), stat).expect("a file");
+        std::fs::write(folder.join("statm"), statm).expect("a file");
+        (root, world)
+    }
+
     #[test]
-    fn history_is_bounded() {
-        let mut q = VecDeque::new();
-        let dropped = (0..KEPT + 5).filter(|i| keep(&mut q, *i)).count();
-        assert_eq!((q.len(), dropped), (KEPT, 5));
+    fn what_holds_is_kept_once_and_told_at_every_tick() {
+        let (_keep, world) = machine("100 50 10 0 0 0 0");
+        let mut fleet = Fleet::open(&world);
+        for i in 0..12 {
+            if i == 8 {
+                std::fs::write(world.proc_root.join("7/statm"), "100 60 10 0 0 0 0").expect("a file");
+            }
+            fleet.tick();
+            // The clock has milliseconds; two ticks within one would be one instant.
+            let t = fleet.clock.now();
+            while fleet.clock.now() <= t {
+                std::hint::spin_loop();
+            }
+        }
+        assert_eq!(fleet.processes[&7].pages.0.len(), 2);
+        assert_eq!(fleet.growth(7), 10.0 * fleet.page);
+        let r = fleet.recording(7).expect("alive");
+        let pages: Vec<f64> = r.series(Fact::Rss).points().iter().map(|p| p.v / fleet.page).collect();
+        assert_eq!(pages, [[50.0; 8].as_slice(), &[60.0; 4]].concat());
+        assert!(r.unknown[&Fact::CgroupLimit].contains("no control group"), "{:?}", r.unknown);
+    }
+
+    #[test]
+    fn history_is_bounded_and_what_holds_survives_the_cut() {
+        let (_keep, world) = machine("100 50 10 0 0 0 0");
+        let mut fleet = Fleet::open(&world);
+        let ticks = KEPT + 3 * RESCAN_EVERY as usize;
+        for _ in 0..ticks {
+            fleet.tick();
+        }
+        assert!(fleet.ticks.len() <= KEPT + RESCAN_EVERY as usize, "{}", fleet.ticks.len());
+        assert_eq!(fleet.processes[&7].pages.at(fleet.oldest()), Some((50, 40)));
+        let pages = &mut fleet.processes.get_mut(&7).expect("alive").pages;
+        let first = fleet.tick - u32::try_from(fleet.ticks.len()).expect("small") + 1;
+        pages.0 = (0..=MOST_SAMPLES as u32).map(|i| (first.saturating_sub(i), (i, i))).rev().collect();
+        fleet.forget();
+        assert!(fleet.ticks.len() <= KEPT * 3 / 4 + RESCAN_EVERY as usize);
+        assert!(fleet.processes[&7].pages.0.len() < MOST_SAMPLES / 2);
+    }
+
+    #[test]
+    fn a_counter_of_a_group_stays_exact_beside_a_large_start() {
+        let mut track = Track { first: 3e12, since: Held::new() };
+        for (tick, v) in [(1, 3e12), (2, 3e12 + 5.0), (3, 3e12 + 5.0), (4, 3e12 + 7.0)] {
+            track.since.push(tick, (v - track.first) as f32);
+        }
+        assert_eq!(track.since.0.len(), 3);
+        assert_eq!(track.since.at(3).map(|s| track.first + f64::from(s)), Some(3e12 + 5.0));
+        assert_eq!(track.since.at(0), None);
     }
 }

@@ -1,8 +1,9 @@
 //! Who a process is: runtime, name, container, start. And which processes a target expression means.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 
 use plimsoll_core::runtime::detect::{self, Evidence};
 use plimsoll_core::target::{Container, RuntimeKind, Target};
@@ -92,9 +93,10 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let folder = world.proc_root.join(pid.to_string());
     let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
     let argv = argv(&folder);
-    let evidence = evidence(&folder, &argv);
+    let evidence = evidence(world, pid, &argv);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
+    let machine = crate::source::host_memory::total(world);
     let cgroup = group.as_ref().map(Group::shown);
     let mut target = Target {
         pid,
@@ -102,9 +104,9 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         runtime,
         runtime_version: None,
         container: containers(&folder).or_else(|| cgroup.as_deref().and_then(container)),
-        limit_cgroup: group.as_ref().map(|g| g.binding().1.shown()),
+        limit_cgroup: group.as_ref().map(|g| g.binding(machine).1.shown()),
         cgroup,
-        started: boot_time(world) + life.start_ticks as f64 / ticks_per_second(),
+        started: boot_time(world) + seconds(life.start_ticks),
         flags: detect::flags(runtime, &argv),
     };
     if runtime == RuntimeKind::Jvm {
@@ -113,8 +115,9 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     Ok(target)
 }
 
-fn ticks_per_second() -> f64 {
-    rustix::param::clock_ticks_per_second() as f64
+/// Clock ticks as seconds.
+pub(crate) fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// Unix time of boot, seconds.
@@ -123,20 +126,49 @@ fn boot_time(world: &World) -> f64 {
     crate::source::text::field(&text, "btime").unwrap_or(0.0)
 }
 
+/// Bytes of a command line that are looked at.
+const LARGEST_COMMAND: u64 = 1 << 20;
+/// Different files that a process may map before the rest is left out.
+const MOST_FILES: usize = 4096;
+
 fn argv(folder: &Path) -> Vec<String> {
-    let bytes = fs::read(folder.join("cmdline")).unwrap_or_default();
+    let mut bytes = Vec::new();
+    // What could be read before a failure is good enough.
+    let _partly =
+        fs::File::open(folder.join("cmdline")).and_then(|f| f.take(LARGEST_COMMAND).read_to_end(&mut bytes));
     let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
     words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
-fn evidence(folder: &Path, argv: &[String]) -> Evidence {
-    let exe = fs::read_link(folder.join("exe")).map(|p| p.display().to_string()).unwrap_or_default();
-    let exe = exe.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default().to_owned();
-    let maps = fs::read_to_string(folder.join("maps")).unwrap_or_default();
-    let mut mapped: Vec<String> =
-        maps.lines().filter_map(|l| l.split_once('/')?.1.rsplit('/').next()).map(str::to_owned).collect();
-    mapped.dedup();
+/// The program that a process runs, whether or not its file was replaced since; `None` when it may not be read.
+pub(crate) fn program(world: &World, pid: i32) -> Option<PathBuf> {
+    let link = fs::read_link(world.proc_root.join(pid.to_string()).join("exe")).ok()?;
+    Some(link.to_str().and_then(|l| l.strip_suffix(" (deleted)")).map(PathBuf::from).unwrap_or(link))
+}
+
+fn evidence(world: &World, pid: i32, argv: &[String]) -> Evidence {
+    let folder = world.proc_root.join(pid.to_string());
+    let program = program(world, pid).unwrap_or_default();
+    let exe = program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let mapped = mapped(&folder.join("maps"));
     Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")) }
+}
+
+/// Base names of the files mapped. The table may have hundreds of thousands of lines: it is read piece by piece.
+fn mapped(maps: &Path) -> Vec<String> {
+    let Ok(file) = fs::File::open(maps) else { return Vec::new() };
+    let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    while names.len() < MOST_FILES && reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        let path = line.iter().position(|b| *b == b'/').and_then(|at| line.get(at..)).unwrap_or_default();
+        let base = path.rsplit(|b| *b == b'/').next().unwrap_or_default().trim_ascii();
+        let base = String::from_utf8_lossy(base);
+        if !base.is_empty() && !names.contains(base.as_ref()) {
+            names.insert(base.into_owned());
+        }
+        line.clear();
+    }
+    names.into_iter().collect()
 }
 
 /// Section names are a few hundred bytes; a file that claims more is not read.
@@ -191,19 +223,39 @@ pub(crate) fn container(path: &str) -> Option<Container> {
         let parent = path.trim_end_matches('/').rsplit('/').nth(1)?;
         let engine = match parent {
             "docker" => "docker",
-            "lxc" => "lxc",
+            // Amazon's agent: `/ecs/TASK/CONTAINER`.
+            _ if path.starts_with("/ecs/") => "docker",
             _ if pod_uid.is_some() => "containerd",
             _ => return None,
         };
         is_id(leaf).then_some((engine, leaf))
     };
+    let by_name = || named(path, scope);
     let by_unit = || {
         let unit = leaf.ends_with(".service") || leaf.ends_with(".scope");
         (unit && !leaf.starts_with("session-") && !leaf.starts_with("user@")).then_some(("systemd", leaf))
     };
-    let (engine, id) = by_prefix.or_else(by_parent).or_else(by_unit)?;
-    let id = if engine == "systemd" { id.to_owned() } else { id.chars().take(12).collect() };
+    let (engine, id) = by_prefix.or_else(by_parent).or_else(by_name).or_else(by_unit)?;
+    let id = if matches!(engine, "systemd" | "lxc" | "nomad") {
+        id.to_owned()
+    } else {
+        id.chars().take(12).collect()
+    };
     Some(Container { engine: engine.to_owned(), id, pod_uid })
+}
+
+/// Engines whose containers have names: LXC (`/lxc/NAME`, `/lxc.payload.NAME/…`), Nomad (`ALLOCATION.TASK`).
+fn named<'a>(path: &'a str, leaf: &'a str) -> Option<(&'static str, &'a str)> {
+    let mut parts = path.split('/').filter(|p| !p.is_empty());
+    let lxc = parts.clone().find_map(|p| p.strip_prefix("lxc.payload."));
+    let lxc = lxc.or_else(|| parts.clone().skip_while(|p| *p != "lxc").nth(1));
+    if let Some(name) = lxc.filter(|n| !n.is_empty()) {
+        return Some(("lxc", name));
+    }
+    let nomad = parts.any(|p| p == "nomad" || p == "nomad.slice");
+    let allocation =
+        leaf.split_once('.').is_some_and(|(id, task)| id.len() == 36 && is_id(id) && !task.is_empty());
+    (nomad && allocation).then_some(("nomad", leaf))
 }
 
 fn is_id(text: &str) -> bool {
@@ -301,9 +353,73 @@ mod tests {
                 "{path}"
             );
         }
+        for (path, engine, id) in [
+            (format!("/ecs/0f1e2d3c4b5a69788796a5b4c3d2e1f0/{id}"), "docker", &id[..12]),
+            ("/lxc/web-1".to_owned(), "lxc", "web-1"),
+            ("/lxc.payload.db/system.slice/mysql.service".to_owned(), "lxc", "db"),
+            (format!("/nomad.slice/share.slice/{uid}.api.scope"), "nomad", &format!("{uid}.api")),
+        ] {
+            let c = container(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!((c.engine.as_str(), c.id.as_str()), (engine, id), "{path}");
+        }
         assert_eq!(container("/system.slice/nginx.service").map(|c| c.id), Some("nginx.service".to_owned()));
         assert_eq!(container("/"), None);
         assert_eq!(container("/user.slice/user-0.slice/session-1.scope"), None);
+    }
+
+    /// A fake machine with one process.
+    fn machine(stat: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, World) {
+        let root = tempfile::tempdir().expect("a folder");
+        let world = World {
+            proc_root: root.path().join("proc"),
+            cgroup_root: root.path().join("cg"),
+            kernel_log: root.path().join("kmsg"),
+        };
+        fs::create_dir_all(world.proc_root.join("7")).expect("a folder");
+        fs::create_dir_all(&world.cgroup_root).expect("a folder");
+        fs::write(world.proc_root.join("stat"), "cpu 1 2 3\nbtime 1700000000\n").expect("a file");
+        for (name, text) in [("stat", stat)].iter().chain(files) {
+            fs::write(world.proc_root.join("7").join(name), text).expect("a file");
+        }
+        (root, world)
+    }
+
+    const TAIL: &str = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";
+
+    #[test]
+    fn a_java_service_in_a_container_by_its_files_alone() {
+        let line = "java\0-Xmx256m\0-Dpassword=secret\0-cp\0/a.jar\0com.example.Shop\0--token=x\0";
+        let id = "3f2a9c0d11aa22bb33cc44dd55ee66ff77889900aabbccddeeff001122334455";
+        let (_keep, world) = machine(
+            &format!("7 (java) {TAIL}"),
+            &[
+                ("comm", "java\n"),
+                ("cmdline", line),
+                ("maps", "7f00-7f08 r-xp 00000000 08:01 99 /usr/lib/jvm/lib/server/libjvm.so (deleted)\n"),
+                ("cgroup", &format!("0::/system.slice/docker-{id}.scope\n")),
+            ],
+        );
+        std::os::unix::fs::symlink("/usr/bin/java (deleted)", world.proc_root.join("7/exe")).expect("a link");
+        assert_eq!(program(&world, 7).as_deref(), Some(Path::new("/usr/bin/java")));
+        let t = identify(&world, 7).expect("alive");
+        assert_eq!((t.runtime, t.name.as_str()), (RuntimeKind::Jvm, "Shop"));
+        assert_eq!(t.container.map(|c| c.engine).as_deref(), Some("docker"));
+        assert!(t.flags.contains(&"-Xmx256m".to_owned()), "{:?}", t.flags);
+        assert!(t.flags.iter().all(|f| !f.contains("secret") && !f.contains("token")), "{:?}", t.flags);
+        assert_eq!(t.started, 1_700_000_000.0 + seconds(12345));
+        assert_eq!((t.cgroup, t.limit_cgroup), (None, None), "the group cannot be seen from here");
+        assert_eq!(by_name(&world, "Sho?"), [7]);
+        assert_eq!(by_name(&world, "shop"), [0i32; 0]);
+    }
+
+    #[test]
+    fn the_dead_and_the_kernel_are_no_targets() {
+        let (_keep, world) = machine(&format!("7 (x) {}", TAIL.replacen('S', "Z", 1)), &[]);
+        assert!(matches!(identify(&world, 7), Err(IdentifyError::Zombie(7))));
+        assert!(processes(&world).is_empty());
+        let (_keep, world) = machine(&format!("7 (kworker) {}", TAIL.replace("4194560", "2129984")), &[]);
+        assert!(matches!(identify(&world, 7), Err(IdentifyError::Kernel(7))));
+        assert!(matches!(identify(&world, 8), Err(IdentifyError::Absent(8))));
     }
 
     #[test]

@@ -2,24 +2,59 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use plimsoll_core::fact::Fact;
+use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::Target;
 
 use crate::identify::{self, IdentifyError, Life};
-use crate::source::{Pace, SOURCES, Source};
+use crate::source::cgroup::Group;
+use crate::source::{Pace, SOURCES, Source, kernel_log, note};
 use crate::world::{Clock, World};
 
 /// How long one wait may last before the stop flag is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 /// A wall clock that moved this far against the monotonic one has been set, seconds.
 const JUMP: f64 = 2.0;
+
+/// A slow source is called silent after this many of its pauses, and not before [`PATIENCE`].
+const PAUSES: u32 = 3;
+/// A slow source may take this long to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a slow source said, with its place in [`Sampler::beside`].
+type Late = (usize, Observation);
+
+/// A slow source on its own thread.
+struct Beside {
+    name: &'static str,
+    facts: &'static [Fact],
+    thread: Thread,
+    patience: Duration,
+    answered: Instant,
+    told: bool,
+}
+
+impl Beside {
+    /// Says once per silence that nothing has come for long.
+    fn silence(&mut self, out: &mut Observation) {
+        if self.told || self.answered.elapsed() < self.patience {
+            return;
+        }
+        self.told = true;
+        let why = format!("{} has not answered for {} s", self.name, self.answered.elapsed().as_secs());
+        for fact in self.facts {
+            out.put(*fact, Reading::unknown(why.clone()));
+        }
+        note(out, why);
+    }
+}
 
 /// Samples one process.
 pub struct Sampler {
@@ -28,14 +63,16 @@ pub struct Sampler {
     life: Life,
     clock: Clock,
     sources: Vec<Box<dyn Source>>,
-    slow: Receiver<Observation>,
+    slow: Receiver<Late>,
     /// Keeps the channel open when no slow source is.
-    _sender: Sender<Observation>,
+    _sender: Sender<Late>,
     stop_slow: Arc<AtomicBool>,
-    slow_threads: Vec<Thread>,
+    beside: Vec<Beside>,
     every: Duration,
     next: Instant,
     drift: f64,
+    program: Option<PathBuf>,
+    group: Option<Group>,
     oom_kills: Option<f64>,
     ended: bool,
 }
@@ -47,16 +84,26 @@ impl Sampler {
         let life = identify::life(world, pid)
             .map_err(|source| IdentifyError::Read { pid, source })?
             .ok_or(IdentifyError::Absent(pid))?;
+        let group = Group::of(world, pid).ok();
         let clock = Clock::start();
         let (sender, slow) = channel();
         let stop_slow = Arc::new(AtomicBool::new(false));
-        let (mut sources, mut slow_threads) = (Vec::new(), Vec::new());
+        let (mut sources, mut beside) = (Vec::new(), Vec::new());
         for kind in SOURCES {
             let Some(source) = (kind.open)(world, &target) else { continue };
             match kind.pace {
                 Pace::EveryTick => sources.push(source),
                 Pace::Slow(pause) => {
-                    slow_threads.push(beside(source, pause, clock, sender.clone(), Arc::clone(&stop_slow)));
+                    let (at, sender, stop) = (beside.len(), sender.clone(), Arc::clone(&stop_slow));
+                    let say = move |o| sender.send((at, o)).is_ok();
+                    beside.push(Beside {
+                        name: kind.name,
+                        facts: kind.facts,
+                        thread: run_beside(source, pause, clock, say, stop),
+                        patience: (pause * PAUSES).max(PATIENCE),
+                        answered: Instant::now(),
+                        told: false,
+                    });
                 }
             }
         }
@@ -69,11 +116,13 @@ impl Sampler {
             slow,
             _sender: sender,
             stop_slow,
-            slow_threads,
+            beside,
             every: every.max(Duration::from_millis(10)),
             next: Instant::now(),
             drift: clock.drift(),
-            oom_kills: None,
+            program: identify::program(world, pid),
+            oom_kills: group.as_ref().and_then(Group::oom_kills),
+            group,
             ended: false,
         })
     }
@@ -111,7 +160,7 @@ impl Sampler {
         }
     }
 
-    fn tick(&mut self, late: Vec<Observation>) -> Observation {
+    fn tick(&mut self, late: Vec<Late>) -> Observation {
         let mut out = Observation::at(self.clock.now());
         if let Some(end) = self.end() {
             self.ended = true;
@@ -121,18 +170,37 @@ impl Sampler {
         for source in &mut self.sources {
             source.sample(&mut out);
         }
-        late.into_iter().for_each(|o| merge(&mut out, o));
-        if let Some(kills) = out.facts.get(&Fact::CgroupOomKills) {
-            self.oom_kills.get_or_insert(*kills);
+        for (at, o) in late {
+            if let Some(source) = self.beside.get_mut(at) {
+                (source.answered, source.told) = (Instant::now(), false);
+            }
+            merge(&mut out, o);
         }
+        self.beside.iter_mut().for_each(|source| source.silence(&mut out));
+        self.oom_kills = self.group.as_ref().and_then(Group::oom_kills).or(self.oom_kills);
+        self.exec(&mut out);
         let drift = self.clock.drift();
         if (drift - self.drift).abs() > JUMP {
             let text =
                 format!("the wall clock was set by {:+.1} s; times here go on as before", drift - self.drift);
-            out.note = Some(out.note.take().map_or(text.clone(), |n| format!("{n}; {text}")));
+            note(&mut out, text);
             self.drift = drift;
         }
         out
+    }
+
+    /// A process may become another program (a shell that ends in `exec java`): what was recognised is void.
+    fn exec(&mut self, out: &mut Observation) {
+        let now = identify::program(&self.world, self.target.pid);
+        let (Some(before), Some(after)) = (&self.program, &now) else { return };
+        if before != after {
+            let (before, after) = (before.display(), after.display());
+            note(
+                out,
+                format!("the process ran {before} and runs {after} now: watch it anew to have it recognised"),
+            );
+            self.program = now;
+        }
     }
 
     /// What is known of the end of the process, when it has ended.
@@ -146,37 +214,38 @@ impl Sampler {
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return None,
             Err(_) => "the process cannot be read any more",
         };
-        let mut last = Observation::at(0.0);
-        self.read_oom_kills(&mut last);
-        let killed =
-            last.facts.get(&Fact::CgroupOomKills).zip(self.oom_kills).is_some_and(|(now, then)| *now > then);
-        Some(if killed {
-            "killed by the kernel: its control group ran out of memory".to_owned()
-        } else {
-            gone.to_owned()
-        })
+        Some(self.kernel_said().unwrap_or_else(|| gone.to_owned()))
     }
 
-    /// The group outlives its process for a moment: its counter says who killed.
-    fn read_oom_kills(&self, out: &mut Observation) {
-        crate::source::cgroup::read_oom_kills(&self.world, &self.target, out);
+    /// Who the kernel killed, by its own word where the log may be read. The group's counter does not name
+    /// the victim: a count that rose since the last tick is a sign, not a proof.
+    fn kernel_said(&self) -> Option<String> {
+        let started = identify::seconds(self.life.start_ticks);
+        if let Some(kill) = kernel_log::kill_of(&self.world, self.target.pid, started) {
+            return Some(format!("killed for want of memory: {}", kernel_log::sentence(&kill)));
+        }
+        let (now, then) = self.group.as_ref().and_then(Group::oom_kills).zip(self.oom_kills)?;
+        (now > then).then(|| {
+            "the process ended, probably killed by the kernel: its control group counted an OOM kill at that time"
+                .to_owned()
+        })
     }
 }
 
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.stop_slow.store(true, Ordering::Relaxed);
-        self.slow_threads.iter().for_each(Thread::unpark);
+        self.beside.iter().for_each(|b| b.thread.unpark());
     }
 }
 
 /// Runs a slow source on a thread of its own until the sampler is dropped. The thread is not joined: a read
 /// that hangs must not hang the user.
-fn beside(
+fn run_beside(
     mut source: Box<dyn Source>,
     pause: Duration,
     clock: Clock,
-    sender: Sender<Observation>,
+    say: impl Fn(Observation) -> bool + Send + 'static,
     stop: Arc<AtomicBool>,
 ) -> Thread {
     let handle = thread::spawn(move || {
@@ -184,7 +253,7 @@ fn beside(
             let due = Instant::now() + pause;
             let mut out = Observation::at(clock.now());
             source.sample(&mut out);
-            if !out.is_empty() && sender.send(out).is_err() {
+            if !say(out) {
                 return;
             }
             while Instant::now() < due && !stop.load(Ordering::Relaxed) {
@@ -207,5 +276,131 @@ fn merge(out: &mut Observation, late: Observation) {
         }
     }
     out.artifacts.extend(late.artifacts);
-    out.note = late.note.or(out.note.take());
+    out.learned.extend(late.learned);
+    if let Some(text) = late.note {
+        note(out, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    static NEVER: AtomicBool = AtomicBool::new(false);
+
+    fn source(patience: Duration) -> Beside {
+        Beside {
+            name: "a port",
+            facts: &[Fact::GoLive],
+            thread: thread::current(),
+            patience,
+            answered: Instant::now(),
+            told: false,
+        }
+    }
+
+    #[test]
+    fn a_silent_source_is_told_once_and_its_facts_are_unknown() {
+        let mut out = Observation::at(1.0);
+        source(Duration::from_secs(60)).silence(&mut out);
+        assert!(out.is_empty());
+        let mut silent = source(Duration::ZERO);
+        silent.silence(&mut out);
+        assert!(out.unknown[&Fact::GoLive].contains("a port has not answered"));
+        assert!(out.note.take().is_some());
+        silent.silence(&mut out);
+        assert_eq!(out.note, None);
+    }
+
+    #[test]
+    fn late_words_lose_nothing() {
+        let mut out = Observation::at(2.0);
+        note(&mut out, "first");
+        let mut late = Observation::at(1.0);
+        late.known(Fact::GoLive, 5.0);
+        late.learned.push("gc=G1".to_owned());
+        note(&mut late, "second");
+        merge(&mut out, late);
+        assert_eq!((out.t, out.facts[&Fact::GoLive]), (2.0, 5.0));
+        assert_eq!((out.note.as_deref(), out.learned.len()), (Some("first; second"), 1));
+    }
+
+    /// A child of our own that sleeps; killed when dropped.
+    struct Child(std::process::Child);
+
+    impl Child {
+        fn sleeping() -> Child {
+            Child(Command::new("sleep").arg("60").spawn().expect("sleep runs"))
+        }
+
+        fn pid(&self) -> i32 {
+            self.0.id().cast_signed()
+        }
+    }
+
+    impl Drop for Child {
+        fn drop(&mut self) {
+            let _gone = self.0.kill();
+            let _reaped = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_child_is_sampled_on_a_steady_grid_until_its_end() {
+        let mut child = Child::sleeping();
+        let every = Duration::from_millis(50);
+        let mut sampler = Sampler::open(&World::default(), child.pid(), every).expect("alive");
+        let grid = sampler.next;
+        let times: Vec<f64> = (0..5)
+            .map(|_| {
+                let o = sampler.next(&NEVER).expect("a tick");
+                assert!(o.facts[&Fact::Rss] > 0.0);
+                o.t
+            })
+            .collect();
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        let off = sampler.next.duration_since(grid).as_nanos() % every.as_nanos();
+        assert_eq!(off, 0, "a tick moved the grid");
+        child.0.kill().expect("killed");
+        let end = std::iter::from_fn(|| sampler.next(&NEVER)).find_map(|o| o.ended).expect("an end");
+        assert_eq!(end, "the process ended");
+        assert!(sampler.next(&NEVER).is_none(), "the end is told once");
+    }
+
+    #[test]
+    fn a_process_that_becomes_another_program_is_told() {
+        let mut child = Command::new("sh");
+        let mut child = Child(
+            child.args(["-c", "read line; exec sleep 60"]).stdin(Stdio::piped()).spawn().expect("runs"),
+        );
+        let mut sampler =
+            Sampler::open(&World::default(), child.pid(), Duration::from_millis(20)).expect("alive");
+        let first = sampler.next(&NEVER).expect("a tick").note.unwrap_or_default();
+        assert!(!first.contains("runs"), "{first}");
+        writeln!(child.0.stdin.as_mut().expect("piped"), "go").expect("told");
+        let end = Instant::now() + Duration::from_secs(20);
+        let told = std::iter::from_fn(|| sampler.next(&NEVER).filter(|_| Instant::now() < end))
+            .find_map(|o| o.note.filter(|n| n.contains("watch it anew")));
+        assert!(told.is_some_and(|n| n.contains("sleep now")), "not told");
+    }
+
+    #[test]
+    fn a_stop_ends_a_long_wait_soon() {
+        let child = Child::sleeping();
+        let mut sampler =
+            Sampler::open(&World::default(), child.pid(), Duration::from_secs(60)).expect("alive");
+        assert!(sampler.next(&NEVER).is_some(), "the first tick is due at once");
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let began = Instant::now();
+        let setter = thread::spawn(move || flag.store(true, Ordering::Relaxed));
+        assert!(sampler.next(&stop).is_none());
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        setter.join().expect("joined");
+        drop(sampler);
+        assert!(began.elapsed() < Duration::from_secs(5), "dropping hangs");
+    }
 }

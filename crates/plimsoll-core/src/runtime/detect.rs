@@ -15,59 +15,63 @@ pub struct Evidence {
     pub go_binary: bool,
 }
 
-/// Decides by the strongest sign first: a mapped runtime library, then the binary's own marks, then names.
-pub fn detect(e: &Evidence) -> RuntimeKind {
-    let mapped = |prefix: &str| e.mapped.iter().any(|m| m.starts_with(prefix));
-    // A launcher that has just begun has not mapped its runtime yet.
-    if mapped("libjvm.so") || e.exe == "java" {
-        RuntimeKind::Jvm
-    } else if mapped("libcoreclr.so") {
-        RuntimeKind::Dotnet
-    } else if e.go_binary {
-        RuntimeKind::Go
-    } else if e.exe == "node" || e.exe == "nodejs" || mapped("libnode.so") {
-        RuntimeKind::Node
-    } else if mapped("libpython") || interpreter(&e.exe, "python") {
-        RuntimeKind::Python
-    } else {
-        RuntimeKind::Native
+impl Evidence {
+    /// A file is mapped whose base name begins with `prefix`.
+    pub(super) fn maps(&self, prefix: &str) -> bool {
+        self.mapped.iter().any(|m| m.starts_with(prefix))
     }
 }
 
-/// `python`, `python3`, `python3.11`: the name with a version behind it.
-fn interpreter(exe: &str, name: &str) -> bool {
-    exe.strip_prefix(name).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+/// How a runtime is recognised and what it is called.
+pub(super) struct Recognition {
+    pub(super) kind: RuntimeKind,
+    /// True when the process is surely of this runtime, unless an earlier one in [`RECOGNITIONS`] claims it.
+    pub(super) detect: fn(&Evidence) -> bool,
+    /// The name a person would call it by, out of the arguments behind the program; `None` for the process's own.
+    pub(super) name: fn(&[String]) -> Option<String>,
+    /// Beginnings of the flags that judgement reads.
+    pub(super) flags: &'static [&'static str],
+}
+
+/// Every runtime, the strongest sign first: a mapped runtime library, the binary's own marks, then names. A
+/// launcher that embeds a JVM is a JVM whatever else it is.
+static RECOGNITIONS: &[&Recognition] = &[
+    &super::jvm::RECOGNITION,
+    &super::dotnet::RECOGNITION,
+    &super::go::RECOGNITION,
+    &super::node::RECOGNITION,
+    &super::python::RECOGNITION,
+    &super::native::RECOGNITION,
+];
+
+/// The runtime of a process.
+pub fn detect(e: &Evidence) -> RuntimeKind {
+    RECOGNITIONS.iter().find(|r| (r.detect)(e)).map_or(RuntimeKind::Native, |r| r.kind)
+}
+
+fn recognition(kind: RuntimeKind) -> Option<&'static Recognition> {
+    RECOGNITIONS.iter().find(|r| r.kind == kind).copied()
 }
 
 /// The name a person would call it by: main class, jar or script rather than the interpreter.
 pub fn name(kind: RuntimeKind, comm: &str, argv: &[String]) -> String {
     let args = argv.get(1..).unwrap_or_default();
-    let said = match kind {
-        RuntimeKind::Jvm => java_main(args),
-        RuntimeKind::Node | RuntimeKind::Python => script(args),
-        _ => None,
-    };
-    said.unwrap_or_else(|| comm.to_owned())
+    recognition(kind).and_then(|r| (r.name)(args)).unwrap_or_else(|| comm.to_owned())
 }
 
-/// The jar behind `-jar`, or the first argument that is no option and no option's value.
-fn java_main(args: &[String]) -> Option<String> {
-    let with_value =
-        ["-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-opens", "--add-exports"];
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        if arg == "-jar" {
-            return rest.next().map(|jar| base(jar));
-        } else if with_value.contains(&arg.as_str()) {
-            rest.next();
-        } else if !arg.starts_with('-') {
-            return Some(arg.rsplit('.').next().unwrap_or(arg).to_owned()).filter(|n| !n.is_empty());
-        }
-    }
+/// Flags that judgement reads, out of a command line: never the whole line, it may hold secrets.
+pub fn flags(kind: RuntimeKind, argv: &[String]) -> Vec<String> {
+    let known = recognition(kind).map_or(&[][..], |r| r.flags);
+    argv.iter().filter(|a| known.iter().any(|k| a.starts_with(k))).cloned().collect()
+}
+
+/// No name but the process's own.
+pub(super) fn own_name(_: &[String]) -> Option<String> {
     None
 }
 
-fn script(args: &[String]) -> Option<String> {
+/// The script or module that an interpreter runs; `None` for code given on the command line.
+pub(super) fn script(args: &[String]) -> Option<String> {
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         if arg == "-m" {
@@ -81,32 +85,9 @@ fn script(args: &[String]) -> Option<String> {
     None
 }
 
-fn base(path: &str) -> String {
+/// The last part of a path.
+pub(super) fn base(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
-}
-
-/// Flags that judgement reads, out of a command line: never the whole line, it may hold secrets.
-pub fn flags(kind: RuntimeKind, argv: &[String]) -> Vec<String> {
-    let known: &[&str] = match kind {
-        RuntimeKind::Jvm => &[
-            "-Xmx",
-            "-Xms",
-            "-Xlog:gc",
-            "-Xloggc:",
-            "-XX:MaxDirectMemorySize=",
-            "-XX:MaxMetaspaceSize=",
-            "-XX:MaxRAMPercentage=",
-            "-XX:NativeMemoryTracking=",
-            "-XX:+HeapDumpOnOutOfMemoryError",
-            "-XX:HeapDumpPath=",
-            "-XX:+Use",
-            "-XX:-Use",
-            "-XX:+PerfDisableSharedMem",
-        ],
-        RuntimeKind::Node => &["--max-old-space-size", "--trace-gc", "--inspect", "--heapsnapshot"],
-        _ => &[],
-    };
-    argv.iter().filter(|a| known.iter().any(|k| a.starts_with(k))).cloned().collect()
 }
 
 #[cfg(test)]
@@ -149,5 +130,14 @@ mod tests {
         let kept =
             flags(RuntimeKind::Jvm, &words("java -Xmx1g -Dpassword=secret -XX:+UseG1GC Main --token x"));
         assert_eq!(kept, ["-Xmx1g", "-XX:+UseG1GC"]);
+    }
+
+    #[test]
+    fn every_runtime_is_recognised_once() {
+        use RuntimeKind::{Dotnet, Go, Jvm, Native, Node, Python};
+        for kind in [Jvm, Go, Node, Python, Dotnet, Native] {
+            assert_eq!(RECOGNITIONS.iter().filter(|r| r.kind == kind).count(), 1, "{kind:?}");
+        }
+        assert_eq!(detect(&Evidence::default()), Native, "the last one takes what is left");
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod inspector;
 mod jvm_attach;
-mod kernel_log;
+pub mod kernel_log;
 mod metrics;
 mod node;
 mod procfs;
@@ -47,7 +47,7 @@ pub trait Source: Send {
 pub struct SourceKind {
     /// Short name, as `--help` and the docs show it.
     pub name: &'static str,
-    /// Facts that it can supply.
+    /// Facts that it can supply; none for a source that tells in notes.
     pub facts: &'static [Fact],
     /// How it is driven.
     pub pace: Pace,
@@ -77,6 +77,15 @@ impl Source for Absent {
     }
 }
 
+/// Adds a note behind those that are there.
+pub(crate) fn note(out: &mut Observation, text: impl Into<String>) {
+    let text = text.into();
+    out.note = Some(match out.note.take() {
+        Some(before) => format!("{before}; {text}"),
+        None => text,
+    });
+}
+
 /// Every source, in the order in which they are asked.
 pub static SOURCES: &[SourceKind] = &[
     procfs::KIND,
@@ -92,3 +101,36 @@ pub static SOURCES: &[SourceKind] = &[
     metrics::KIND,
     allocator::KIND,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_complete_and_a_process_without_any_file_never_breaks_one() {
+        let root = tempfile::tempdir().expect("a folder");
+        let world = World {
+            proc_root: root.path().join("proc"),
+            cgroup_root: root.path().join("cg"),
+            kernel_log: root.path().join("kmsg"),
+        };
+        for (i, kind) in SOURCES.iter().enumerate() {
+            assert!(!kind.name.is_empty());
+            assert!(SOURCES.iter().skip(i + 1).all(|k| k.name != kind.name), "{} stands twice", kind.name);
+            let Some(mut source) = (kind.open)(&world, &crate::identify::bare(7)) else { continue };
+            let mut out = Observation::at(1.0);
+            source.sample(&mut out);
+            assert_eq!(out.facts.keys().collect::<Vec<_>>(), [&Fact::Rss; 0], "{}: from nothing", kind.name);
+            let foreign = out.unknown.keys().find(|f| !kind.facts.contains(f));
+            assert_eq!(foreign, None, "{} tells of a fact that it does not announce", kind.name);
+        }
+    }
+
+    #[test]
+    fn notes_follow_each_other() {
+        let mut out = Observation::at(1.0);
+        note(&mut out, "first");
+        note(&mut out, "second");
+        assert_eq!(out.note.as_deref(), Some("first; second"));
+    }
+}

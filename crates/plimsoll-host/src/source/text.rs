@@ -12,12 +12,14 @@ pub(crate) struct Reread {
     buffer: Vec<u8>,
 }
 
+/// Most of the files hold one number; the buffer grows for those that hold more.
+const FIRST: usize = 256;
 /// No kernel file that we keep open is larger.
 const LARGEST: usize = 64 * 1024;
 
 impl Reread {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Reread { file: File::open(path)?, buffer: vec![0; 4096] })
+        Ok(Reread { file: File::open(path)?, buffer: vec![0; FIRST] })
     }
 
     /// The file's text now. Bytes that are no UTF-8 end it.

@@ -1,6 +1,9 @@
 //! .NET: recognised; judged from outside like a native program until its diagnostics socket is read.
 
+mod detect;
+
 use crate::runtime::rules::{Net, Rules};
+pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of .NET.
 pub(super) static RULES: Rules = Rules {

@@ -1,10 +1,12 @@
 //! HotSpot.
 
 mod capture;
+mod detect;
 mod floor;
 
 use crate::fact::Fact;
 use crate::runtime::rules::Rules;
+pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of HotSpot.
 pub(super) static RULES: Rules = Rules {

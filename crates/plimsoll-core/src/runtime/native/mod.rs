@@ -1,9 +1,11 @@
 //! Programs without a managed runtime: C, C++, Rust.
 
 mod capture;
+mod detect;
 mod floor;
 
 use crate::runtime::rules::Rules;
+pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of native programs.
 pub(super) static RULES: Rules = Rules {

@@ -1,10 +1,12 @@
 //! Node.js.
 
 mod capture;
+mod detect;
 mod floor;
 
 use crate::fact::Fact;
 use crate::runtime::rules::Rules;
+pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of Node.js.
 pub(super) static RULES: Rules = Rules {

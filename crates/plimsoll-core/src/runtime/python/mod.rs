@@ -1,9 +1,11 @@
 //! CPython.
 
 mod capture;
+mod detect;
 mod floor;
 
 use crate::runtime::rules::Rules;
+pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of CPython.
 pub(super) static RULES: Rules = Rules {
