@@ -17,7 +17,8 @@ fn main() {
         while stored < rate * began.elapsed().as_secs_f64() {
             size = 200 + (size * 31 + 7) % 1800;
             let request = vec![1u8; size].into_boxed_slice();
-            std::mem::forget(request);
+            // The compiler may not leave the allocation out.
+            std::mem::forget(std::hint::black_box(request));
             stored += (size + 16) as f64;
         }
         std::thread::sleep(Duration::from_millis(5));

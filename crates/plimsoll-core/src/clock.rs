@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::fact::Fact;
 use crate::recording::Recording;
 use crate::runtime;
-use crate::runtime::rules::{BoundRule, LiveRule, best, live};
+use crate::runtime::rules::{BoundRule, best, live};
 use crate::series::{Point, Series};
 use crate::signals::{ask, total_series};
 use crate::slope::{Death, NotYet, Posterior, Samples};
@@ -207,15 +207,14 @@ fn bounds(r: &Recording, limit_override: Option<f64>) -> Vec<Bound> {
 
 fn bound(r: &Recording, rule: &BoundRule) -> Option<Bound> {
     let limit = r.last(rule.limit)?;
-    let LiveRule { fact, samples, name, .. } = best(rule.usage, r)?;
-    let series = r.series(fact);
+    let usage = best(rule.usage, r)?;
     Some(Bound {
         name: rule.name.to_owned(),
-        usage_name: name.to_owned(),
+        usage_name: usage.name.to_owned(),
         limit,
-        usage: series.last()?.v,
+        usage: usage.points(r).last()?.v,
         degrades: rule.degrades,
-        posterior: ask(r, series.points(), samples, rule.death, limit),
+        posterior: ask(r, usage.points(r), usage.samples, rule.death, limit),
     })
 }
 
@@ -269,6 +268,9 @@ fn heap_is_full(r: &Recording) -> Option<DeadZone> {
     // Collectors that work beside the program book their cycles there: no pauses.
     let beside = matches!(r.target.flag("gc"), Some("Z" | "Shenandoah"));
     let pauses = r.series(Fact::JvmGcSeconds).rate(recent).filter(|_| !beside);
+    // Of these every collection is one of the whole heap.
+    let cycles = rules.collections.iter().filter_map(|f| r.series(*f).rate(recent)).sum::<f64>();
+    let full = if beside { Some(cycles.max(full.unwrap_or(0.0))) } else { full };
     let spinning = full.is_some_and(|x| x >= FULL_PER_SECOND) || pauses.is_some_and(|x| x >= PAUSED_SHARE);
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor);
     let shares = heaps.filter_map(|b| Some((b.name, r.last(best(b.usage, r)?.fact)? / r.last(b.limit)?)));
@@ -289,7 +291,7 @@ fn to_degradation(r: &Recording, bounds: &[Bound]) -> Option<f64> {
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor).filter_map(|rule| {
         let limit = r.last(rule.limit)? * HEAP_DEGRADES_AT;
         let usage = best(rule.usage, r)?;
-        let p = ask(r, r.series(usage.fact).points(), usage.samples, Death::AtUsage, limit).ok()?;
+        let p = ask(r, usage.points(r), usage.samples, Death::AtUsage, limit).ok()?;
         Some(p.time_to_limit.mid)
     });
     soft.chain(heaps).filter(|t| t.is_finite()).min_by(f64::total_cmp)

@@ -113,13 +113,13 @@ pub fn signals(r: &Recording) -> Signals {
     let total = total_series(r);
     let held = rules.held_of(r);
     let gap = |base: Option<Fact>| base.map(|f| minus(&total, r.series(f)));
-    let private = trend(r, "private memory", &total, Samples::Raw);
+    let private = trend(r, "private memory", total.points(), Samples::Raw);
     Signals {
         live: rules.live_of(r).and_then(|l| live_trend(r, l)),
-        held: held.and_then(|f| trend(r, "heap held by the runtime", r.series(f), Samples::Raw)),
-        outside: gap(held).and_then(|s| trend(r, "memory outside the heap", &s, Samples::Raw)),
+        held: held.and_then(|f| trend(r, "heap held by the runtime", r.series(f).points(), Samples::Raw)),
+        outside: gap(held).and_then(|s| trend(r, "memory outside the heap", s.points(), Samples::Raw)),
         unaccounted: gap(rules.accounted.filter(|f| r.last(*f).is_some()))
-            .and_then(|s| trend(r, "memory the runtime does not account for", &s, Samples::Raw)),
+            .and_then(|s| trend(r, "memory the runtime does not account for", s.points(), Samples::Raw)),
         malloc_free: of(r, Fact::MallocFree, "free memory inside the allocator"),
         malloc_in_use: of(r, Fact::MallocInUse, "allocated chunks"),
         mapped: of(r, Fact::SmapsAnonOther, "anonymous mappings outside malloc's heaps"),
@@ -150,11 +150,11 @@ pub fn total_series(r: &Recording) -> Series {
 }
 
 fn of(r: &Recording, fact: Fact, name: &str) -> Option<Trend> {
-    trend(r, name, r.series(fact), Samples::Raw)
+    trend(r, name, r.series(fact).points(), Samples::Raw)
 }
 
 fn live_trend(r: &Recording, l: LiveRule) -> Option<Trend> {
-    trend(r, l.name, r.series(l.fact), l.samples)
+    trend(r, l.name, l.points(r), l.samples)
 }
 
 /// `a − b` at the times of `a` for which `b` is known, from the last moment on at which `b` was the larger: while
@@ -253,18 +253,18 @@ fn heap_grows(r: &Recording, rules: &Rules) -> bool {
 /// Seed of the posterior draws: fixed, so that the same recording always gives the same answer.
 const SEED: u64 = 0x0070_6c69_6d73_6f6c;
 
-fn trend(r: &Recording, name: &str, series: &Series, samples: Samples) -> Option<Trend> {
-    let level = series.last()?.v;
+fn trend(r: &Recording, name: &str, points: &[Point], samples: Samples) -> Option<Trend> {
+    let level = points.last()?.v;
     let least = LEAST_GROWTH.max(LEAST_SHARE * level);
-    let sight = sight(series, least).min(headroom(r));
-    let p = ask(r, series.points(), samples, Death::AtUsage, level + sight).ok()?;
+    let sight = sight(points, least).min(headroom(r));
+    let p = ask(r, points, samples, Death::AtUsage, level + sight).ok()?;
     let growth = p.slope.mid * p.span;
     Some(Trend {
         name: name.to_owned(),
         level,
         growth,
         span: p.span,
-        samples: series.points().len(),
+        samples: points.len(),
         p_climb: p.p_leak,
         shape: p.shape,
         rising: rising(&p, least),
@@ -274,8 +274,8 @@ fn trend(r: &Recording, name: &str, series: &Series, samples: Samples) -> Option
 }
 
 /// How far ahead a plateau matters: [`GOES_ON`] times the growth that was seen.
-fn sight(series: &Series, least: f64) -> f64 {
-    let grown = series.first().zip(series.last()).map_or(0.0, |(a, b)| b.v - a.v);
+fn sight(points: &[Point], least: f64) -> f64 {
+    let grown = points.first().zip(points.last()).map_or(0.0, |(a, b)| b.v - a.v);
     GOES_ON * grown.max(least)
 }
 
@@ -301,7 +301,8 @@ fn count_trend(r: &Recording, rule: &UnitRule, total: &Series) -> Option<CountTr
     let series = r.series(rule.fact);
     let level = series.last()?.v;
     let least = rule.least.max(0.02 * level);
-    let p = ask(r, series.points(), Samples::Raw, Death::AtUsage, level + sight(series, least)).ok()?;
+    let p =
+        ask(r, series.points(), Samples::Raw, Death::AtUsage, level + sight(series.points(), least)).ok()?;
     let trend = Trend {
         name: format!("{}s", rule.noun),
         level,

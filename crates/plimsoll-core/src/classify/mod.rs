@@ -260,7 +260,9 @@ fn nothing_or_undecided(case: &Case<'_>, all: &[Assessment]) -> Verdict {
         advice: None,
     };
     let blind = case.rules.collects() && s.live.is_none();
-    if judged && p < P_NOTHING && !blind {
+    // A collector that is about to take over is no "nothing", even where the floor has stopped.
+    let pressed = case.clock.to_degradation.is_some_and(|t| t < crate::clock::DRAIN_BELOW);
+    if judged && p < P_NOTHING && !blind && !pressed {
         verdict.cause = Cause::None;
         verdict.certainty = Certainty::Likely;
         verdict.refuted_by = "a floor that climbs over a longer watch or under other load";

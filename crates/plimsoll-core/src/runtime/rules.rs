@@ -4,6 +4,7 @@
 use crate::classify::Cause;
 use crate::fact::Fact;
 use crate::recording::Recording;
+use crate::series::Point;
 use crate::slope::{Death, Samples};
 use crate::target::Target;
 
@@ -25,13 +26,23 @@ pub struct LiveRule {
 pub const COLLECTIONS: f64 = 3.0;
 
 impl LiveRule {
+    /// The samples that may be read as a floor: of a heap in use those up to the last collection, for what came
+    /// after it is garbage as far as anybody can tell.
+    pub fn points<'a>(&self, r: &'a Recording) -> &'a [Point] {
+        let series = r.series(self.fact);
+        let Some(count) = self.after else { return series.points() };
+        let counted = r.series(count).points();
+        let last = counted.windows(2).rev().find(|w| w[1].v > w[0].v);
+        last.map_or(&[], |w| series.until(w[1].t))
+    }
+
     /// True when the number is there and may be read as a floor.
     pub fn usable(&self, r: &Recording) -> bool {
         let collected = self.after.is_none_or(|count| {
             let ends = r.series(count).first().zip(r.series(count).last());
             ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
         });
-        collected && r.last(self.fact).is_some()
+        collected && !self.points(r).is_empty()
     }
 }
 
@@ -167,7 +178,7 @@ const ENOUGH: usize = 6;
 /// The best of several numbers for the same thing.
 pub fn best(rules: &[LiveRule], r: &Recording) -> Option<LiveRule> {
     let usable = || rules.iter().copied().filter(|l| l.usable(r));
-    usable().find(|l| r.series(l.fact).points().len() >= ENOUGH).or_else(|| usable().next())
+    usable().find(|l| l.points(r).len() >= ENOUGH).or_else(|| usable().next())
 }
 
 /// A number for the tables in each runtime's folder.

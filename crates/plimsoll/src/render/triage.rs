@@ -257,7 +257,7 @@ fn verdict_word(step: &Step) -> &'static str {
 
 fn live_points(r: &Recording) -> Vec<plimsoll_core::series::Point> {
     let rules = plimsoll_core::runtime::rules(r.target.runtime);
-    rules.live_of(r).map_or_else(Vec::new, |l| r.series(l.fact).points().to_vec())
+    rules.live_of(r).map_or_else(Vec::new, |l| l.points(r).to_vec())
 }
 
 fn range(t: Interval) -> String {

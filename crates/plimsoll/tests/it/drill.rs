@@ -1,35 +1,38 @@
 //! War stories through the whole playbook. The full matrix is `bench/verdicts`; here one of each kind.
 
-use crate::{plimsoll, skipped, stderr, stdout};
+use std::process::Stdio;
 
-/// Runs a drill and returns its document; `None` where its tool is missing.
-fn drill(test: &str, args: &[&str]) -> Option<serde_json::Value> {
-    let mut all = vec!["drill", "-o", "json"];
-    all.extend(args);
-    let o = plimsoll(&all);
+use crate::{plimsoll, plimsoll_command, skipped, stderr, stdout};
+
+/// Runs a drill; its document and the pid it ran under. `None` where its tool is missing.
+fn drill(test: &str, args: &[&str]) -> Option<(serde_json::Value, u32)> {
+    let mut command = plimsoll_command(&["drill", "-o", "json"]);
+    let child =
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let pid = child.id();
+    let o = child.wait_with_output().expect("it ends");
     if stderr(&o).contains("is not installed") {
         skipped(test, &stderr(&o));
         return None;
     }
-    Some(serde_json::from_str(&stdout(&o)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&o))))
+    let doc = serde_json::from_str(&stdout(&o)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&o)));
+    Some((doc, pid))
 }
 
 #[test]
 fn the_native_cache_is_found_and_its_cage_is_gone() {
-    let Some(doc) = drill("unbounded-cache", &["unbounded-cache", "--for", "30s", "--no-wait"]) else {
-        return;
-    };
+    let ran = drill("unbounded-cache", &["unbounded-cache", "--for", "30s", "--no-wait"]);
+    let Some((doc, pid)) = ran else { return };
     assert_eq!(doc["cause"], "retention", "{doc}");
     assert_eq!(doc["found"], true, "{doc}");
     let left = std::fs::read_dir("/sys/fs/cgroup/memory").into_iter().flatten().flatten();
-    let cage =
-        |e: std::fs::DirEntry| e.file_name().to_string_lossy().starts_with("plimsoll-drill-unbounded-cache");
-    assert!(!left.into_iter().any(cage), "a cage is left");
+    let cage = format!("plimsoll-drill-unbounded-cache-{pid}");
+    assert!(!left.into_iter().any(|e| e.file_name().to_string_lossy() == cage), "the cage is left");
 }
 
 #[test]
 fn a_healthy_cache_is_not_accused() {
-    let Some(doc) = drill("bounded-cache", &["bounded-cache", "--for", "45s"]) else { return };
+    let Some((doc, _)) = drill("bounded-cache", &["bounded-cache", "--for", "45s"]) else { return };
     assert_ne!(doc["certainty"], "certain", "{doc}");
     assert_eq!(doc["found"], true, "{doc}");
 }

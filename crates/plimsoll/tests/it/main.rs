@@ -6,13 +6,16 @@ mod live;
 
 use std::process::{Command, Output};
 
+/// `plimsoll` with `args`, without colours.
+fn plimsoll_command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(args).env("NO_COLOR", "1");
+    command
+}
+
 /// Runs `plimsoll` with `args`.
 fn plimsoll(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_plimsoll"))
-        .args(args)
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("the binary runs")
+    plimsoll_command(args).output().expect("the binary runs")
 }
 
 fn stdout(o: &Output) -> String {
