@@ -3,13 +3,16 @@
 //! The overview and the live view are readers of this. A process that deserves a closer look gets a
 //! [`crate::sampler::Sampler`] of its own.
 
-use std::collections::{BTreeMap, VecDeque};
+mod group_history;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use plimsoll_core::fact::Fact;
 use plimsoll_core::recording::{Observation, Recording};
 
+use self::group_history::GroupHistory;
 use crate::identify;
 use crate::source::Source as _;
 use crate::source::cgroup::{Group, GroupReader};
@@ -39,7 +42,7 @@ struct Process {
 /// A binding control group, shared by its processes.
 struct GroupTrack {
     reader: GroupReader,
-    samples: VecDeque<Observation>,
+    history: GroupHistory,
 }
 
 /// Samples every process of the machine.
@@ -85,10 +88,11 @@ impl Fleet {
         keep(&mut self.available, host_memory::available(&self.world).unwrap_or(f64::NAN));
         self.read_processes();
         if self.groups.len() <= MANY_GROUPS || self.tick % RESCAN_EVERY == 1 {
+            let oldest = self.times.front().copied().unwrap_or(now);
             for group in self.groups.values_mut() {
                 let mut out = Observation::at(now);
                 group.reader.sample(&mut out);
-                keep(&mut group.samples, out);
+                group.history.push(out, oldest);
             }
         }
     }
@@ -121,7 +125,7 @@ impl Fleet {
         let target = identify::identify(&self.world, pid).ok()?;
         let mut r = Recording::new(target);
         let group = process.group.as_ref().and_then(|g| self.groups.get(g));
-        let mut group_samples = group.map(|g| g.samples.iter().peekable());
+        let mut group = group.map(|g| g.history.walk());
         let total = host_memory::total(&self.world);
         let oldest = self.tick + 1 - self.times.len() as u64;
         for (i, (resident, anonymous)) in process.resident.iter().zip(&process.anonymous).enumerate() {
@@ -138,12 +142,8 @@ impl Fleet {
             if let (0, Some(total)) = (i, total) {
                 o.known(Fact::HostTotal, total);
             }
-            if let Some(samples) = &mut group_samples {
-                while let Some(g) = samples.next_if(|g| g.t <= *t) {
-                    if g.t == *t {
-                        g.facts.iter().for_each(|(f, v)| o.known(*f, *v));
-                    }
-                }
+            if let Some(group) = &mut group {
+                group.add_to(&mut o);
             }
             r.add(o);
         }
@@ -166,11 +166,8 @@ impl Fleet {
                 self.add(pid, life.start_ticks);
             }
         }
-        let used: Vec<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
-        let gone: Vec<String> = self.groups.keys().filter(|g| !used.contains(g)).cloned().collect();
-        for g in gone {
-            self.groups.remove(&g);
-        }
+        let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
+        self.groups.retain(|g, _| used.contains(g));
     }
 
     fn add(&mut self, pid: i32, start_ticks: u64) {
@@ -196,7 +193,9 @@ impl Fleet {
     fn track(&mut self, own: &Group) -> Option<String> {
         let reader = GroupReader::open(&self.world, own)?;
         let key = reader.key();
-        self.groups.entry(key.clone()).or_insert_with(|| GroupTrack { reader, samples: VecDeque::new() });
+        self.groups
+            .entry(key.clone())
+            .or_insert_with(|| GroupTrack { reader, history: GroupHistory::default() });
         Some(key)
     }
 
@@ -228,12 +227,16 @@ impl Fleet {
 }
 
 /// Appends and forgets the oldest beyond [`KEPT`]; true when one was forgotten.
+///
+/// Room is doubled, but never beyond what is kept: there are two queues per process of the machine.
 fn keep<T>(queue: &mut VecDeque<T>, value: T) -> bool {
-    queue.push_back(value);
-    let full = queue.len() > KEPT;
+    let full = queue.len() >= KEPT;
     if full {
         queue.pop_front();
+    } else if queue.len() == queue.capacity() {
+        queue.reserve_exact(queue.len().max(16).min(KEPT - queue.len()));
     }
+    queue.push_back(value);
     full
 }
 
@@ -286,6 +289,6 @@ mod tests {
     fn history_is_bounded() {
         let mut q = VecDeque::new();
         let dropped = (0..KEPT + 5).filter(|i| keep(&mut q, *i)).count();
-        assert_eq!((q.len(), dropped), (KEPT, 5));
+        assert_eq!((q.len(), dropped, q.capacity()), (KEPT, 5, KEPT));
     }
 }
