@@ -163,12 +163,13 @@ pub fn first_chunk(head: &[u8], length: u64) -> Option<u64> {
             let Some(word) = word_at(head, at) else { return seen >= 4 };
             let size = word & !FLAGS;
             // The first chunk of a heap has nothing before it, which counts as in use.
-            let sane =
-                size >= SMALLEST && size.is_multiple_of(ALIGNMENT) && at.saturating_add(size) <= length;
-            if !sane || word & MAPPED != 0 || (seen == 0 && word & PREVIOUS_IN_USE == 0) {
+            let sane = size >= SMALLEST && size.is_multiple_of(ALIGNMENT) && word & MAPPED == 0;
+            if !sane || (seen == 0 && word & PREVIOUS_IN_USE == 0) {
                 return false;
             }
-            at += size;
+            // Where a chunk ends is checked before it is believed: its size may be any number.
+            let Some(end) = at.checked_add(size).filter(|end| *end <= length) else { return false };
+            at = end;
             seen += 1;
             if length - at < SMALLEST {
                 return true;
@@ -238,6 +239,14 @@ mod tests {
         h.extend(heap(&chunks));
         assert_eq!(first_chunk(&h, h.len() as u64), Some(0x8b0));
         assert_eq!(first_chunk(&[0u8; 5000], 5000), None);
+    }
+
+    #[test]
+    fn a_chunk_whose_end_is_no_address_is_no_first_chunk() {
+        // Found by fuzzing: where the heap's length is any number, the end of the chunk overflowed.
+        let mut head = vec![0u8; 4200];
+        head[16 + 8..16 + 16].copy_from_slice(&(u64::MAX & !0xe).to_le_bytes());
+        assert_eq!(first_chunk(&head, u64::MAX), None);
     }
 
     proptest::proptest! {

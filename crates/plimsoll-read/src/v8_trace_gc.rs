@@ -31,7 +31,7 @@ const MB: f64 = 1024.0 * 1024.0;
 /// Reads one line; `None` when it is no collection.
 pub fn line(text: &str) -> Option<Collection> {
     let (head, rest) = text.split_once(" ms: ")?;
-    let at_ms: f64 = head.split_ascii_whitespace().next_back()?.parse().ok()?;
+    let at_ms = amount(head.split_ascii_whitespace().next_back()?)?;
     let kind = if rest.starts_with("Scavenge") {
         Kind::Scavenge
     } else if rest.starts_with("Mark-") || rest.starts_with("Mark Compact") {
@@ -49,9 +49,13 @@ pub fn line(text: &str) -> Option<Collection> {
 fn sizes(text: &str) -> Option<(f64, f64)> {
     let (used, rest) = text.split_once(" (")?;
     let (committed, _) = rest.split_once(')')?;
-    let number =
-        |t: &str| t.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0).map(|v| v * MB);
-    Some((number(used)?, number(committed)?))
+    let bytes = |t: &str| amount(t.trim()).map(|v| v * MB).filter(|v| v.is_finite());
+    Some((bytes(used)?, bytes(committed)?))
+}
+
+/// A number that can be meant: finite and not negative.
+fn amount(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0)
 }
 
 #[cfg(test)]
@@ -84,6 +88,20 @@ mod tests {
         }
         assert_eq!(line("listening on 3000"), None);
         assert_eq!(line("x ms: Scavenge"), None);
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_meant_are_no_collection() {
+        // Found by fuzzing: a time that is no number or negative, sizes that overflow only as bytes.
+        for head in ["nan", "inf", "-5", "1e999"] {
+            assert_eq!(
+                line(&format!("[1:0x5] {head} ms: Scavenge 2.0 (2.3) -> 1.6 (3.3) MB")),
+                None,
+                "{head}"
+            );
+        }
+        let huge = format!("1{}", "0".repeat(308));
+        assert_eq!(line(&format!("[1:0x5] 5 ms: Scavenge {huge} (2.3) -> 1.6 (3.3) MB")), None);
     }
 
     #[test]
