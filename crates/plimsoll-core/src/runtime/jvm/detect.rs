@@ -6,7 +6,8 @@ use crate::target::RuntimeKind;
 /// How a JVM is recognised.
 pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
     kind: RuntimeKind::Jvm,
-    detect: |e| e.maps("libjvm.so"),
+    // A launcher that has just begun has not mapped its runtime yet.
+    detect: |e| e.maps("libjvm.so") || e.exe == "java",
     name: main_class,
     flags: &[
         "-Xmx",
