@@ -195,7 +195,8 @@ const COMMON: &[BoundRule] = &[
 fn bounds(r: &Recording, limit_override: Option<f64>) -> Vec<Bound> {
     let rules = runtime::rules(r.target.runtime);
     let mut out: Vec<Bound> = COMMON.iter().chain(rules.bounds).filter_map(|b| bound(r, b)).collect();
-    if let Some(limit) = limit_override {
+    // A table already carries the limit that was given with it.
+    if let Some(limit) = limit_override.filter(|_| r.last(Fact::RecordedLimit).is_none()) {
         let series = total_series(r);
         out.extend(judge_series(r, "limit given", "private memory", series.points(), limit));
     }
