@@ -64,6 +64,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The pid as commands show it: `PID` for a recording that names none.
+    pub fn pid_shown(&self) -> String {
+        if self.pid > 0 { self.pid.to_string() } else { "PID".to_owned() }
+    }
+
     /// Takes in a `key=value` flag in place of an older one; `version=…` sets the runtime's version.
     pub fn learn(&mut self, flag: String) {
         let Some((key, value)) = flag.split_once('=') else { return };

@@ -50,7 +50,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which mappings outside the Go heap grow (cgo, mmap)",
         cost: |_| Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running: 0.05, basis: "read from outside" }),
-        command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid),
+        command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid_shown()),
         taken_here: true,
     },
 ];

@@ -21,7 +21,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         cost: |_| {
             Ok(Cost { memory: 4.0 * MIB, disk: MIB, pause: 0.05, running: 0.1, basis: "JDK 17, 16 threads" })
         },
-        command: |t| format!("jcmd {} Thread.print > threads.txt", t.pid),
+        command: |t| format!("jcmd {} Thread.print > threads.txt", t.pid_shown()),
         taken_here: false,
     },
     ArtifactRule {
@@ -29,7 +29,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which native account grows and what the heap has committed",
         cost: |_| Ok(Cost { memory: 4.0 * MIB, disk: 0.0, pause: 0.001, running: 0.1, basis: "JDK 17" }),
-        command: |t| format!("jcmd {} VM.native_memory summary", t.pid),
+        command: |t| format!("jcmd {} VM.native_memory summary", t.pid_shown()),
         taken_here: true,
     },
     ArtifactRule {
@@ -46,7 +46,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "0.3 to 0.5 s per GiB, JDK 17 G1; -all because a forced collection can kill near the limit",
             })
         },
-        command: |t| format!("jcmd {} GC.class_histogram -all", t.pid),
+        command: |t| format!("jcmd {} GC.class_histogram -all", t.pid_shown()),
         taken_here: true,
     },
     ArtifactRule {
@@ -54,7 +54,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::Retention],
         shows: "the holder: which static field, thread or global keeps it",
         cost: heap_dump,
-        command: |t| format!("jcmd {} GC.heap_dump -all heap-{}.hprof", t.pid, t.pid),
+        command: |t| format!("jcmd {} GC.heap_dump -all heap-{}.hprof", t.pid_shown(), t.pid_shown()),
         taken_here: false,
     },
     ArtifactRule {
@@ -70,7 +70,9 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "JDK 17: 20 to 24 MiB idle, up to 65 MiB at the dump",
             })
         },
-        command: |t| format!("jcmd {} JFR.start duration=60s settings=profile filename=alloc.jfr", t.pid),
+        command: |t| {
+            format!("jcmd {} JFR.start duration=60s settings=profile filename=alloc.jfr", t.pid_shown())
+        },
         taken_here: false,
     },
 ];
@@ -103,7 +105,7 @@ fn major(version: &str) -> u32 {
 /// `HeapDumpOnOutOfMemoryError` fires on a Java error, not on a kernel kill: it is a net only when the heap
 /// can fill before the container does.
 pub(super) fn net(r: &Recording) -> Net {
-    let pid = r.target.pid;
+    let pid = r.target.pid_shown();
     let on = r.target.flag("heapDumpOnOom").map(|v| v == "true");
     let budget = r.last(Fact::JvmHeapMax).zip(r.last(Fact::JvmHeapCommitted)).zip(r.last(Fact::Rss));
     let fits = budget

@@ -14,7 +14,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::Fragmentation, Cause::Accumulation, Cause::OffHeap],
         shows: "which mappings grow and how much of the heap is free inside the allocator",
         cost: |_| Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running: 0.1, basis: "read from outside" }),
-        command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid),
+        command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid_shown()),
         taken_here: true,
     },
     ArtifactRule {
@@ -32,7 +32,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "0 bytes in the target; 120 MiB/s copied while it is frozen",
             })
         },
-        command: |t| format!("gcore -o core {}", t.pid),
+        command: |t| format!("gcore -o core {}", t.pid_shown()),
         taken_here: false,
     },
     ArtifactRule {
@@ -48,7 +48,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "about 60 µs per malloc and free while it is on: seconds only",
             })
         },
-        command: |t| format!("memleak-bpfcc -p {} 10 1", t.pid),
+        command: |t| format!("memleak-bpfcc -p {} 10 1", t.pid_shown()),
         taken_here: false,
     },
 ];

@@ -14,7 +14,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "whether the heap or its buffers grow",
         cost: |_| Ok(Cost { memory: 0.0, disk: 0.0, pause: 0.0, running: 0.01, basis: "inspector, Node 20" }),
-        command: |t| format!("node inspect -p {}   # then: exec process.memoryUsage()", t.pid),
+        command: |t| format!("node inspect -p {}   # then: exec process.memoryUsage()", t.pid_shown()),
         taken_here: true,
     },
     ArtifactRule {
@@ -32,7 +32,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
             })
         },
         command: |t| {
-            format!("kill -USR1 {}   # opens the inspector on 127.0.0.1:9229: Memory > sampling", t.pid)
+            format!(
+                "kill -USR1 {}   # opens the inspector on 127.0.0.1:9229: Memory > sampling",
+                t.pid_shown()
+            )
         },
         taken_here: false,
     },
@@ -50,7 +53,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "12 to 14 times the heap in use while it is written (Node 20, small objects)",
             })
         },
-        command: |t| format!("kill -USR2 {}   # with --heapsnapshot-signal=SIGUSR2", t.pid),
+        command: |t| format!("kill -USR2 {}   # with --heapsnapshot-signal=SIGUSR2", t.pid_shown()),
         taken_here: false,
     },
 ];

@@ -15,7 +15,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         cost: |_| {
             Ok(Cost { memory: 0.0, disk: 0.0, pause: 0.05, running: 0.05, basis: "CPython 3.11, py-spy" })
         },
-        command: |t| format!("py-spy dump --pid {}", t.pid),
+        command: |t| format!("py-spy dump --pid {}", t.pid_shown()),
         taken_here: false,
     },
     ArtifactRule {
@@ -31,7 +31,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 basis: "CPython 3.11: injects code; on a drained replica only",
             })
         },
-        command: |t| format!("memray attach {}", t.pid),
+        command: |t| format!("memray attach {}", t.pid_shown()),
         taken_here: false,
     },
 ];
