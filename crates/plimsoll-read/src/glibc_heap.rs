@@ -245,7 +245,7 @@ mod tests {
     fn a_chunk_whose_end_is_no_address_is_no_first_chunk() {
         // Found by fuzzing: where the heap's length is any number, the end of the chunk overflowed.
         let mut head = vec![0u8; 4200];
-        head[16 + 8..16 + 16].copy_from_slice(&(u64::MAX & !0xe).to_le_bytes());
+        head[16 + 8..16 + 16].copy_from_slice(&(!0xe_u64).to_le_bytes());
         assert_eq!(first_chunk(&head, u64::MAX), None);
     }
 
