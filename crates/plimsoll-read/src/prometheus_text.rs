@@ -1,8 +1,8 @@
 //! Metrics in the Prometheus text form: the sum over the series of a name, without building a table.
 
-/// The sum of all series called `name`; `None` when there is none.
+/// The sum of all series called `name`; `None` when there is none, or when it is beyond any number.
 pub fn sum(text: &str, name: &str) -> Option<f64> {
-    samples(text, name).map(|(_, v)| v).reduce(|a, b| a + b)
+    samples(text, name).map(|(_, v)| v).reduce(|a, b| a + b).filter(|v| v.is_finite())
 }
 
 /// The series called `name` with the given label.
@@ -47,6 +47,12 @@ mod tests {
         assert_eq!(sum(TEXT, "absent"), None);
         assert!(looks_like(TEXT));
         assert!(!looks_like("<html>\n<body>hello</body>"));
+    }
+
+    #[test]
+    fn a_sum_beyond_any_number_is_none() {
+        // Found while writing the fuzz target: each value is finite, their sum is not.
+        assert_eq!(sum("heap{a=\"1\"} 1e308\nheap{a=\"2\"} 1e308\n", "heap"), None);
     }
 
     #[test]
