@@ -274,6 +274,7 @@ fn nothing_or_undecided(case: &Case<'_>, all: &[Assessment]) -> Verdict {
     verdict.contra = trends.iter().filter(|t| t.rising == Rising::No).map(|t| quiet(t)).collect();
     verdict.missing = missing(case, all);
     if blind {
+        verdict.missing.retain(|m| !m.starts_with("no live heap"));
         verdict.missing.insert(0, format!("no floor of the live heap: {}", case.rules.live_hint));
     }
     verdict
