@@ -36,6 +36,9 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
         Some((Rising::Yes, l)) => a.contra(4.0, format!("{} climbs {}", l.name, l.growth_words())),
         _ => a.missing.push("whether the floor climbs cannot be told yet".to_owned()),
     }
+    if case.clock.dead_zone.as_ref().is_some_and(|z| z.in_heap()) {
+        a.contra(4.0, "the heap is full: the collector spins because of what stays".to_owned());
+    }
     if rises(s.total.as_ref()) {
         a.contra(1.0, "the process grows as well".to_owned());
     }

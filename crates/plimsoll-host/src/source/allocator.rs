@@ -36,7 +36,7 @@ pub(super) const KIND: SourceKind = SourceKind {
 };
 
 /// Time for one walk over all heaps: longer, and the numbers would be of different instants.
-const WALK_TIME: Duration = Duration::from_millis(400);
+const WALK_TIME: Duration = Duration::from_millis(1000);
 /// Bytes read at once.
 const PIECE: usize = 1 << 20;
 /// Walks of one heap that is changed while it is read.
