@@ -1,7 +1,7 @@
 //! Every drill, several seeds, every collector of the JVM at hand: confusion matrix, time to the first right
 //! verdict, coverage of the clock.
 //!
-//! `cargo run --release -p plimsoll-bench --bin verdicts -- [--seeds 5] [--jobs 4] [--speed 1.8] [--only NAME]`
+//! `cargo run --release -p plimsoll-bench --bin verdicts -- [--first-seed 2] [--seeds 5] [--jobs 4] [--speed 1.8] [--only NAME]`
 //! needs `cargo build --release` before it: it runs the `plimsoll` beside itself. Each run is recorded, and the
 //! judgement is made again at each second of the recording, never looking ahead.
 
@@ -22,6 +22,7 @@ const COLLECTORS: &[&str] =
 const CHECKED_AT: [f64; 3] = [0.25, 0.5, 0.75];
 
 struct Options {
+    first_seed: u64,
     seeds: u64,
     jobs: usize,
     speed: f64,
@@ -99,6 +100,7 @@ fn options() -> Options {
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
     let here = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
     Options {
+        first_seed: value("--first-seed").and_then(|v| v.parse().ok()).unwrap_or(2),
         seeds: value("--seeds").and_then(|v| v.parse().ok()).unwrap_or(5),
         jobs: value("--jobs").and_then(|v| v.parse().ok()).unwrap_or(4),
         speed: value("--speed").and_then(|v| v.parse().ok()).unwrap_or(1.8),
@@ -111,7 +113,7 @@ fn options() -> Options {
 fn cases(options: &Options) -> Vec<Case> {
     let wanted = |d: &&Drill| options.only.as_ref().is_none_or(|o| d.full_name().contains(o.as_str()));
     let mut out = Vec::new();
-    for seed in 2..2 + options.seeds {
+    for seed in options.first_seed..options.first_seed + options.seeds {
         for drill in DRILLS.iter().filter(wanted) {
             let fixed = drill.runtime_args.iter().any(|a| a.contains("+Use"));
             if drill.language == Language::Java && !fixed {
