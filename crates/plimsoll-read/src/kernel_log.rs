@@ -158,7 +158,7 @@ impl Reader {
             let limit = before.split_once("oom_memcg=").map(|(_, g)| g.trim_end_matches(',').to_owned());
             s.limit_group = limit;
         }
-        let pid = tail.split(',').next().and_then(|p| p.parse().ok());
+        let pid = tail.split(',').next().and_then(process_id);
         s.chosen = pid.map(|p| (p, name.to_owned()));
     }
 
@@ -176,7 +176,7 @@ impl Reader {
         // The name may hold brackets, blanks and anything else: what follows it does not.
         let end = rest.rfind(") total-vm:").or_else(|| rest.rfind("), ")).or_else(|| rest.rfind(')'))?;
         let (pid, name) = rest.get(..end)?.split_once(" (")?;
-        let pid: i32 = pid.parse().ok()?;
+        let pid = process_id(pid)?;
         if self.story.chosen.as_ref().is_some_and(|(chosen, _)| *chosen == pid) {
             self.story.chosen = None;
         }
@@ -254,6 +254,11 @@ fn record_head(head: &str) -> Option<(u64, f64)> {
     let _sequence: u64 = parts.next()?.parse().ok()?;
     let micros: u64 = parts.next()?.parse().ok()?;
     Some((priority, micros as f64 / 1e6))
+}
+
+/// A process id; none is below one.
+fn process_id(text: &str) -> Option<i32> {
+    text.parse().ok().filter(|pid| *pid > 0)
 }
 
 #[cfg(test)]
@@ -346,6 +351,13 @@ mod tests {
         let cut = DMESG.find("Memory cgroup out of").expect("is there");
         let log = read(&DMESG.as_bytes()[..cut]);
         assert_eq!((log.kills[0].pid, log.kills[0].anon, log.warnings.len()), (18033, None, 1));
+    }
+
+    #[test]
+    fn a_pid_that_is_none_is_no_kill() {
+        let text = "Memory cgroup out of memory: Killed process -4 (java) total-vm:900kB, anon-rss:512kB\n";
+        assert!(read(text.as_bytes()).kills.is_empty());
+        assert_eq!(read(text.replace("-4", "4").as_bytes()).kills.len(), 1);
     }
 
     #[test]
