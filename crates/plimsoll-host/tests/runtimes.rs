@@ -71,8 +71,11 @@ fn a_go_program_tells_goroutines_stacks_and_its_live_heap() {
     assert!(groups[0].top.starts_with("main.await (goroutine_leak.go:"), "{:?}", groups[0]);
     assert!(groups[0].count * 10 > total * 9, "{} of {total}", groups[0].count);
     assert!(grown(&r, Fact::GoStackInuse) > MIB, "2 KiB of stack each");
-    let (live, alloc) = (r.last(Fact::GoLive).expect("seen"), r.last(Fact::GoHeapAlloc).expect("seen"));
-    assert!(live > 0.0 && live < 1.5 * alloc, "live {live} of {alloc} in use");
+    // Hardly anything of this program's heap is garbage: what a collection found is nearly all that was in use at
+    // the same instant, at most a second later.
+    let found = r.series(Fact::GoLive).last().expect("seen");
+    let (live, alloc) = (found.v, r.series(Fact::GoHeapAlloc).at(found.t).expect("of the same reading"));
+    assert!(live > 0.75 * alloc && live <= alloc, "live {live} of {alloc} in use");
 }
 
 #[test]

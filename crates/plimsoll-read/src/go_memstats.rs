@@ -29,8 +29,10 @@ pub struct MemStats {
 const SMALLEST_GOAL: f64 = 4.0 * 1024.0 * 1024.0;
 
 impl MemStats {
-    /// Heap that the last mark found live, from the goal that the runtime set then:
-    /// `goal = live + (live + stacks) · GOGC/100` (Go 1.18 and later; globals are small).
+    /// Heap that the last mark found live, from the goal that the runtime set then: `goal = live · (1 + GOGC/100)`.
+    /// The goal also counts scanned stack and globals, which are small beside a heap that matters (stack *in use*
+    /// is not what is scanned: subtracting it halved the figure), so this is a little high; what is in use now
+    /// bounds it.
     ///
     /// `None` while the goal is at its smallest (then the live heap is anything below it) or when GOGC is off.
     pub fn live(&self, gogc: f64) -> Option<f64> {
@@ -38,7 +40,7 @@ impl MemStats {
         if g <= 0.0 || self.num_gc < 1.0 || self.next_gc <= SMALLEST_GOAL * g * 1.02 {
             return None;
         }
-        let live = (self.next_gc - self.stack_inuse * g) / (1.0 + g);
+        let live = (self.next_gc / (1.0 + g)).min(self.heap_alloc);
         (live > 0.0).then_some(live)
     }
 }
@@ -88,7 +90,8 @@ mod tests {
     fn the_trailer_of_a_profile() {
         let m = from_profile(TRAILER).expect("reads");
         assert_eq!((m.heap_inuse, m.stack_inuse, m.num_gc), (4366336.0, 3145728.0, 1.0));
-        assert_eq!(m.live(100.0), Some((6980906.0 - 3145728.0) / 2.0));
+        assert_eq!(m.live(100.0), Some(6980906.0 / 2.0));
+        assert_eq!(MemStats { heap_alloc: 3e6, ..m }.live(100.0), Some(3e6), "never more than is in use");
         assert_eq!(m.live(0.0), None);
         assert_eq!(
             MemStats { next_gc: SMALLEST_GOAL, ..m }.live(100.0),
