@@ -90,7 +90,7 @@ facts! {
     SmapsHeap = "process.smaps.brk", Bytes, Gauge;
     /// Resident bytes of glibc's secondary arenas (`smaps`, 64 MiB aligned reserve blocks).
     SmapsArenas = "process.smaps.arenas", Bytes, Gauge;
-    /// Number of glibc secondary arenas seen in `smaps`.
+    /// Number of glibc's arenas beside the main one (by the heads of their heaps; else what looks so in `smaps`).
     ArenaCount = "process.smaps.arenaCount", Count, Gauge;
     /// Resident bytes of thread stacks recognised in `smaps`.
     SmapsStacks = "process.smaps.stacks", Bytes, Gauge;

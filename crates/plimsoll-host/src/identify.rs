@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plimsoll_core::runtime::detect::{self, Evidence};
 use plimsoll_core::target::{Container, RuntimeKind, Target};
@@ -92,7 +93,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     }
     let folder = world.proc_root.join(pid.to_string());
     let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
-    let argv = argv(&folder);
+    let argv = settled_argv(world, &folder, &life);
     let evidence = evidence(world, pid, &argv);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
@@ -107,12 +108,30 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         limit_cgroup: group.as_ref().map(|g| g.binding(machine).1.shown()),
         cgroup,
         started: boot_time(world) + seconds(life.start_ticks),
-        flags: detect::flags(runtime, &argv),
+        flags: flags(&folder, runtime, &argv),
     };
     if runtime == RuntimeKind::Jvm {
         crate::source::hsperf::enrich(world, &mut target);
     }
     Ok(target)
+}
+
+/// Flags of the command line, then those that the environment adds.
+fn flags(folder: &Path, runtime: RuntimeKind, argv: &[String]) -> Vec<String> {
+    let mut flags = detect::flags(runtime, argv);
+    for name in detect::variables(runtime) {
+        let words = variable(folder, name).unwrap_or_default();
+        let words: Vec<String> = words.split_ascii_whitespace().map(str::to_owned).collect();
+        flags.extend(detect::flags(runtime, &words));
+    }
+    flags
+}
+
+/// One variable of the environment that a process was started with; nothing else of it is kept.
+pub(crate) fn variable(folder: &Path, name: &str) -> Option<String> {
+    let bytes = fs::read(folder.join("environ")).ok()?;
+    let of = |v: &[u8]| Some(v.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    String::from_utf8(bytes.split(|b| *b == 0).find_map(of)?).ok()
 }
 
 /// Clock ticks as seconds.
@@ -138,6 +157,27 @@ fn argv(folder: &Path) -> Vec<String> {
         fs::File::open(folder.join("cmdline")).and_then(|f| f.take(LARGEST_COMMAND).read_to_end(&mut bytes));
     let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
     words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+}
+
+/// Age below which a process may still be inside its exec, seconds.
+const YOUNG: f64 = 1.0;
+/// Looks at a young process, and the pause between two.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The command line; for a moment during an exec it is empty, and the environment with it.
+fn settled_argv(world: &World, folder: &Path, life: &Life) -> Vec<String> {
+    let uptime = fs::read_to_string(world.proc_root.join("uptime")).unwrap_or_default();
+    let uptime: f64 = uptime.split(' ').next().and_then(|s| s.parse().ok()).unwrap_or(f64::INFINITY);
+    let looks = if uptime - seconds(life.start_ticks) < YOUNG { LOOKS } else { 1 };
+    for _ in 1..looks {
+        let argv = argv(folder);
+        if !argv.is_empty() {
+            return argv;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    argv(folder)
 }
 
 /// The program that a process runs, whether or not its file was replaced since; `None` when it may not be read.
@@ -385,6 +425,24 @@ mod tests {
     }
 
     const TAIL: &str = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";
+
+    #[test]
+    fn the_environment_adds_flags_and_nothing_else_of_it_is_kept() {
+        let (_keep, world) = machine(
+            &format!("7 (node) {TAIL}"),
+            &[
+                ("comm", "node\n"),
+                ("cmdline", "node\0--max-old-space-size=200\0/srv/app.js\0"),
+                (
+                    "environ",
+                    "TOKEN=--inspect=secret\0NODE_OPTIONS=--max-old-space-size=300 --title=x --inspect\0",
+                ),
+            ],
+        );
+        std::os::unix::fs::symlink("/usr/bin/node", world.proc_root.join("7/exe")).expect("a link");
+        let t = identify(&world, 7).expect("it lives");
+        assert_eq!(t.flags, ["--max-old-space-size=200", "--max-old-space-size=300", "--inspect"]);
+    }
 
     #[test]
     fn a_java_service_in_a_container_by_its_files_alone() {

@@ -1,5 +1,7 @@
 //! Real programs of each runtime, sampled as a user would: what each source must supply.
 
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Starts a war story; `None`, loudly, where its tool is missing and the checks do not run here.
 fn start(name: &str) -> Option<Running> {
-    use std::io::Write as _;
     let drill = catalog::find(name).expect("in the catalog");
     let settings =
         Settings { rate: drill.rate, limit: drill.limit_mib << 20, seed: 2, runtime_args: Vec::new() };
@@ -33,8 +34,11 @@ fn start(name: &str) -> Option<Running> {
 
 /// Samples until `enough` holds; fails with what was missing.
 fn sample(running: &Running, enough: impl Fn(&Recording) -> bool) -> Recording {
-    let mut sampler =
-        Sampler::open(&World::default(), running.pid(), Duration::from_millis(250)).expect("it runs");
+    sample_pid(running.pid(), enough)
+}
+
+fn sample_pid(pid: i32, enough: impl Fn(&Recording) -> bool) -> Recording {
+    let mut sampler = Sampler::open(&World::default(), pid, Duration::from_millis(250)).expect("it runs");
     let mut seen = Recording::new(sampler.target().clone());
     let stop = AtomicBool::new(false);
     let deadline = Instant::now() + PATIENCE;
@@ -87,6 +91,37 @@ fn node_tells_what_stays_after_mark_compact_by_its_trace() {
     assert_eq!(r.target.runtime, RuntimeKind::Node);
     assert_eq!(r.last(Fact::V8HeapLimit), Some(160.0 * MIB));
     assert!(r.last(Fact::V8HeapTotal) >= r.last(Fact::V8Live));
+}
+
+/// A process that ends with the test.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn node_tells_its_heap_through_an_inspector_that_its_environment_opened() {
+    let mut node = Command::new("node");
+    node.args(["-e", "setInterval(() => {}, 1000)"]).env("NODE_OPTIONS", "--inspect=127.0.0.1:0");
+    let Ok(child) = node.stderr(Stdio::null()).spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "node must run here");
+        let _unreported = writeln!(std::io::stderr(), "SKIPPED: no node");
+        return;
+    };
+    let node = Ending(child);
+    let r = sample_pid(node.0.id() as i32, |r| r.last(Fact::V8HeapLimit).is_some());
+    let used = r.last(Fact::V8HeapUsed).expect("with the limit");
+    assert!(r.target.flags.iter().any(|f| f == "--inspect=127.0.0.1:0"), "{:?}", r.target.flags);
+    assert!(
+        used > MIB && r.last(Fact::V8HeapTotal) >= Some(used),
+        "{used} of {:?}",
+        r.last(Fact::V8HeapTotal)
+    );
+    assert!(r.last(Fact::V8HeapLimit) > Some(100.0 * MIB));
 }
 
 #[test]

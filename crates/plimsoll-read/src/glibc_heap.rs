@@ -4,7 +4,7 @@
 //! size, whose three low bits are flags; bit 0 says that the chunk *before* is in use. So a chunk is free when
 //! its successor's bit 0 is clear. The last chunk is the top: free by definition. Small freed chunks that wait
 //! in the thread cache or a fast bin keep looking allocated: the free share is a lower bound.
-//! 64-bit little-endian only. Source of the layout: glibc's `malloc/malloc.c`, unchanged since 2.3.
+//! 64-bit little-endian only. Source of the layout: glibc's `malloc/malloc.c` and `arena.c`, unchanged since 2.3.
 
 /// What a walk found, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +43,58 @@ const MAPPED: u64 = 0x2;
 /// Smallest chunk and alignment.
 const SMALLEST: u64 = 32;
 const ALIGNMENT: u64 = 16;
+/// What an arena leaves at the end of a heap that it has outgrown: a chunk of a bare header, then a size of 0.
+const FENCE: u64 = 2 * ALIGNMENT;
+
+/// glibc reserves an arena's heaps in blocks of this size, aligned to it.
+pub const HEAP_MAX: u64 = 64 << 20;
+const PAGE: u64 = 4096;
+
+/// The head of one of an arena's heaps (`heap_info`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeapInfo {
+    /// Where it begins: a multiple of [`HEAP_MAX`].
+    pub base: u64,
+    /// Bytes that the arena uses. A shrunk heap stays mapped behind them.
+    pub size: u64,
+    /// Bytes that are writable.
+    pub writable: u64,
+    /// True for the heap that the arena began with, which holds the arena's own state.
+    pub first: bool,
+}
+
+impl HeapInfo {
+    /// Bytes of a head.
+    pub const BYTES: usize = 32;
+
+    /// Reads the head at address `base`; `None` where the words there are no such head.
+    pub fn read(base: u64, head: &[u8]) -> Option<HeapInfo> {
+        let word = |i: usize| Some(u64::from_le_bytes(head.get(8 * i..8 * i + 8)?.try_into().ok()?));
+        let (arena, previous, size, writable) = (word(0)?, word(1)?, word(2)?, word(3)?);
+        let sizes = size.is_multiple_of(PAGE)
+            && writable.is_multiple_of(PAGE)
+            && (PAGE..=writable).contains(&size)
+            && writable <= HEAP_MAX;
+        // The arena's state lies in its first heap, right behind the head.
+        let first = previous == 0;
+        let own = arena.checked_sub(base).is_some_and(|d| (1..PAGE).contains(&d));
+        let other = arena % HEAP_MAX < PAGE && arena >= HEAP_MAX;
+        let linked =
+            if first { own } else { other && !own && previous != base && previous.is_multiple_of(HEAP_MAX) };
+        let sound = base.is_multiple_of(HEAP_MAX) && arena.is_multiple_of(ALIGNMENT) && sizes && linked;
+        sound.then_some(HeapInfo { base, size, writable, first })
+    }
+
+    /// Offset of the heap's first chunk, told by the bytes at its begin.
+    pub fn first_chunk(&self, bytes: &[u8]) -> Option<u64> {
+        if self.first {
+            return first_chunk(bytes, self.size);
+        }
+        // Behind the head alone, which got a fifth word in 2.35.
+        let opens = |at: &u64| word_at(bytes, *at).is_some_and(|w| is_chunk(w) && w & PREVIOUS_IN_USE != 0);
+        [32, 48].into_iter().find(opens)
+    }
+}
 
 /// Walks a heap of `length` bytes, fed in pieces of any size: a heap of gigabytes needs no gigabytes here.
 #[derive(Debug)]
@@ -115,15 +167,22 @@ impl Walk {
     fn chunk(&mut self, word: u64) -> Result<(), WalkError> {
         let size = word & !FLAGS;
         let left = self.length.saturating_sub(self.at);
-        if word & MAPPED != 0 || size < SMALLEST || !size.is_multiple_of(ALIGNMENT) || size > left {
+        if is_fence(word, left) {
+            if let Some(before) = self.pending.take() {
+                self.book(before, word & PREVIOUS_IN_USE != 0);
+            }
+            self.done = true;
+            return Ok(());
+        }
+        if !is_chunk(word) || size > left {
             return Err(WalkError::Broken(self.at));
         }
         if let Some(before) = self.pending.take() {
             self.book(before, word & PREVIOUS_IN_USE != 0);
         }
         self.at = self.at.saturating_add(size);
-        // The top ends with the heap; what is left behind it is less than a chunk.
-        if self.length - self.at < SMALLEST {
+        // The top ends with the heap; what is left behind it is less than a chunk or a fence.
+        if self.length - self.at < ALIGNMENT {
             self.book(size, false);
             self.done = true;
         } else {
@@ -160,23 +219,37 @@ pub fn first_chunk(head: &[u8], length: u64) -> Option<u64> {
         let mut at = *first;
         let mut seen = 0;
         while seen < DEPTH {
-            let Some(word) = word_at(head, at) else { return seen >= 4 };
+            let Some(word) = word_at(head, at) else { return seen >= 2 };
             let size = word & !FLAGS;
+            if seen > 0 && is_fence(word, length - at) {
+                return true;
+            }
             // The first chunk of a heap has nothing before it, which counts as in use.
-            let sane = size >= SMALLEST && size.is_multiple_of(ALIGNMENT) && word & MAPPED == 0;
-            if !sane || (seen == 0 && word & PREVIOUS_IN_USE == 0) {
+            if !is_chunk(word) || (seen == 0 && word & PREVIOUS_IN_USE == 0) {
                 return false;
             }
             // Where a chunk ends is checked before it is believed: its size may be any number.
             let Some(end) = at.checked_add(size).filter(|end| *end <= length) else { return false };
             at = end;
             seen += 1;
-            if length - at < SMALLEST {
+            if length - at < ALIGNMENT {
                 return true;
             }
         }
         true
     })
+}
+
+/// True for a word that can be the size of a chunk inside a heap.
+fn is_chunk(word: u64) -> bool {
+    let size = word & !FLAGS;
+    word & MAPPED == 0 && size >= SMALLEST && size.is_multiple_of(ALIGNMENT)
+}
+
+/// True for the size words that close a heap with `left` bytes before its end.
+fn is_fence(word: u64, left: u64) -> bool {
+    let size = word & !FLAGS;
+    word & MAPPED == 0 && ((size == ALIGNMENT && left == FENCE) || (size == 0 && left == ALIGNMENT))
 }
 
 fn word_at(bytes: &[u8], chunk: u64) -> Option<u64> {
@@ -241,6 +314,67 @@ mod tests {
         assert_eq!(first_chunk(&[0u8; 5000], 5000), None);
     }
 
+    /// A heap that its arena has outgrown: the fence of two bare headers stands at its end.
+    fn outgrown(chunks: &[(u64, bool)]) -> Vec<u8> {
+        let mut h = heap(chunks);
+        let last_used = chunks.last().is_some_and(|(_, used)| *used);
+        for word in [0, 16 | u64::from(last_used), 0, PREVIOUS_IN_USE] {
+            h.extend(u64::to_le_bytes(word));
+        }
+        h
+    }
+
+    #[test]
+    fn the_fence_of_an_outgrown_heap_ends_the_walk() {
+        let c = walk(&outgrown(&[(64, true), (96, true), (4096, false)]), 0).expect("whole");
+        assert_eq!((c.in_use, c.free, c.count), (160, 4096, 3));
+        let c = walk(&outgrown(&[(64, false), (96, true)]), 0).expect("whole");
+        assert_eq!((c.in_use, c.free, c.count), (96, 64, 2));
+        // Where not even a smallest chunk was left, the last chunk reaches up to the size of 0.
+        let mut short = heap(&[(64, true), (48, true)]);
+        short.extend([0, PREVIOUS_IN_USE].map(u64::to_le_bytes).concat());
+        assert_eq!(walk(&short, 0).expect("whole").in_use, 112);
+        assert_eq!(
+            first_chunk(&[&[0u8; 48][..], &outgrown(&[(64, true), (96, true)])].concat(), 240),
+            Some(48)
+        );
+    }
+
+    #[test]
+    fn a_bare_header_inside_a_heap_is_no_fence() {
+        let mut h = outgrown(&[(64, true)]);
+        h.extend([0u8; 64]);
+        assert_eq!(walk(&h, 0), Err(WalkError::Broken(64)));
+    }
+
+    #[test]
+    fn a_head_is_believed_only_when_its_words_agree() {
+        const BASE: u64 = 0x7f00_0000_0000;
+        let head = |words: [u64; 4]| HeapInfo::read(BASE, &words.map(u64::to_le_bytes).concat());
+        let first = HeapInfo { base: BASE, size: 0x21000, writable: 0x30000, first: true };
+        assert_eq!(head([BASE + 0x30, 0, 0x21000, 0x30000]), Some(first));
+        let second = HeapInfo { base: BASE, size: HEAP_MAX, writable: HEAP_MAX, first: false };
+        assert_eq!(head([BASE - HEAP_MAX + 0x30, BASE - HEAP_MAX, HEAP_MAX, HEAP_MAX]), Some(second));
+        for wrong in [
+            [0, 0, 0x21000, 0x30000],
+            [BASE + 0x30, 0, 0x31000, 0x30000],
+            [BASE + 0x30, 0, 0x21001, 0x30000],
+            [BASE + 0x30, 0, 0x21000, HEAP_MAX + PAGE],
+            [BASE + 0x30, BASE, 0x21000, 0x30000],
+            [BASE - HEAP_MAX + 0x30, BASE + 5, PAGE, PAGE],
+            [BASE - 0x30, BASE - HEAP_MAX, PAGE, PAGE],
+        ] {
+            assert_eq!(head(wrong), None, "{wrong:x?}");
+        }
+        assert_eq!(HeapInfo::read(BASE, &[0; 31]), None);
+        // One free chunk may fill a second heap: its first chunk is known without a chain.
+        for at in [32, 48] {
+            let mut bytes = vec![0u8; at + 16];
+            bytes[at + 8..].copy_from_slice(&0x3fff_ff01_u64.to_le_bytes());
+            assert_eq!(second.first_chunk(&bytes), Some(at as u64));
+        }
+    }
+
     #[test]
     fn a_chunk_whose_end_is_no_address_is_no_first_chunk() {
         // Found by fuzzing: where the heap's length is any number, the end of the chunk overflowed.
@@ -254,6 +388,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600), first in 0u64..700) {
             let _walked = walk(&bytes, first);
             let _first = first_chunk(&bytes, first);
+            let _head = HeapInfo::read(first, &bytes);
         }
     }
 }

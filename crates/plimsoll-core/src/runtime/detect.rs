@@ -31,6 +31,8 @@ pub(super) struct Recognition {
     pub(super) name: fn(&[String]) -> Option<String>,
     /// Beginnings of the flags that judgement reads.
     pub(super) flags: &'static [&'static str],
+    /// Environment variables that hold more flags.
+    pub(super) variables: &'static [&'static str],
 }
 
 /// Every runtime, the strongest sign first: a mapped runtime library, the binary's own marks, then names. A
@@ -63,6 +65,12 @@ pub fn name(kind: RuntimeKind, comm: &str, argv: &[String]) -> String {
 pub fn flags(kind: RuntimeKind, argv: &[String]) -> Vec<String> {
     let known = recognition(kind).map_or(&[][..], |r| r.flags);
     argv.iter().filter(|a| known.iter().any(|k| a.starts_with(k))).cloned().collect()
+}
+
+/// Environment variables whose words are flags like those of the command line, which wins over them. No other
+/// variable is to be looked at.
+pub fn variables(kind: RuntimeKind) -> &'static [&'static str] {
+    recognition(kind).map_or(&[], |r| r.variables)
 }
 
 /// No name but the process's own.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::{RuntimeKind, Target};
-use plimsoll_read::glibc_heap::{Chunks, Walk, first_chunk};
-use plimsoll_read::smaps::{self, Kind, Mapping, Smaps};
+use plimsoll_read::glibc_heap::{Chunks, HeapInfo, Walk, first_chunk};
+use plimsoll_read::smaps::{self, Kind, Smaps};
 
 use super::text::why;
 use super::{Pace, Source, SourceKind};
@@ -44,11 +44,21 @@ const TRIES: usize = 4;
 /// A look may take this share of the time at most: after a dear one the source rests.
 const DUTY: u32 = 20;
 
+/// One heap to walk.
+enum Heap {
+    /// The main arena's, which has no head.
+    Brk { start: u64, length: u64 },
+    /// Another arena's.
+    Secondary(HeapInfo),
+}
+
 struct Allocator {
     folder: PathBuf,
     /// The C allocator matters where the runtime has no heap of its own, or beside it for native parts.
     walks: bool,
     rests_until: Instant,
+    /// Arenas beside the main one, where their heads could be read.
+    arenas: Option<usize>,
     buffer: Vec<u8>,
 }
 
@@ -58,11 +68,14 @@ impl Allocator {
             folder: world.proc_root.join(target.pid.to_string()),
             walks: !matches!(target.runtime, RuntimeKind::Go),
             rests_until: Instant::now(),
+            arenas: None,
             buffer: vec![0; PIECE],
         }
     }
 
-    fn heaps(&mut self, seen: &Smaps) -> Result<Chunks, String> {
+    /// Walks every heap of glibc. Arenas are found by the heads of their heaps, and `seen` is settled by them:
+    /// the kernel shows full neighbours as one mapping.
+    fn heaps(&mut self, seen: &mut Smaps) -> Result<Chunks, String> {
         if let Some(name) = foreign(seen) {
             return Err(format!("the program allocates with {name}, whose chunks are not walked"));
         }
@@ -71,16 +84,21 @@ impl Allocator {
         }
         let path = self.folder.join("mem");
         let memory = File::open(&path).map_err(|e| why(&path, &e))?;
+        let secondary = heads(&memory, seen).map_err(|e| why(&path, &e))?;
+        seen.settle(&secondary);
+        self.arenas = Some(secondary.iter().filter(|h| h.first).count());
         let deadline = Instant::now() + WALK_TIME;
+        let brk = seen.of(Kind::Brk).map(|m| Heap::Brk { start: m.start, length: m.end - m.start });
+        let rest = secondary.iter().copied().map(Heap::Secondary);
         let mut all = Chunks::default();
-        for heap in seen.of(Kind::Brk).chain(seen.of(Kind::Arena)) {
-            all.add(self.heap(&memory, heap, deadline)?);
+        for heap in brk.chain(rest) {
+            all.add(self.heap(&memory, &heap, deadline)?);
         }
         Ok(all)
     }
 
     /// Walks one heap; what changed while it was read is read again.
-    fn heap(&mut self, memory: &File, heap: &Mapping, deadline: Instant) -> Result<Chunks, String> {
+    fn heap(&mut self, memory: &File, heap: &Heap, deadline: Instant) -> Result<Chunks, String> {
         let mut last = String::new();
         for _ in 0..TRIES {
             match self.walk(memory, heap, deadline) {
@@ -94,13 +112,18 @@ impl Allocator {
         Err(last)
     }
 
-    fn walk(&mut self, memory: &File, heap: &Mapping, deadline: Instant) -> Result<Chunks, String> {
-        let length = heap.end - heap.start;
-        let head = self.read(memory, heap.start, length)?;
-        let first = if heap.name == "[heap]" {
-            first_of_brk(self.buffer.get(..head).unwrap_or_default())
-        } else {
-            first_chunk(self.buffer.get(..head).unwrap_or_default(), length)
+    fn walk(&mut self, memory: &File, heap: &Heap, deadline: Instant) -> Result<Chunks, String> {
+        let (start, length, first) = match heap {
+            Heap::Brk { start, length } => {
+                let n = self.read(memory, *start, *length)?;
+                (*start, *length, first_of_brk(self.piece(n)))
+            }
+            Heap::Secondary(seen) => {
+                // An arena grows and shrinks while it is read: its own head tells its size now.
+                let now = head_at(memory, seen.base).ok_or("an arena's heap went away")?;
+                let n = self.read(memory, now.base, now.size)?;
+                (now.base, now.size, now.first_chunk(self.piece(n)))
+            }
         };
         let first = first.ok_or("a heap does not begin with a chunk of glibc's")?;
         let mut walk = Walk::new(first, length);
@@ -109,10 +132,14 @@ impl Allocator {
                 return Err(format!("the heaps are too large to walk in {} ms", WALK_TIME.as_millis()));
             }
             let offset = walk.wants();
-            let n = self.read(memory, heap.start + offset, length.saturating_sub(offset))?;
-            walk.feed(offset, self.buffer.get(..n).unwrap_or_default()).map_err(|e| e.to_string())?;
+            let n = self.read(memory, start + offset, length.saturating_sub(offset))?;
+            walk.feed(offset, self.piece(n)).map_err(|e| e.to_string())?;
         }
         walk.finish().map_err(|e| e.to_string())
+    }
+
+    fn piece(&self, length: usize) -> &[u8] {
+        self.buffer.get(..length).unwrap_or_default()
     }
 
     fn read(&mut self, memory: &File, address: u64, left: u64) -> Result<usize, String> {
@@ -124,6 +151,21 @@ impl Allocator {
             Err(e) => Err(format!("failed to read the heap: {e}")),
         }
     }
+}
+
+/// The heads of the secondary heaps, in order of address; an error when not even one byte may be read.
+fn heads(memory: &File, seen: &Smaps) -> Result<Vec<HeapInfo>, std::io::Error> {
+    let mut probe = [0u8; 1];
+    if let Some((some, _)) = seen.mappings.iter().find(|(m, _)| m.writable) {
+        memory.read_at(&mut probe, some.start)?;
+    }
+    Ok(seen.heap_places().filter_map(|base| head_at(memory, base)).collect())
+}
+
+fn head_at(memory: &File, base: u64) -> Option<HeapInfo> {
+    let mut words = [0u8; HeapInfo::BYTES];
+    memory.read_exact_at(&mut words, base).ok()?;
+    HeapInfo::read(base, &words)
 }
 
 /// The brk heap begins with a chunk, unless something else moved the break before malloc did.
@@ -159,7 +201,9 @@ impl Allocator {
                 return out.put(Fact::MallocFree, Reading::unknown(why));
             }
         };
-        let seen = smaps::read(&text);
+        let mut seen = smaps::read(&text);
+        self.arenas = None;
+        let walked = self.walks.then(|| self.heaps(&mut seen));
         for (fact, kind) in [
             (Fact::SmapsHeap, Kind::Brk),
             (Fact::SmapsArenas, Kind::Arena),
@@ -169,16 +213,14 @@ impl Allocator {
         ] {
             out.known(fact, seen.resident(kind) as f64);
         }
-        out.known(Fact::ArenaCount, seen.of(Kind::Arena).count() as f64);
-        if !self.walks {
-            return;
-        }
-        match self.heaps(&seen) {
-            Ok(chunks) => {
+        out.known(Fact::ArenaCount, self.arenas.unwrap_or_else(|| seen.of(Kind::Arena).count()) as f64);
+        match walked {
+            None => {}
+            Some(Ok(chunks)) => {
                 out.known(Fact::MallocInUse, chunks.in_use as f64);
                 out.known(Fact::MallocFree, chunks.free as f64);
             }
-            Err(why) => {
+            Some(Err(why)) => {
                 out.put(Fact::MallocFree, Reading::unknown(why.clone()));
                 out.put(Fact::MallocInUse, Reading::unknown(why));
             }

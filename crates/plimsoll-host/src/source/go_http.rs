@@ -1,7 +1,7 @@
 //! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::{Fact, Reading};
@@ -10,8 +10,10 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_read::go_memstats::{self, MemStats};
 use plimsoll_read::{goroutines, prometheus_text};
 
+use super::ports::Ports;
 use super::{Pace, Source, SourceKind};
-use crate::step::http;
+use crate::identify;
+use crate::step::http::HttpError;
 use crate::world::World;
 
 /// The entry of the registry.
@@ -41,8 +43,8 @@ const GROUPS_EVERY: u32 = 5;
 /// From this many goroutines on, the profile costs the target tens of megabytes: ask rarely.
 const MANY: f64 = 100_000.0;
 const MANY_EVERY: u32 = 10;
-/// Rounds between two searches for a port while none was found.
-const SEARCH_EVERY: u32 = 5;
+/// Rounds without an answer after which the port is given up.
+const MOST_SILENT: u32 = 5;
 
 /// What a port answers as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +55,10 @@ enum Door {
 }
 
 struct GoHttp {
-    world: World,
-    pid: i32,
-    agent: ureq::Agent,
-    entered: Option<Result<(), String>>,
+    ports: Ports,
     door: Option<Door>,
+    /// Rounds in a row in which the door did not answer.
+    silent: u32,
     round: u32,
     goroutines: f64,
     collections: f64,
@@ -73,11 +74,9 @@ struct Settings {
 
 fn open(world: &World, target: &Target) -> Box<dyn Source> {
     Box::new(GoHttp {
-        world: world.clone(),
-        pid: target.pid,
-        agent: http::agent(),
-        entered: None,
+        ports: Ports::of(world, target.pid),
         door: None,
+        silent: 0,
         round: 0,
         goroutines: 0.0,
         collections: -1.0,
@@ -86,17 +85,15 @@ fn open(world: &World, target: &Target) -> Box<dyn Source> {
 }
 
 fn settings(world: &World, pid: i32) -> Settings {
-    let bytes = std::fs::read(world.proc_root.join(pid.to_string()).join("environ")).unwrap_or_default();
-    let get = |key: &[u8]| {
-        let value = bytes.split(|b| *b == 0).find_map(|v| v.strip_prefix(key)?.strip_prefix(b"="))?;
-        std::str::from_utf8(value).ok()
-    };
-    let gogc = match get(b"GOGC") {
+    let folder = world.proc_root.join(pid.to_string());
+    let get = |name| identify::variable(&folder, name);
+    let gogc = match get("GOGC").as_deref() {
         Some("off") => 0.0,
         Some(text) => text.parse().unwrap_or(100.0),
         None => 100.0,
     };
-    let mem_limit = get(b"GOMEMLIMIT").filter(|v| *v != "off").and_then(plimsoll_core::units::parse_bytes);
+    let mem_limit =
+        get("GOMEMLIMIT").filter(|v| v != "off").and_then(|v| plimsoll_core::units::parse_bytes(&v));
     Settings { gogc, mem_limit }
 }
 
@@ -107,16 +104,10 @@ impl Source for GoHttp {
         if let Some(limit) = self.settings.mem_limit {
             out.known(Fact::GoMemLimit, limit);
         }
-        // The first call runs on the thread that all later ones run on: the namespace stays entered.
-        let entered = self
-            .entered
-            .get_or_insert_with(|| http::enter_network(&self.world, self.pid).map_err(|e| e.to_string()));
-        if let Err(why) = entered {
-            return unknown(out, why);
+        if let Err(why) = self.ports.enter() {
+            return unknown(out, &why);
         }
-        if self.door.is_none() && round.is_multiple_of(SEARCH_EVERY) {
-            self.door = self.search();
-        }
+        self.door = self.door.or_else(|| self.search());
         match self.door {
             None => unknown(
                 out,
@@ -125,6 +116,10 @@ impl Source for GoHttp {
             Some(Door::Pprof(at)) => self.pprof(at, round, out),
             Some(Door::Metrics(at)) => self.metrics(at, out),
             Some(Door::Expvar(at)) => self.expvar(at, out),
+        }
+        if self.silent >= MOST_SILENT {
+            (self.door, self.silent) = (None, 0);
+            self.ports.search_anew();
         }
     }
 }
@@ -137,32 +132,39 @@ fn unknown(out: &mut Observation, why: &str) {
 
 impl GoHttp {
     /// The first port that answers usefully, the most telling kind first.
-    fn search(&self) -> Option<Door> {
-        let ports = http::listening(&self.world, self.pid).ok()?;
+    fn search(&mut self) -> Option<Door> {
+        let due = self.ports.due(Instant::now());
         let answers = |at: SocketAddr, path: &str, good: fn(&str) -> bool| {
-            http::get(&self.agent, at, path).is_ok_and(|text| good(&text))
+            self.ports.get(at, path).is_ok_and(|text| good(&text))
         };
         let pprof = |at: &SocketAddr| answers(*at, "/debug/pprof/", |t| t.contains("goroutine"));
         let metrics = |at: &SocketAddr| {
             answers(*at, "/metrics", |t| prometheus_text::sum(t, "go_goroutines").is_some())
         };
         let expvar = |at: &SocketAddr| answers(*at, "/debug/vars", |t| go_memstats::from_expvar(t).is_some());
-        let first = |f: &dyn Fn(&SocketAddr) -> bool| ports.iter().copied().find(|at| f(at));
+        let first = |f: &dyn Fn(&SocketAddr) -> bool| due.iter().copied().find(|at| f(at));
         first(&pprof)
             .map(Door::Pprof)
             .or_else(|| first(&metrics).map(Door::Metrics))
             .or_else(|| first(&expvar).map(Door::Expvar))
     }
 
+    /// Asks the door, counting how long it has been silent.
+    fn get(&mut self, at: SocketAddr, path: &str) -> Result<String, HttpError> {
+        let answer = self.ports.get(at, path);
+        self.silent = if answer.is_ok() { 0 } else { self.silent + 1 };
+        answer
+    }
+
     fn pprof(&mut self, at: SocketAddr, round: u32, out: &mut Observation) {
         let dear = self.goroutines > MANY;
         if !dear || round.is_multiple_of(MANY_EVERY) {
-            match http::get(&self.agent, at, "/debug/pprof/goroutine?debug=1") {
+            match self.get(at, "/debug/pprof/goroutine?debug=1") {
                 Ok(text) => self.goroutines(&text, round, out),
                 Err(e) => out.put(Fact::Goroutines, Reading::unknown(e.to_string())),
             }
         }
-        match http::get(&self.agent, at, "/debug/pprof/heap?debug=1").map(|t| go_memstats::from_profile(&t)) {
+        match self.get(at, "/debug/pprof/heap?debug=1").map(|t| go_memstats::from_profile(&t)) {
             Ok(Some(stats)) => self.put(&stats, out),
             Ok(None) => {
                 out.put(Fact::GoHeapAlloc, Reading::unknown("the heap profile has no memory statistics"));
@@ -199,16 +201,20 @@ impl GoHttp {
         }
         // A goal that a memory limit has cut says nothing of the live heap.
         let limited = self.settings.mem_limit.is_some_and(|l| m.sys > 0.7 * l);
-        if m.num_gc > self.collections && !limited {
-            self.collections = m.num_gc;
-            if let Some(live) = m.live(self.settings.gogc) {
-                out.known(Fact::GoLive, live);
-            }
+        let live = m.live(self.settings.gogc).filter(|_| !limited);
+        self.live(live, m.num_gc, out);
+    }
+
+    /// The live heap is one number per collection.
+    fn live(&mut self, live: Option<f64>, collections: f64, out: &mut Observation) {
+        if let Some(live) = live.filter(|_| collections > self.collections) {
+            self.collections = collections;
+            out.known(Fact::GoLive, live);
         }
     }
 
     fn metrics(&mut self, at: SocketAddr, out: &mut Observation) {
-        let text = match http::get(&self.agent, at, "/metrics") {
+        let text = match self.get(at, "/metrics") {
             Ok(text) => text,
             Err(e) => return unknown(out, &e.to_string()),
         };
@@ -225,7 +231,6 @@ impl GoHttp {
             ),
             (Fact::GoStackInuse, get("go_memstats_stack_inuse_bytes")),
             (Fact::GoSys, get("go_memstats_sys_bytes")),
-            (Fact::GoLive, get("go_gc_heap_live_bytes")),
             (Fact::GoGcs, get("go_gc_duration_seconds_count")),
             (Fact::GoAllocated, get("go_memstats_alloc_bytes_total")),
         ] {
@@ -234,10 +239,17 @@ impl GoHttp {
                 None => out.put(fact, Reading::unknown("the metrics of the process do not hold it")),
             }
         }
+        match get("go_gc_heap_live_bytes") {
+            None => out.put(Fact::GoLive, Reading::unknown("the metrics of the process do not hold it")),
+            // Without a count, each answer may be a new one.
+            live => {
+                self.live(live, get("go_gc_duration_seconds_count").unwrap_or(self.collections + 1.0), out);
+            }
+        }
     }
 
     fn expvar(&mut self, at: SocketAddr, out: &mut Observation) {
-        match http::get(&self.agent, at, "/debug/vars").map(|t| go_memstats::from_expvar(&t)) {
+        match self.get(at, "/debug/vars").map(|t| go_memstats::from_expvar(&t)) {
             Ok(Some(stats)) => {
                 out.put(Fact::Goroutines, Reading::unknown("expvar does not hold it"));
                 self.put(&stats, out);

@@ -2,7 +2,7 @@
 //! would let anybody on the machine run code in the target.
 
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
+use super::ports::Ports;
 use super::{Pace, Source, SourceKind};
-use crate::step::http;
 use crate::world::World;
 
 /// The entry of the registry.
@@ -21,11 +21,12 @@ pub(super) const KIND: SourceKind = SourceKind {
     facts: &[Fact::V8HeapUsed, Fact::V8HeapTotal, Fact::V8External, Fact::V8HeapLimit],
     pace: Pace::Slow(Duration::from_secs(1)),
     open: |world, target| {
-        let asked = target.flags.iter().any(|f| f.starts_with("--inspect"));
-        (target.runtime == RuntimeKind::Node && asked).then(|| Box::new(Inspector::new(world, target)) as _)
+        (target.runtime == RuntimeKind::Node).then(|| Box::new(Inspector::new(world, target)) as _)
     },
 };
 
+/// The port that SIGUSR1 opens, and `--inspect` without a number.
+const USUAL: u16 = 9229;
 /// Longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Largest answer: these are a few hundred bytes.
@@ -38,10 +39,9 @@ const QUESTION: &str = "JSON.stringify({m: process.memoryUsage(), h: (typeof req
                         : process.getBuiltinModule('v8')).getHeapStatistics()})";
 
 struct Inspector {
-    world: World,
-    pid: i32,
-    agent: ureq::Agent,
-    entered: Option<Result<(), String>>,
+    ports: Ports,
+    /// Asked for on the command line, at any port; else only the port is looked at that SIGUSR1 opens.
+    at_start: bool,
     socket: Option<WebSocket<TcpStream>>,
     asked: u64,
 }
@@ -49,18 +49,20 @@ struct Inspector {
 impl Inspector {
     fn new(world: &World, target: &Target) -> Self {
         Inspector {
-            world: world.clone(),
-            pid: target.pid,
-            agent: http::agent(),
-            entered: None,
+            ports: Ports::of(world, target.pid),
+            at_start: target
+                .flags
+                .iter()
+                .any(|f| f.starts_with("--inspect") && !f.starts_with("--inspect-port")),
             socket: None,
             asked: 0,
         }
     }
 
-    fn connect(&self) -> Result<WebSocket<TcpStream>, String> {
-        let ports = http::listening(&self.world, self.pid).map_err(|e| e.to_string())?;
-        let found = ports.iter().find_map(|at| Some((*at, self.debugger(*at)?)));
+    fn connect(&mut self) -> Result<WebSocket<TcpStream>, String> {
+        let mut due = self.ports.due(Instant::now());
+        due.retain(|at| self.at_start || at.port() == USUAL);
+        let found = due.iter().find_map(|at| Some((*at, self.debugger(*at)?)));
         let (at, url) = found.ok_or("no port of the process answers as an inspector")?;
         let stream = TcpStream::connect_timeout(&at, DEADLINE).map_err(|e| e.to_string())?;
         stream.set_read_timeout(Some(DEADLINE)).map_err(|e| e.to_string())?;
@@ -72,7 +74,7 @@ impl Inspector {
     }
 
     fn debugger(&self, at: SocketAddr) -> Option<String> {
-        let list: Value = serde_json::from_str(&http::get(&self.agent, at, "/json/list").ok()?).ok()?;
+        let list: Value = serde_json::from_str(&self.ports.get(at, "/json/list").ok()?).ok()?;
         Some(list.get(0)?.get("webSocketDebuggerUrl")?.as_str()?.to_owned())
     }
 
@@ -104,12 +106,13 @@ impl Inspector {
 
 impl Source for Inspector {
     fn sample(&mut self, out: &mut Observation) {
-        let entered = self
-            .entered
-            .get_or_insert_with(|| http::enter_network(&self.world, self.pid).map_err(|e| e.to_string()));
-        let answer = entered.clone().and_then(|()| self.ask());
-        if answer.is_err() {
-            self.socket = None;
+        let answer = self.ports.enter().and_then(|()| self.ask());
+        if answer.is_err() && self.socket.take().is_some() {
+            self.ports.search_anew();
+        }
+        // Nobody asked for an inspector: that there is none is no lack.
+        if !self.at_start && answer.is_err() {
+            return;
         }
         for (fact, path) in [
             (Fact::V8HeapUsed, "/m/heapUsed"),

@@ -1,15 +1,15 @@
 //! Metrics that a Node.js or Python process exports itself, from whichever of its ports answers `/metrics`.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_read::prometheus_text::{looks_like, sum, with_label};
 
+use super::ports::Ports;
 use super::{Pace, Source, SourceKind};
-use crate::step::http;
 use crate::world::World;
 
 /// The entry of the registry.
@@ -28,9 +28,6 @@ pub(super) const KIND: SourceKind = SourceKind {
     open,
 };
 
-/// Rounds between two searches for a port while none was found.
-const SEARCH_EVERY: u32 = 10;
-
 /// One fact and where it stands among the metrics: name, and label with value when the name alone is a family.
 type Row = (Fact, &'static str, Option<(&'static str, &'static str)>);
 
@@ -48,13 +45,9 @@ const PYTHON: &[Row] =
     &[(Fact::PyBlocks, "python_allocated_blocks", None), (Fact::PyObjects, "python_gc_objects", None)];
 
 struct Metrics {
-    world: World,
-    pid: i32,
     table: &'static [Row],
-    agent: ureq::Agent,
-    entered: Option<Result<(), String>>,
+    ports: Ports,
     door: Option<SocketAddr>,
-    round: u32,
 }
 
 fn open(world: &World, target: &Target) -> Option<Box<dyn Source>> {
@@ -63,21 +56,13 @@ fn open(world: &World, target: &Target) -> Option<Box<dyn Source>> {
         RuntimeKind::Python => PYTHON,
         _ => return None,
     };
-    Some(Box::new(Metrics {
-        world: world.clone(),
-        pid: target.pid,
-        table,
-        agent: http::agent(),
-        entered: None,
-        door: None,
-        round: 0,
-    }))
+    Some(Box::new(Metrics { table, ports: Ports::of(world, target.pid), door: None }))
 }
 
 impl Metrics {
-    fn search(&self) -> Option<SocketAddr> {
-        let ports = http::listening(&self.world, self.pid).ok()?;
-        ports.into_iter().find(|at| http::get(&self.agent, *at, "/metrics").is_ok_and(|t| looks_like(&t)))
+    fn search(&mut self) -> Option<SocketAddr> {
+        let due = self.ports.due(Instant::now());
+        due.into_iter().find(|at| self.ports.get(*at, "/metrics").is_ok_and(|t| looks_like(&t)))
     }
 
     fn unknown(&self, why: &str, out: &mut Observation) {
@@ -89,23 +74,17 @@ impl Metrics {
 
 impl Source for Metrics {
     fn sample(&mut self, out: &mut Observation) {
-        let round = self.round;
-        self.round += 1;
-        let entered = self
-            .entered
-            .get_or_insert_with(|| http::enter_network(&self.world, self.pid).map_err(|e| e.to_string()));
-        if let Err(why) = entered.clone() {
+        if let Err(why) = self.ports.enter() {
             return self.unknown(&why, out);
         }
-        if self.door.is_none() && round.is_multiple_of(SEARCH_EVERY) {
-            self.door = self.search();
-        }
+        self.door = self.door.or_else(|| self.search());
         let Some(at) = self.door else {
             return self.unknown("no port of the process answers with metrics", out);
         };
-        match http::get(&self.agent, at, "/metrics") {
+        match self.ports.get(at, "/metrics") {
             Err(e) => {
                 self.door = None;
+                self.ports.search_anew();
                 self.unknown(&e.to_string(), out);
             }
             Ok(text) => {

@@ -16,6 +16,7 @@ mod jvm_attach;
 pub mod kernel_log;
 mod metrics;
 mod node;
+mod ports;
 mod procfs;
 pub(crate) mod text;
 

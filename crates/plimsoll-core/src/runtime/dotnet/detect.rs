@@ -9,4 +9,5 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
     detect: |e| e.maps("libcoreclr.so"),
     name: own_name,
     flags: &[],
+    variables: &[],
 };

@@ -4,5 +4,10 @@ use crate::runtime::detect::{Recognition, own_name};
 use crate::target::RuntimeKind;
 
 /// How it is recognised.
-pub(in crate::runtime) static RECOGNITION: Recognition =
-    Recognition { kind: RuntimeKind::Go, detect: |e| e.go_binary, name: own_name, flags: &[] };
+pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
+    kind: RuntimeKind::Go,
+    detect: |e| e.go_binary,
+    name: own_name,
+    flags: &[],
+    variables: &[],
+};

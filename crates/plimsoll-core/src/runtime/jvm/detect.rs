@@ -24,6 +24,7 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
         "-XX:-Use",
         "-XX:+PerfDisableSharedMem",
     ],
+    variables: &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"],
 };
 
 /// Options that are followed by a value of their own.

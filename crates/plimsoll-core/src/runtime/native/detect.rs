@@ -5,4 +5,4 @@ use crate::target::RuntimeKind;
 
 /// How it is recognised.
 pub(in crate::runtime) static RECOGNITION: Recognition =
-    Recognition { kind: RuntimeKind::Native, detect: |_| true, name: own_name, flags: &[] };
+    Recognition { kind: RuntimeKind::Native, detect: |_| true, name: own_name, flags: &[], variables: &[] };

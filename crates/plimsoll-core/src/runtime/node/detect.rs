@@ -9,4 +9,5 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
     detect: |e| e.exe == "node" || e.exe == "nodejs" || e.maps("libnode.so"),
     name: script,
     flags: &["--max-old-space-size", "--trace-gc", "--inspect", "--heapsnapshot"],
+    variables: &["NODE_OPTIONS"],
 };

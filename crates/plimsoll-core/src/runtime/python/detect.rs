@@ -9,6 +9,7 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
     detect: |e| e.maps("libpython") || interpreter(&e.exe),
     name: script,
     flags: &[],
+    variables: &[],
 };
 
 /// `python`, `python3`, `python3.11`: the name with a version behind it.
