@@ -154,6 +154,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::CgroupLimit,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
     BoundRule {
         name: "container throttling line (memory.high)",
@@ -161,6 +162,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::CgroupHigh,
         death: Death::AtUsage,
         degrades: true,
+        before: None,
     },
     BoundRule {
         name: "data segment limit (ulimit -d)",
@@ -168,6 +170,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::RlimitData,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
     BoundRule {
         name: "address space limit (ulimit -v)",
@@ -175,6 +178,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::RlimitAs,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
     BoundRule {
         name: "recorded limit",
@@ -182,6 +186,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::RecordedLimit,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
     BoundRule {
         name: "recorded heap bound",
@@ -189,6 +194,7 @@ const COMMON: &[BoundRule] = &[
         limit: Fact::RecordedLimit,
         death: Death::AtFloor,
         degrades: false,
+        before: None,
     },
 ];
 
@@ -207,10 +213,10 @@ fn bounds(r: &Recording, limit_override: Option<f64>) -> Vec<Bound> {
 }
 
 fn bound(r: &Recording, rule: &BoundRule) -> Option<Bound> {
-    let limit = r.last(rule.limit)?;
+    let (name, limit) = rule.binds(r)?;
     let usage = best(rule.usage, r)?;
     Some(Bound {
-        name: rule.name.to_owned(),
+        name: name.to_owned(),
         usage_name: usage.name.to_owned(),
         limit,
         usage: usage.points(r).last()?.v,
@@ -274,7 +280,10 @@ fn heap_is_full(r: &Recording) -> Option<DeadZone> {
     let full = if beside { Some(cycles.max(full.unwrap_or(0.0))) } else { full };
     let spinning = full.is_some_and(|x| x >= FULL_PER_SECOND) || pauses.is_some_and(|x| x >= PAUSED_SHARE);
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor);
-    let shares = heaps.filter_map(|b| Some((b.name, r.last(best(b.usage, r)?.fact)? / r.last(b.limit)?)));
+    let shares = heaps.filter_map(|b| {
+        let (name, limit) = b.binds(r)?;
+        Some((name, r.last(best(b.usage, r)?.fact)? / limit))
+    });
     let (limit, share) = shares.max_by(|a, b| a.1.total_cmp(&b.1))?;
     (share >= HEAP_FULL_AT && spinning).then_some(DeadZone {
         limit,
@@ -290,7 +299,7 @@ fn to_degradation(r: &Recording, bounds: &[Bound]) -> Option<f64> {
     let rules = runtime::rules(r.target.runtime);
     let soft = bounds.iter().filter(|b| b.degrades).map(Bound::median);
     let heaps = rules.bounds.iter().filter(|b| b.death == Death::AtFloor).filter_map(|rule| {
-        let limit = r.last(rule.limit)? * HEAP_DEGRADES_AT;
+        let limit = rule.binds(r)?.1 * HEAP_DEGRADES_AT;
         let usage = best(rule.usage, r)?;
         let p = ask(r, usage.points(r), usage.samples, Death::AtUsage, limit).ok()?;
         Some(p.time_to_limit.mid)

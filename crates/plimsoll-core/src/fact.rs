@@ -161,6 +161,8 @@ facts! {
     JvmHeapCommitted = "jvm.heap.committed", Bytes, Gauge;
     /// JVM heap bound (-Xmx).
     JvmHeapMax = "jvm.heap.max", Bytes, Limit;
+    /// Bound of the old generation, where it is a part of its own (Serial, Parallel).
+    JvmOldMax = "jvm.old.max", Bytes, Limit;
     /// Old generation (or whole heap) in use at the end of the last collection that says so: the floor.
     JvmLive = "jvm.heap.live", Bytes, PostCollection;
     /// Young collections since the start.

@@ -282,6 +282,25 @@ fn a_floor_at_its_ceiling_is_retention_and_already_unresponsive() {
 }
 
 #[test]
+fn the_parallel_collectors_end_comes_before_xmx() {
+    let of = |gc: &str| {
+        let mut r = jvm()
+            .with(Fact::JvmLive, fifth(|s| 60.0 + s))
+            .with(Fact::JvmOldMax, |_| 176.0)
+            .memory(|_| 300.0)
+            .recording();
+        r.target.learn(format!("gc={gc}"));
+        let clock = judge(&r, None).clock;
+        let heap = clock.bounds.into_iter().find(|b| b.name.starts_with("Java heap")).expect("judged");
+        (heap.name, (heap.limit / MIB).round())
+    };
+    assert_eq!(of("Serial"), ("Java heap (-Xmx)".to_owned(), 256.0));
+    let (name, limit) = of("Parallel");
+    assert!(name.contains("before Parallel collects without end"), "{name}");
+    assert_eq!(limit, 176.0 + 80.0 / 4.0);
+}
+
+#[test]
 fn too_little_is_cannot_tell_and_says_what_is_missing() {
     let j = jvm().seconds(3).judge();
     says(&j, Cause::Undecided);

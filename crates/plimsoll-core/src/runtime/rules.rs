@@ -59,6 +59,17 @@ pub struct BoundRule {
     pub death: Death,
     /// True when reaching it slows the process rather than ending it (GOMEMLIMIT, memory.high).
     pub degrades: bool,
+    /// Where the runtime gives up before the limit: what to call that, and the number, when it can be told.
+    pub before: Option<(&'static str, fn(&Recording, f64) -> Option<f64>)>,
+}
+
+impl BoundRule {
+    /// The number that binds, bytes, with its name; `None` while the limit is unknown.
+    pub fn binds(&self, r: &Recording) -> Option<(&'static str, f64)> {
+        let limit = r.last(self.limit)?;
+        let before = self.before.and_then(|(name, of)| Some((name, of(r, limit)?)));
+        Some(before.unwrap_or((self.name, limit)))
+    }
 }
 
 /// Things that are counted one by one and can pile up.

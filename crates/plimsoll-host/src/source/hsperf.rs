@@ -30,6 +30,7 @@ const FACTS: &[Fact] = &[
     Fact::JvmHeapUsed,
     Fact::JvmHeapCommitted,
     Fact::JvmHeapMax,
+    Fact::JvmOldMax,
     Fact::JvmLive,
     Fact::JvmYoungGcs,
     Fact::JvmFullGcs,
@@ -321,6 +322,9 @@ fn plain_facts(c: &Counters<'_>, out: &mut Observation) {
     }
     if let Some(max) = heap_max(c) {
         out.known(Fact::JvmHeapMax, max);
+    }
+    if matches!(Collector::of(c), Some(Collector::Serial | Collector::Parallel)) {
+        long(c, "sun.gc.generation.1.maxCapacity", Fact::JvmOldMax, out);
     }
     if let (Some(seconds), Some(hertz)) = (gc_ticks(c), c.long("sun.os.hrt.frequency").filter(|h| *h > 0)) {
         out.known(Fact::JvmGcSeconds, seconds / hertz as f64);

@@ -17,6 +17,7 @@ pub(super) const BOUNDS: &[BoundRule] = &[BoundRule {
     limit: Fact::GoMemLimit,
     death: Death::AtUsage,
     degrades: true,
+    before: None,
 }];
 
 /// Goroutines pin their stack and what it refers to; threads grow with blocked calls.

@@ -1,6 +1,7 @@
 //! Floor, bounds and accounts of HotSpot.
 
 use crate::fact::Fact;
+use crate::recording::Recording;
 use crate::runtime::rules::{BoundRule, LiveRule, OffHeapRule, UnitRule, envelope, live};
 use crate::slope::{Death, Samples};
 
@@ -18,6 +19,7 @@ pub(super) const BOUNDS: &[BoundRule] = &[
         limit: Fact::JvmHeapMax,
         death: Death::AtFloor,
         degrades: false,
+        before: Some(("Java heap (-Xmx) before Parallel collects without end", parallel_gives_up)),
     },
     BoundRule {
         name: "metaspace (-XX:MaxMetaspaceSize)",
@@ -25,6 +27,7 @@ pub(super) const BOUNDS: &[BoundRule] = &[
         limit: Fact::JvmMetaspaceMax,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
     BoundRule {
         name: "direct memory (-XX:MaxDirectMemorySize)",
@@ -32,8 +35,19 @@ pub(super) const BOUNDS: &[BoundRule] = &[
         limit: Fact::JvmDirectMax,
         death: Death::AtUsage,
         degrades: false,
+        before: None,
     },
 ];
+
+/// Share of the young space that live data fills before the Parallel collector gives up. With the old generation
+/// full it collects the whole heap for each piece of young space that it wins: measured ends lie between a
+/// quarter (large arrays) and nine tenths (small objects) of the young space, all inside that spiral.
+const YOUNG_FILLED: f64 = 0.25;
+
+fn parallel_gives_up(r: &Recording, max: f64) -> Option<f64> {
+    let old = r.last(Fact::JvmOldMax).filter(|old| *old < max && r.target.flag("gc") == Some("Parallel"))?;
+    Some(old + YOUNG_FILLED * (max - old))
+}
 
 /// Java threads: a platform thread costs its touched stack, its native structures and what it pins.
 pub(super) const UNITS: &[UnitRule] = &[

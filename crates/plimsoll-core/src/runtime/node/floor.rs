@@ -17,6 +17,7 @@ pub(super) const BOUNDS: &[BoundRule] = &[BoundRule {
     limit: Fact::V8HeapLimit,
     death: Death::AtFloor,
     degrades: false,
+    before: None,
 }];
 
 /// Handles: sockets and files left open.
