@@ -60,8 +60,11 @@ pub struct BoundRule {
     /// True when reaching it slows the process rather than ending it (GOMEMLIMIT, memory.high).
     pub degrades: bool,
     /// Where the runtime gives up before the limit: what to call that, and the number, when it can be told.
-    pub before: Option<(&'static str, fn(&Recording, f64) -> Option<f64>)>,
+    pub before: Option<(&'static str, Earlier)>,
 }
+
+/// A number below a limit (the second argument, bytes) at which a runtime gives up, when it can be told.
+pub type Earlier = fn(&Recording, f64) -> Option<f64>;
 
 impl BoundRule {
     /// The number that binds, bytes, with its name; `None` while the limit is unknown.
