@@ -126,6 +126,10 @@ fn cases(options: &Options) -> Vec<Case> {
     out
 }
 
+/// Longest watch of one run, seconds. What has not ended by then, or stopped because its verdict was certain, lives
+/// at least this long: its shares of the life are shares of this.
+const WATCH: f64 = 150.0;
+
 /// Records one drill to its end, then walks its recording.
 fn run(case: &Case, options: &Options) -> Option<Outcome> {
     let collector = case.collector.unwrap_or("default").trim_start_matches("-XX:+Use");
@@ -154,7 +158,7 @@ fn record(case: &Case, options: &Options, file: &Path) -> Option<()> {
     let speed = if endless { 1.0 } else { options.speed };
     let rate = (case.drill.rate as f64 * speed * spread) as u64;
     let mut command = Command::new(&options.binary);
-    command.args(["drill", &case.drill.full_name(), "-o", "json", "--for", "75s", "--max", "150s"]);
+    command.args(["drill", &case.drill.full_name(), "-o", "json", "--for", "75s", "--max", &format!("{WATCH}s")]);
     command.args(["--seed", &case.seed.to_string(), "--rate", &rate.to_string()]);
     command.arg("--record").arg(file);
     if let Some(c) = case.collector {
@@ -167,12 +171,13 @@ fn record(case: &Case, options: &Options, file: &Path) -> Option<()> {
 fn walk(case: &Case, r: &Recording) -> Option<Outcome> {
     let start = r.target.started;
     let end = r.ended.as_ref().map_or_else(|| r.now(), |e| Some(e.0))?;
-    let life = end - start;
+    let seen_for = end - start;
+    let life = if r.ended.is_some() { seen_for } else { seen_for.max(WATCH) };
     let (mut first_right, mut wrongly_certain, mut at_sixty) = (None, None, None);
     let mut clock = Vec::new();
     let mut checks = CHECKED_AT.iter().copied().peekable();
     // A drill without an end stops when its verdict is certain, which may be soon.
-    if life < if r.ended.is_some() { 15.0 } else { 9.5 } {
+    if seen_for < if r.ended.is_some() { 15.0 } else { 9.5 } {
         return None;
     }
     let mut t = start + 8.0;
