@@ -158,7 +158,16 @@ fn record(case: &Case, options: &Options, file: &Path) -> Option<()> {
     let speed = if endless { 1.0 } else { options.speed };
     let rate = (case.drill.rate as f64 * speed * spread) as u64;
     let mut command = Command::new(&options.binary);
-    command.args(["drill", &case.drill.full_name(), "-o", "json", "--for", "75s", "--max", &format!("{WATCH}s")]);
+    command.args([
+        "drill",
+        &case.drill.full_name(),
+        "-o",
+        "json",
+        "--for",
+        "75s",
+        "--max",
+        &format!("{WATCH}s"),
+    ]);
     command.args(["--seed", &case.seed.to_string(), "--rate", &rate.to_string()]);
     command.arg("--record").arg(file);
     if let Some(c) = case.collector {

@@ -244,11 +244,16 @@ fn host_bound(r: &Recording) -> Option<Bound> {
     judge_series(r, "memory of the machine", "private memory", series.points(), limit)
 }
 
-/// Near its limit a group refaults its own pages or stalls: the slope reads zero there.
+/// Near its limit a group refaults its own pages or stalls: the slope reads zero there. At the throttling line the
+/// kernel itself puts the group to sleep, more the further it climbs.
 fn dead_zone(r: &Recording) -> Option<DeadZone> {
-    let limit = r.last(Fact::CgroupLimit).filter(|l| *l > 0.0)?;
     let usage = r.last(Fact::CgroupUsage).or_else(|| r.last(Fact::CgroupUnreclaimable))?;
-    let share = usage / limit;
+    let lines = [("container limit", Fact::CgroupLimit), ("throttling line (memory.high)", Fact::CgroupHigh)];
+    let shares = lines.into_iter().filter_map(|(name, limit)| {
+        let limit = r.last(limit).filter(|l| *l > 0.0)?;
+        Some((name, usage / limit))
+    });
+    let (limit, share) = shares.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|s| s.1 >= DEAD_ZONE_SHARE)?;
     let recent = 15.0;
     let refaults = r.series(Fact::CgroupRefaults).rate(recent);
     let stall = r.series(Fact::CgroupPsiFull).rate(recent).or_else(|| {
@@ -258,8 +263,8 @@ fn dead_zone(r: &Recording) -> Option<DeadZone> {
     });
     let stalled =
         refaults.is_some_and(|x| x >= DEAD_ZONE_REFAULTS) || stall.is_some_and(|x| x >= DEAD_ZONE_STALL);
-    (share >= DEAD_ZONE_SHARE && stalled).then_some(DeadZone {
-        limit: "container limit",
+    stalled.then_some(DeadZone {
+        limit,
         share,
         full_collections_per_second: None,
         refaults_per_second: refaults,

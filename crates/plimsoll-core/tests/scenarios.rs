@@ -265,6 +265,23 @@ fn the_dead_zone_at_the_limit_comes_before_the_slope() {
 }
 
 #[test]
+fn a_group_that_is_put_to_sleep_at_its_throttling_line_is_already_unresponsive() {
+    let throttled = |asleep: f64| {
+        service(RuntimeKind::Native)
+            .with(Fact::CgroupHigh, |_| 256.0)
+            .with(Fact::CgroupUsage, |s| 258.0 + 0.2 * s)
+            .with(Fact::CgroupPsiFull, move |s| asleep * s)
+            .memory(|s| 257.0 + 0.2 * s)
+            .judge()
+            .clock
+    };
+    let clock = throttled(1.0);
+    assert_eq!(clock.decision, Decision::AlreadyUnresponsive);
+    assert!(clock.reason.contains("throttling line (memory.high)"), "{}", clock.reason);
+    assert_ne!(throttled(0.0).decision, Decision::AlreadyUnresponsive, "above the line, but awake");
+}
+
+#[test]
 fn a_floor_at_its_ceiling_is_retention_and_already_unresponsive() {
     let spiral = |full_per_second: f64| {
         jvm()

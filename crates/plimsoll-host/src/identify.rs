@@ -92,8 +92,8 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         return Err(IdentifyError::Zombie(pid));
     }
     let folder = world.proc_root.join(pid.to_string());
-    let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
     let argv = settled_argv(world, &folder, &life);
+    let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
     let evidence = evidence(world, pid, &argv);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();

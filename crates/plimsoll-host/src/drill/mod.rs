@@ -110,6 +110,8 @@ impl Running {
     fn await_program(&mut self, program: &str) -> Result<(), DrillError> {
         let failed = |source| DrillError::Run { program: program.to_owned(), source };
         let path = format!("/proc/{}/exe", self.pid());
+        // For a moment after the fork it is still ourselves.
+        let own = std::fs::read_link("/proc/self/exe").unwrap_or_default();
         let deadline = Instant::now() + BECOMES;
         while Instant::now() < deadline {
             if let Some(status) = self.ended() {
@@ -119,7 +121,7 @@ impl Running {
             let name = exe.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             // In the middle of becoming it, the command line is empty.
             let line = std::fs::read(format!("/proc/{}/cmdline", self.pid())).unwrap_or_default();
-            if !line.is_empty() && !name.is_empty() && !SHELLS.contains(&name.as_str()) {
+            if !line.is_empty() && !name.is_empty() && exe != own && !SHELLS.contains(&name.as_str()) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));

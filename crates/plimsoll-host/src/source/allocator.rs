@@ -4,8 +4,9 @@
 //! on a thread of its own.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plimsoll_core::fact::{Fact, Reading};
@@ -115,8 +116,10 @@ impl Allocator {
     fn walk(&mut self, memory: &File, heap: &Heap, deadline: Instant) -> Result<Chunks, String> {
         let (start, length, first) = match heap {
             Heap::Brk { start, length } => {
-                let n = self.read(memory, *start, *length)?;
-                (*start, *length, first_of_brk(self.piece(n)))
+                // So does the break: with the length of a moment ago the top would reach beyond the end.
+                let length = brk_end(&self.folder).and_then(|end| end.checked_sub(*start)).unwrap_or(*length);
+                let n = self.read(memory, *start, length)?;
+                (*start, length, first_of_brk(self.piece(n)))
             }
             Heap::Secondary(seen) => {
                 // An arena grows and shrinks while it is read: its own head tells its size now.
@@ -166,6 +169,14 @@ fn head_at(memory: &File, base: u64) -> Option<HeapInfo> {
     let mut words = [0u8; HeapInfo::BYTES];
     memory.read_exact_at(&mut words, base).ok()?;
     HeapInfo::read(base, &words)
+}
+
+/// Where the brk heap ends now. It follows the mappings of the program itself, near the begin of the list.
+fn brk_end(folder: &Path) -> Option<u64> {
+    const MOST_LINES: usize = 256;
+    let lines = BufReader::new(File::open(folder.join("maps")).ok()?).lines().take(MOST_LINES);
+    let line = lines.map_while(Result::ok).find(|l| l.ends_with("[heap]"))?;
+    u64::from_str_radix(line.split_once('-')?.1.split_once(' ')?.0, 16).ok()
 }
 
 /// The brk heap begins with a chunk, unless something else moved the break before malloc did.

@@ -2,6 +2,7 @@
 
 mod drill;
 mod from_file;
+mod guest;
 mod live;
 
 use std::process::{Command, Output};
