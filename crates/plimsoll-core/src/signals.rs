@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::fact::Fact;
 use crate::recording::Recording;
 use crate::runtime;
-use crate::runtime::rules::{COLLECTIONS, LiveRule, Rules, UnitRule};
+use crate::runtime::rules::{LiveRule, Rules, UnitRule, keeps_collecting};
 use crate::series::{Point, Series};
 use crate::slope::{self, Death, Epoch, Interval, Posterior, Question, Samples, Shape};
 
@@ -233,10 +233,7 @@ fn envelope(points: &[Point]) -> Vec<Point> {
 /// of which nothing is known.
 fn may_be_garbage(r: &Recording) -> bool {
     let rules = runtime::rules(r.target.runtime);
-    let collected = rules.collections.iter().any(|c| {
-        let ends = r.series(*c).first().zip(r.series(*c).last());
-        ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
-    });
+    let collected = rules.collections.iter().any(|c| keeps_collecting(r.series(*c).points()));
     let unknown = r.target.pid == 0 && r.last(Fact::RecordedUsage).is_some();
     (rules.collects() && !collected && heap_grows(r, rules)) || unknown
 }

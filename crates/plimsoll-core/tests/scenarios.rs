@@ -299,6 +299,23 @@ fn a_floor_at_its_ceiling_is_retention_and_already_unresponsive() {
 }
 
 #[test]
+fn a_heap_that_fills_between_two_collections_is_not_called_a_leak() {
+    // A start collects often; then the heap fills with what may be garbage, and one more collection is seen.
+    let j = jvm()
+        .seconds(33)
+        .with(Fact::JvmHeapMax, |_| 160.0)
+        .with(Fact::JvmHeapUsed, |s| if s < 9.0 { 36.0 + 0.3 * s } else { 36.0 + 4.2 * (s - 9.0).min(20.0) })
+        .with(Fact::JvmHeapCommitted, |_| 160.0)
+        .with(Fact::JvmLive, |_| f64::NAN)
+        .with(Fact::JvmYoungGcs, |s| {
+            if s < 6.0 { 0.0 } else { (2.0 * (s - 5.0)).min(10.0) + f64::from(s > 30.0) }
+        })
+        .memory(|s| 80.0 + 3.0 * s)
+        .judge();
+    assert!(j.verdict.certainty < Certainty::Likely, "{:#?}", j.verdict);
+}
+
+#[test]
 fn the_parallel_collectors_end_comes_before_xmx() {
     let of = |gc: &str| {
         let mut r = jvm()

@@ -138,6 +138,12 @@ impl Walk {
         self.done
     }
 
+    /// The heap is longer than it was when the walk began: a walk that broke at a top which reaches beyond the end
+    /// may go on.
+    pub fn grow(&mut self, length: u64) {
+        self.length = self.length.max(length);
+    }
+
     /// Takes in the bytes at `offset`, which must not lie behind [`Walk::wants`].
     pub fn feed(&mut self, offset: u64, piece: &[u8]) -> Result<(), WalkError> {
         let end = offset.saturating_add(piece.len() as u64);
@@ -338,6 +344,17 @@ mod tests {
             first_chunk(&[&[0u8; 48][..], &outgrown(&[(64, true), (96, true)])].concat(), 240),
             Some(48)
         );
+    }
+
+    #[test]
+    fn a_top_that_has_grown_goes_on_when_the_heap_is_known_to_be_longer() {
+        let h = heap(&[(64, true), (96, true), (4096, false)]);
+        let short = &h[..1024];
+        let mut w = Walk::new(0, 1024);
+        assert_eq!(w.feed(0, short), Err(WalkError::Broken(160)));
+        w.grow(h.len() as u64);
+        w.feed(w.wants(), &h[w.wants() as usize..]).expect("sound");
+        assert_eq!(w.finish().map(|c| (c.in_use, c.free)), Ok((160, 4096)));
     }
 
     #[test]

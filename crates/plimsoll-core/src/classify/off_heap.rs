@@ -27,6 +27,11 @@ pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
         a.contra(2.0, format!("the number of {}s climbs in lockstep", c.rule.noun));
     }
     plateau(&mut a, s.outside.as_ref().unwrap_or(total));
+    // A collector that gives up committed heap without giving back its pages moves the line between inside and
+    // outside: only growth of the whole is growth.
+    if rises(s.outside.as_ref()) && (total.bends() || total.rising == Rising::No) {
+        a.contra(2.0, format!("{} as a whole does not go on climbing", total.name));
+    }
     Some(a)
 }
 

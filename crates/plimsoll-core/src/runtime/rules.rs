@@ -17,33 +17,47 @@ pub struct LiveRule {
     pub samples: Samples,
     /// The name of the number in the user's terms.
     pub name: &'static str,
-    /// The count of collections that must have risen by [`COLLECTIONS`] while it was watched: before that, a
-    /// heap in use that climbs is garbage as far as anybody can tell.
+    /// The count of collections that must have risen again and again while it was watched: a heap in use that
+    /// climbs between two collections is garbage as far as anybody can tell.
     pub after: Option<Fact>,
 }
 
-/// Collections after which the lower envelope of a heap in use is its floor.
-pub const COLLECTIONS: f64 = 3.0;
+/// Times at which a collection must have been seen before the lower envelope of a heap in use is its floor.
+const COLLECTIONS: usize = 4;
+/// Longest stretch without a collection, as a share of the time from the first one to the last. A start that
+/// collects often and then not for long shows two floors, not a climb.
+const LONGEST_GAP: f64 = 0.4;
 
 impl LiveRule {
-    /// The samples that may be read as a floor: of a heap in use those up to the last collection, for what came
-    /// after it is garbage as far as anybody can tell.
+    /// The samples that may be read as a floor: of a heap in use those from the first collection to the last,
+    /// for what came before and after is garbage as far as anybody can tell.
     pub fn points<'a>(&self, r: &'a Recording) -> &'a [Point] {
         let series = r.series(self.fact);
         let Some(count) = self.after else { return series.points() };
-        let counted = r.series(count).points();
-        let last = counted.windows(2).rev().find(|w| w[1].v > w[0].v);
-        last.map_or(&[], |w| series.until(w[1].t))
+        let rises = rises(r.series(count).points());
+        let Some((first, last)) = rises.first().zip(rises.last()) else { return &[] };
+        let until = series.until(*last);
+        until.get(until.partition_point(|p| p.t < *first)..).unwrap_or_default()
     }
 
     /// True when the number is there and may be read as a floor.
     pub fn usable(&self, r: &Recording) -> bool {
-        let collected = self.after.is_none_or(|count| {
-            let ends = r.series(count).first().zip(r.series(count).last());
-            ends.is_some_and(|(a, b)| b.v - a.v >= COLLECTIONS)
-        });
+        let collected = self.after.is_none_or(|count| keeps_collecting(r.series(count).points()));
         collected && !self.points(r).is_empty()
     }
+}
+
+/// Times at which a count had risen.
+fn rises(count: &[Point]) -> Vec<f64> {
+    count.windows(2).filter(|w| w[1].v > w[0].v).map(|w| w[1].t).collect()
+}
+
+/// True when a count of collections shows that the collector has run again and again.
+pub fn keeps_collecting(count: &[Point]) -> bool {
+    let rises = rises(count);
+    let Some((first, last)) = rises.first().zip(rises.last()) else { return false };
+    let longest = rises.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+    rises.len() >= COLLECTIONS && longest <= LONGEST_GAP * (last - first)
 }
 
 /// A bound of the runtime's own: which number runs against which limit.

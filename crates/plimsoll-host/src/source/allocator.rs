@@ -114,31 +114,41 @@ impl Allocator {
     }
 
     fn walk(&mut self, memory: &File, heap: &Heap, deadline: Instant) -> Result<Chunks, String> {
-        let (start, length, first) = match heap {
-            Heap::Brk { start, length } => {
-                // So does the break: with the length of a moment ago the top would reach beyond the end.
-                let length = brk_end(&self.folder).and_then(|end| end.checked_sub(*start)).unwrap_or(*length);
-                let n = self.read(memory, *start, length)?;
-                (*start, length, first_of_brk(self.piece(n)))
-            }
-            Heap::Secondary(seen) => {
-                // An arena grows and shrinks while it is read: its own head tells its size now.
-                let now = head_at(memory, seen.base).ok_or("an arena's heap went away")?;
-                let n = self.read(memory, now.base, now.size)?;
-                (now.base, now.size, now.first_chunk(self.piece(n)))
-            }
+        let (start, mut length) = self.extent(memory, heap).ok_or("an arena's heap went away")?;
+        let n = self.read(memory, start, length)?;
+        let first = match heap {
+            Heap::Brk { .. } => first_of_brk(self.piece(n)),
+            Heap::Secondary(head) => head.first_chunk(self.piece(n)),
         };
-        let first = first.ok_or("a heap does not begin with a chunk of glibc's")?;
-        let mut walk = Walk::new(first, length);
+        let mut walk = Walk::new(first.ok_or("a heap does not begin with a chunk of glibc's")?, length);
         while !walk.is_done() {
             if Instant::now() >= deadline {
                 return Err(format!("the heaps are too large to walk in {} ms", WALK_TIME.as_millis()));
             }
             let offset = walk.wants();
             let n = self.read(memory, start + offset, length.saturating_sub(offset))?;
-            walk.feed(offset, self.piece(n)).map_err(|e| e.to_string())?;
+            if let Err(broken) = walk.feed(offset, self.piece(n)) {
+                // The heap may have grown since the walk began: then its top reaches beyond the end of then.
+                let now = self.extent(memory, heap).map_or(0, |(_, now)| now);
+                if now <= length {
+                    return Err(broken.to_string());
+                }
+                length = now;
+                walk.grow(length);
+            }
         }
         walk.finish().map_err(|e| e.to_string())
+    }
+
+    /// Where a heap begins and how long it is now: it grows and shrinks while it is read.
+    fn extent(&self, memory: &File, heap: &Heap) -> Option<(u64, u64)> {
+        match heap {
+            Heap::Brk { start, length } => {
+                let now = brk_end(&self.folder).and_then(|end| end.checked_sub(*start));
+                Some((*start, now.unwrap_or(*length)))
+            }
+            Heap::Secondary(head) => head_at(memory, head.base).map(|now| (now.base, now.size)),
+        }
     }
 
     fn piece(&self, length: usize) -> &[u8] {
