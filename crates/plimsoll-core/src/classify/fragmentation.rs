@@ -7,6 +7,9 @@ use crate::units;
 /// Held memory of at least this many times the live heap speaks of a collector that keeps memory.
 const HELD_PER_LIVE: f64 = 2.0;
 
+/// Free memory inside the allocator matters from this share of the process's memory on.
+const LEAST_FREE: f64 = 0.1;
+
 pub(super) fn assess(case: &Case<'_>) -> Option<Assessment> {
     let s = case.signals;
     let mut a = Assessment::new(Cause::Fragmentation, "a forced trim or compaction that gives nothing back");
@@ -41,7 +44,7 @@ fn allocator(a: &mut Assessment, case: &Case<'_>, total: &Trend) {
         return;
     }
     let share = free.slope.mid / total.slope.mid.max(1.0);
-    if share < 0.3 {
+    if share < 0.3 || free.level < LEAST_FREE * total.level {
         return;
     }
     let held = free.level / (free.level + used.level).max(1.0);
