@@ -64,6 +64,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const HISTOGRAM_PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds before a JVM that failed us is asked again.
 const RETREAT: f64 = 60.0;
+/// The same for a launcher without a JVM yet.
+const YOUNG_RETREAT: f64 = 2.0;
 
 struct JvmAttach {
     world: World,
@@ -265,9 +267,14 @@ impl Source for JvmAttach {
             unknown_nmt(out, &why);
             self.note_once("failed", &format!("the JVM could not be asked: {e}"), out);
             if !e.may_pass() {
-                // Without a listener each signal makes the JVM print its threads: never again.
-                let for_good = matches!(e, AttachError::NoListener { .. });
-                self.retreat = Some((if for_good { f64::INFINITY } else { out.t + RETREAT }, e.to_string()));
+                let pause = match e {
+                    // Without a listener each signal makes the JVM print its threads: never again.
+                    AttachError::NoListener { .. } => f64::INFINITY,
+                    // A launcher that has just begun has not mapped its JVM yet. Nothing is sent to find out.
+                    AttachError::NotJvm(_) => YOUNG_RETREAT,
+                    _ => RETREAT,
+                };
+                self.retreat = Some((out.t + pause, e.to_string()));
             }
         }
     }
