@@ -1,5 +1,6 @@
 //! Benchmarks beside the peers, and the calibration of the interval.
 
+pub mod change_point;
 pub mod intervals;
 pub mod replay;
 pub mod rivals;

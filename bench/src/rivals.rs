@@ -1,6 +1,7 @@
 //! The rules that others ship, re-implemented in our own words from their descriptions, with default
 //! settings. Each answers minute flags; none looks ahead. The limit is 1.
 
+use crate::change_point;
 use crate::services::Service;
 
 /// A rule: its name and what it flags.
@@ -15,7 +16,7 @@ pub struct Rival {
 const HORIZON: f64 = 240.0 * 60.0;
 
 /// All rules, in the order of the table.
-pub const RIVALS: [Rival; 14] = [
+pub const RIVALS: [Rival; 15] = [
     Rival { name: "predict_linear 1h→4h, 15 m, working set", rule: |s| predict(&s.ws, 60, 240.0, 15, 0.0) },
     Rival { name: "… RSS", rule: |s| predict(&s.rss, 60, 240.0, 15, 0.0) },
     Rival {
@@ -32,6 +33,10 @@ pub const RIVALS: [Rival; 14] = [
     Rival { name: "Theil–Sen + MK 24 h", rule: |s| trend_test(&s.rss, 1440, false) },
     Rival { name: "… Hamed–Rao variance", rule: |s| trend_test(&s.rss, 1440, true) },
     Rival { name: "Floor + Theil–Sen + block bootstrap 24 h", rule: floor_bootstrap },
+    Rival {
+        name: "Change point (piecewise linear) + HAC slope 24 h",
+        rule: |s| change_point::flags(&s.rss, HORIZON),
+    },
     Rival { name: "Static RSS > 90 %", rule: |s| held(s.rss.iter().map(|x| *x > 0.9), 5) },
 ];
 
