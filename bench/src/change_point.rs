@@ -1,5 +1,5 @@
 //! The change-point rule: the best split of a day into straight pieces, and a test of the newest piece's slope
-//! that respects autocorrelation.
+//! that respects autocorrelation. It must have grown by three hundredths of the limit, as the r² sentinel's line must.
 
 use crate::rivals::least_squares;
 
@@ -9,6 +9,8 @@ const STEP: usize = 15;
 const MOST: usize = 96;
 /// Shortest piece, means.
 const SHORTEST: usize = 8;
+/// Growth inside the piece that matters, share of the limit.
+const MATERIAL: f64 = 0.03;
 /// Lags of the Newey–West variance.
 const LAGS: usize = 4;
 
@@ -22,7 +24,8 @@ pub fn flags(v: &[f64], horizon: f64) -> Vec<bool> {
         let piece = &means[newest_piece(&means)..];
         let (now, slope, _) = least_squares(piece);
         let reaches = now + slope / STEP as f64 * horizon > 1.0;
-        if slope > 0.0 && reaches && slope / newey_west(piece, slope) > 2.326 {
+        let material = slope * (piece.len() - 1) as f64 >= MATERIAL;
+        if slope > 0.0 && reaches && material && slope / newey_west(piece, slope) > 2.326 {
             out.iter_mut().skip(end).take(30).for_each(|x| *x = true);
         }
     }
