@@ -19,6 +19,7 @@ pub mod gc_log;
 pub mod glibc_heap;
 pub mod go_memstats;
 pub mod goroutines;
+pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
 pub mod nmt;
