@@ -6,6 +6,11 @@
 //! allocated whole. Damage is normal input: what can be read is handed over, the rest is told in
 //! [`Summary`](records::Summary) with its offset. Offsets count unpacked bytes.
 
+pub mod heap;
 pub mod open;
+pub mod records;
+pub mod visitor;
 pub mod warnings;
 mod window;
+mod wire;
+pub mod write;
