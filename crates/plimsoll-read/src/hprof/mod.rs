@@ -14,3 +14,6 @@ pub mod warnings;
 mod window;
 mod wire;
 pub mod write;
+
+#[cfg(test)]
+mod tests;
