@@ -7,8 +7,11 @@
 //! [`Summary`](records::Summary) with its offset. Offsets count unpacked bytes.
 
 pub mod heap;
+pub mod layout;
+pub mod model;
 pub mod open;
 pub mod records;
+pub mod shallow;
 pub mod visitor;
 pub mod warnings;
 mod window;

@@ -408,3 +408,135 @@ pub trait Visitor {
         ControlFlow::Continue(())
     }
 }
+
+/// Two visitors that listen to one scan; either can end it.
+impl<A: Visitor, B: Visitor> Visitor for (A, B) {
+    #[inline(always)]
+    fn text(&mut self, text: &Text<'_>) {
+        self.0.text(text);
+        self.1.text(text);
+    }
+    #[inline(always)]
+    fn load_class(&mut self, class: &LoadClass) {
+        self.0.load_class(class);
+        self.1.load_class(class);
+    }
+    #[inline(always)]
+    fn unload_class(&mut self, serial: u32) {
+        self.0.unload_class(serial);
+        self.1.unload_class(serial);
+    }
+    #[inline(always)]
+    fn frame(&mut self, frame: &Frame) {
+        self.0.frame(frame);
+        self.1.frame(frame);
+    }
+    #[inline(always)]
+    fn trace(&mut self, trace: &Trace<'_>) {
+        self.0.trace(trace);
+        self.1.trace(trace);
+    }
+    #[inline(always)]
+    fn heap(&mut self, heap: u32, name: u64) {
+        self.0.heap(heap, name);
+        self.1.heap(heap, name);
+    }
+    #[inline(always)]
+    fn root(&mut self, root: &Root) {
+        self.0.root(root);
+        self.1.root(root);
+    }
+    #[inline(always)]
+    fn class(&mut self, class: &Class<'_>) {
+        self.0.class(class);
+        self.1.class(class);
+    }
+    #[inline(always)]
+    fn instance(&mut self, instance: &Instance<'_>) {
+        self.0.instance(instance);
+        self.1.instance(instance);
+    }
+    #[inline(always)]
+    fn object_array(&mut self, array: &ObjectArray) {
+        self.0.object_array(array);
+        self.1.object_array(array);
+    }
+    #[inline(always)]
+    fn references(&mut self, array: &ObjectArray, first: u64, ids: Ids<'_>) {
+        self.0.references(array, first, ids);
+        self.1.references(array, first, ids);
+    }
+    #[inline(always)]
+    fn primitive_array(&mut self, array: &PrimitiveArray) {
+        self.0.primitive_array(array);
+        self.1.primitive_array(array);
+    }
+    #[inline(always)]
+    fn values(&mut self, array: &PrimitiveArray, first: u64, bytes: &[u8]) {
+        self.0.values(array, first, bytes);
+        self.1.values(array, first, bytes);
+    }
+    fn progress(&mut self, at: u64) -> ControlFlow<()> {
+        self.0.progress(at)?;
+        self.1.progress(at)
+    }
+}
+
+/// A visitor that is lent.
+impl<V: Visitor> Visitor for &mut V {
+    #[inline(always)]
+    fn text(&mut self, text: &Text<'_>) {
+        (**self).text(text);
+    }
+    #[inline(always)]
+    fn load_class(&mut self, class: &LoadClass) {
+        (**self).load_class(class);
+    }
+    #[inline(always)]
+    fn unload_class(&mut self, serial: u32) {
+        (**self).unload_class(serial);
+    }
+    #[inline(always)]
+    fn frame(&mut self, frame: &Frame) {
+        (**self).frame(frame);
+    }
+    #[inline(always)]
+    fn trace(&mut self, trace: &Trace<'_>) {
+        (**self).trace(trace);
+    }
+    #[inline(always)]
+    fn heap(&mut self, heap: u32, name: u64) {
+        (**self).heap(heap, name);
+    }
+    #[inline(always)]
+    fn root(&mut self, root: &Root) {
+        (**self).root(root);
+    }
+    #[inline(always)]
+    fn class(&mut self, class: &Class<'_>) {
+        (**self).class(class);
+    }
+    #[inline(always)]
+    fn instance(&mut self, instance: &Instance<'_>) {
+        (**self).instance(instance);
+    }
+    #[inline(always)]
+    fn object_array(&mut self, array: &ObjectArray) {
+        (**self).object_array(array);
+    }
+    #[inline(always)]
+    fn references(&mut self, array: &ObjectArray, first: u64, ids: Ids<'_>) {
+        (**self).references(array, first, ids);
+    }
+    #[inline(always)]
+    fn primitive_array(&mut self, array: &PrimitiveArray) {
+        (**self).primitive_array(array);
+    }
+    #[inline(always)]
+    fn values(&mut self, array: &PrimitiveArray, first: u64, bytes: &[u8]) {
+        (**self).values(array, first, bytes);
+    }
+    fn progress(&mut self, at: u64) -> ControlFlow<()> {
+        (**self).progress(at)
+    }
+}
