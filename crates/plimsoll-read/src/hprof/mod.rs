@@ -19,4 +19,6 @@ mod wire;
 pub mod write;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
