@@ -302,6 +302,38 @@ impl Visitor for Model {
     }
 }
 
+/// Slots of a [`ClassCache`].
+const SLOTS: usize = 1024;
+
+/// Remembers the index of classes asked for lately: objects of few classes make up most of any heap, and a look
+/// into a hash table for each object would cost more than reading it.
+#[derive(Debug, Clone)]
+pub struct ClassCache(Box<[(u64, u32)]>);
+
+impl Default for ClassCache {
+    fn default() -> ClassCache {
+        // An empty slot holds an identifier that does not belong to it, so that it never matches: slot 0 holds
+        // one of slot 1, the others 0.
+        let mut slots = vec![(0, 0); SLOTS].into_boxed_slice();
+        if let Some(first) = slots.first_mut() {
+            first.0 = 1 << 3;
+        }
+        ClassCache(slots)
+    }
+}
+
+impl ClassCache {
+    /// Index of the class; `miss` finds it when it was not asked for lately.
+    #[inline(always)]
+    pub fn get(&mut self, class: u64, miss: impl FnOnce() -> u32) -> u32 {
+        let Some(slot) = self.0.get_mut((class >> 3) as usize % SLOTS) else { return miss() };
+        if slot.0 != class {
+            *slot = (class, miss());
+        }
+        slot.1
+    }
+}
+
 /// A class name as Java writes it, from any form that dumps have: `java/lang/String`, `[[I`,
 /// `[Ljava/lang/String;`.
 pub fn java_name(raw: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Names, hierarchies and sizes of described dumps.
 
 use super::layout::Layouts;
-use super::model::{Limits, Model, java_name};
+use super::model::{ClassCache, Limits, Model, java_name};
 use super::open::{IdSize, open};
 use super::shallow::{Histogram, Row, Sizes};
 use super::visitor::{Frame, Root, RootKind, Type};
@@ -242,4 +242,20 @@ fn references_are_narrow_when_an_array_has_no_room_for_wide_ones() {
     assert_eq!(tell(0x1068, IdSize::Eight), (8, vec![104, 48]));
     assert_eq!(tell(0x0ff0, IdSize::Eight), (8, vec![104, 48]), "an object before it proves nothing");
     assert_eq!(tell(0x2000, IdSize::Four), (4, vec![56, 40]));
+}
+
+#[test]
+fn the_cache_of_classes_never_answers_for_another_class() {
+    let mut cache = ClassCache::default();
+    let ids: Vec<u64> = (0..5000).map(|i| i * 8 % 24_000 + i % 8).chain([0, 1, 8, 9, u64::MAX]).collect();
+    for id in ids.iter().chain(&ids) {
+        let own = (*id as u32) ^ 0x55;
+        let mut missed = false;
+        let first = cache.get(*id, || {
+            missed = true;
+            own
+        });
+        assert_eq!(first, own, "class {id}, missed: {missed}");
+        assert_eq!(cache.get(*id, || 0), own, "asked again at once");
+    }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::layout::Layouts;
-use super::model::{ClassInfo, Model};
+use super::model::{ClassCache, ClassInfo, Model};
 use super::open::IdSize;
 use super::visitor::{Class, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
 
@@ -13,8 +13,6 @@ use super::visitor::{Class, Instance, ObjectArray, PrimitiveArray, Type, Visitor
 const ALIGNMENT: u64 = 8;
 /// Classes counted apart; objects of further ones are counted together.
 const CLASSES: usize = 1 << 20;
-/// Slots of the cache before the table of classes.
-const SLOTS: usize = 1024;
 
 fn align(bytes: u64, to: u64) -> u64 {
     bytes.div_ceil(to).saturating_mul(to)
@@ -139,8 +137,7 @@ pub struct Histogram {
     narrow_ids: bool,
     tallies: Vec<Tally>,
     by_class: HashMap<u64, u32>,
-    /// Class and tally of those seen last, by the identifier's bits.
-    cache: Box<[(u64, u32)]>,
+    cache: ClassCache,
     primitive: [Tally; 12],
     /// Objects of the classes that are too many.
     others: u64,
@@ -156,7 +153,7 @@ impl Histogram {
             narrow_ids: size == IdSize::Four,
             tallies: Vec::new(),
             by_class: HashMap::new(),
-            cache: vec![(u64::MAX, u32::MAX); SLOTS].into_boxed_slice(),
+            cache: ClassCache::default(),
             primitive: [Tally::default(); 12],
             others: 0,
             class_objects: 0,
@@ -176,28 +173,19 @@ impl Histogram {
 
     #[inline(always)]
     fn tally(&mut self, class: u64) -> Option<&mut Tally> {
-        let slot = (class >> 3) as usize % SLOTS;
-        let index = match self.cache.get(slot) {
-            Some((id, index)) if *id == class => *index,
-            _ => self.look_up(class, slot),
-        };
+        let (tallies, by_class) = (&mut self.tallies, &mut self.by_class);
+        let index = self.cache.get(class, || {
+            let next = tallies.len();
+            if next >= CLASSES && !by_class.contains_key(&class) {
+                return u32::MAX;
+            }
+            let index = *by_class.entry(class).or_insert(next as u32);
+            if index as usize == next {
+                tallies.push(Tally { class, ..Tally::default() });
+            }
+            index
+        });
         self.tallies.get_mut(index as usize)
-    }
-
-    #[cold]
-    fn look_up(&mut self, class: u64, slot: usize) -> u32 {
-        let next = self.tallies.len();
-        if next >= CLASSES && !self.by_class.contains_key(&class) {
-            return u32::MAX;
-        }
-        let index = *self.by_class.entry(class).or_insert(next as u32);
-        if index as usize == next {
-            self.tallies.push(Tally { class, ..Tally::default() });
-        }
-        if let Some(place) = self.cache.get_mut(slot) {
-            *place = (class, index);
-        }
-        index
     }
 
     /// The rows, largest first. Class objects count as instances of `java.lang.Class`.
@@ -269,7 +257,8 @@ impl Visitor for Histogram {
     #[inline(always)]
     fn object_array(&mut self, array: &ObjectArray) {
         self.guess.array(array.id, array.length);
-        let [narrow, wide] = self.sizes.map(|s| s.object_array(array.length));
+        let [narrow, wide] = self.sizes;
+        let (narrow, wide) = (narrow.object_array(array.length), wide.object_array(array.length));
         match self.tally(array.class) {
             Some(tally) => tally.add(narrow, wide),
             None => self.others += 1,
@@ -279,7 +268,9 @@ impl Visitor for Histogram {
     #[inline(always)]
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         self.guess.object(array.id);
-        let [narrow, wide] = self.sizes.map(|s| s.primitive_array(array.ty, array.length));
+        let [narrow, wide] = self.sizes;
+        let (ty, length) = (array.ty, array.length);
+        let (narrow, wide) = (narrow.primitive_array(ty, length), wide.primitive_array(ty, length));
         if let Some(tally) = self.primitive.get_mut(usize::from(array.ty.code())) {
             tally.add(narrow, wide);
         }
