@@ -359,7 +359,11 @@ impl Scan<'_> {
         let at = self.window.at();
         self.warnings.add(at, fault);
         match left {
-            None => Flow::Break(End::Lost(at)),
+            None => {
+                // A pipe is read to its end all the same: its writer must not be killed by us.
+                self.window.skip(u64::MAX);
+                Flow::Break(End::Lost(at))
+            }
             Some(left) if self.window.skip(left) < left => Flow::Break(End::In(at, tag)),
             Some(_) => ON,
         }

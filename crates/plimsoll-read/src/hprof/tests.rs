@@ -507,6 +507,7 @@ fn damage_in_a_heap_record_without_length_ends_the_reading() {
     let (lines, summary) = read(&w.into_inner()).unwrap();
     assert_eq!(lines, ["root StickyClass 4 0 0"]);
     assert!(matches!(summary.ending, Ending::Lost { at: 49 }), "{:?}", summary.ending);
+    assert_eq!(summary.bytes, 31 + 9 + 9 + 30, "the rest is drained");
 }
 
 #[test]
