@@ -319,7 +319,12 @@ impl Scan<'_> {
             return Flow::Break(End::Stopped);
         }
         let left = left.map(|n| n.saturating_sub(taken as u64));
-        if left == Some(0) { ON } else { self.unstick::<W, V>(body, stuck, left, v) }
+        // Behind a whole record, with nothing left that is known of, the caller sees to what comes next.
+        if left.map_or(self.window.bytes().is_empty(), |n| n == 0) {
+            ON
+        } else {
+            self.unstick::<W, V>(body, stuck, left, v)
+        }
     }
 
     fn unstick<W: Width, V: Visitor>(
@@ -330,15 +335,14 @@ impl Scan<'_> {
         v: &mut V,
     ) -> Flow {
         let tag = self.window.bytes().first().copied().unwrap_or(body.head.tag);
-        let lost = left.unwrap_or(0);
         match stuck {
             Stuck::UnknownTag(_) if left.is_none() && self.at_heap_border::<W>() => {
                 body.over = true;
                 ON
             }
-            Stuck::UnknownTag(tag) => self.give_up(tag, left, Fault::UnknownHeapRecord { tag, lost }),
-            Stuck::UnknownType(kind) => self.give_up(tag, left, Fault::UnknownType { kind, lost }),
-            Stuck::Needs(size) if left.is_some_and(|left| size > left) => self.beyond(body, tag, size, lost),
+            Stuck::UnknownTag(tag) => self.give_up(tag, left, |lost| Fault::UnknownHeapRecord { tag, lost }),
+            Stuck::UnknownType(kind) => self.give_up(tag, left, |lost| Fault::UnknownType { kind, lost }),
+            Stuck::Needs(size) if left.is_some_and(|left| size > left) => self.beyond(body, tag, size, left),
             Stuck::Needs(size) => self.take_large::<W, V>(tag, size, v),
             Stuck::More => self.read_more(body, tag, left),
         }
@@ -346,25 +350,23 @@ impl Scan<'_> {
 
     /// A record that is longer than what is left of its segment. Where there is one heap record only, it is its
     /// length that is wrong.
-    fn beyond(&mut self, body: &mut Body, tag: u8, size: u64, lost: u64) -> Flow {
+    fn beyond(&mut self, body: &mut Body, tag: u8, size: u64, left: Option<u64>) -> Flow {
         if body.head.tag == HEAP_DUMP {
             self.read_on(body);
             return ON;
         }
-        self.give_up(tag, Some(lost), Fault::BeyondSegment { tag, size, lost })
+        self.give_up(tag, left, |lost| Fault::BeyondSegment { tag, size, lost })
     }
 
-    /// Leaves the rest of a segment; without a known length, the rest of the dump.
-    fn give_up(&mut self, tag: u8, left: Option<u64>, fault: Fault) -> Flow {
+    /// Leaves the rest of a segment; without a known length, the rest of the dump. That is read to its end all the
+    /// same: when it is a pipe, its writer must not be killed by us.
+    fn give_up(&mut self, tag: u8, left: Option<u64>, fault: impl FnOnce(u64) -> Fault) -> Flow {
         let at = self.window.at();
-        self.warnings.add(at, fault);
+        let lost = self.window.skip(left.unwrap_or(u64::MAX));
+        self.warnings.add(at, fault(lost));
         match left {
-            None => {
-                // A pipe is read to its end all the same: its writer must not be killed by us.
-                self.window.skip(u64::MAX);
-                Flow::Break(End::Lost(at))
-            }
-            Some(left) if self.window.skip(left) < left => Flow::Break(End::In(at, tag)),
+            None => Flow::Break(End::Lost(at)),
+            Some(left) if lost < left => Flow::Break(End::In(at, tag)),
             Some(_) => ON,
         }
     }
@@ -399,10 +401,10 @@ impl Scan<'_> {
         let at = self.window.at();
         let held = self.window.bytes().len() as u64;
         if let Some(left) = left.filter(|left| held >= *left) {
-            return self.beyond(body, tag, left.saturating_add(1), left);
+            return self.beyond(body, tag, left.saturating_add(1), Some(left));
         }
         if held >= LARGEST {
-            return self.give_up(tag, left, Fault::TooLarge { tag, size: held });
+            return self.give_up(tag, left, |_| Fault::TooLarge { tag, size: held });
         }
         let wanted = (held * 2).clamp(64, LARGEST);
         self.window.fill(usize::try_from(wanted).unwrap_or(usize::MAX));

@@ -487,6 +487,32 @@ fn a_heap_record_whose_length_wrapped_is_read_to_its_end() {
 }
 
 #[test]
+fn an_array_of_more_than_four_gibibytes_is_counted_whole() {
+    // Eight bytes an element: as many as wrap the counter of the record around once.
+    let length = (1_u32 << 29) + 10;
+    let head = [&[0x23][..], &[0, 0, 0, 0, 0, 0, 0, 9], &[0; 4], &length.to_be_bytes(), &[11]].concat();
+    let tail = Heap::new(IdSize::Eight).root(&root(RootKind::StickyClass, 4));
+    let bytes = head.len() as u64 + 8 * u64::from(length) + tail.bytes().len() as u64;
+    let mut w = Writer::new(Vec::new(), "1.0.1", IdSize::Eight, 0).unwrap();
+    w.record_saying(0x0c, bytes as u32, &head).unwrap();
+    let front = w.into_inner();
+    let zeros = std::io::repeat(0).take(8 * u64::from(length));
+    struct Total(u64);
+    impl Visitor for Total {
+        fn values(&mut self, _: &PrimitiveArray, first: u64, bytes: &[u8]) {
+            assert_eq!(first, self.0);
+            self.0 += bytes.len() as u64 / 8;
+        }
+    }
+    let mut total = Total(0);
+    let summary = open(front.chain(zeros).chain(tail.bytes())).unwrap().scan(&mut total);
+    assert_eq!(total.0, u64::from(length));
+    assert_eq!(summary.counts.roots, 1);
+    assert!(summary.is_complete(), "{:?}", summary.ending);
+    assert_eq!(summary.warnings.kept()[0].fault, Fault::LengthUnknown);
+}
+
+#[test]
 fn a_dump_killed_before_its_length_was_written_is_cut() {
     let body = objects(IdSize::Eight);
     for (tag, version) in [(0x0c, "1.0.1"), (0x1c, "1.0.2")] {
@@ -508,6 +534,8 @@ fn damage_in_a_heap_record_without_length_ends_the_reading() {
     assert_eq!(lines, ["root StickyClass 4 0 0"]);
     assert!(matches!(summary.ending, Ending::Lost { at: 49 }), "{:?}", summary.ending);
     assert_eq!(summary.bytes, 31 + 9 + 9 + 30, "the rest is drained");
+    let fault = Fault::UnknownHeapRecord { tag: 0x77, lost: 30 };
+    assert_eq!(summary.warnings.kept().last().map(|w| (w.at, w.fault)), Some((49, fault)));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub enum Fault {
     UnknownHeapRecord {
         /// The kind.
         tag: u8,
-        /// Bytes of the segment left unread.
+        /// Bytes from there on that were not made sense of.
         lost: u64,
     },
     /// A top-level record of a kind that is not known: stepped over by its length.
@@ -36,7 +36,7 @@ pub enum Fault {
         tag: u8,
         /// Bytes it says it has.
         size: u64,
-        /// Bytes of the segment left unread.
+        /// Bytes from there on that were not made sense of.
         lost: u64,
     },
     /// A record too short for its kind.
@@ -50,7 +50,7 @@ pub enum Fault {
     UnknownType {
         /// The type.
         kind: u8,
-        /// Bytes of the segment left unread.
+        /// Bytes from there on that were not made sense of.
         lost: u64,
     },
     /// A single record larger than any that is sound; stepped over.
@@ -98,7 +98,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Fault::UnknownHeapRecord { tag, lost } => {
-                write!(f, "heap record of unknown kind {tag:#04x}; {lost} bytes of its segment not read")
+                write!(f, "heap record of unknown kind {tag:#04x}; {lost} bytes not read")
             }
             Fault::UnknownRecord { tag } => write!(f, "record of unknown kind {tag:#04x} stepped over"),
             Fault::BeyondSegment { tag, size, lost } => write!(
@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
             ),
             Fault::Short { tag, size } => write!(f, "record {tag:#04x} has only {size} bytes"),
             Fault::UnknownType { kind, lost } => {
-                write!(f, "value of unknown type {kind}; {lost} bytes of its segment not read")
+                write!(f, "value of unknown type {kind}; {lost} bytes not read")
             }
             Fault::TooLarge { tag, size } => write!(f, "record {tag:#04x} of {size} bytes stepped over"),
             Fault::LengthUnknown => f.write_str("length of the heap record is wrong; read on by content"),
