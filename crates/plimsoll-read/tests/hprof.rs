@@ -355,12 +355,14 @@ fn a_dump_says_the_same_packed_and_through_a_pipe() {
     let reading = Reading::of(open(file(&plain)).expect("a dump"));
     assert_held(&reading);
 
-    let zstd = zstd::encode_all(file(&plain), 1).expect("packed");
+    let zstd = ruzstd::encoding::compress_to_vec(file(&plain), ruzstd::encoding::CompressionLevel::Fastest);
     let unpacked = open(zstd.as_slice()).expect("a dump");
     assert_eq!(unpacked.packing(), Packing::Zstd);
     let again = Reading::of(unpacked);
     assert_eq!(again.rows(), reading.rows());
     assert_eq!(again.summary.bytes, reading.summary.bytes);
+
+    reference_zstd_is_unpacked(&folder, &plain, &reading);
 
     let gz = folder.file("packed.hprof.gz");
     finish(jvm.dump(&["-gz=1"], &gz));
@@ -375,6 +377,19 @@ fn a_dump_says_the_same_packed_and_through_a_pipe() {
     finish(jcmd);
     drop(jvm);
     cuts_are_told(&plain, &reading);
+}
+
+/// The same, packed by the format's own tool with a checksum.
+fn reference_zstd_is_unpacked(folder: &Folder, plain: &Path, reading: &Reading) {
+    if Command::new("zstd").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("SKIPPED: this machine has no zstd to pack with");
+        return;
+    }
+    for level in ["-1", "-12"] {
+        let packed = folder.file("packed.zst");
+        run(Command::new("zstd").args(["-q", "-f", "--check", level]).arg(plain).arg("-o").arg(&packed));
+        assert_eq!(Reading::of(open(file(&packed)).expect("a dump")).rows(), reading.rows(), "level {level}");
+    }
 }
 
 /// The real dump cut short, at places all over it.

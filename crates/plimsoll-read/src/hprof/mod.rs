@@ -17,6 +17,7 @@ pub mod warnings;
 mod window;
 mod wire;
 pub mod write;
+mod zstd;
 
 #[cfg(test)]
 mod model_tests;

@@ -3,6 +3,7 @@
 use std::io::{BufReader, Cursor, ErrorKind, Read};
 
 use super::window::{Stop, Window};
+use super::zstd::Frames;
 
 /// Bytes held at once by default.
 pub const BUFFER: usize = 4 << 20;
@@ -10,8 +11,6 @@ pub const BUFFER: usize = 4 << 20;
 const SNIFFED: usize = 512;
 /// Packed bytes read at once, and unpacked bytes asked for at once: decoders clear what they are lent.
 const PACKED_CHUNK: usize = 64 * 1024;
-/// Larger windows are refused: a hostile zstd frame may ask for gigabytes. Log2 of bytes.
-const ZSTD_WINDOW_LOG: u32 = 27;
 const MAGIC: &[u8] = b"JAVA PROFILE ";
 
 /// How the dump is packed.
@@ -129,9 +128,7 @@ pub fn open_with<'r>(mut reader: impl Read + Send + 'r, buffer: usize) -> Result
         }
         Packing::Zstd => {
             let packed = BufReader::with_capacity(PACKED_CHUNK, whole);
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(OpenError::Read)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(OpenError::Read)?;
-            (Box::new(decoder), PACKED_CHUNK)
+            (Box::new(Frames::new(packed)), PACKED_CHUNK)
         }
     };
     let mut window = Window::new(inner, buffer, chunk);

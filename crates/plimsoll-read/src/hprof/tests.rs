@@ -334,6 +334,11 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
+fn zst(bytes: &[u8]) -> Vec<u8> {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    compress_to_vec(bytes, CompressionLevel::Fastest)
+}
+
 #[test]
 fn packed_dumps_are_unpacked_in_one_piece_or_many() {
     let bytes = small(IdSize::Eight);
@@ -341,9 +346,10 @@ fn packed_dumps_are_unpacked_in_one_piece_or_many() {
     assert_eq!(sound(&gz(&bytes)), whole);
     let (a, b) = bytes.split_at(150);
     assert_eq!(sound(&[gz(a), gz(b)].concat()), whole, "many members");
-    let zst = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let skipped = [&[0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     assert_eq!(sound(&zst(&bytes)), whole);
     assert_eq!(sound(&[zst(a), zst(b)].concat()), whole, "many frames");
+    assert_eq!(sound(&[skipped.clone(), zst(a), skipped, zst(b)].concat()), whole, "frames to step over");
     assert_eq!(open(zst(&bytes).as_slice()).unwrap().packing(), Packing::Zstd);
     assert_eq!(open(gz(&bytes).as_slice()).unwrap().packing(), Packing::Gzip);
 }
@@ -351,7 +357,7 @@ fn packed_dumps_are_unpacked_in_one_piece_or_many() {
 #[test]
 fn a_packed_dump_that_ends_early_is_told() {
     let bytes = small(IdSize::Eight);
-    for packed in [gz(&bytes), zstd::encode_all(bytes.as_slice(), 1).unwrap()] {
+    for packed in [gz(&bytes), zst(&bytes)] {
         for cut in 1..packed.len() {
             match read(&packed[..cut]) {
                 Ok((_, summary)) => assert!(!summary.is_complete(), "cut at {cut}"),
