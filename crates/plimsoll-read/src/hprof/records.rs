@@ -1,0 +1,529 @@
+//! The scan: top-level records, the extent of heap dump segments, large arrays in pieces, and where it ended.
+
+use std::ops::ControlFlow;
+
+use super::heap::{self, Counts, Stuck};
+use super::open::{Dump, IdSize};
+use super::visitor::{Frame, Ids, LoadClass, Text, Trace, Visitor};
+use super::warnings::{Fault, Warnings};
+use super::window::{Stop, Window};
+use super::wire::{Eight, Four, Width, u8_of, u32_of};
+
+pub(super) const TEXT: u8 = 0x01;
+pub(super) const LOAD_CLASS: u8 = 0x02;
+pub(super) const UNLOAD_CLASS: u8 = 0x03;
+pub(super) const FRAME: u8 = 0x04;
+pub(super) const TRACE: u8 = 0x05;
+pub(super) const HEAP_DUMP: u8 = 0x0c;
+pub(super) const SEGMENT: u8 = 0x1c;
+pub(super) const END: u8 = 0x2c;
+/// Tag, time and length.
+const HEAD: usize = 9;
+/// Largest single record that is taken whole. A class with every count at its limit has 2.5 MB.
+const LARGEST: u64 = 4 << 20;
+/// Of longer texts the beginning is handed over, bytes.
+const TEXT_TAKEN: u32 = 64 * 1024;
+
+/// Where and how the reading ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The dump is whole.
+    Complete,
+    /// The dump ends too early, at offset `at`: in the record that begins at `record`, or between two records.
+    Cut {
+        /// Bytes there are.
+        at: u64,
+        /// Offset and tag of the record that is not whole.
+        record: Option<(u64, u8)>,
+    },
+    /// The stream could not be read, or unpacked, any further.
+    Failed {
+        /// Bytes there are.
+        at: u64,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What follows cannot be made sense of: damage in a heap record whose length is not known.
+    Lost {
+        /// Offset of the first byte that was not understood.
+        at: u64,
+    },
+    /// The visitor asked to end.
+    Stopped {
+        /// Offset reached.
+        at: u64,
+    },
+}
+
+/// What a scan saw.
+#[derive(Debug)]
+pub struct Summary {
+    /// Unpacked bytes read, header included.
+    pub bytes: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether the mark that ends a segmented heap dump was seen.
+    pub end_marker: bool,
+    /// Segments and heap records.
+    pub segments: u64,
+    /// Records handed over.
+    pub counts: Counts,
+    /// What was wrong.
+    pub warnings: Warnings,
+}
+
+impl Summary {
+    /// Whether everything the writer meant to write was read.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.ending, Ending::Complete)
+    }
+
+    /// The ending in words; nothing when the dump is whole.
+    pub fn truncation(&self) -> Option<String> {
+        let what = match &self.ending {
+            Ending::Complete => return None,
+            Ending::Cut { at, record: Some((begin, tag)) } => {
+                format!("dump ends after {at} bytes, inside the record {tag:#04x} that begins at {begin}")
+            }
+            Ending::Cut { at, record: None } => format!("dump ends after {at} bytes without its end marker"),
+            Ending::Failed { at, error } => format!("dump cannot be read beyond {at} bytes: {error}"),
+            Ending::Lost { at } => format!("dump makes no sense beyond {at} bytes"),
+            Ending::Stopped { at } => format!("reading was ended after {at} bytes"),
+        };
+        let roots = match (self.counts.roots, self.counts.threads) {
+            (0, _) => "no root was seen",
+            (_, 0) => "no thread was seen among the roots",
+            _ => "threads were seen among the roots",
+        };
+        Some(format!("{what}; {roots}"))
+    }
+}
+
+impl Dump<'_> {
+    /// Reads to the end, handing every record to `visitor`.
+    pub fn scan<V: Visitor>(self, visitor: &mut V) -> Summary {
+        let id_size = self.header().id_size;
+        let mut scan = Scan {
+            window: self.window,
+            counts: Counts::default(),
+            warnings: Warnings::default(),
+            segments: 0,
+            end_marker: false,
+            open: true,
+        };
+        let end = match id_size {
+            IdSize::Four => scan.run::<Four, V>(visitor),
+            IdSize::Eight => scan.run::<Eight, V>(visitor),
+        };
+        scan.summary(end)
+    }
+}
+
+/// Why the scan ends. `In` names the record that is not whole.
+enum End {
+    Boundary,
+    In(u64, u8),
+    Lost(u64),
+    Stopped,
+}
+
+type Flow = ControlFlow<End>;
+const ON: Flow = Flow::Continue(());
+
+/// A top-level record's head.
+#[derive(Clone, Copy)]
+struct Head {
+    at: u64,
+    tag: u8,
+    length: u32,
+}
+
+/// The heap record that is being read.
+struct Body {
+    head: Head,
+    /// Offset of its first byte behind the head.
+    begin: u64,
+    /// Its length, if that is to be believed.
+    length: Option<u64>,
+    over: bool,
+}
+
+struct Scan<'r> {
+    window: Window<'r>,
+    counts: Counts,
+    warnings: Warnings,
+    segments: u64,
+    end_marker: bool,
+    /// A heap dump was not begun, or has more to come.
+    open: bool,
+}
+
+impl Scan<'_> {
+    fn summary(mut self, end: End) -> Summary {
+        let reached = self.window.at();
+        let at = reached.saturating_add(self.window.bytes().len() as u64);
+        let failed = match self.window.stop() {
+            Some(Stop::Failed(error)) if error.kind() != std::io::ErrorKind::UnexpectedEof => Some(error),
+            Some(Stop::Failed(_)) => {
+                self.open = true;
+                None
+            }
+            _ => None,
+        };
+        let ending = match (end, failed) {
+            (End::Lost(at), _) => Ending::Lost { at },
+            (End::Stopped, _) => Ending::Stopped { at: reached },
+            (_, Some(error)) => Ending::Failed { at, error },
+            (End::Boundary, None) if self.open => Ending::Cut { at, record: None },
+            (End::Boundary, None) => Ending::Complete,
+            (End::In(begin, tag), None) => Ending::Cut { at, record: Some((begin, tag)) },
+        };
+        Summary {
+            bytes: at,
+            ending,
+            end_marker: self.end_marker,
+            segments: self.segments,
+            counts: self.counts,
+            warnings: self.warnings,
+        }
+    }
+
+    fn run<W: Width, V: Visitor>(&mut self, v: &mut V) -> End {
+        loop {
+            if let Flow::Break(end) = self.one_record::<W, V>(v) {
+                return end;
+            }
+        }
+    }
+
+    fn one_record<W: Width, V: Visitor>(&mut self, v: &mut V) -> Flow {
+        let at = self.window.at();
+        if !self.window.fill(HEAD) {
+            return Flow::Break(match self.window.bytes().first() {
+                None => End::Boundary,
+                Some(tag) => End::In(at, *tag),
+            });
+        }
+        let Some((tag, length)) = head_of(self.window.bytes()) else { return Flow::Break(End::Boundary) };
+        let head = Head { at, tag, length };
+        self.window.consume(HEAD);
+        match tag {
+            HEAP_DUMP | SEGMENT => {
+                self.segments += 1;
+                self.open = true;
+                self.heap_record::<W, V>(head, v)
+            }
+            TEXT | LOAD_CLASS | UNLOAD_CLASS | FRAME | TRACE => self.plain_record::<W, V>(head, v),
+            END => {
+                self.end_marker = true;
+                self.open = false;
+                self.skip(head, u64::from(length))
+            }
+            _ => {
+                if !is_known(tag) {
+                    self.warnings.add(at, Fault::UnknownRecord { tag });
+                }
+                self.skip(head, u64::from(length))
+            }
+        }
+    }
+
+    fn skip(&mut self, head: Head, count: u64) -> Flow {
+        if self.window.skip(count) < count { Flow::Break(End::In(head.at, head.tag)) } else { ON }
+    }
+
+    /// A record outside the heap: its body is taken whole, or its beginning when it is long.
+    fn plain_record<W: Width, V: Visitor>(&mut self, head: Head, v: &mut V) -> Flow {
+        let most = if head.tag == TEXT { TEXT_TAKEN } else { LARGEST as u32 };
+        let taken = head.length.min(most);
+        if !self.window.fill(taken as usize) {
+            return Flow::Break(End::In(head.at, head.tag));
+        }
+        if taken < head.length && head.tag != TEXT {
+            let size = u64::from(head.length);
+            self.warnings.add(head.at, Fault::TooLarge { tag: head.tag, size });
+        }
+        let body = self.window.bytes().get(..taken as usize).unwrap_or_default();
+        if hand_over::<W, V>(head, body, v).is_none() {
+            let size = u64::from(head.length);
+            self.warnings.add(head.at, Fault::Short { tag: head.tag, size });
+        }
+        self.window.consume(taken as usize);
+        self.skip(head, u64::from(head.length - taken))
+    }
+
+    /// The body of a heap dump or of a segment of one.
+    fn heap_record<W: Width, V: Visitor>(&mut self, head: Head, v: &mut V) -> Flow {
+        let begin = self.window.at();
+        let mut body = Body { head, begin, length: Some(u64::from(head.length)), over: false };
+        while !body.over {
+            match self.left(&body) {
+                Some(0) if self.next_is_no_heap_record::<W>() => body.over = true,
+                Some(0) => self.read_on(&mut body),
+                None if !self.window.fill(1) => return Flow::Break(self.end_of_endless(&body)),
+                left => self.some_heap_records::<W, V>(&mut body, left, v)?,
+            }
+        }
+        self.open &= head.tag != HEAP_DUMP;
+        ON
+    }
+
+    /// Bytes of the heap record still to come; nothing when its length is not known.
+    fn left(&self, body: &Body) -> Option<u64> {
+        Some(body.length?.saturating_sub(self.window.at() - body.begin))
+    }
+
+    /// The length is wrong: its end shows by what is read.
+    fn read_on(&mut self, body: &mut Body) {
+        self.warnings.add(body.head.at, Fault::LengthUnknown);
+        body.length = None;
+    }
+
+    /// The stream ended in a heap record of unknown length, behind a whole record in it. The counter of the
+    /// writer had 32 bits: if it agrees, the record was all.
+    fn end_of_endless(&mut self, body: &Body) -> End {
+        let wrapped = (self.window.at() - body.begin) % (1 << 32);
+        self.open &= body.head.tag != HEAP_DUMP || wrapped != u64::from(body.head.length);
+        End::Boundary
+    }
+
+    /// Behind a heap record's declared end: whether a top-level record, or nothing, follows.
+    fn next_is_no_heap_record<W: Width>(&mut self) -> bool {
+        self.window.fill(HEAD);
+        let bytes = self.window.bytes();
+        let Some(tag) = bytes.first() else { return true };
+        !heap::is_heap_tag(*tag) || head_of(bytes).is_some_and(|(tag, length)| is_plausible::<W>(tag, length))
+    }
+
+    /// In a heap record of unknown length: whether another one, or the end marker, follows.
+    fn at_heap_border<W: Width>(&mut self) -> bool {
+        self.window.fill(HEAD);
+        head_of(self.window.bytes()).is_some_and(|(tag, length)| {
+            matches!(tag, HEAP_DUMP | SEGMENT | END) && is_plausible::<W>(tag, length)
+        })
+    }
+
+    /// Hands over what the window holds of a heap record, and sees to what does not fit.
+    fn some_heap_records<W: Width, V: Visitor>(
+        &mut self,
+        body: &mut Body,
+        left: Option<u64>,
+        v: &mut V,
+    ) -> Flow {
+        let held = self.window.bytes();
+        let within = left.map_or(held.len(), |n| usize::try_from(n).unwrap_or(usize::MAX).min(held.len()));
+        let slice = held.get(..within).unwrap_or_default();
+        let (taken, stuck) = heap::batch::<W, V>(slice, self.window.at(), &mut self.counts, v);
+        self.window.consume(taken);
+        if v.progress(self.window.at()).is_break() {
+            return Flow::Break(End::Stopped);
+        }
+        let left = left.map(|n| n.saturating_sub(taken as u64));
+        // Behind a whole record, with nothing left that is known of, the caller sees to what comes next.
+        if left.map_or(self.window.bytes().is_empty(), |n| n == 0) {
+            ON
+        } else {
+            self.unstick::<W, V>(body, stuck, left, v)
+        }
+    }
+
+    fn unstick<W: Width, V: Visitor>(
+        &mut self,
+        body: &mut Body,
+        stuck: Stuck,
+        left: Option<u64>,
+        v: &mut V,
+    ) -> Flow {
+        let tag = self.window.bytes().first().copied().unwrap_or(body.head.tag);
+        match stuck {
+            Stuck::UnknownTag(_) if left.is_none() && self.at_heap_border::<W>() => {
+                body.over = true;
+                ON
+            }
+            Stuck::UnknownTag(tag) => self.give_up(tag, left, |lost| Fault::UnknownHeapRecord { tag, lost }),
+            Stuck::UnknownType(kind) => self.give_up(tag, left, |lost| Fault::UnknownType { kind, lost }),
+            Stuck::Needs(size) if left.is_some_and(|left| size > left) => self.beyond(body, tag, size, left),
+            Stuck::Needs(size) => self.take_large::<W, V>(tag, size, v),
+            Stuck::More => self.read_more(body, tag, left),
+        }
+    }
+
+    /// A record that is longer than what is left of its segment. Where there is one heap record only, it is its
+    /// length that is wrong.
+    fn beyond(&mut self, body: &mut Body, tag: u8, size: u64, left: Option<u64>) -> Flow {
+        if body.head.tag == HEAP_DUMP {
+            self.read_on(body);
+            return ON;
+        }
+        self.give_up(tag, left, |lost| Fault::BeyondSegment { tag, size, lost })
+    }
+
+    /// Leaves the rest of a segment; without a known length, the rest of the dump. That is read to its end all the
+    /// same: when it is a pipe, its writer must not be killed by us.
+    fn give_up(&mut self, tag: u8, left: Option<u64>, fault: impl FnOnce(u64) -> Fault) -> Flow {
+        let at = self.window.at();
+        let lost = self.window.skip(left.unwrap_or(u64::MAX));
+        self.warnings.add(at, fault(lost));
+        match left {
+            None => Flow::Break(End::Lost(at)),
+            Some(left) if lost < left => Flow::Break(End::In(at, tag)),
+            Some(_) => ON,
+        }
+    }
+
+    /// A record of known size that the window does not hold whole.
+    fn take_large<W: Width, V: Visitor>(&mut self, tag: u8, size: u64, v: &mut V) -> Flow {
+        let at = self.window.at();
+        let cut = Flow::Break(End::In(at, tag));
+        let whole = usize::try_from(size).unwrap_or(usize::MAX);
+        if whole <= self.window.capacity() {
+            return if self.window.fill(whole) { ON } else { cut };
+        }
+        match tag {
+            heap::OBJECT_ARRAY => self.large_object_array::<W, V>(v),
+            heap::PRIMITIVE_ARRAY => self.large_primitive_array::<W, V>(v),
+            _ if size <= LARGEST => {
+                if self.window.fill(whole) {
+                    ON
+                } else {
+                    cut
+                }
+            }
+            _ => {
+                self.warnings.add(at, Fault::TooLarge { tag, size });
+                if self.window.skip(size) < size { cut } else { ON }
+            }
+        }
+    }
+
+    /// A record whose size shows only while it is parsed: twice as many bytes, if there is one more.
+    fn read_more(&mut self, body: &mut Body, tag: u8, left: Option<u64>) -> Flow {
+        let at = self.window.at();
+        let held = self.window.bytes().len() as u64;
+        if let Some(left) = left.filter(|left| held >= *left) {
+            return self.beyond(body, tag, left.saturating_add(1), Some(left));
+        }
+        if held >= LARGEST {
+            return self.give_up(tag, left, |_| Fault::TooLarge { tag, size: held });
+        }
+        let wanted = (held * 2).clamp(64, LARGEST);
+        self.window.fill(usize::try_from(wanted).unwrap_or(usize::MAX));
+        if self.window.bytes().len() as u64 > held { ON } else { Flow::Break(End::In(at, tag)) }
+    }
+
+    fn large_object_array<W: Width, V: Visitor>(&mut self, v: &mut V) -> Flow {
+        let at = self.window.at();
+        let size = 2 * W::BYTES + 9;
+        let cut = End::In(at, heap::OBJECT_ARRAY);
+        self.window.fill(size);
+        let head =
+            u8_of(self.window.bytes()).and_then(|(_, body)| heap::object_array_head::<W>(body, at).ok());
+        let Some((array, _)) = head else { return Flow::Break(cut) };
+        self.window.consume(size);
+        self.counts.object_arrays += 1;
+        v.object_array(&array);
+        self.pieces(u64::from(array.length), W::BYTES, cut, |first, bytes| {
+            v.references(&array, first, Ids::new(bytes, W::SIZE));
+        })
+    }
+
+    fn large_primitive_array<W: Width, V: Visitor>(&mut self, v: &mut V) -> Flow {
+        let at = self.window.at();
+        let size = W::BYTES + 10;
+        let cut = End::In(at, heap::PRIMITIVE_ARRAY);
+        self.window.fill(size);
+        let head = u8_of(self.window.bytes())
+            .and_then(|(_, body)| heap::primitive_array_head::<W>(body, at, true).ok());
+        let Some((array, _)) = head else { return Flow::Break(cut) };
+        self.window.consume(size);
+        self.counts.primitive_arrays += 1;
+        v.primitive_array(&array);
+        self.pieces(u64::from(array.length), array.ty.bytes(W::BYTES), cut, |first, bytes| {
+            v.values(&array, first, bytes);
+        })
+    }
+
+    /// Elements of a large array as they come, never a part of one.
+    fn pieces(&mut self, length: u64, size: usize, cut: End, mut f: impl FnMut(u64, &[u8])) -> Flow {
+        let mut first = 0;
+        while first < length {
+            if !self.window.fill(size) {
+                return Flow::Break(cut);
+            }
+            let held = self.window.bytes();
+            let most = usize::try_from(length - first).unwrap_or(usize::MAX);
+            let count = (held.len() / size).min(most);
+            f(first, held.get(..count * size).unwrap_or_default());
+            self.window.consume(count * size);
+            first += count as u64;
+        }
+        ON
+    }
+}
+
+/// Tag and length.
+fn head_of(bytes: &[u8]) -> Option<(u8, u32)> {
+    let (tag, rest) = u8_of(bytes)?;
+    let (_time, rest) = u32_of(rest)?;
+    let (length, _) = u32_of(rest)?;
+    Some((tag, length))
+}
+
+/// Whether the record is one that the format knows, be it of use here or not.
+fn is_known(tag: u8) -> bool {
+    matches!(tag, TEXT..=0x07 | 0x0a..=0x0e | SEGMENT | END)
+}
+
+/// Whether tag and length go together.
+fn is_plausible<W: Width>(tag: u8, length: u32) -> bool {
+    let (length, id) = (u64::from(length), W::BYTES as u64);
+    match tag {
+        TEXT => (id..16 << 20).contains(&length),
+        LOAD_CLASS => length == 8 + 2 * id,
+        UNLOAD_CLASS | 0x0b => length == 4,
+        FRAME => length == 8 + 4 * id,
+        TRACE => length >= 12 && (length - 12) % id == 0,
+        HEAP_DUMP | SEGMENT | 0x06 | 0x0a | 0x0d => true,
+        0x07 => length == 24,
+        0x0e => length == 6,
+        END => length == 0,
+        _ => false,
+    }
+}
+
+/// One record outside the heap; nothing when its body is too short.
+fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option<()> {
+    let at = head.at;
+    match head.tag {
+        TEXT => {
+            let (id, bytes) = W::split(body)?;
+            let length = u64::from(head.length).saturating_sub(W::BYTES as u64);
+            v.text(&Text { at, id, bytes, length });
+        }
+        LOAD_CLASS => {
+            let (serial, rest) = u32_of(body)?;
+            let (id, rest) = W::split(rest)?;
+            let (stack, rest) = u32_of(rest)?;
+            let (name, _) = W::split(rest)?;
+            v.load_class(&LoadClass { at, serial, id, stack, name });
+        }
+        UNLOAD_CLASS => v.unload_class(u32_of(body)?.0),
+        FRAME => {
+            let (id, rest) = W::split(body)?;
+            let (method, rest) = W::split(rest)?;
+            let (signature, rest) = W::split(rest)?;
+            let (source, rest) = W::split(rest)?;
+            let (class_serial, rest) = u32_of(rest)?;
+            let (line, _) = u32_of(rest)?;
+            v.frame(&Frame { id, method, signature, source, class_serial, line: line.cast_signed() });
+        }
+        _ => {
+            let (serial, rest) = u32_of(body)?;
+            let (thread, rest) = u32_of(rest)?;
+            let (_count, rest) = u32_of(rest)?;
+            // The length of the record is trusted, not the count: they differ in damaged dumps only.
+            v.trace(&Trace { serial, thread, frames: Ids::new(rest, W::SIZE) });
+        }
+    }
+    Some(())
+}
