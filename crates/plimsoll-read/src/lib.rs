@@ -20,6 +20,7 @@ pub mod glibc_heap;
 pub mod go_memstats;
 pub mod goroutines;
 pub mod graph;
+pub mod heap_dump;
 pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;

@@ -1,359 +1,593 @@
-//! From an object's address to its number and back: a bitmap over the address space with running counts.
+//! Object addresses as dense indices: a bitmap over the address space with running counts.
 //!
-//! One bit per 8 bytes of the pages that hold objects, and a count per 512 bits: half a byte per object on a heap as
-//! JVMs fill it, one or two cache misses a lookup, no sorting, any order of insertion. Addresses that are no
-//! multiple of 8, and all of them where they lie too far apart for a bitmap, are kept as a sorted list.
-#![expect(clippy::indexing_slicing, reason = "slots and words are computed here, from the sizes made here")]
+//! A heap is dense, so one bit per eight bytes of address space and one count per 512 bits name every object
+//! in about half a byte, in address order, with no sort and in any order of arrival. The address space is cut
+//! into pages of 512 KiB. A page with few objects is a sorted list instead, so that scattered or hostile
+//! addresses cost at most about a hundred bytes each; a page whose addresses are not multiples of eight uses
+//! one bit per four, two or one bytes.
 
 use std::collections::HashMap;
 
-use super::{GraphError, MOST_NODES, Node};
+use super::{GraphError, MAX_OBJECTS};
 
-/// Bytes of address space per page, as a power of two.
-const PAGE_BITS: u32 = 17;
-/// Words of 64 bits per page.
-const WORDS: usize = 1 << (PAGE_BITS - 3 - 6);
-/// Words per running count.
-const GROUP: usize = 8;
-const GROUPS: usize = WORDS / GROUP;
-/// Bytes of bitmap that may be spent without asking whether they pay.
-const FREE_BYTES: usize = 64 << 20;
-/// Bytes per address above which a sorted list is smaller.
-const DEAR: usize = 16;
-/// Directory slots per page above which pages are looked up by search.
-const SPARSE: u64 = 64;
+/// log2 of the bytes of address space in a page.
+const PAGE_BITS: u32 = 19;
+/// Mask of an address's place in its page.
+const PLACE: u64 = (1 << PAGE_BITS) - 1;
+/// Words of a bitmap that share one running count: 512 bits.
+const LINE_WORDS: usize = 8;
+/// A list becomes a bitmap when the bitmap costs no more than this many bytes an object.
+const DENSE_BYTES: usize = 16;
+/// Empty pages bridged by the directory rather than starting a new extent: bounds it to 32 bytes a page.
+const BRIDGE: u64 = 8;
+/// The directory's mark for a page without objects.
+const NO_PAGE: u32 = u32::MAX;
 
-type Page = [u64; WORDS];
-
-/// Addresses being collected.
+/// Addresses being collected, in any order.
 #[derive(Debug, Default)]
 pub struct AddressSet {
     slots: HashMap<u64, u32>,
-    pages: Vec<Page>,
-    /// The page of the last address: neighbours come in runs.
+    pages: Vec<Growing>,
     last: Option<(u64, u32)>,
-    aligned: u64,
-    others: Vec<u64>,
-    /// Bitmaps do not pay here.
-    listed: bool,
-    duplicates: u64,
+    len: u32,
+    repeated: u64,
+}
+
+/// A page that still grows.
+#[derive(Debug)]
+struct Growing {
+    /// log2 of the bytes of address space a bit stands for, 0 to 3.
+    shift: u32,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// Places in the page, ascending.
+    List(Vec<u32>),
+    /// One bit per `1 << shift` bytes.
+    Bits(Vec<u64>),
+}
+
+impl Growing {
+    /// Adds a place; false when it was there.
+    fn insert(&mut self, place: u32) -> bool {
+        if place.trailing_zeros() < self.shift {
+            self.refine(place.trailing_zeros());
+        }
+        match &mut self.form {
+            Form::Bits(words) => set_bit(words, place >> self.shift),
+            Form::List(places) => {
+                if !insert_sorted(places, place) {
+                    return false;
+                }
+                if places.len() * DENSE_BYTES >= bitmap_bytes(self.shift) {
+                    self.form = Form::Bits(bitmap(places, self.shift));
+                }
+                true
+            }
+        }
+    }
+
+    /// Takes up a finer granularity: the places are kept, as a list where a bitmap would cost too much.
+    fn refine(&mut self, shift: u32) {
+        if let Form::Bits(words) = &self.form {
+            let places: Vec<u32> = bits_of(words).map(|bit| bit << self.shift).collect();
+            self.form = if places.len() * DENSE_BYTES >= bitmap_bytes(shift) {
+                Form::Bits(bitmap(&places, shift))
+            } else {
+                Form::List(places)
+            };
+        }
+        self.shift = shift;
+    }
+}
+
+/// Adds to an ascending list; false when it was there. Ascending arrival only appends.
+fn insert_sorted(places: &mut Vec<u32>, place: u32) -> bool {
+    if places.last().is_none_or(|&last| last < place) {
+        places.push(place);
+        return true;
+    }
+    match places.binary_search(&place) {
+        Ok(_) => false,
+        Err(at) => {
+            places.insert(at, place);
+            true
+        }
+    }
+}
+
+fn bitmap_bytes(shift: u32) -> usize {
+    1 << (PAGE_BITS - shift - 3)
+}
+
+fn bitmap(places: &[u32], shift: u32) -> Vec<u64> {
+    let mut words = vec![0; bitmap_bytes(shift) / 8];
+    for &place in places {
+        set_bit(&mut words, place >> shift);
+    }
+    words
+}
+
+/// Sets a bit; false when it was set, or lies outside.
+fn set_bit(words: &mut [u64], bit: u32) -> bool {
+    let Some(word) = words.get_mut(bit as usize / 64) else { return false };
+    let mask = 1 << (bit % 64);
+    let fresh = *word & mask == 0;
+    *word |= mask;
+    fresh
+}
+
+/// The set bits of a bitmap, ascending.
+fn bits_of(words: &[u64]) -> impl Iterator<Item = u32> + '_ {
+    (0u32..).zip(words).flat_map(|(at, &word)| BitsOf { word, base: at * 64 })
+}
+
+/// The set bits of one word, ascending, from `base`.
+struct BitsOf {
+    word: u64,
+    base: u32,
+}
+
+impl Iterator for BitsOf {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.word == 0 {
+            return None;
+        }
+        let bit = self.word.trailing_zeros();
+        self.word &= self.word - 1;
+        Some(self.base + bit)
+    }
 }
 
 impl AddressSet {
     /// An empty set.
+    #[must_use]
     pub fn new() -> Self {
-        AddressSet::default()
+        Self::default()
     }
 
-    /// Adds an address; whether it was new is known at the end only for those that are no multiple of 8.
-    pub fn insert(&mut self, address: u64) {
-        if self.listed || !address.is_multiple_of(8) {
-            return self.others.push(address);
+    /// Adds an address; false when it was there already, which [`Self::repeated`] counts.
+    ///
+    /// # Errors
+    /// [`GraphError::TooManyObjects`] beyond [`MAX_OBJECTS`] addresses.
+    pub fn insert(&mut self, address: u64) -> Result<bool, GraphError> {
+        if self.len >= MAX_OBJECTS {
+            return Err(GraphError::TooManyObjects);
         }
-        let page = address >> PAGE_BITS;
-        let slot = match self.last {
-            Some((last, slot)) if last == page => slot,
-            _ => self.slot(page),
-        };
-        self.last = Some((page, slot));
-        let bit = (address >> 3) as usize & (WORDS * 64 - 1);
-        let word = &mut self.pages[slot as usize][bit / 64];
-        let mask = 1u64 << (bit % 64);
-        if *word & mask == 0 {
-            *word |= mask;
-            self.aligned += 1;
+        let slot = self.slot(address >> PAGE_BITS);
+        let place = (address & PLACE) as u32;
+        let fresh = self.pages.get_mut(slot as usize).is_some_and(|page| page.insert(place));
+        if fresh {
+            self.len += 1;
         } else {
-            self.duplicates += 1;
+            self.repeated += 1;
         }
+        Ok(fresh)
     }
 
+    /// The slot of a page, made on first use.
     fn slot(&mut self, page: u64) -> u32 {
-        let next = self.pages.len() as u32;
-        let slot = *self.slots.entry(page).or_insert(next);
-        if slot == next {
-            self.pages.push([0; WORDS]);
-            self.weigh();
+        if let Some((last, slot)) = self.last
+            && last == page
+        {
+            return slot;
         }
+        // No more pages than objects, so the count fits.
+        let fresh = self.pages.len() as u32;
+        let slot = *self.slots.entry(page).or_insert(fresh);
+        if slot == fresh {
+            self.pages.push(Growing { shift: 3, form: Form::List(Vec::new()) });
+        }
+        self.last = Some((page, slot));
         slot
     }
 
-    /// Gives the bitmap up where addresses lie so far apart that a list is smaller: a hostile dump must not take
-    /// more memory than its objects are worth.
-    fn weigh(&mut self) {
-        let bytes = self.pages.len() * size_of::<Page>();
-        if bytes > FREE_BYTES && bytes as u64 > DEAR as u64 * self.aligned {
-            // The page just made is still empty and stays so; insertion goes on in it once.
-            self.listed = true;
-        }
-    }
-
-    /// Bytes in use.
-    pub fn memory(&self) -> usize {
-        self.pages.capacity() * size_of::<Page>() + self.slots.capacity() * 17 + self.others.capacity() * 8
-    }
-
-    /// Numbers the addresses. An error when there are more than numbers.
-    pub fn freeze(mut self) -> Result<AddressRank, GraphError> {
-        let mut order: Vec<(u64, u32)> = self.slots.drain().collect();
-        order.sort_unstable();
-        let mut counts = vec![0u32; self.pages.len() * GROUPS];
-        let mut total = 0u64;
-        let mut firsts = Vec::with_capacity(order.len());
-        for (_, slot) in &order {
-            firsts.push(total.min(MOST_NODES) as u32);
-            for (g, group) in self.pages[*slot as usize].chunks_exact(GROUP).enumerate() {
-                counts[*slot as usize * GROUPS + g] = total.min(MOST_NODES) as u32;
-                total += group.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+    /// Adds every address of another set, as when two threads read two halves of a dump.
+    ///
+    /// # Errors
+    /// [`GraphError::TooManyObjects`] beyond [`MAX_OBJECTS`] addresses.
+    pub fn merge(&mut self, other: Self) -> Result<(), GraphError> {
+        let Self { slots, mut pages, repeated, .. } = other;
+        self.repeated += repeated;
+        for (page, slot) in slots {
+            let Some(growing) = pages.get_mut(slot as usize) else { continue };
+            let base = page << PAGE_BITS;
+            let shift = growing.shift;
+            match std::mem::replace(&mut growing.form, Form::List(Vec::new())) {
+                Form::List(places) => {
+                    places.iter().try_for_each(|&place| self.insert(base + u64::from(place)).map(drop))?;
+                }
+                Form::Bits(words) => {
+                    bits_of(&words)
+                        .try_for_each(|bit| self.insert(base + u64::from(bit << shift)).map(drop))?;
+                }
             }
         }
-        let bitmap = total;
-        let mut rank = AddressRank {
-            directory: Directory::of(&order),
-            order,
-            firsts,
-            pages: self.pages,
-            counts,
-            bitmap: 0,
-            others: Vec::new(),
-            duplicates: self.duplicates,
-        };
-        let listed = self.others.len();
-        self.others.sort_unstable();
-        self.others.dedup();
-        // While the bitmap was being given up an address may have come both ways.
-        self.others.retain(|a| rank.bit(*a).is_none());
-        rank.duplicates += (listed - self.others.len()) as u64;
-        rank.others = self.others;
-        let all = bitmap + rank.others.len() as u64;
-        if all > MOST_NODES {
-            return Err(GraphError::TooMany(all));
+        Ok(())
+    }
+
+    /// Distinct addresses so far.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether no address was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How often an address was added that was there already.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Closes the set: from here on every address has its index.
+    #[must_use]
+    pub fn freeze(self) -> AddressRank {
+        let mut keys: Vec<(u64, u32)> = self.slots.into_iter().collect();
+        keys.sort_unstable();
+        let mut pages = self.pages;
+        let mut rank = AddressRank::default();
+        for (page, slot) in keys {
+            if let Some(growing) = pages.get_mut(slot as usize) {
+                let form = std::mem::replace(&mut growing.form, Form::List(Vec::new()));
+                rank.push_page(page, growing.shift, form);
+            }
         }
-        rank.bitmap = bitmap as u32;
-        Ok(rank)
+        rank.shrink();
+        rank
     }
 }
 
-/// Where the page of an address is.
-#[derive(Debug)]
-enum Directory {
-    /// By its distance from the first page.
-    Direct { base: u64, slots: Vec<u32> },
-    /// By search in the order of pages.
-    Search,
-}
-
-impl Directory {
-    fn of(order: &[(u64, u32)]) -> Directory {
-        let Some(((first, _), (last, _))) = order.first().zip(order.last()) else { return Directory::Search };
-        let span = last - first + 1;
-        if span > SPARSE * order.len() as u64 {
-            return Directory::Search;
-        }
-        let mut slots = vec![u32::MAX; span as usize];
-        for (page, slot) in order {
-            slots[(page - first) as usize] = *slot;
-        }
-        Directory::Direct { base: *first, slots }
-    }
-}
-
-/// Addresses with their numbers: those of the bitmap in order of address, then the listed ones in theirs.
-#[derive(Debug)]
+/// A frozen set of addresses: each has an index, its place in address order.
+#[derive(Debug, Default)]
 pub struct AddressRank {
-    directory: Directory,
-    /// Pages in order of address, with their slots.
-    order: Vec<(u64, u32)>,
-    /// Number of the first object of each page in that order.
-    firsts: Vec<u32>,
+    extents: Vec<Extent>,
+    directory: Vec<u32>,
     pages: Vec<Page>,
-    /// Number of the first object of each group of words, by slot.
-    counts: Vec<u32>,
-    bitmap: u32,
-    others: Vec<u64>,
-    duplicates: u64,
+    words: Vec<u64>,
+    /// For each line of eight words the objects before it, and those in its first two, four and six words.
+    counts: Vec<u64>,
+    places: Vec<u32>,
+    len: u32,
+}
+
+/// Bits of a count that say how many objects a line's first words hold, for each of three pairs of words.
+const PAIR_BITS: usize = 10;
+
+/// A line's count, and the objects up to its end.
+fn line_count(before: u32, line: &[u64]) -> (u64, u32) {
+    let (mut count, mut within) = (u64::from(before), 0);
+    for (pair, words) in (0..).zip(line.chunks(2)) {
+        if pair > 0 {
+            count |= u64::from(within) << (32 + PAIR_BITS * (pair - 1));
+        }
+        within += words.iter().map(|word| word.count_ones()).sum::<u32>();
+    }
+    (count, before + within)
+}
+
+/// Objects before a line.
+#[inline]
+fn before(count: u64) -> u32 {
+    count as u32
+}
+
+/// Objects in a line's first `pairs` pairs of words, 0 to 3.
+#[inline]
+fn in_pairs(count: u64, pairs: usize) -> u32 {
+    // Shifted up by one pair of zeros, so that no pairs need no case of their own.
+    ((count >> 32 << PAIR_BITS) >> (PAIR_BITS * pairs)) as u32 & ((1 << PAIR_BITS) - 1)
+}
+
+/// A run of pages with no wide hole, which shares a stretch of the directory.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    first: u64,
+    pages: u64,
+    directory: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    number: u64,
+    /// Objects on earlier pages.
+    before: u32,
+    /// Bitmap: its first line. List: its first place.
+    start: u32,
+    form: Frozen,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Frozen {
+    List { len: u32 },
+    Bits { shift: u32 },
 }
 
 impl AddressRank {
-    /// Objects.
+    /// Appends a page; pages come in ascending order.
+    fn push_page(&mut self, number: u64, shift: u32, form: Form) {
+        self.enter(number);
+        let before = self.len;
+        match form {
+            Form::List(places) => {
+                let page = Page {
+                    number,
+                    before,
+                    start: self.places.len() as u32,
+                    form: Frozen::List { len: places.len() as u32 },
+                };
+                self.pages.push(page);
+                self.len += places.len() as u32;
+                self.places.extend_from_slice(&places);
+            }
+            Form::Bits(words) => {
+                let start = self.counts.len() as u32;
+                self.pages.push(Page { number, before, start, form: Frozen::Bits { shift } });
+                for line in words.chunks(LINE_WORDS) {
+                    let (count, total) = line_count(self.len, line);
+                    self.counts.push(count);
+                    self.len = total;
+                }
+                self.words.extend_from_slice(&words);
+            }
+        }
+    }
+
+    /// Enters the next page into the directory, in the last extent where the hole before it is small.
+    fn enter(&mut self, number: u64) {
+        let slot = self.pages.len() as u32;
+        match self.extents.last_mut() {
+            Some(extent) if number - (extent.first + extent.pages) <= BRIDGE => {
+                let hole = (number - (extent.first + extent.pages)) as usize;
+                self.directory.extend(std::iter::repeat_n(NO_PAGE, hole));
+                extent.pages = number - extent.first + 1;
+            }
+            _ => {
+                let directory = self.directory.len() as u32;
+                self.extents.push(Extent { first: number, pages: 1, directory });
+            }
+        }
+        self.directory.push(slot);
+    }
+
+    fn shrink(&mut self) {
+        self.extents.shrink_to_fit();
+        self.directory.shrink_to_fit();
+        self.pages.shrink_to_fit();
+        self.words.shrink_to_fit();
+        self.counts.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
+
+    /// Addresses in the set.
+    #[must_use]
     pub fn len(&self) -> u32 {
-        self.bitmap + self.others.len() as u32
+        self.len
     }
 
-    /// True without any object.
+    /// Whether the set holds no address.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
-    /// Addresses that were inserted more than once, counted each further time.
-    pub fn duplicates(&self) -> u64 {
-        self.duplicates
-    }
-
-    /// Bytes in use.
-    pub fn memory(&self) -> usize {
-        let directory = match &self.directory {
-            Directory::Direct { slots, .. } => slots.capacity() * 4,
-            Directory::Search => 0,
-        };
-        let pages = self.pages.capacity() * size_of::<Page>() + self.counts.capacity() * 4;
-        directory
-            + pages
-            + self.order.capacity() * 16
-            + self.firsts.capacity() * 4
-            + self.others.capacity() * 8
-    }
-
-    /// Slot and bit of an address that the bitmap holds.
+    /// The index of an address; `None` when it is not that of an object.
+    #[must_use]
     #[inline]
-    fn bit(&self, address: u64) -> Option<(usize, usize)> {
-        let page = address >> PAGE_BITS;
-        let slot = match &self.directory {
-            Directory::Direct { base, slots } => *slots.get(page.wrapping_sub(*base) as usize)?,
-            Directory::Search => {
-                let at = self.order.binary_search_by_key(&page, |p| p.0).ok()?;
-                self.order[at].1
+    pub fn index_of(&self, address: u64) -> Option<u32> {
+        let page = self.page(address >> PAGE_BITS)?;
+        let place = (address & PLACE) as u32;
+        match page.form {
+            Frozen::Bits { shift } => self.rank_in_bits(page.start, shift, place),
+            Frozen::List { len } => {
+                let start = page.start as usize;
+                let at = self.places.get(start..start + len as usize)?.binary_search(&place).ok()?;
+                Some(page.before + at as u32)
             }
-        };
-        let bit = (address >> 3) as usize & (WORDS * 64 - 1);
-        let there = address.is_multiple_of(8)
-            && slot != u32::MAX
-            && self.pages[slot as usize][bit / 64] >> (bit % 64) & 1 == 1;
-        there.then_some((slot as usize, bit))
+        }
     }
 
-    /// The number of the object at an address.
     #[inline]
-    pub fn index_of(&self, address: u64) -> Option<Node> {
-        let Some((slot, bit)) = self.bit(address) else {
-            let at = self.others.binary_search(&address).ok()?;
-            return Some(self.bitmap + at as u32);
+    fn page(&self, number: u64) -> Option<Page> {
+        let at = self.extents.partition_point(|extent| extent.first <= number).checked_sub(1)?;
+        let extent = self.extents.get(at)?;
+        let offset = number - extent.first;
+        if offset >= extent.pages {
+            return None;
+        }
+        let slot = *self.directory.get(extent.directory as usize + offset as usize)?;
+        self.pages.get(slot as usize).copied()
+    }
+
+    #[inline]
+    fn rank_in_bits(&self, start: u32, shift: u32, place: u32) -> Option<u32> {
+        let bit = place >> shift;
+        if bit << shift != place {
+            return None;
+        }
+        let line = start as usize + bit as usize / (64 * LINE_WORDS);
+        let in_line = bit as usize / 64 % LINE_WORDS;
+        let &[even, odd] = self.words.get(line * LINE_WORDS + (in_line & !1)..)?.first_chunk()?;
+        // Only the word that holds the bit is counted up to it, only an even word before it is counted whole.
+        let (word, whole) = if in_line.is_multiple_of(2) { (even, 0) } else { (odd, even) };
+        let mask = 1u64 << (bit % 64);
+        if word & mask == 0 {
+            return None;
+        }
+        let count = *self.counts.get(line)?;
+        let in_pairs = in_pairs(count, in_line / 2);
+        Some(before(count) + in_pairs + whole.count_ones() + (word & (mask - 1)).count_ones())
+    }
+
+    /// The address of an index; `None` at or above [`Self::len`].
+    #[must_use]
+    pub fn address_of(&self, index: u32) -> Option<u64> {
+        if index >= self.len {
+            return None;
+        }
+        let at = self.pages.partition_point(|page| page.before <= index).checked_sub(1)?;
+        let page = self.pages.get(at)?;
+        let place = match page.form {
+            Frozen::List { .. } => *self.places.get((page.start + (index - page.before)) as usize)?,
+            Frozen::Bits { shift } => self.select_in_bits(page.start, shift, index)?,
         };
-        let (page, word) = (&self.pages[slot], bit / 64);
-        let group = word / GROUP;
-        let before: u32 = page[group * GROUP..word].iter().map(|w| w.count_ones()).sum();
-        let inside = (page[word] & ((1u64 << (bit % 64)) - 1)).count_ones();
-        Some(self.counts[slot * GROUPS + group] + before + inside)
+        Some((page.number << PAGE_BITS) + u64::from(place))
     }
 
-    /// The address of an object.
-    pub fn address_of(&self, node: Node) -> Option<u64> {
-        if node >= self.bitmap {
-            return self.others.get((node - self.bitmap) as usize).copied();
-        }
-        // Pages may be empty: the last one that begins at or before the node holds it.
-        let at = self.firsts.partition_point(|f| *f <= node) - 1;
-        let (page, slot) = self.order[at];
-        let counts = &self.counts[slot as usize * GROUPS..][..GROUPS];
-        let group = counts.partition_point(|c| *c <= node) - 1;
-        let mut left = node - counts[group];
-        for word in group * GROUP..(group + 1) * GROUP {
-            let mut bits = self.pages[slot as usize][word];
-            if left >= bits.count_ones() {
-                left -= bits.count_ones();
-                continue;
-            }
-            for _ in 0..left {
-                bits &= bits - 1;
-            }
-            let bit = word * 64 + bits.trailing_zeros() as usize;
-            return Some((page << PAGE_BITS) + ((bit as u64) << 3));
-        }
-        None
+    /// The place in a bitmap page of the object with this index.
+    fn select_in_bits(&self, start: u32, shift: u32, index: u32) -> Option<u32> {
+        let start = start as usize;
+        let lines = bitmap_bytes(shift) / (8 * LINE_WORDS);
+        let counts = self.counts.get(start..start + lines)?;
+        let line = counts.partition_point(|&count| before(count) <= index).checked_sub(1)?;
+        let words = self.words.get((start + line) * LINE_WORDS..(start + line + 1) * LINE_WORDS)?;
+        let nth = (index - before(*counts.get(line)?)) as usize;
+        let bit = (line * LINE_WORDS * 64) as u32 + bits_of(words).nth(nth)?;
+        Some(bit << shift)
     }
 
-    /// All addresses, in order of their numbers.
-    pub fn addresses(&self) -> impl Iterator<Item = u64> {
-        let mapped = self.order.iter().flat_map(move |(page, slot)| {
-            self.pages[*slot as usize].iter().enumerate().flat_map(move |(word, bits)| {
-                let mut bits = *bits;
-                std::iter::from_fn(move || {
-                    let bit = (bits != 0).then(|| bits.trailing_zeros())?;
-                    bits &= bits - 1;
-                    Some((page << PAGE_BITS) + ((word as u64 * 64 + u64::from(bit)) << 3))
-                })
-            })
-        });
-        mapped.chain(self.others.iter().copied())
+    /// All addresses in ascending order, which is index order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pages.iter().flat_map(|page| {
+            let base = page.number << PAGE_BITS;
+            self.page_places(page).map(move |place| base + u64::from(place))
+        })
+    }
+
+    fn page_places(&self, page: &Page) -> impl Iterator<Item = u32> + '_ {
+        let start = page.start as usize;
+        let (places, words, shift) = match page.form {
+            Frozen::List { len } => (self.places.get(start..start + len as usize), None, 0),
+            Frozen::Bits { shift } => {
+                let first = start * LINE_WORDS;
+                (None, self.words.get(first..first + bitmap_bytes(shift) / 8), shift)
+            }
+        };
+        let listed = places.unwrap_or_default().iter().copied();
+        listed.chain(bits_of(words.unwrap_or_default()).map(move |bit| bit << shift))
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.extents.capacity() * size_of::<Extent>()
+            + self.directory.capacity() * 4
+            + self.pages.capacity() * size_of::<Page>()
+            + self.words.capacity() * 8
+            + self.counts.capacity() * 8
+            + self.places.capacity() * 4
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn rank(addresses: &[u64]) -> AddressRank {
+    fn rank_of(addresses: impl IntoIterator<Item = u64>) -> AddressRank {
         let mut set = AddressSet::new();
-        addresses.iter().for_each(|a| set.insert(*a));
-        set.freeze().unwrap()
+        for address in addresses {
+            set.insert(address).unwrap();
+        }
+        set.freeze()
     }
 
-    fn agrees(rank: &AddressRank, mut expected: Vec<u64>) {
-        expected.sort_unstable();
-        expected.dedup();
-        let listed: Vec<u64> = rank.addresses().collect();
-        let mut sorted = listed.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, expected);
-        assert_eq!(rank.len() as usize, expected.len());
-        for (i, a) in listed.iter().enumerate() {
-            assert_eq!(rank.index_of(*a), Some(i as u32), "{a:x}");
-            assert_eq!(rank.address_of(i as u32), Some(*a));
+    fn agrees(rank: &AddressRank, model: &BTreeSet<u64>) {
+        assert_eq!(rank.len() as usize, model.len());
+        assert!(rank.iter().eq(model.iter().copied()), "iteration in address order");
+        for (index, &address) in (0u32..).zip(model) {
+            assert_eq!(rank.index_of(address), Some(index), "index of {address:#x}");
+            assert_eq!(rank.address_of(index), Some(address), "address of {index}");
+            for near in [address.wrapping_sub(1), address.wrapping_add(1), address ^ 8, address ^ (1 << 40)] {
+                assert_eq!(rank.index_of(near).is_some(), model.contains(&near), "near {near:#x}");
+            }
         }
         assert_eq!(rank.address_of(rank.len()), None);
-        for a in expected {
-            for near in [a.wrapping_sub(8), a.wrapping_add(1), a.wrapping_add(8), a.wrapping_add(1 << 20)] {
-                assert_eq!(rank.index_of(near).is_some(), listed.contains(&near));
+    }
+
+    #[test]
+    fn a_dense_heap_costs_half_a_byte_an_object() {
+        let mut address = 0x7_0000_0000u64;
+        let rank = rank_of((0..1_000_000u64).map(|i| {
+            address += 16 + (i.wrapping_mul(0x9E37_79B9) >> 7) % 5 * 8;
+            address
+        }));
+        let cost = rank.bytes() as f64 / f64::from(rank.len());
+        assert!(cost <= 0.6, "{cost} bytes an object");
+    }
+
+    #[test]
+    fn hostile_addresses_cost_what_they_count_not_what_they_span() {
+        let mut address = 1u64;
+        let rank = rank_of((0..100_000).map(|_| {
+            address = address.wrapping_mul(0xD129_0A5F_2B3C_71E5).wrapping_add(11);
+            address
+        }));
+        let cost = rank.bytes() as f64 / f64::from(rank.len());
+        assert!(cost <= 100.0, "{cost} bytes an object");
+        assert_eq!(rank_of([0, u64::MAX]).address_of(1), Some(u64::MAX));
+    }
+
+    #[test]
+    fn repeats_are_counted_and_change_nothing() {
+        let mut set = AddressSet::new();
+        assert!(set.insert(64).unwrap());
+        assert!(!set.insert(64).unwrap());
+        assert!(set.insert(8).unwrap());
+        assert_eq!((set.len(), set.repeated()), (2, 1));
+        let rank = set.freeze();
+        assert_eq!((rank.index_of(8), rank.index_of(64), rank.index_of(16)), (Some(0), Some(1), None));
+    }
+
+    #[test]
+    fn an_odd_address_on_a_full_page_loses_nothing() {
+        for odd in [1u64, 2, 4, 1 << 18 | 1] {
+            for count in [600u64, 40_000] {
+                let model: BTreeSet<u64> = (0..count).map(|i| i * 8).chain([odd]).collect();
+                agrees(&rank_of((0..count).map(|i| i * 8).chain([odd])), &model);
             }
         }
     }
 
     #[test]
-    fn any_order_any_distance_and_any_alignment() {
-        agrees(&rank(&[]), vec![]);
-        agrees(&rank(&[0]), vec![0]);
-        let dense: Vec<u64> = (0..500).map(|i| 0xe000_0000 + (i * 7919 % 500) * 24).collect();
-        agrees(&rank(&dense), dense);
-        let mixed =
-            vec![0x7f00_0000_0010, 3, 0xffff_ffff_ffff_fff8, 16, 8, 0x7f00_0000_0011, u64::MAX, 1 << 40];
-        agrees(&rank(&mixed), mixed);
-    }
-
-    #[test]
-    fn duplicates_are_counted_however_they_lie() {
-        let r = rank(&[16, 8, 16, 16, 5, 5]);
-        assert_eq!((r.len(), r.duplicates()), (3, 3));
-    }
-
-    #[test]
-    fn a_dense_heap_takes_half_a_byte_per_object() {
-        let mut set = AddressSet::new();
-        (0..2_000_000u64).for_each(|i| set.insert(0x7_0000_0000 + i * 32));
-        let r = set.freeze().unwrap();
-        let each = r.memory() as f64 / f64::from(r.len());
-        assert!(each < 0.75, "{each}");
-    }
-
-    #[test]
-    fn addresses_far_apart_take_no_more_than_a_list() {
-        let mut set = AddressSet::new();
-        (0..400_000u64).for_each(|i| set.insert(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !7));
-        assert!(set.memory() < 150 << 20, "{}", set.memory());
-        let r = set.freeze().unwrap();
-        assert_eq!(u64::from(r.len()) + r.duplicates(), 400_000);
-        let some = 77u64.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !7;
-        assert_eq!(r.index_of(some).and_then(|i| r.address_of(i)), Some(some));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_addresses_come_back(addresses in proptest::collection::vec(proptest::num::u64::ANY, 0..200), shift in 0u32..60) {
-            let addresses: Vec<u64> = addresses.iter().map(|a| a >> shift).collect();
-            let r = rank(&addresses);
-            for a in &addresses {
-                assert_eq!(r.index_of(*a).and_then(|i| r.address_of(i)), Some(*a));
+    fn two_sets_merge_into_their_union() {
+        let (mut left, mut right) = (AddressSet::new(), AddressSet::new());
+        let mut model = BTreeSet::new();
+        for i in 0..5_000u64 {
+            let address = i * 24 + i % 3;
+            model.insert(address);
+            if i % 2 == 0 || i % 5 == 0 {
+                left.insert(address).unwrap();
             }
-            let all: Vec<u64> = r.addresses().collect();
-            assert_eq!(all.len(), r.len() as usize);
+            if i % 2 == 1 || i % 5 == 0 {
+                right.insert(address).unwrap();
+            }
+        }
+        left.merge(right).unwrap();
+        assert_eq!(left.repeated(), 1_000);
+        agrees(&left.freeze(), &model);
+    }
+
+    proptest! {
+        #[test]
+        fn any_addresses_in_any_order_agree_with_a_tree_set(
+            near in prop::collection::vec(0u64..200_000, 0..3_000),
+            far in prop::collection::vec(any::<u64>(), 0..50),
+            step in prop::sample::select(vec![1u64, 2, 4, 8, 16]),
+        ) {
+            let all: Vec<u64> = near.iter().map(|n| n * step).chain(far).collect();
+            agrees(&rank_of(all.iter().copied()), &all.iter().copied().collect());
         }
     }
 }

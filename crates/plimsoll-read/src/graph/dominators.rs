@@ -1,313 +1,201 @@
-//! Dominators and retained sizes: what would be freed if one object were gone.
-//!
-//! An object's dominator is the last one through which every path from the roots must pass; its retained size is what
-//! it dominates. Semi-NCA (Georgiadis, Tarjan, Werneck, "Finding Dominators in Practice", 2006): a depth-first
-//! search, semidominators by path compression, then the nearest common ancestor of parent and semidominator. Only
-//! references outside the search tree matter for the semidominators, and only the smallest value on a
-//! compressed path, not where it was found. Preorder number 0 is the virtual root above all roots.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "preorder numbers are dense and made here; this is the hot path"
-)]
+//! Who holds what: the immediate dominator of every object reached, that is the nearest object without which
+//! it could be freed.
 
-use std::borrow::Borrow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::thread;
 
-use super::edges::{Cursor, Edges};
-use super::{GraphError, NONE, Node, Phase, Watch, tell};
+use super::GraphError;
+use super::edges::Graph;
+use super::retained::Retained;
+use super::semi::{Tree, semi_nca};
+use super::walk::{UNREACHED, Walk};
+use super::watch::Watch;
 
-/// Who dominates whom, and what each keeps alive.
+/// The mark of an object that no single object holds.
+pub(super) const BY_ROOTS: u32 = u32::MAX - 1;
+/// Objects looked at together when the objects under a holder are searched.
+const STRETCH: usize = 64;
+
+/// What keeps an object alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// This object alone: freeing it frees what it holds.
+    Object(u32),
+    /// The roots: it is one, or several chains of references lead to it that share no object.
+    Roots,
+    /// Nothing: no root reaches it.
+    Nothing,
+}
+
+/// The dominator tree of a graph, eight bytes an object.
 #[derive(Debug)]
 pub struct Dominators {
-    /// Preorder number by object; 0 for what no root reaches.
-    number: Vec<u32>,
-    /// Object by preorder number; [`NONE`] for the virtual root.
-    object: Vec<Node>,
-    /// Dominator by preorder number, as a preorder number: always the smaller of the two.
-    idom: Vec<u32>,
-    /// Bytes kept alive, by preorder number.
-    retained: Vec<u64>,
+    /// By object: its holder's index or a mark.
+    pub(super) holders: Vec<u32>,
+    /// Objects in walk order: a holder comes before what it holds.
+    order: Vec<u32>,
+    peak: usize,
 }
 
-/// The search tree, in preorder numbers.
-struct Tree {
-    number: Vec<u32>,
-    parent: Vec<u32>,
-}
-
-/// Finds dominators from `roots` (repetitions are fine) and adds up `shallow` sizes, bytes.
+/// Finds the dominators of a graph from these roots. To save the memory of the graph meanwhile, make a
+/// [`Walk`], drop the graph, then call [`Dominators::new`].
 ///
-/// Edges that are handed over are freed on the way, lent ones stay.
-pub fn dominators(
-    edges: impl Borrow<Edges>,
-    roots: &[Node],
-    shallow: impl Fn(Node) -> u64,
-    watch: &Watch<'_>,
-) -> Result<Dominators, GraphError> {
-    let mut tree = search(edges.borrow(), roots, watch)?;
-    let inbound = Inbound::of(edges.borrow(), &tree, watch)?;
-    drop(edges);
-    let idom = semi_nca(&mut tree, inbound, watch)?;
-    let reached = idom.len();
-    let mut object = vec![NONE; reached];
-    for (node, number) in tree.number.iter().enumerate().filter(|(_, n)| **n != 0) {
-        object[*number as usize] = node as Node;
-    }
-    let mut retained = vec![0u64; reached];
-    for i in (1..reached).rev() {
-        tell(watch, Phase::Retained, reached - i, reached)?;
-        retained[i] = retained[i].saturating_add(shallow(object[i]));
-        let above = idom[i] as usize;
-        retained[above] = retained[above].saturating_add(retained[i]);
-    }
-    Ok(Dominators { number: tree.number, object, idom, retained })
-}
-
-/// Depth first from the virtual root. A root's parent is the virtual root, whoever else refers to it.
-fn search(edges: &Edges, roots: &[Node], watch: &Watch<'_>) -> Result<Tree, GraphError> {
-    let nodes = edges.nodes();
-    if let Some(wrong) = roots.iter().find(|r| **r >= nodes) {
-        return Err(GraphError::NoNode(*wrong));
-    }
-    let mut tree = Tree { number: vec![0; nodes as usize], parent: vec![0] };
-    // Roots look visited until their turn comes: what refers to one does not matter, it is reached anyway.
-    roots.iter().for_each(|r| tree.number[*r as usize] = NONE);
-    let mut stack: Vec<(Cursor, u32)> = Vec::new();
-    for root in roots {
-        if tree.number[*root as usize] != NONE {
-            continue;
-        }
-        let number = tree.enter(*root, 0);
-        stack.push((edges.of(*root).cursor(), number));
-        while let Some((cursor, from)) = stack.pop() {
-            let mut targets = edges.resume(cursor);
-            while let Some(target) = targets.next() {
-                if tree.number[target as usize] != 0 {
-                    continue;
-                }
-                // What has no reference left is not come back to: a list takes no stack.
-                if targets.len() > 0 {
-                    stack.push((targets.cursor(), from));
-                }
-                let number = tree.enter(target, from);
-                tell(watch, Phase::Reach, number as usize, nodes as usize)?;
-                stack.push((edges.of(target).cursor(), number));
-                break;
-            }
-        }
-    }
-    Ok(tree)
-}
-
-impl Tree {
-    fn enter(&mut self, node: Node, parent: u32) -> u32 {
-        let number = self.parent.len() as u32;
-        self.number[node as usize] = number;
-        self.parent.push(parent);
-        number
-    }
-}
-
-/// References outside the tree, turned around: who refers to whom, in preorder numbers.
-struct Inbound {
-    /// End of each object's part; its begin is the end of the one before.
-    ends: Vec<u32>,
-    from: Vec<u32>,
-}
-
-impl Inbound {
-    fn of(edges: &Edges, tree: &Tree, watch: &Watch<'_>) -> Result<Inbound, GraphError> {
-        let nodes = edges.nodes() as usize;
-        let mut ends = vec![0u32; tree.parent.len() + 1];
-        each_side_edge(
-            edges,
-            tree,
-            |_, to| ends[to as usize + 1] += 1,
-            |n| tell(watch, Phase::Inbound, n, 2 * nodes),
-        )?;
-        let mut sum = 0u64;
-        for end in &mut ends {
-            sum += u64::from(*end);
-            *end = u32::try_from(sum).map_err(|_| GraphError::TooMany(sum))?;
-        }
-        let mut from = vec![0u32; sum as usize];
-        // `ends[i]` is the begin of i's part now and its end when all are in.
-        each_side_edge(
-            edges,
-            tree,
-            |source, to| {
-                let at = &mut ends[to as usize];
-                from[*at as usize] = source;
-                *at += 1;
-            },
-            |n| tell(watch, Phase::Inbound, nodes + n, 2 * nodes),
-        )?;
-        Ok(Inbound { ends, from })
-    }
-
-    fn to(&self, number: usize) -> &[u32] {
-        &self.from[self.ends[number - 1] as usize..self.ends[number] as usize]
-    }
-}
-
-/// Every reference between reached objects that is not the tree's and does not lead to a root.
-fn each_side_edge(
-    edges: &Edges,
-    tree: &Tree,
-    mut f: impl FnMut(u32, u32),
-    mut told: impl FnMut(usize) -> Result<(), GraphError>,
-) -> Result<(), GraphError> {
-    edges.each(|node, targets| {
-        told(node as usize)?;
-        let source = tree.number[node as usize];
-        if source == 0 {
-            return Ok(());
-        }
-        for target in targets {
-            let to = tree.number[target as usize];
-            let parent = tree.parent[to as usize];
-            // A root has the virtual root as its only way in that counts.
-            if parent != source && parent != 0 {
-                f(source, to);
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Immediate dominators by preorder number.
-fn semi_nca(tree: &mut Tree, inbound: Inbound, watch: &Watch<'_>) -> Result<Vec<u32>, GraphError> {
-    let mut idom = std::mem::take(&mut tree.parent);
-    let reached = idom.len();
-    let mut ancestor = idom.clone();
-    let mut least = vec![0u32; reached];
-    let mut semi = vec![0u32; reached];
-    let mut path = Vec::new();
-    for i in (1..reached).rev() {
-        tell(watch, Phase::Dominators, reached - i, reached)?;
-        let linked = i as u32 + 1;
-        let mut best = idom[i];
-        for v in inbound.to(i) {
-            let value =
-                if *v < linked { *v } else { compress(&mut ancestor, &mut least, *v, linked, &mut path) };
-            best = best.min(value);
-        }
-        semi[i] = best;
-        least[i] = best;
-    }
-    drop((inbound, ancestor, least));
-    for i in 1..reached {
-        let mut above = idom[i];
-        while above > semi[i] {
-            above = idom[above as usize];
-        }
-        idom[i] = above;
-    }
-    Ok(idom)
-}
-
-/// The smallest semidominator from `v` up to the linked forest's root, with the path to it shortened.
-#[inline]
-fn compress(ancestor: &mut [u32], least: &mut [u32], v: u32, linked: u32, path: &mut Vec<u32>) -> u32 {
-    let mut at = v;
-    let mut above = ancestor[at as usize];
-    if above >= linked {
-        while above >= linked {
-            path.push(at);
-            at = above;
-            above = ancestor[at as usize];
-        }
-        let mut smallest = least[at as usize];
-        while let Some(below) = path.pop() {
-            let own = &mut least[below as usize];
-            smallest = smallest.min(*own);
-            *own = smallest;
-            ancestor[below as usize] = above;
-        }
-    }
-    least[v as usize]
+/// # Errors
+/// [`GraphError::NoSuchObject`] for a root outside the graph, [`GraphError::Stopped`] by the watch.
+pub fn dominators(graph: &Graph, roots: &[u32], watch: &dyn Watch) -> Result<Dominators, GraphError> {
+    Dominators::new(Walk::new(graph, roots, watch)?, watch)
 }
 
 impl Dominators {
-    /// True when a root reaches the object.
-    pub fn is_reachable(&self, node: Node) -> bool {
-        self.number.get(node as usize).is_some_and(|n| *n != 0)
+    /// Finds the dominators from a walk.
+    ///
+    /// # Errors
+    /// [`GraphError::Stopped`] by the watch.
+    pub fn new(walk: Walk, watch: &dyn Watch) -> Result<Self, GraphError> {
+        let Walk { numbers: mut holders, parents, inbound } = walk;
+        let Tree { idom, peak } = semi_nca(parents, inbound, watch)?;
+        let by_object = holders.capacity() * 4;
+        let mut order = vec![0; idom.len()];
+        for (object, &number) in (0u32..).zip(&holders) {
+            if let Some(slot) = order.get_mut(number as usize) {
+                *slot = object;
+            }
+        }
+        if let Some(root) = order.first_mut() {
+            *root = BY_ROOTS;
+        }
+        let peak = by_object + peak.max((idom.capacity() + order.capacity()) * 4);
+        name_holders(&mut holders, &idom, &order);
+        drop(idom);
+        Ok(Self { holders, order, peak })
     }
 
-    /// Objects that a root reaches.
-    pub fn reached(&self) -> u32 {
-        (self.object.len() - 1) as u32
+    /// Objects in the graph.
+    #[must_use]
+    pub fn objects(&self) -> u32 {
+        self.holders.len() as u32
     }
 
-    /// Bytes of all that is reached.
-    pub fn total(&self) -> u64 {
-        self.retained[0]
+    /// What holds an object; [`Holder::Nothing`] also for an index outside the graph.
+    #[must_use]
+    #[inline]
+    pub fn holder(&self, object: u32) -> Holder {
+        match self.holders.get(object as usize) {
+            None | Some(&UNREACHED) => Holder::Nothing,
+            Some(&BY_ROOTS) => Holder::Roots,
+            Some(&holder) => Holder::Object(holder),
+        }
     }
 
-    /// Bytes that would be freed with the object, its own among them; 0 for what is not reached.
-    pub fn retained(&self, node: Node) -> u64 {
-        self.number_of(node).map_or(0, |n| self.retained[n])
+    /// Whether a root reaches an object.
+    #[must_use]
+    pub fn is_reached(&self, object: u32) -> bool {
+        self.holder(object) != Holder::Nothing
     }
 
-    /// The immediate dominator; `None` for what only the roots together hold, and for what is not reached.
-    pub fn of(&self, node: Node) -> Option<Node> {
-        let above = self.idom[self.number_of(node)?];
-        (above != 0).then(|| self.object[above as usize])
+    /// The objects reached, each after its holder.
+    #[must_use]
+    pub fn reached(&self) -> &[u32] {
+        self.order.get(1..).unwrap_or_default()
     }
 
-    /// Preorder number of a reached object.
-    pub(super) fn number_of(&self, node: Node) -> Option<usize> {
-        self.number.get(node as usize).copied().filter(|n| *n != 0).map(|n| n as usize)
-    }
-
-    /// Object of each preorder number; the virtual root is none.
-    pub(super) fn objects(&self) -> &[Node] {
-        &self.object
-    }
-
-    /// Dominator of each preorder number, itself a preorder number.
-    pub(super) fn idoms(&self) -> &[u32] {
-        &self.idom
-    }
-
-    /// What an object (or, with `None`, no single object) immediately dominates, the largest retained size first,
-    /// at most `most` of them. One pass over all objects.
-    pub fn children(&self, node: Option<Node>, most: usize) -> Vec<Node> {
-        let above = match node {
-            None => 0,
-            Some(node) => match self.number_of(node) {
-                None => return Vec::new(),
-                Some(n) => n as u32,
-            },
+    /// The holder of an object, its holder, and so on up to below the roots.
+    pub fn holders_of(&self, object: u32) -> impl Iterator<Item = u32> + '_ {
+        let above = |object| match self.holder(object) {
+            Holder::Object(holder) => Some(holder),
+            Holder::Roots | Holder::Nothing => None,
         };
-        let mut found: Vec<u32> = Vec::new();
-        let larger =
-            |a: &u32, b: &u32| (self.retained[*b as usize], *a).cmp(&(self.retained[*a as usize], *b));
-        // The dominated come behind their dominator in preorder.
-        for i in above as usize + 1..self.idom.len() {
-            if self.idom[i] == above {
-                found.push(i as u32);
-                // Kept small where a root has millions of children.
-                if found.len() >= 2 * most.max(1024) {
-                    found.select_nth_unstable_by(most, larger);
-                    found.truncate(most);
+        std::iter::successors(above(object), move |&object| above(object))
+    }
+
+    /// The objects a holder directly holds, biggest first, at most `limit` of them by name. Takes a pass over
+    /// all objects, four bytes each.
+    #[must_use]
+    pub fn held_by(&self, holder: Holder, retained: &Retained, limit: usize) -> Held {
+        let mark = match holder {
+            Holder::Object(object) if object >= self.objects() => return Held::default(),
+            Holder::Object(object) => object,
+            Holder::Roots => BY_ROOTS,
+            Holder::Nothing => UNREACHED,
+        };
+        let mut held = Held::default();
+        let mut biggest = BinaryHeap::new();
+        for (first, stretch) in (0u32..).step_by(STRETCH).zip(self.holders.chunks(STRETCH)) {
+            if !stretch.contains(&mark) {
+                continue;
+            }
+            for object in
+                (first..).zip(stretch).filter(|&(_, &found)| found == mark).map(|(object, _)| object)
+            {
+                let bytes = retained.of(object);
+                held.objects += 1;
+                held.bytes = held.bytes.saturating_add(bytes);
+                biggest.push(Reverse((bytes, Reverse(object))));
+                if biggest.len() > limit {
+                    biggest.pop();
                 }
             }
         }
-        found.sort_unstable_by(larger);
-        found.truncate(most);
-        found.into_iter().map(|i| self.object[i as usize]).collect()
+        let sorted = biggest.into_sorted_vec();
+        held.biggest = sorted.into_iter().map(|Reverse((bytes, Reverse(object)))| (object, bytes)).collect();
+        held
     }
 
-    /// Bytes in use.
-    pub fn memory(&self) -> usize {
-        4 * (self.number.capacity() + self.object.capacity() + self.idom.capacity())
-            + 8 * self.retained.capacity()
+    /// Retained sizes; `shallow` gives an object's own bytes and is called once for each object, in index order.
+    ///
+    /// # Errors
+    /// [`GraphError::Stopped`] by the watch.
+    pub fn retained(
+        &self,
+        shallow: impl FnMut(u32) -> u64,
+        watch: &dyn Watch,
+    ) -> Result<Retained, GraphError> {
+        Retained::new(self, shallow, watch)
     }
 
-    #[cfg(test)]
-    pub(super) fn with_idom(mut self, node: Node, above: Node) -> Dominators {
-        let (at, above) = (self.number_of(node).unwrap(), self.number_of(above).unwrap());
-        self.idom[at] = above as u32;
-        self
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        (self.holders.capacity() + self.order.capacity()) * 4
+    }
+
+    /// The most bytes held at once from the end of the walk to here, without the graph. An upper bound.
+    #[must_use]
+    pub fn peak_bytes(&self) -> usize {
+        self.peak
+    }
+}
+
+/// What one holder directly holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many objects.
+    pub objects: u32,
+    /// What they retain together, in bytes.
+    pub bytes: u64,
+    /// The biggest of them: object and retained bytes, biggest first, ties by index.
+    pub biggest: Vec<(u32, u64)>,
+}
+
+/// Turns each object's walk number into its holder's index, on two threads.
+fn name_holders(numbers: &mut [u32], idom: &[u32], order: &[u32]) {
+    let name = |half: &mut [u32]| {
+        for slot in half {
+            let holder = idom.get(*slot as usize).and_then(|&above| order.get(above as usize));
+            *slot = holder.copied().unwrap_or(UNREACHED);
+        }
+    };
+    let (left, right) = numbers.split_at_mut(numbers.len() / 2);
+    let mut alone = false;
+    thread::scope(|scope| {
+        let other = || name(&mut *right);
+        if left.len() < 1 << 18 || thread::Builder::new().spawn_scoped(scope, other).is_err() {
+            alone = true;
+        }
+        name(left);
+    });
+    if alone {
+        name(right);
     }
 }

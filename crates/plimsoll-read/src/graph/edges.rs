@@ -1,383 +1,578 @@
-//! Who refers to whom, in a few bytes per object.
+//! References as packed lists: for each object the objects it refers to.
 //!
-//! Each object's references are a count and the differences of target and source as variable-length numbers:
-//! neighbours in memory are neighbours in number, so most take one or two bytes. Where an object's references begin
-//! is kept for every eighth object only; the rest is skipped over.
-#![expect(clippy::indexing_slicing, reason = "offsets point into the bytes written here")]
+//! A list holds differences from the object to its targets, in one to five bytes each: heaps are local, so
+//! one or two bytes are usual. A few targets that everything refers to from far away (class objects) can be
+//! named as hubs and take one byte. Lists of 255 bytes and more hold differences from one target to the next.
+//!
+//! The start of a list is found from a block of 64 bytes, one cache line, that serves 59 objects: the start of
+//! the first list and the length of each. Lists may be appended in any order of their objects; ascending order
+//! is the fast one.
 
-use super::{GraphError, Node};
+use super::{GraphError, MAX_OBJECTS, varint};
 
-/// Objects per known offset.
-const BLOCK: usize = 8;
-/// Blocks per wide offset: the narrow ones count from there.
-const WIDE: usize = 1 << 10;
+/// Objects that share a block.
+const BLOCK: u32 = 59;
+/// Blocks that share a bucket of bytes.
+const BLOCKS: u32 = 1024;
+/// Objects that share a bucket; fits `u16`.
+const SPAN: u32 = BLOCK * BLOCKS;
+/// Bytes of a block taken by the start of its first list.
+const HEAD: u32 = 5;
+/// Set in a block's head when one of its lists is long.
+const HAS_LONG: u64 = 1 << 39;
+/// A block's start, without the mark.
+const START: u64 = HAS_LONG - 1;
+/// The length that stands for "this or more, see the bucket".
+const LONG: u8 = 255;
+/// The most hubs one graph names: each takes a one-byte code away from a near target.
+pub const MAX_HUBS: usize = 48;
+/// Slots of the hub finder: sparse, so that a miss usually takes one look.
+const FINDER: usize = 1024;
+/// The finder's mark for an empty slot.
+const NO_HUB: u32 = u32::MAX;
 
-/// References being collected, in any order of objects. In their own order is the quick and small way.
-#[derive(Debug)]
-pub struct EdgesBuilder {
-    nodes: u32,
-    bytes: Vec<u8>,
-    /// The next object in order.
-    next: Node,
-    /// Offset behind the references of each object so far; used once an object came out of order.
-    starts: Option<Vec<u64>>,
-    offsets: Offsets,
-    count: u64,
+/// One cache line: five bytes of start, 59 lengths.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+struct Block([u64; 8]);
+
+impl Block {
+    /// The length of one of the lists, [`LONG`] when longer.
+    #[inline]
+    fn length(&self, lane: u32) -> u8 {
+        let at = HEAD + lane;
+        self.0.get(at as usize / 8).map_or(0, |word| (word >> (at % 8 * 8)) as u8)
+    }
+
+    fn set_length(&mut self, lane: u32, length: u8) {
+        let at = HEAD + lane;
+        if let Some(word) = self.0.get_mut(at as usize / 8) {
+            *word |= u64::from(length) << (at % 8 * 8);
+        }
+    }
+
+    fn head(&self) -> u64 {
+        self.0[0]
+    }
+
+    fn set_start(&mut self, start: u64, has_long: bool) {
+        self.0[0] |= (start & START) | if has_long { HAS_LONG } else { 0 };
+    }
+
+    /// The sum of the lengths before `lane`, each taken as it stands.
+    #[inline]
+    fn sum_before(&self, lane: u32) -> u64 {
+        const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
+        let end = HEAD + lane;
+        let mut lanes = 0;
+        let mut take = |word: u64| lanes += (word & EVEN) + ((word >> 8) & EVEN);
+        for (at, word) in (0u32..).step_by(8).zip(self.0) {
+            let word = if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word };
+            if at + 8 > end {
+                take(word & ((1 << ((end - at) * 8)) - 1));
+                break;
+            }
+            take(word);
+        }
+        lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
+    }
 }
 
-/// No references were given.
-const ABSENT: u64 = u64::MAX;
-
-/// Where blocks begin.
+/// The bytes of [`SPAN`] objects' lists, in index order, and padding.
 #[derive(Debug, Default)]
-struct Offsets {
-    wide: Vec<u64>,
-    narrow: Vec<u32>,
-}
-
-impl Offsets {
-    /// The next block begins here.
-    fn push(&mut self, offset: usize) {
-        if self.narrow.len().is_multiple_of(WIDE) {
-            self.wide.push(offset as u64);
-        }
-        let base = self.wide.last().copied().unwrap_or(0);
-        // A thousand blocks hold eight thousand objects: 4 GiB of references among these do not fit a dump's
-        // array lengths, which are 32 bits each and 4 bytes a reference at least.
-        self.narrow.push(u32::try_from(offset as u64 - base).unwrap_or(u32::MAX));
-    }
-
-    #[inline]
-    fn of(&self, block: usize) -> usize {
-        self.wide[block / WIDE] as usize + self.narrow[block] as usize
-    }
-}
-
-impl EdgesBuilder {
-    /// For `nodes` objects.
-    pub fn new(nodes: u32) -> Self {
-        EdgesBuilder {
-            nodes,
-            bytes: Vec::new(),
-            next: 0,
-            starts: None,
-            offsets: Offsets::default(),
-            count: 0,
-        }
-    }
-
-    /// The references of one object; what is left out has none.
-    pub fn add(&mut self, node: Node, targets: &[Node]) -> Result<(), GraphError> {
-        if let Some(wrong) = [node].iter().chain(targets).find(|n| **n >= self.nodes) {
-            return Err(GraphError::NoNode(*wrong));
-        }
-        if self.starts.is_none() && node < self.next {
-            self.disorder();
-        }
-        match &mut self.starts {
-            Some(starts) => {
-                let start = &mut starts[node as usize];
-                if *start != ABSENT {
-                    return Err(GraphError::Twice(node));
-                }
-                *start = self.bytes.len() as u64;
-            }
-            None => {
-                self.fill(node);
-                self.open(node);
-                self.next = node + 1;
-            }
-        }
-        self.count += targets.len() as u64;
-        put(&mut self.bytes, targets.len() as u64);
-        for target in targets {
-            put(&mut self.bytes, zigzag(*target, node));
-        }
-        Ok(())
-    }
-
-    /// Objects before `node` that were left out.
-    fn fill(&mut self, node: Node) {
-        for absent in self.next..node {
-            self.open(absent);
-            self.bytes.push(0);
-        }
-    }
-
-    fn open(&mut self, node: Node) {
-        if (node as usize).is_multiple_of(BLOCK) {
-            self.offsets.push(self.bytes.len());
-        }
-    }
-
-    /// From here on each object's place is kept: they come out of order.
-    fn disorder(&mut self) {
-        let mut starts = vec![ABSENT; self.nodes as usize];
-        let mut at = 0;
-        for start in starts.iter_mut().take(self.next as usize) {
-            let begin = at;
-            let count = take(&self.bytes, &mut at);
-            // What was left out may still come.
-            if count > 0 {
-                *start = begin as u64;
-            }
-            for _ in 0..count {
-                take(&self.bytes, &mut at);
-            }
-        }
-        self.starts = Some(starts);
-        self.offsets = Offsets::default();
-    }
-
-    /// Done: put in order when they were not.
-    pub fn finish(mut self) -> Edges {
-        if let Some(starts) = self.starts.take() {
-            let disordered = std::mem::take(&mut self.bytes);
-            self.bytes.reserve_exact(disordered.len());
-            for (node, start) in starts.into_iter().enumerate() {
-                self.open(node as Node);
-                if start == ABSENT {
-                    self.bytes.push(0);
-                    continue;
-                }
-                let begin = start as usize;
-                let mut end = begin;
-                for _ in 0..take(&disordered, &mut end) {
-                    take(&disordered, &mut end);
-                }
-                self.bytes.extend_from_slice(&disordered[begin..end]);
-            }
-        } else {
-            self.fill(self.nodes);
-        }
-        self.bytes.shrink_to_fit();
-        Edges { nodes: self.nodes, bytes: self.bytes, offsets: self.offsets, count: self.count }
-    }
-}
-
-/// The references of all objects.
-#[derive(Debug)]
-pub struct Edges {
-    nodes: u32,
+struct Bucket {
     bytes: Vec<u8>,
-    offsets: Offsets,
-    count: u64,
+    /// Index and length in bytes of the long lists, ascending.
+    long: Vec<(u32, u32)>,
 }
 
-impl Edges {
-    /// Objects.
-    pub fn nodes(&self) -> u32 {
-        self.nodes
-    }
-
-    /// References.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Bytes in use.
-    pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.offsets.wide.capacity() * 8 + self.offsets.narrow.capacity() * 4
-    }
-
-    /// What an object refers to, in the order given.
-    #[inline]
-    pub fn of(&self, node: Node) -> Targets<'_> {
-        let mut at = self.offsets.of(node as usize / BLOCK);
-        for _ in 0..node as usize % BLOCK {
-            let count = take(&self.bytes, &mut at);
-            skip(&self.bytes, &mut at, count);
-        }
-        self.targets(node, &mut at)
-    }
-
-    /// Every object with what it refers to, in order: the quick way over all of them.
-    pub fn each(
-        &self,
-        mut f: impl FnMut(Node, Targets<'_>) -> Result<(), GraphError>,
-    ) -> Result<(), GraphError> {
-        let mut at = 0;
-        for node in 0..self.nodes {
-            let targets = self.targets(node, &mut at);
-            skip(&self.bytes, &mut at, u64::from(targets.left));
-            f(node, targets)?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn targets(&self, source: Node, at: &mut usize) -> Targets<'_> {
-        let left = take(&self.bytes, at) as u32;
-        Targets { bytes: &self.bytes, at: *at, left, source }
-    }
-
-    /// Goes on where a walk was left.
-    #[inline]
-    pub(super) fn resume(&self, cursor: Cursor) -> Targets<'_> {
-        let Cursor { at, left, source } = cursor;
-        Targets { bytes: &self.bytes, at: at as usize, left, source }
+impl Bucket {
+    fn long_length(&self, index: u32) -> u32 {
+        let found = self.long.binary_search_by_key(&index, |&(at, _)| at);
+        found.ok().and_then(|at| self.long.get(at)).map_or(0, |&(_, length)| length)
     }
 }
 
-/// Where a walk over an object's references stands: small enough to be kept on a stack.
+/// A bucket that still grows.
+#[derive(Debug, Default)]
+struct Growing {
+    bucket: Bucket,
+    /// Places in the bucket in order of arrival, once one came out of order.
+    order: Option<Vec<u16>>,
+    last: Option<u32>,
+    lists: u32,
+}
+
+/// Finds hubs while references are packed.
+#[derive(Debug)]
+struct Hubs {
+    indices: Vec<u32>,
+    finder: Vec<u32>,
+}
+
+impl Hubs {
+    fn new(hubs: &[u32]) -> Self {
+        let mut found = Self { indices: Vec::new(), finder: vec![NO_HUB; FINDER] };
+        for &hub in hubs {
+            let code = found.indices.len();
+            if code == MAX_HUBS || found.code(hub).is_some() {
+                continue;
+            }
+            let free = Self::probes(hub).find(|&at| found.finder.get(at) == Some(&NO_HUB));
+            if let Some(slot) = free.and_then(|at| found.finder.get_mut(at)) {
+                *slot = code as u32;
+                found.indices.push(hub);
+            }
+        }
+        found
+    }
+
+    #[inline]
+    fn probes(target: u32) -> impl Iterator<Item = usize> {
+        let first = (target.wrapping_mul(0x9E37_79B1) >> 22) as usize;
+        (0..FINDER).map(move |step| (first + step) % FINDER)
+    }
+
+    /// The code of a reference, and what the next one in a chain starts from.
+    #[inline]
+    fn encode(&self, base: u32, target: u32) -> (u64, u32) {
+        match self.code(target) {
+            Some(code) => (code, base),
+            None => (varint::delta(base, target) + self.indices.len() as u64, target),
+        }
+    }
+
+    #[inline]
+    fn code(&self, target: u32) -> Option<u64> {
+        for at in Self::probes(target) {
+            let code = *self.finder.get(at)?;
+            if code == NO_HUB {
+                return None;
+            }
+            if self.indices.get(code as usize) == Some(&target) {
+                return Some(u64::from(code));
+            }
+        }
+        None
+    }
+}
+
+/// A graph being built: one list of targets for each object that has any.
+#[derive(Debug)]
+pub struct GraphBuilder {
+    objects: u32,
+    references: u64,
+    blocks: Vec<Block>,
+    buckets: Vec<Growing>,
+    hubs: Hubs,
+    /// Bytes to set aside for a fresh bucket: what the last full one took.
+    expected: usize,
+}
+
+impl GraphBuilder {
+    /// A graph of `objects` objects and no references yet. `hubs`: the objects most referred to, the first
+    /// [`MAX_HUBS`] of which cost one byte a reference.
+    ///
+    /// # Errors
+    /// [`GraphError::TooManyObjects`] beyond [`MAX_OBJECTS`].
+    pub fn new(objects: u32, hubs: &[u32]) -> Result<Self, GraphError> {
+        if objects > MAX_OBJECTS {
+            return Err(GraphError::TooManyObjects);
+        }
+        if let Some(&index) = hubs.iter().find(|&&hub| hub >= objects) {
+            return Err(GraphError::NoSuchObject { index, objects });
+        }
+        let mut buckets = Vec::new();
+        buckets.resize_with(objects.div_ceil(SPAN) as usize, Growing::default);
+        let blocks = vec![Block::default(); objects.div_ceil(BLOCK) as usize];
+        Ok(Self { objects, references: 0, blocks, buckets, hubs: Hubs::new(hubs), expected: 4096 })
+    }
+
+    /// Adds the targets of an object, in any order of objects. False when the object has a list already: the
+    /// first one is kept.
+    ///
+    /// # Errors
+    /// [`GraphError::NoSuchObject`] for an index at or above the number of objects,
+    /// [`GraphError::ListTooLong`] when the packed list would take 4 GiB.
+    pub fn append(&mut self, source: u32, targets: &[u32]) -> Result<bool, GraphError> {
+        let objects = self.objects;
+        let wrong = std::iter::once(&source).chain(targets).find(|&&index| index >= objects);
+        if let Some(&index) = wrong {
+            return Err(GraphError::NoSuchObject { index, objects });
+        }
+        if targets.is_empty() {
+            return Ok(true);
+        }
+        let Some(block) = self.blocks.get_mut((source / BLOCK) as usize) else { return Ok(false) };
+        let Some(growing) = self.buckets.get_mut((source / SPAN) as usize) else { return Ok(false) };
+        if block.length(source % BLOCK) != 0 {
+            return Ok(false);
+        }
+        if growing.lists == 0 {
+            growing.bucket.bytes.reserve(self.expected);
+        }
+        match pack(&mut growing.bucket.bytes, &self.hubs, source, targets)? {
+            Packed::Short(length) => block.set_length(source % BLOCK, length),
+            Packed::Long(length) => {
+                block.set_length(source % BLOCK, LONG);
+                growing.bucket.long.push((source, length));
+            }
+        }
+        self.references += targets.len() as u64;
+        self.arrived(source);
+        Ok(true)
+    }
+
+    /// Notes the place of an arrival once order is lost, and returns spare bytes of a full bucket.
+    fn arrived(&mut self, source: u32) {
+        let number = source / SPAN;
+        let Some(growing) = self.buckets.get_mut(number as usize) else { return };
+        growing.lists += 1;
+        if growing.order.is_none() && growing.last.is_some_and(|last| source < last) {
+            let blocks = self.blocks.iter().skip((number * BLOCKS) as usize).take(BLOCKS as usize);
+            let listed = (0u32..).zip(blocks).flat_map(|(at, block)| {
+                (0..BLOCK).filter(|&lane| block.length(lane) != 0).map(move |lane| at * BLOCK + lane)
+            });
+            // So far the order of arrival was that of the indices; the newcomer is noted below.
+            let earlier = listed.filter(|&place| place != source % SPAN);
+            growing.order = Some(earlier.map(|place| place as u16).collect());
+        }
+        match &mut growing.order {
+            Some(order) => order.push((source % SPAN) as u16),
+            None => growing.last = Some(source),
+        }
+        if growing.lists == SPAN {
+            growing.bucket.bytes.shrink_to_fit();
+            self.expected = growing.bucket.bytes.len() / 16 * 17;
+        }
+    }
+
+    /// Closes the graph.
+    ///
+    /// # Errors
+    /// [`GraphError::ListTooLong`] when the lists of neighbouring objects take 512 GiB.
+    pub fn finish(self) -> Result<Graph, GraphError> {
+        let Self { objects, references, mut blocks, buckets, hubs, .. } = self;
+        let mut frozen = Vec::with_capacity(buckets.len());
+        let mut rest = blocks.as_mut_slice();
+        for (number, growing) in (0u32..).zip(buckets) {
+            let (own, others) = rest.split_at_mut(rest.len().min(BLOCKS as usize));
+            rest = others;
+            frozen.push(freeze(number * SPAN, growing, own)?);
+        }
+        Ok(Graph { objects, references, blocks, buckets: frozen, hubs: hubs.indices })
+    }
+}
+
+/// The length of a packed list in bytes, and how it is packed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor {
-    at: u64,
-    left: u32,
-    source: Node,
+enum Packed {
+    /// From the source to each target.
+    Short(u8),
+    /// From target to target.
+    Long(u32),
 }
 
-/// The references of one object.
+/// Appends a packed list: from target to target when it would take [`LONG`] bytes from the source.
+fn pack(bytes: &mut Vec<u8>, hubs: &Hubs, source: u32, targets: &[u32]) -> Result<Packed, GraphError> {
+    let start = bytes.len();
+    for &target in targets {
+        varint::push(bytes, hubs.encode(source, target).0);
+        if bytes.len() - start >= usize::from(LONG) {
+            break;
+        }
+    }
+    match u8::try_from(bytes.len() - start) {
+        Ok(length) if length < LONG => return Ok(Packed::Short(length)),
+        _ => bytes.truncate(start),
+    }
+    let mut base = source;
+    for &target in targets {
+        let (code, next) = hubs.encode(base, target);
+        varint::push(bytes, code);
+        base = next;
+    }
+    let length = u32::try_from(bytes.len() - start);
+    length.map(Packed::Long).map_err(|_| GraphError::ListTooLong { object: source })
+}
+
+/// Puts a bucket's lists in index order and notes where each block starts.
+fn freeze(first: u32, growing: Growing, blocks: &mut [Block]) -> Result<Bucket, GraphError> {
+    let Growing { mut bucket, order, .. } = growing;
+    bucket.long.sort_unstable();
+    let length = |bucket: &Bucket, blocks: &[Block], place: u32| match blocks
+        .get((place / BLOCK) as usize)
+        .map_or(0, |block| block.length(place % BLOCK))
+    {
+        LONG => bucket.long_length(first + place),
+        short => u32::from(short),
+    };
+    if let Some(order) = order {
+        let mut at = 0;
+        let mut lists: Vec<(u16, usize, usize)> = Vec::with_capacity(order.len());
+        for place in order {
+            let end = at + length(&bucket, blocks, u32::from(place)) as usize;
+            lists.push((place, at, end));
+            at = end;
+        }
+        lists.sort_unstable();
+        let mut sorted = Vec::with_capacity(bucket.bytes.len() + varint::PADDING);
+        for (_, from, to) in lists {
+            sorted.extend_from_slice(bucket.bytes.get(from..to).unwrap_or_default());
+        }
+        bucket.bytes = sorted;
+    }
+    let mut start = 0u64;
+    for at in 0..blocks.len() {
+        let places = (at as u32 * BLOCK)..(at as u32 + 1) * BLOCK;
+        let total: u64 = places.map(|place| u64::from(length(&bucket, blocks, place))).sum();
+        let Some(block) = blocks.get_mut(at) else { break };
+        block.set_start(start, (0..BLOCK).any(|lane| block.length(lane) == LONG));
+        start += total;
+    }
+    if start > START {
+        return Err(GraphError::ListTooLong { object: first });
+    }
+    bucket.bytes.extend_from_slice(&[0; varint::PADDING]);
+    bucket.bytes.shrink_to_fit();
+    bucket.long.shrink_to_fit();
+    Ok(bucket)
+}
+
+/// A frozen graph: objects by index and their references.
+#[derive(Debug)]
+pub struct Graph {
+    objects: u32,
+    references: u64,
+    blocks: Vec<Block>,
+    buckets: Vec<Bucket>,
+    hubs: Vec<u32>,
+}
+
+impl Graph {
+    /// Objects in the graph; their indices are below this.
+    #[must_use]
+    pub fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// References in the graph, repeats included.
+    #[must_use]
+    pub fn references(&self) -> u64 {
+        self.references
+    }
+
+    /// The targets of an object; none for an index at or above [`Self::objects`].
+    #[must_use]
+    #[inline]
+    pub fn targets(&self, source: u32) -> Targets<'_> {
+        let nothing = Targets { rest: &[], left: 0, base: source, chained: false, hubs: &self.hubs };
+        let Some(block) = self.blocks.get((source / BLOCK) as usize) else { return nothing };
+        let Some(bucket) = self.buckets.get((source / SPAN) as usize) else { return nothing };
+        let lane = source % BLOCK;
+        let short = block.length(lane);
+        if short == 0 {
+            return nothing;
+        }
+        let mut start = (block.head() & START) + block.sum_before(lane);
+        let mut left = u32::from(short);
+        if block.head() & HAS_LONG != 0 {
+            let first = source - lane;
+            for index in (first..source).filter(|&index| block.length(index - first) == LONG) {
+                start = start + u64::from(bucket.long_length(index)) - u64::from(LONG);
+            }
+            if short == LONG {
+                left = bucket.long_length(source);
+            }
+        }
+        let rest = bucket.bytes.get(start as usize..).unwrap_or_default();
+        Targets { rest, left, base: source, chained: short == LONG, hubs: &self.hubs }
+    }
+
+    /// Where a walk of an object's targets stands, to go on later.
+    #[inline]
+    pub(super) fn pause(&self, source: u32, targets: &Targets<'_>) -> Paused {
+        let len = self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.bytes.len());
+        let at = (len - targets.rest.len()) as u64;
+        Paused { at, left: targets.left, base: targets.base, chained: targets.chained }
+    }
+
+    /// Goes on where [`Self::pause`] stood.
+    #[inline]
+    pub(super) fn resume(&self, source: u32, paused: Paused) -> Targets<'_> {
+        let bucket = self.buckets.get((source / SPAN) as usize);
+        let rest = bucket.and_then(|bucket| bucket.bytes.get(paused.at as usize..)).unwrap_or_default();
+        Targets { rest, left: paused.left, base: paused.base, chained: paused.chained, hubs: &self.hubs }
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let buckets: usize = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.bytes.capacity() + bucket.long.capacity() * 8 + size_of::<Bucket>())
+            .sum();
+        buckets + self.blocks.capacity() * size_of::<Block>() + self.hubs.capacity() * 4
+    }
+}
+
+/// A place in an object's list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paused {
+    /// Bytes into the object's bucket; below 2^39.
+    pub(super) at: u64,
+    /// Bytes of the list left.
+    pub(super) left: u32,
+    /// What the next difference starts from.
+    pub(super) base: u32,
+    /// Whether differences go from target to target.
+    pub(super) chained: bool,
+}
+
+/// The targets of one object, in the order they were given.
 #[derive(Debug, Clone)]
-pub struct Targets<'e> {
-    bytes: &'e [u8],
-    at: usize,
+pub struct Targets<'a> {
+    rest: &'a [u8],
     left: u32,
-    source: Node,
+    base: u32,
+    chained: bool,
+    hubs: &'a [u32],
 }
 
 impl Targets<'_> {
-    /// The rest of this walk, to be resumed.
+    /// Whether no target is left.
+    #[must_use]
     #[inline]
-    pub(super) fn cursor(&self) -> Cursor {
-        Cursor { at: self.at as u64, left: self.left, source: self.source }
+    pub fn is_done(&self) -> bool {
+        self.left == 0
     }
 }
 
 impl Iterator for Targets<'_> {
-    type Item = Node;
+    type Item = u32;
 
     #[inline]
-    fn next(&mut self) -> Option<Node> {
-        self.left = self.left.checked_sub(1)?;
-        Some(unzigzag(take(self.bytes, &mut self.at), self.source))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
-    }
-}
-
-impl ExactSizeIterator for Targets<'_> {}
-
-fn zigzag(target: Node, source: Node) -> u64 {
-    let d = i64::from(target) - i64::from(source);
-    ((d << 1) ^ (d >> 63)) as u64
-}
-
-#[inline]
-fn unzigzag(v: u64, source: Node) -> Node {
-    let d = (v >> 1) as i64 ^ -((v & 1) as i64);
-    (i64::from(source) + d) as Node
-}
-
-/// Writes a number, seven bits a byte, the lowest first.
-fn put(bytes: &mut Vec<u8>, mut v: u64) {
-    while v >= 0x80 {
-        bytes.push(v as u8 | 0x80);
-        v >>= 7;
-    }
-    bytes.push(v as u8);
-}
-
-#[inline]
-fn take(bytes: &[u8], at: &mut usize) -> u64 {
-    let first = bytes[*at];
-    *at += 1;
-    if first < 0x80 {
-        return u64::from(first);
-    }
-    let mut v = u64::from(first & 0x7f);
-    let mut shift = 7;
-    loop {
-        let byte = bytes[*at];
-        *at += 1;
-        v |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return v;
+    fn next(&mut self) -> Option<u32> {
+        if self.left == 0 {
+            return None;
         }
-        shift += 7;
-    }
-}
-
-/// Steps over numbers.
-#[inline]
-fn skip(bytes: &[u8], at: &mut usize, count: u64) {
-    for _ in 0..count {
-        while bytes[*at] >= 0x80 {
-            *at += 1;
+        let (code, length) = varint::read(self.rest)?;
+        self.rest = self.rest.get(length..)?;
+        self.left = self.left.saturating_sub(length as u32);
+        if let Some(&hub) = self.hubs.get(code as usize) {
+            return Some(hub);
         }
-        *at += 1;
+        let target = varint::apply(self.base, code - self.hubs.len() as u64);
+        if self.chained {
+            self.base = target;
+        }
+        Some(target)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn lists(edges: &Edges) -> Vec<Vec<Node>> {
-        (0..edges.nodes()).map(|n| edges.of(n).collect()).collect()
-    }
-
-    fn sample(nodes: u32) -> Vec<Vec<Node>> {
-        let mix = |x: u32| x.wrapping_mul(0x9E37_79B9) >> 7;
-        (0..nodes).map(|n| (0..mix(n) % 4).map(|k| mix(n * 5 + k) % nodes).collect()).collect()
-    }
-
-    #[test]
-    fn in_order_with_gaps_and_out_of_order_give_the_same() {
-        let want = sample(1000);
-        let build = |order: &mut dyn Iterator<Item = u32>| {
-            let mut b = EdgesBuilder::new(1000);
-            for n in order.filter(|n| !want[*n as usize].is_empty()) {
-                b.add(n, &want[n as usize]).unwrap();
-            }
-            b.finish()
+    fn model(objects: u32, seed: u64) -> Vec<Vec<u32>> {
+        let mut state = seed | 1;
+        let mut draw = |below: u32| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 20) as u32 % below
         };
-        let straight = build(&mut (0..1000));
-        assert_eq!(lists(&straight), want);
-        assert_eq!(lists(&build(&mut (0..1000).rev())), want);
-        assert_eq!(lists(&build(&mut (0..1000).map(|i| i * 777 % 1000))), want);
-        assert_eq!(straight.count(), want.iter().map(Vec::len).sum::<usize>() as u64);
-        let mut seen = Vec::new();
-        straight
-            .each(|n, t| {
-                seen.push((n, t.collect::<Vec<_>>()));
-                Ok(())
-            })
-            .unwrap();
-        assert!(seen.into_iter().eq((0..).zip(want)));
-    }
-
-    #[test]
-    fn a_walk_is_resumed_where_it_was_left() {
-        let mut b = EdgesBuilder::new(9);
-        b.add(3, &[8, 0, 3]).unwrap();
-        let edges = b.finish();
-        let mut walk = edges.of(3);
-        assert_eq!(walk.next(), Some(8));
-        assert_eq!(edges.resume(walk.cursor()).collect::<Vec<_>>(), [0, 3]);
-    }
-
-    #[test]
-    fn wrong_numbers_and_repetitions_are_refused() {
-        let mut b = EdgesBuilder::new(5);
-        assert_eq!(b.add(5, &[]), Err(GraphError::NoNode(5)));
-        assert_eq!(b.add(0, &[1, 7]), Err(GraphError::NoNode(7)));
-        b.add(2, &[1]).unwrap();
-        b.add(1, &[2]).unwrap();
-        assert_eq!(b.add(2, &[1]), Err(GraphError::Twice(2)));
-        assert_eq!(lists(&b.finish()), [vec![], vec![2], vec![1], vec![], vec![]]);
-        assert_eq!(EdgesBuilder::new(0).finish().nodes(), 0);
-    }
-
-    #[test]
-    fn neighbours_take_few_bytes() {
-        let mut b = EdgesBuilder::new(100_000);
-        for n in 0..100_000u32 {
-            b.add(n, &[(n + 1) % 100_000, n.saturating_sub(5)]).unwrap();
+        let mut lists = vec![Vec::new(); objects as usize];
+        for list in &mut lists {
+            let length = match draw(1000) {
+                0 => draw(1000),
+                1..400 => 0,
+                _ => draw(4) + 1,
+            };
+            list.extend((0..length).map(|_| draw(objects)));
         }
-        let edges = b.finish();
-        assert!(edges.memory() < 380_000, "{}", edges.memory());
+        lists
+    }
+
+    fn build(lists: &[Vec<u32>], order: &[u32], hubs: &[u32]) -> Graph {
+        let mut builder = GraphBuilder::new(lists.len() as u32, hubs).unwrap();
+        for &source in order {
+            assert!(builder.append(source, &lists[source as usize]).unwrap());
+        }
+        builder.finish().unwrap()
+    }
+
+    fn agrees(graph: &Graph, lists: &[Vec<u32>]) {
+        assert_eq!(graph.references(), lists.iter().map(|list| list.len() as u64).sum::<u64>());
+        for (source, list) in (0u32..).zip(lists) {
+            assert_eq!(&graph.targets(source).collect::<Vec<_>>(), list, "targets of {source}");
+        }
+        assert_eq!(graph.targets(lists.len() as u32).count(), 0);
+        assert_eq!(graph.targets(u32::MAX).count(), 0);
+    }
+
+    #[test]
+    fn lists_read_back_whatever_the_order_they_came_in() {
+        let lists = model(150_000, 7);
+        let ascending: Vec<u32> = (0..150_000).collect();
+        agrees(&build(&lists, &ascending, &[]), &lists);
+        let mut order = ascending;
+        order.reverse();
+        agrees(&build(&lists, &order, &[5, 149_999, 5, 70_000]), &lists);
+        order.sort_by_key(|&index| (index.wrapping_mul(0x9E37_79B1), index));
+        agrees(&build(&lists, &order, &[1, 2, 3]), &lists);
+        order.sort_by_key(|&index| (index % 3, index));
+        agrees(&build(&lists, &order, &[]), &lists);
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_paused() {
+        let lists = model(70_000, 11);
+        let graph = build(&lists, &(0..70_000).collect::<Vec<_>>(), &[9]);
+        for (source, list) in (0u32..).zip(&lists) {
+            let mut targets = graph.targets(source);
+            let half = list.len() / 2;
+            let mut read: Vec<u32> = targets.by_ref().take(half).collect();
+            read.extend(graph.resume(source, graph.pause(source, &targets)));
+            assert_eq!(&read, list, "targets of {source}");
+        }
+    }
+
+    #[test]
+    fn hubs_make_far_references_cheap() {
+        let lists: Vec<Vec<u32>> = (0..200_000u32).map(|i| vec![i / 2, i % 40]).collect();
+        let order: Vec<u32> = (0..200_000).collect();
+        let hubs: Vec<u32> = (0..40).collect();
+        let (with, without) = (build(&lists, &order, &hubs), build(&lists, &order, &[]));
+        agrees(&with, &lists);
+        assert!(with.bytes() + 250_000 < without.bytes(), "{} against {}", with.bytes(), without.bytes());
+    }
+
+    #[test]
+    fn wrong_indices_and_second_lists_are_refused() {
+        let mut builder = GraphBuilder::new(10, &[]).unwrap();
+        let beyond = GraphError::NoSuchObject { index: 10, objects: 10 };
+        assert_eq!(builder.append(10, &[]), Err(beyond));
+        assert_eq!(builder.append(3, &[1, 10]), Err(beyond));
+        assert_eq!(builder.append(3, &[1]), Ok(true));
+        assert_eq!(builder.append(3, &[2]), Ok(false));
+        assert_eq!(GraphBuilder::new(u32::MAX, &[]).err(), Some(GraphError::TooManyObjects));
+        assert_eq!(GraphBuilder::new(10, &[10]).err(), Some(beyond));
+        let graph = builder.finish().unwrap();
+        assert_eq!(graph.targets(3).collect::<Vec<_>>(), [1]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_lists_read_back(
+            lists in prop::collection::vec(prop::collection::vec(0u32..300, 0..300), 300),
+            hubs in prop::collection::vec(0u32..300, 0..80),
+        ) {
+            let order: Vec<u32> = (0..300).collect();
+            agrees(&build(&lists, &order, &hubs), &lists);
+        }
     }
 }

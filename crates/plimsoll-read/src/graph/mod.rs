@@ -1,73 +1,50 @@
-//! The heap as a graph: which object holds which, and what each of them alone keeps alive.
+//! A heap as a graph, whatever the format of its dump: objects are numbered in address order, references are
+//! packed lists of those numbers, and the dominator tree says which object keeps how many bytes alive.
 //!
-//! Objects are numbered densely ([`Node`]) in order of address by [`address`]; [`edges`] keeps who refers to whom in
-//! a few bytes per object; [`dominators`] finds for each object the one through which every path from a root must
-//! pass, and what would be freed with it; [`verify`] certifies that tree by other means; [`path`] finds a shortest
-//! way from a root. Nothing here knows a format: whoever reads a dump fills it.
+//! Everything here is bounded by the number of objects and references met, never by what a dump claims, and
+//! no input makes it panic or recurse.
+
+use thiserror::Error;
 
 pub mod address;
 pub mod dominators;
 pub mod edges;
+mod parts;
 pub mod path;
+pub mod retained;
+mod semi;
+mod varint;
 pub mod verify;
+pub mod walk;
+pub mod watch;
 
-#[cfg(test)]
-mod tests;
+/// The most objects one graph holds: two values of `u32` are kept as marks.
+pub const MAX_OBJECTS: u32 = u32::MAX - 2;
 
-/// An object's number: dense, from 0.
-pub type Node = u32;
-
-/// No object.
-pub const NONE: Node = u32::MAX;
-
-/// Objects that a graph can hold: two numbers are set apart.
-pub const MOST_NODES: u64 = u32::MAX as u64 - 1;
-
-/// Why a graph could not be built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a graph cannot be built or walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GraphError {
-    /// More objects than numbers.
-    #[error("{0} objects are more than the {MOST_NODES} that can be numbered")]
-    TooMany(u64),
-    /// An object's references were given twice.
-    #[error("the references of object {0} were given twice")]
-    Twice(Node),
-    /// A number that is no object's.
-    #[error("{0} is no object's number")]
-    NoNode(Node),
-    /// Whoever watches asked to stop.
-    #[error("stopped on request")]
-    Stopped,
-}
-
-/// What a long computation is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Finding what can be reached from the roots.
-    Reach,
-    /// Turning the references around.
-    Inbound,
-    /// Finding dominators.
-    Dominators,
-    /// Adding up what each object keeps alive.
-    Retained,
-}
-
-/// Is told how far a computation is, from time to time; `false` stops it.
-pub type Watch<'w> = dyn Fn(Phase, u64, u64) -> bool + 'w;
-
-/// A watch that never stops anything.
-pub fn unwatched(_: Phase, _: u64, _: u64) -> bool {
-    true
-}
-
-/// Steps between two tellings.
-const TELL_EVERY: usize = 1 << 20;
-
-/// Tells the watch each [`TELL_EVERY`] steps.
-fn tell(watch: &Watch<'_>, phase: Phase, done: usize, total: usize) -> Result<(), GraphError> {
-    if done.is_multiple_of(TELL_EVERY) && !watch(phase, done as u64, total as u64) {
-        return Err(GraphError::Stopped);
-    }
-    Ok(())
+    /// More objects than [`MAX_OBJECTS`].
+    #[error("failed to number the objects: more than {MAX_OBJECTS}, the most one graph holds")]
+    TooManyObjects,
+    /// An index at or above the number of objects.
+    #[error("failed to use object index {index}: the graph holds {objects} objects")]
+    NoSuchObject {
+        /// The index given.
+        index: u32,
+        /// Objects in the graph.
+        objects: u32,
+    },
+    /// The packed references of one object, or of its neighbours together, outgrow what a list may take.
+    #[error("failed to pack the references of object {object}: too many in one place")]
+    ListTooLong {
+        /// Index of the object.
+        object: u32,
+    },
+    /// The caller's [`watch::Watch`] asked to stop.
+    #[error("failed to finish {phase}: stopped on request")]
+    Stopped {
+        /// What was under way.
+        phase: watch::Phase,
+    },
 }

@@ -1,0 +1,252 @@
+//! The depth-first walk from the roots: it numbers the objects it meets and keeps what the search for
+//! dominators needs, so that the graph itself may be dropped afterwards.
+//!
+//! A root is held by the root of roots alone, so a reference to a root changes no dominator and is skipped.
+//! Every other reference that did not lead to a fresh object is kept as a pair of walk numbers; both are known
+//! at the moment the walk sees it, so no second pass over the graph is needed. A second thread packs the pairs.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::GraphError;
+use super::edges::{Graph, Paused, Targets};
+use super::parts::{Inbound, Parents};
+use super::watch::{Phase, Watch, check};
+
+/// The mark of an object not reached.
+pub(super) const UNREACHED: u32 = u32::MAX;
+/// The mark of a root, which no reference leads to, during the walk.
+const ROOT: u32 = u32::MAX - 1;
+/// Pairs handed over at once.
+const BATCH: usize = 1 << 15;
+/// Below this many objects a second thread costs more than it saves.
+const WORTH_A_THREAD: u32 = 1 << 18;
+
+/// The result of a walk. Needs the graph no longer.
+#[derive(Debug)]
+pub struct Walk {
+    /// The walk number of each object, 1 and up, or [`UNREACHED`].
+    pub(super) numbers: Vec<u32>,
+    pub(super) parents: Parents,
+    pub(super) inbound: Inbound,
+}
+
+impl Walk {
+    /// Walks the graph from these roots; repeats among them are ignored.
+    ///
+    /// # Errors
+    /// [`GraphError::NoSuchObject`] for a root outside the graph, [`GraphError::Stopped`] by the watch.
+    pub fn new(graph: &Graph, roots: &[u32], watch: &dyn Watch) -> Result<Self, GraphError> {
+        let (numbers, roots) = mark_roots(graph.objects(), roots)?;
+        let (send, receive) = sync_channel::<Vec<(u32, u32)>>(4);
+        let mut walker = Walker { graph, watch, numbers, parents: Parents::new(), stack: Stack::default() };
+        let inbound = thread::scope(|scope| {
+            let packer = (graph.objects() >= WORTH_A_THREAD)
+                .then(|| thread::Builder::new().spawn_scoped(scope, move || pack_all(&receive)).ok())
+                .flatten();
+            let mut pairs =
+                Pairs { batch: Vec::new(), send: packer.is_some().then_some(send), own: Inbound::default() };
+            let walked = walker.walk(&roots, &mut pairs);
+            let own = pairs.finish();
+            let packed = packer.map_or(Ok(own), thread::ScopedJoinHandle::join);
+            walked.map(|()| packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let Walker { numbers, mut parents, .. } = walker;
+        parents.close();
+        Ok(Self { numbers, parents, inbound })
+    }
+
+    /// Objects reached.
+    #[must_use]
+    pub fn reached(&self) -> u32 {
+        self.parents.len() - 1
+    }
+
+    /// Whether the walk reached an object.
+    #[must_use]
+    pub fn is_reached(&self, object: u32) -> bool {
+        self.numbers.get(object as usize).is_some_and(|&number| number != UNREACHED)
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.numbers.capacity() * 4 + self.parents.bytes() + self.inbound.bytes()
+    }
+}
+
+/// The numbers with the roots marked, and the roots without repeats.
+fn mark_roots(objects: u32, roots: &[u32]) -> Result<(Vec<u32>, Vec<u32>), GraphError> {
+    let mut numbers = vec![UNREACHED; objects as usize];
+    let mut distinct = Vec::with_capacity(roots.len());
+    for &index in roots {
+        let number = numbers.get_mut(index as usize).ok_or(GraphError::NoSuchObject { index, objects })?;
+        if *number != ROOT {
+            *number = ROOT;
+            distinct.push(index);
+        }
+    }
+    Ok((numbers, distinct))
+}
+
+fn pack_all(receive: &Receiver<Vec<(u32, u32)>>) -> Inbound {
+    let mut inbound = Inbound::default();
+    for batch in receive {
+        inbound.take(&batch);
+    }
+    inbound
+}
+
+/// Collects pairs and hands them over by the batch: to the packing thread, or packed here without one.
+struct Pairs {
+    batch: Vec<(u32, u32)>,
+    send: Option<SyncSender<Vec<(u32, u32)>>>,
+    own: Inbound,
+}
+
+impl Pairs {
+    #[inline]
+    fn push(&mut self, source: u32, target: u32) {
+        self.batch.push((source, target));
+        if self.batch.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    #[cold]
+    fn flush(&mut self) {
+        match &self.send {
+            Some(send) => {
+                let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+                // The packer ends only after this end is dropped; were it gone, joining it tells why.
+                drop(send.send(full));
+            }
+            None => {
+                self.own.take(&self.batch);
+                self.batch.clear();
+            }
+        }
+    }
+
+    fn finish(mut self) -> Inbound {
+        self.flush();
+        self.own
+    }
+}
+
+struct Walker<'a> {
+    graph: &'a Graph,
+    watch: &'a dyn Watch,
+    numbers: Vec<u32>,
+    parents: Parents,
+    stack: Stack,
+}
+
+/// An object whose targets are being followed.
+struct Current<'a> {
+    object: u32,
+    number: u32,
+    targets: Targets<'a>,
+}
+
+impl<'a> Walker<'a> {
+    fn walk(&mut self, roots: &[u32], pairs: &mut Pairs) -> Result<(), GraphError> {
+        let mut root_numbers = Vec::with_capacity(roots.len());
+        for &root in roots {
+            let number = self.parents.len();
+            root_numbers.push(number);
+            self.enter(0)?;
+            self.follow(Current { object: root, number, targets: self.graph.targets(root) }, pairs)?;
+        }
+        for (&root, number) in roots.iter().zip(root_numbers) {
+            if let Some(slot) = self.numbers.get_mut(root as usize) {
+                *slot = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out the next number.
+    #[inline]
+    fn enter(&mut self, parent: u32) -> Result<(), GraphError> {
+        if self.parents.push(parent) {
+            let (done, total) = (u64::from(self.parents.len()), self.numbers.len() as u64);
+            check(self.watch, Phase::Walk, done.min(total), total)?;
+        }
+        Ok(())
+    }
+
+    /// Follows everything fresh from one root.
+    fn follow(&mut self, mut current: Current<'a>, pairs: &mut Pairs) -> Result<(), GraphError> {
+        loop {
+            let Some(target) = current.targets.next() else {
+                match self.stack.pop(self.graph) {
+                    Some(paused) => current = paused,
+                    None => return Ok(()),
+                }
+                continue;
+            };
+            let Some(slot) = self.numbers.get_mut(target as usize) else { continue };
+            match *slot {
+                ROOT => {}
+                UNREACHED => {
+                    let number = self.parents.len();
+                    *slot = number;
+                    self.enter(current.number)?;
+                    let targets = self.graph.targets(target);
+                    if !targets.is_done() {
+                        self.stack.push(self.graph, &current);
+                        current = Current { object: target, number, targets };
+                    }
+                }
+                number if number == current.number => {}
+                number => pairs.push(current.number, number),
+            }
+        }
+    }
+}
+
+/// The objects between the root and the current one that have targets left, 16 bytes each: nothing is kept of
+/// an object whose last target is being followed, so that most long lists take no room at all.
+#[derive(Default)]
+struct Stack {
+    frames: Vec<Frame>,
+    /// What does not fit a frame of a long list: bytes left and what the next difference starts from.
+    long: Vec<(u32, u32)>,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    object: u32,
+    number: u32,
+    /// Place in the bucket times 512, bytes left times two, whether the list is long.
+    place: u64,
+}
+
+impl Stack {
+    #[inline]
+    fn push(&mut self, graph: &Graph, current: &Current<'_>) {
+        if current.targets.is_done() {
+            return;
+        }
+        let Paused { at, left, base, chained } = graph.pause(current.object, &current.targets);
+        let mut place = at << 9;
+        if chained {
+            self.long.push((left, base));
+            place |= 1;
+        } else {
+            // A short list has less than 255 bytes.
+            place |= u64::from(left & 0xFF) << 1;
+        }
+        self.frames.push(Frame { object: current.object, number: current.number, place });
+    }
+
+    #[inline]
+    fn pop<'a>(&mut self, graph: &'a Graph) -> Option<Current<'a>> {
+        let Frame { object, number, place } = self.frames.pop()?;
+        let chained = place & 1 == 1;
+        let (left, base) = if chained { self.long.pop()? } else { ((place >> 1) as u32 & 0xFF, object) };
+        let targets = graph.resume(object, Paused { at: place >> 9, left, base, chained });
+        Some(Current { object, number, targets })
+    }
+}

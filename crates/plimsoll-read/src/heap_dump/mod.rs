@@ -1,0 +1,189 @@
+//! A Java heap dump as a graph with dominators, in two readings of the same bytes.
+//!
+//! The first reading finds classes, roots and addresses; the second turns addresses into numbers and keeps who refers to
+//! whom. An object refers to its class, a class to its superclass, its loader and its static fields, and a thread to what
+//! its stack holds: so a retained size answers "what goes when this goes".
+
+use std::io::{self, Read};
+
+use crate::graph::GraphError;
+use crate::graph::address::AddressRank;
+use crate::graph::dominators::Dominators;
+use crate::graph::edges::Graph;
+use crate::graph::retained::Retained;
+use crate::graph::verify::{Flaw, verify};
+use crate::graph::walk::Walk;
+use crate::graph::watch::{Phase, Watch};
+use crate::hprof::layout::Layouts;
+use crate::hprof::model::{Limits, Model};
+use crate::hprof::open::{Dump, OpenError, open};
+use crate::hprof::records::{Ending, Summary};
+use crate::hprof::shallow::Sizes;
+use crate::hprof::visitor::{Type, Visitor};
+
+mod kinds;
+mod roots;
+mod survey;
+mod wiring;
+
+use kinds::Kinds;
+pub use roots::{RootedBy, Roots};
+
+/// Why a dump could not be made into a graph.
+#[derive(Debug, thiserror::Error)]
+pub enum HeapDumpError {
+    /// It could not be opened (again).
+    #[error("failed to open the heap dump")]
+    Io(#[source] io::Error),
+    /// It is none.
+    #[error("failed to read the heap dump")]
+    Open(#[source] OpenError),
+    /// It does not fit, or the work was stopped.
+    #[error("failed to build the heap graph")]
+    Graph(#[source] GraphError),
+    /// The dominators are not those of the graph: a fault of this program.
+    #[error("failed to certify the dominators")]
+    Flaw(#[source] Flaw),
+}
+
+/// How to read a dump.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Memory that names and classes may take.
+    pub limits: Limits,
+    /// Check the dominators against the graph by an algorithm of its own. Costs as much again, and more memory.
+    pub verify: bool,
+}
+
+/// A heap with who holds whom.
+#[derive(Debug)]
+pub struct HeapDump {
+    /// Classes, names, stacks.
+    pub model: Model,
+    /// Where references lie in instances.
+    pub layouts: Layouts,
+    /// What the second reading ended with.
+    pub summary: Summary,
+    /// Where the search for what is alive began.
+    pub roots: Roots,
+    /// Widths that sizes follow from.
+    pub sizes: Sizes,
+    /// References between objects.
+    pub references: u64,
+    addresses: AddressRank,
+    kinds: Kinds,
+    tree: Dominators,
+    retained: Retained,
+}
+
+/// Reads a dump twice. `again` opens it from its begin each time.
+///
+/// # Errors
+/// [`HeapDumpError`]: not opened, no heap dump, too many objects, or stopped by the watch. A damaged or cut dump
+/// is no error: [`HeapDump::summary`] and [`HeapDump::roots`] tell.
+pub fn read<R: Read + Send>(
+    mut again: impl FnMut() -> io::Result<R>,
+    options: Options,
+    watch: &dyn Watch,
+) -> Result<HeapDump, HeapDumpError> {
+    let dump = opened(again().map_err(HeapDumpError::Io)?)?;
+    let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
+    scanned(dump, &mut survey, Phase::Survey)?;
+    let survey = survey.finish().map_err(HeapDumpError::Graph)?;
+    let dump = opened(again().map_err(HeapDumpError::Io)?)?;
+    let mut wiring = wiring::Wiring::new(&survey, watch).map_err(HeapDumpError::Graph)?;
+    let summary = scanned(dump, &mut wiring, Phase::Wiring)?;
+    let (graph, kinds) = wiring.finish().map_err(HeapDumpError::Graph)?;
+    let references = graph.references();
+    let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
+    let (roots, first) = start.settle(&model, &addresses, &graph);
+    let shallow = |object| kinds.bytes(object);
+    let (tree, retained) = dominated(graph, &first, shallow, options.verify, watch)?;
+    Ok(HeapDump { model, layouts, summary, roots, sizes, references, addresses, kinds, tree, retained })
+}
+
+fn opened<'r>(reader: impl Read + Send + 'r) -> Result<Dump<'r>, HeapDumpError> {
+    open(reader).map_err(HeapDumpError::Open)
+}
+
+fn scanned(dump: Dump<'_>, visitor: &mut impl Visitor, phase: Phase) -> Result<Summary, HeapDumpError> {
+    let summary = dump.scan(visitor);
+    match summary.ending {
+        Ending::Stopped { .. } => Err(HeapDumpError::Graph(GraphError::Stopped { phase })),
+        _ => Ok(summary),
+    }
+}
+
+/// Dominators and retained sizes. The graph goes as soon as it has been walked: it is what takes most memory.
+fn dominated(
+    graph: Graph,
+    roots: &[u32],
+    shallow: impl FnMut(u32) -> u64,
+    certify: bool,
+    watch: &dyn Watch,
+) -> Result<(Dominators, Retained), HeapDumpError> {
+    let walk = Walk::new(&graph, roots, watch).map_err(HeapDumpError::Graph)?;
+    let kept = certify.then_some(graph);
+    let tree = Dominators::new(walk, watch).map_err(HeapDumpError::Graph)?;
+    if let Some(graph) = kept {
+        verify(&graph, roots, &tree, watch).map_err(HeapDumpError::Flaw)?;
+    }
+    let retained = tree.retained(shallow, watch).map_err(HeapDumpError::Graph)?;
+    Ok((tree, retained))
+}
+
+impl HeapDump {
+    /// Objects in the dump, reachable or not.
+    pub fn objects(&self) -> u32 {
+        self.addresses.len()
+    }
+
+    /// Who dominates whom.
+    pub fn tree(&self) -> &Dominators {
+        &self.tree
+    }
+
+    /// What goes with each object, bytes.
+    pub fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
+    /// The number of the object at an address.
+    pub fn object_at(&self, address: u64) -> Option<u32> {
+        self.addresses.index_of(address)
+    }
+
+    /// The address of an object.
+    pub fn address_of(&self, object: u32) -> Option<u64> {
+        self.addresses.address_of(object)
+    }
+
+    /// Bytes of the object itself.
+    pub fn shallow(&self, object: u32) -> u64 {
+        self.kinds.bytes(object)
+    }
+
+    /// The class of an object: `java.lang.String`, `byte[]`, `com.example.Order[]`.
+    pub fn class_name(&self, object: u32) -> String {
+        self.name_of(self.kinds.class(object))
+    }
+
+    /// Name of a class by its code: an index among the model's classes, or behind them a kind of arrays of numbers.
+    fn name_of(&self, code: u32) -> String {
+        let classes = self.model.classes();
+        if let Some(class) = classes.get(code as usize) {
+            return self.model.class_name(class.id).unwrap_or_else(|| format!("class at {:#x}", class.id));
+        }
+        let ty = u8::try_from(code.wrapping_sub(classes.len() as u32)).ok().and_then(Type::of);
+        ty.map_or_else(|| "(class not in the dump)".to_owned(), |ty| format!("{}[]", ty.name()))
+    }
+
+    /// What a person would call an object: `class Cache` for a class itself, else its class.
+    pub fn label(&self, object: u32) -> String {
+        let itself = self.address_of(object).and_then(|a| self.model.class_of(a));
+        match itself.and_then(|c| self.model.class_name(c.id)) {
+            Some(name) => format!("class {name}"),
+            None => self.class_name(object),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the search for what is alive begins: the roots of a dump, what the stacks of threads hold, and what stands in
+//! for roots in a dump that has lost its own.
+
+use std::collections::HashMap;
+
+use crate::graph::address::AddressRank;
+use crate::graph::edges::Graph;
+use crate::hprof::model::Model;
+use crate::hprof::visitor::{Root, RootKind};
+
+/// Where the search for what is alive begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// At the dump's own roots: what holds each of them, by object number.
+    Told(HashMap<u32, RootedBy>),
+    /// The dump has no thread among its roots (it was cut: a JVM may write them last). All classes, and whatever nobody
+    /// refers to, stand in for them: what is told of such a heap is a guess.
+    Guessed,
+}
+
+/// Why an object is a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootedBy {
+    /// The first kind told.
+    pub kind: RootKind,
+    /// Serial number of the thread, 0 where none is told.
+    pub thread: u32,
+}
+
+/// Roots by number, and what threads' stacks hold.
+#[derive(Debug, Default)]
+pub(super) struct Start {
+    held: HashMap<u32, RootedBy>,
+    /// In the order of the dump.
+    order: Vec<u32>,
+    /// What its stack holds, by the thread's object.
+    stacks: HashMap<u32, Vec<u32>>,
+    has_thread: bool,
+}
+
+impl Start {
+    pub(super) fn of(model: &Model, addresses: &AddressRank, roots: &[Root]) -> Start {
+        let mut start = Start::default();
+        let threads: HashMap<u32, u32> = model
+            .threads()
+            .into_iter()
+            .filter_map(|(serial, thread)| Some((serial, addresses.index_of(thread.object)?)))
+            .collect();
+        for root in roots {
+            start.has_thread |= root.kind == RootKind::ThreadObject;
+            if root.kind == RootKind::Unreachable {
+                continue;
+            }
+            let Some(object) = addresses.index_of(root.id) else { continue };
+            let thread = threads.get(&root.thread).filter(|thread| is_local(root.kind) && **thread != object);
+            match thread {
+                Some(thread) => start.stacks.entry(*thread).or_default().push(object),
+                None => start.add(object, RootedBy { kind: root.kind, thread: root.thread }),
+            }
+        }
+        start
+    }
+
+    fn add(&mut self, object: u32, held: RootedBy) {
+        let order = &mut self.order;
+        self.held.entry(object).or_insert_with(|| {
+            order.push(object);
+            held
+        });
+    }
+
+    /// Whether an object is a root.
+    pub(super) fn has(&self, object: u32) -> bool {
+        self.held.contains_key(&object)
+    }
+
+    /// Threads whose stacks hold anything, and what.
+    pub(super) fn stacks(&self) -> &HashMap<u32, Vec<u32>> {
+        &self.stacks
+    }
+
+    /// The roots to begin at; guessed where the dump has lost its own.
+    pub(super) fn settle(self, model: &Model, addresses: &AddressRank, graph: &Graph) -> (Roots, Vec<u32>) {
+        if self.has_thread {
+            return (Roots::Told(self.held), self.order);
+        }
+        let mut marks = Marks::new(graph.objects());
+        for source in 0..graph.objects() {
+            graph.targets(source).for_each(|target| marks.set(target));
+        }
+        let mut first = self.order;
+        first.extend(model.classes().iter().filter_map(|c| addresses.index_of(c.id)));
+        first.extend((0..graph.objects()).filter(|object| !marks.has(*object)));
+        (Roots::Guessed, first)
+    }
+}
+
+/// References from the stack of a thread.
+fn is_local(kind: RootKind) -> bool {
+    matches!(kind, RootKind::JniLocal | RootKind::JavaFrame | RootKind::NativeStack | RootKind::ThreadBlock)
+}
+
+/// One bit for each object.
+pub(super) struct Marks(Vec<u64>);
+
+impl Marks {
+    pub(super) fn new(objects: u32) -> Marks {
+        Marks(vec![0; objects as usize / 64 + 1])
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, object: u32) {
+        if let Some(word) = self.0.get_mut(object as usize / 64) {
+            *word |= 1 << (object % 64);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, object: u32) -> bool {
+        self.0.get(object as usize / 64).is_some_and(|word| word >> (object % 64) & 1 == 1)
+    }
+}

@@ -1,0 +1,190 @@
+//! The second reading: who refers to whom, and the class and size of each object.
+
+use std::ops::ControlFlow;
+
+use super::kinds::{Kinds, NO_CLASS, array_class};
+use super::roots::Marks;
+use super::survey::Surveyed;
+use crate::graph::GraphError;
+use crate::graph::edges::{Graph, GraphBuilder};
+use crate::graph::watch::{Phase, Watch};
+use crate::hprof::model::ClassCache;
+use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
+
+/// What is the same for all instances of a class.
+#[derive(Clone, Copy)]
+struct OfClass {
+    /// The class object where it is no root: who refers to a root holds nothing by that.
+    object: Option<u32>,
+    /// Code of its instances among the [`Kinds`].
+    code: u32,
+}
+
+/// What the second reading gathers.
+pub(super) struct Wiring<'a> {
+    known: &'a Surveyed,
+    cache: ClassCache,
+    classes: Vec<OfClass>,
+    /// Index of `java.lang.Class`.
+    meta: u32,
+    graph: GraphBuilder,
+    kinds: Kinds,
+    seen: Marks,
+    /// The object whose references are being collected.
+    open: Option<u32>,
+    targets: Vec<u32>,
+    failed: Option<GraphError>,
+    watch: &'a dyn Watch,
+}
+
+impl<'a> Wiring<'a> {
+    pub(super) fn new(known: &'a Surveyed, watch: &'a dyn Watch) -> Result<Self, GraphError> {
+        let Surveyed { model, layouts, sizes, addresses, start, hubs } = known;
+        let mut kinds = Kinds::new(addresses.len());
+        let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
+            object: addresses.index_of(class.id).filter(|object| !start.has(*object)),
+            code: kinds.code(index, sizes.instance(model, layouts, index)),
+        });
+        let classes = classes.collect();
+        let meta = model.classes().iter().find(|c| model.raw_class_name(c.id) == Some(b"java/lang/Class"));
+        Ok(Wiring {
+            known,
+            cache: ClassCache::default(),
+            classes,
+            meta: meta.and_then(|c| model.index(c.id)).unwrap_or(NO_CLASS),
+            graph: GraphBuilder::new(addresses.len(), hubs)?,
+            kinds,
+            seen: Marks::new(addresses.len()),
+            open: None,
+            targets: Vec::new(),
+            failed: None,
+            watch,
+        })
+    }
+
+    pub(super) fn finish(mut self) -> Result<(Graph, Kinds), GraphError> {
+        self.close();
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok((self.graph.finish()?, self.kinds)),
+        }
+    }
+
+    /// A new object begins: the one before is complete. False for an object told twice, whose first telling stays.
+    #[inline]
+    fn begin(&mut self, id: u64, code: u32) -> bool {
+        self.close();
+        let Some(object) = self.known.addresses.index_of(id) else { return false };
+        if self.seen.has(object) {
+            return false;
+        }
+        self.seen.set(object);
+        self.kinds.set(object, code);
+        self.open = Some(object);
+        true
+    }
+
+    #[inline]
+    fn close(&mut self) {
+        if let Some(object) = self.open.take() {
+            if let Some(held) = self.known.start.stacks().get(&object) {
+                self.targets.extend(held);
+            }
+            if let Err(error) = self.graph.append(object, &self.targets) {
+                self.failed = Some(error);
+            }
+            self.targets.clear();
+        }
+    }
+
+    #[inline]
+    fn refer(&mut self, id: u64) {
+        if id != 0 {
+            self.targets.extend(self.known.addresses.index_of(id));
+        }
+    }
+
+    #[inline]
+    fn class_index(&mut self, class: u64) -> u32 {
+        let model = &self.known.model;
+        self.cache.get(class, || model.index(class).unwrap_or(NO_CLASS))
+    }
+
+    #[inline]
+    fn of_class(&self, index: u32) -> OfClass {
+        self.classes.get(index as usize).copied().unwrap_or(OfClass { object: None, code: 0 })
+    }
+}
+
+impl Visitor for Wiring<'_> {
+    fn class(&mut self, class: &Class<'_>) {
+        let (model, sizes) = (&self.known.model, self.known.sizes);
+        let bytes = model.class_of(class.id).map_or(0, |c| sizes.class_object(c));
+        let code = self.kinds.code(self.meta, bytes);
+        if !self.begin(class.id, code) {
+            return;
+        }
+        for value in class.statics().filter(|s| s.ty == Type::Object) {
+            self.refer(value.value);
+        }
+        for id in [class.superclass, class.loader, class.signers, class.domain] {
+            self.refer(id);
+        }
+        self.targets.extend(self.of_class(self.meta).object);
+    }
+
+    #[inline(always)]
+    fn instance(&mut self, instance: &Instance<'_>) {
+        let index = self.class_index(instance.class);
+        let class = self.of_class(index);
+        if !self.begin(instance.id, class.code) {
+            return;
+        }
+        self.targets.extend(class.object);
+        if let Some(layout) = self.known.layouts.get(index) {
+            let (targets, addresses) = (&mut self.targets, &self.known.addresses);
+            layout.for_each_reference(instance.fields, self.known.model.id_size(), |id| {
+                if id != 0 {
+                    targets.extend(addresses.index_of(id));
+                }
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn object_array(&mut self, array: &ObjectArray) {
+        let index = self.class_index(array.class);
+        let code = self.kinds.code(index, self.known.sizes.object_array(array.length));
+        if self.begin(array.id, code) {
+            self.targets.extend(self.of_class(index).object);
+        }
+    }
+
+    #[inline(always)]
+    fn references(&mut self, _array: &ObjectArray, _first: u64, ids: Ids<'_>) {
+        if self.open.is_none() {
+            return;
+        }
+        let (targets, addresses) = (&mut self.targets, &self.known.addresses);
+        ids.for_each(|id| {
+            if id != 0 {
+                targets.extend(addresses.index_of(id));
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn primitive_array(&mut self, array: &PrimitiveArray) {
+        let class = array_class(self.classes.len(), array.ty);
+        let code = self.kinds.code(class, self.known.sizes.primitive_array(array.ty, array.length));
+        self.begin(array.id, code);
+        self.close();
+    }
+
+    fn progress(&mut self, at: u64) -> ControlFlow<()> {
+        if self.failed.is_some() {
+            return ControlFlow::Break(());
+        }
+        self.watch.step(Phase::Wiring, at, 0)
+    }
+}
