@@ -257,7 +257,7 @@ fn dominators_of_a_real_dump_equal_the_reference() {
     let heap =
         heap_dump::read(|| Ok(file(&dump)), Options { verify: true, ..Options::default() }, &Unwatched);
     let heap = heap.expect("a graph");
-    assert!(matches!(heap.roots, Roots::Told(_)));
+    assert!(matches!(heap.roots, Roots::Told { .. }));
     let top = heap.tree().held_by(Holder::Roots, heap.retained(), 40).biggest;
     let ours: Vec<(String, u64, u64)> =
         top.iter().map(|(object, bytes)| (heap.label(*object), heap.shallow(*object), *bytes)).collect();

@@ -12,6 +12,8 @@ pub enum Phase {
     Survey,
     /// The second reading; counts bytes likewise.
     Wiring,
+    /// A further reading for what a report shows; counts bytes likewise.
+    Fetch,
     /// The depth-first walk from the roots; counts objects.
     Walk,
     /// Semidominators, the long part of finding dominators; counts objects.
@@ -31,6 +33,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Survey => "the first reading",
             Self::Wiring => "the second reading",
+            Self::Fetch => "the reading of details",
             Self::Walk => "the walk from the roots",
             Self::Semidominators => "the semidominators",
             Self::Dominators => "the dominators",

@@ -93,6 +93,24 @@ impl Kinds {
         self.kind(object).map_or(0, |kind| kind.size)
     }
 
+    /// Class, size and number of the objects chosen, for each pair of class and size.
+    pub(super) fn counted(&self, mut chosen: impl FnMut(u32) -> bool) -> Vec<(u32, u64, u64)> {
+        let mut counts = vec![0u64; self.kinds.len()];
+        for (object, code) in (0u32..).zip(&self.codes) {
+            if chosen(object) {
+                let code = match *code {
+                    EXCEPTION => self.exceptions.get(&object).copied().unwrap_or(0),
+                    code => u32::from(code),
+                };
+                if let Some(count) = counts.get_mut(code as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        let rows = self.kinds.iter().zip(counts).filter(|(_, count)| *count > 0);
+        rows.map(|(kind, count)| (kind.class, kind.size, count)).collect()
+    }
+
     /// Its class, or [`NO_CLASS`].
     #[inline]
     pub(super) fn class(&self, object: u32) -> u32 {

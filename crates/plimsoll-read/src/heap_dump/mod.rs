@@ -4,6 +4,7 @@
 //! whom. An object refers to its class, a class to its superclass, its loader and its static fields, and a thread to what
 //! its stack holds: so a retained size answers "what goes when this goes".
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use crate::graph::GraphError;
@@ -21,13 +22,25 @@ use crate::hprof::records::{Ending, Summary};
 use crate::hprof::shallow::Sizes;
 use crate::hprof::visitor::{Type, Visitor};
 
+mod climb;
+mod collections;
+mod fetch;
+mod fields;
+mod inside;
 mod kinds;
+pub mod report;
 mod roots;
+mod skeleton;
 mod survey;
+mod suspects;
+mod view;
 mod wiring;
 
+pub use climb::{Owner, Path, Step};
+pub use collections::{Bound, Collection};
+pub use inside::ClassInside;
 use kinds::Kinds;
-pub use roots::{RootedBy, Roots};
+pub use roots::{Local, RootedBy, Roots};
 
 /// Why a dump could not be made into a graph.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +151,11 @@ impl HeapDump {
         self.addresses.len()
     }
 
+    /// Whether the dump is there to its end, with its roots.
+    pub fn is_whole(&self) -> bool {
+        self.summary.is_complete() && self.roots != Roots::Guessed
+    }
+
     /// Who dominates whom.
     pub fn tree(&self) -> &Dominators {
         &self.tree
@@ -166,6 +184,29 @@ impl HeapDump {
     /// The class of an object: `java.lang.String`, `byte[]`, `com.example.Order[]`.
     pub fn class_name(&self, object: u32) -> String {
         self.name_of(self.kinds.class(object))
+    }
+
+    /// Index of its class among the model's, or behind them a code for arrays of numbers.
+    fn class_index(&self, object: u32) -> u32 {
+        self.kinds.class(object)
+    }
+
+    /// Objects by class, by their own bytes, most first: all, or those that a root reaches.
+    pub fn histogram(&self, only_reachable: bool) -> Vec<ClassInside> {
+        let mut rows: HashMap<u32, (u64, u64)> = HashMap::new();
+        for (class, size, objects) in
+            self.kinds.counted(|object| !only_reachable || self.tree.is_reached(object))
+        {
+            let row = rows.entry(class).or_default();
+            row.0 += objects;
+            row.1 = row.1.saturating_add(size.saturating_mul(objects));
+        }
+        let mut rows: Vec<ClassInside> = rows
+            .into_iter()
+            .map(|(class, (objects, bytes))| ClassInside { class: self.name_of(class), objects, bytes })
+            .collect();
+        rows.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.class.cmp(&b.class)));
+        rows
     }
 
     /// Name of a class by its code: an index among the model's classes, or behind them a kind of arrays of numbers.

@@ -11,11 +11,34 @@ use crate::hprof::visitor::{Root, RootKind};
 /// Where the search for what is alive begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
-    /// At the dump's own roots: what holds each of them, by object number.
-    Told(HashMap<u32, RootedBy>),
+    /// At the dump's own roots.
+    Told {
+        /// What makes each of them a root, by object number.
+        held: HashMap<u32, RootedBy>,
+        /// What the stacks of threads hold, by object number. These are held by the thread, and no roots.
+        locals: HashMap<u32, Local>,
+    },
     /// The dump has no thread among its roots (it was cut: a JVM may write them last). All classes, and whatever nobody
     /// refers to, stand in for them: what is told of such a heap is a guess.
     Guessed,
+}
+
+impl Roots {
+    /// What makes this object a root, if it is a told one.
+    pub fn rooted(&self, object: u32) -> Option<RootedBy> {
+        match self {
+            Roots::Told { held, .. } => held.get(&object).copied(),
+            Roots::Guessed => None,
+        }
+    }
+
+    /// The stack frame that holds this object, if one does.
+    pub fn local(&self, object: u32) -> Option<Local> {
+        match self {
+            Roots::Told { locals, .. } => locals.get(&object).copied(),
+            Roots::Guessed => None,
+        }
+    }
 }
 
 /// Why an object is a root.
@@ -27,6 +50,17 @@ pub struct RootedBy {
     pub thread: u32,
 }
 
+/// What a thread's stack holds an object by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The thread's object.
+    pub thread: u32,
+    /// Serial number of the thread.
+    pub serial: u32,
+    /// Which frame of its stack, from the top; `u32::MAX` for none.
+    pub frame: u32,
+}
+
 /// Roots by number, and what threads' stacks hold.
 #[derive(Debug, Default)]
 pub(super) struct Start {
@@ -35,6 +69,8 @@ pub(super) struct Start {
     order: Vec<u32>,
     /// What its stack holds, by the thread's object.
     stacks: HashMap<u32, Vec<u32>>,
+    /// The first frame that holds it, by object.
+    locals: HashMap<u32, Local>,
     has_thread: bool,
 }
 
@@ -54,11 +90,17 @@ impl Start {
             let Some(object) = addresses.index_of(root.id) else { continue };
             let thread = threads.get(&root.thread).filter(|thread| is_local(root.kind) && **thread != object);
             match thread {
-                Some(thread) => start.stacks.entry(*thread).or_default().push(object),
+                Some(thread) => start.add_local(*thread, object, root),
                 None => start.add(object, RootedBy { kind: root.kind, thread: root.thread }),
             }
         }
         start
+    }
+
+    fn add_local(&mut self, thread: u32, object: u32, root: &Root) {
+        self.stacks.entry(thread).or_default().push(object);
+        let local = Local { thread, serial: root.thread, frame: root.frame };
+        self.locals.entry(object).or_insert(local);
     }
 
     fn add(&mut self, object: u32, held: RootedBy) {
@@ -82,7 +124,8 @@ impl Start {
     /// The roots to begin at; guessed where the dump has lost its own.
     pub(super) fn settle(self, model: &Model, addresses: &AddressRank, graph: &Graph) -> (Roots, Vec<u32>) {
         if self.has_thread {
-            return (Roots::Told(self.held), self.order);
+            let Start { held, locals, order, .. } = self;
+            return (Roots::Told { held, locals }, order);
         }
         let mut marks = Marks::new(graph.objects());
         for source in 0..graph.objects() {

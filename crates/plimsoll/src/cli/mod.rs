@@ -5,6 +5,7 @@ mod drill;
 mod from_file;
 mod live;
 mod overview;
+mod read;
 mod replay;
 #[cfg(feature = "tui")]
 mod top;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Triage(triage::Args),
+    Read(read::Args),
     #[cfg(feature = "tui")]
     Top(top::Args),
     Drill(drill::Args),
@@ -52,6 +54,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
+        Command::Read(args) => read::run(args, cli.output),
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),
         Command::Drill(args) => drill::run(args, cli.output),

@@ -1,6 +1,7 @@
 //! Judgements as text and as JSON.
 
 pub(crate) mod chart;
+pub(crate) mod heap;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod paint;

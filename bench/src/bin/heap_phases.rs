@@ -1,0 +1,53 @@
+//! Where the time of a heap dump's reading goes: `heap_phases FILE`.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use plimsoll_read::graph::watch::Phase;
+use plimsoll_read::heap_dump::report::report;
+use plimsoll_read::heap_dump::{HeapDumpError, Options, read};
+
+fn main() -> Result<(), HeapDumpError> {
+    let file = std::env::args().nth(1).unwrap_or_default();
+    let began = Instant::now();
+    let last = RefCell::new(("open".to_owned(), began, began));
+    let watch = |phase: Phase, _, _| {
+        let (name, since, stepped) = last.replace((phase.to_string(), Instant::now(), Instant::now()));
+        if name == phase.to_string() {
+            last.replace((name, since, Instant::now()));
+        } else {
+            say(&name, (stepped - since).as_secs_f64());
+            say("  (then)", stepped.elapsed().as_secs_f64());
+        }
+        ControlFlow::Continue(())
+    };
+    let heap = read(|| File::open(&file), Options::default(), &watch)?;
+    let said = report(&heap, || File::open(&file), &watch)?;
+    let (name, since, _) = last.into_inner();
+    say(&name, since.elapsed().as_secs_f64());
+    say("all", began.elapsed().as_secs_f64());
+    let per = |bytes: usize| bytes as f64 / f64::from(heap.objects());
+    let _closed = writeln!(
+        std::io::stdout(),
+        "{} objects, {} references, {} suspects; tree {:.2} B, sizes {:.2} B an object; highest {}",
+        heap.objects(),
+        heap.references,
+        said.suspects.len(),
+        per(heap.tree().bytes()),
+        per(heap.retained().bytes()),
+        highest(),
+    );
+    Ok(())
+}
+
+fn highest() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default().to_owned()
+}
+
+fn say(what: &str, seconds: f64) {
+    let _closed = writeln!(std::io::stdout(), "{what:<32} {seconds:>7.3} s");
+}

@@ -1,0 +1,234 @@
+//! A further reading that brings the content of chosen objects, and who refers to them.
+//!
+//! The graph knows who refers to whom but not by which field, and no object's content: names are looked up for the few
+//! objects that a report shows, in one reading for all of them.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::graph::watch::{Phase, Watch};
+use crate::hprof::layout::Layouts;
+use crate::hprof::model::Model;
+use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
+
+/// Bytes kept of one array of numbers, unless told otherwise.
+const VALUES: usize = 4096;
+/// References kept of one array.
+const REFERENCES: usize = 4096;
+/// Bits of the filter that most objects fail at.
+const FILTER_BITS: u64 = 1 << 21;
+
+/// What is looked for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    filter: Vec<u64>,
+    /// By address; true where the referrers are wanted too.
+    exact: HashMap<u64, bool>,
+    /// Referrers kept of one object.
+    referrers: usize,
+}
+
+impl Wanted {
+    /// Nothing yet; at most so many referrers of an object.
+    pub(super) fn new(referrers: usize) -> Wanted {
+        Wanted { filter: vec![0; FILTER_BITS as usize / 64], exact: HashMap::new(), referrers }
+    }
+
+    /// The content of the object at this address.
+    pub(super) fn content(&mut self, address: u64) {
+        self.add(address, false);
+    }
+
+    /// Its content, and who refers to it.
+    pub(super) fn content_and_referrers(&mut self, address: u64) {
+        self.add(address, true);
+    }
+
+    fn add(&mut self, address: u64, referrers: bool) {
+        if address == 0 {
+            return;
+        }
+        let bit = bit_of(address);
+        if let Some(word) = self.filter.get_mut(bit as usize / 64) {
+            *word |= 1 << (bit % 64);
+        }
+        *self.exact.entry(address).or_insert(referrers) |= referrers;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.exact.is_empty()
+    }
+
+    #[inline(always)]
+    fn get(&self, address: u64) -> Option<bool> {
+        let bit = bit_of(address);
+        let may_be = self.filter.get(bit as usize / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1);
+        if may_be { self.exact.get(&address).copied() } else { None }
+    }
+}
+
+#[inline(always)]
+fn bit_of(address: u64) -> u64 {
+    (address.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % FILTER_BITS
+}
+
+/// The content of an object, as much as is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The fields of an instance as they lie in the dump, and its class.
+    Fields(u64, Box<[u8]>),
+    /// The static references of a class are in the model.
+    Class,
+    /// An array of references: its first ones, and its length.
+    References(Vec<u64>, u32),
+    /// An array of numbers: its first bytes, and its length in elements.
+    Values(Type, Vec<u8>, u32),
+}
+
+/// How one object refers to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Referrer {
+    /// Address of the one that refers.
+    pub(super) from: u64,
+    pub(super) via: Via,
+}
+
+/// What a reference stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Via {
+    /// The n-th reference field of an instance, as [`crate::hprof::layout::Layout`] counts.
+    Field(u32),
+    /// A static field, by the identifier of its name.
+    Static(u64),
+    /// An element of an array.
+    Element(u64),
+}
+
+/// What a reading brought.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    pub(super) contents: HashMap<u64, Content>,
+    pub(super) referrers: HashMap<u64, Vec<Referrer>>,
+    /// What was looked for so far, found or not, and whether with its referrers.
+    pub(super) looked_for: HashMap<u64, bool>,
+}
+
+impl Fetched {
+    /// Adds what one more reading brought.
+    pub(super) fn add(&mut self, wanted: Wanted, more: Fetched) {
+        self.contents.extend(more.contents);
+        self.referrers.extend(more.referrers);
+        for (address, referrers) in wanted.exact {
+            *self.looked_for.entry(address).or_insert(referrers) |= referrers;
+        }
+    }
+}
+
+/// The visitor of the reading.
+pub(super) struct Fetch<'a> {
+    model: &'a Model,
+    layouts: &'a Layouts,
+    wanted: &'a Wanted,
+    any_referrers: bool,
+    fetched: Fetched,
+    watch: &'a dyn Watch,
+}
+
+impl<'a> Fetch<'a> {
+    pub(super) fn new(
+        model: &'a Model,
+        layouts: &'a Layouts,
+        wanted: &'a Wanted,
+        watch: &'a dyn Watch,
+    ) -> Self {
+        let any_referrers = wanted.exact.values().any(|referrers| *referrers);
+        Fetch { model, layouts, wanted, any_referrers, fetched: Fetched::default(), watch }
+    }
+
+    pub(super) fn finish(self) -> Fetched {
+        self.fetched
+    }
+
+    #[inline(always)]
+    fn refers(&mut self, from: u64, to: u64, via: Via) {
+        if self.wanted.get(to) == Some(true) {
+            let known = self.fetched.referrers.entry(to).or_default();
+            if known.len() < self.wanted.referrers {
+                known.push(Referrer { from, via });
+            }
+        }
+    }
+}
+
+impl Visitor for Fetch<'_> {
+    fn class(&mut self, class: &Class<'_>) {
+        if self.wanted.get(class.id).is_some() {
+            self.fetched.contents.insert(class.id, Content::Class);
+        }
+        for value in class.statics().filter(|s| s.ty == Type::Object) {
+            self.refers(class.id, value.value, Via::Static(value.name));
+        }
+    }
+
+    #[inline(always)]
+    fn instance(&mut self, instance: &Instance<'_>) {
+        if self.wanted.get(instance.id).is_some() {
+            let content = Content::Fields(instance.class, instance.fields.into());
+            self.fetched.contents.insert(instance.id, content);
+        }
+        if self.any_referrers
+            && let Some(layout) = self.model.index(instance.class).and_then(|i| self.layouts.get(i))
+        {
+            let mut number = 0;
+            layout.for_each_reference(instance.fields, self.model.id_size(), |id| {
+                self.refers(instance.id, id, Via::Field(number));
+                number += 1;
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn object_array(&mut self, array: &ObjectArray) {
+        if self.wanted.get(array.id).is_some() {
+            self.fetched.contents.insert(array.id, Content::References(Vec::new(), array.length));
+        }
+    }
+
+    #[inline(always)]
+    fn references(&mut self, array: &ObjectArray, first: u64, ids: Ids<'_>) {
+        if self.wanted.get(array.id).is_some()
+            && let Some(Content::References(kept, _)) = self.fetched.contents.get_mut(&array.id)
+        {
+            let room = REFERENCES.saturating_sub(kept.len());
+            kept.extend(ids.iter().take(room));
+        }
+        if self.any_referrers {
+            let mut at = first;
+            ids.for_each(|id| {
+                self.refers(array.id, id, Via::Element(at));
+                at += 1;
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn primitive_array(&mut self, array: &PrimitiveArray) {
+        if self.wanted.get(array.id).is_some() {
+            self.fetched.contents.insert(array.id, Content::Values(array.ty, Vec::new(), array.length));
+        }
+    }
+
+    #[inline(always)]
+    fn values(&mut self, array: &PrimitiveArray, _first: u64, bytes: &[u8]) {
+        if self.wanted.get(array.id).is_some()
+            && let Some(Content::Values(_, kept, _)) = self.fetched.contents.get_mut(&array.id)
+        {
+            let room = VALUES.saturating_sub(kept.len());
+            kept.extend(bytes.iter().take(room));
+        }
+    }
+
+    fn progress(&mut self, at: u64) -> ControlFlow<()> {
+        self.watch.step(Phase::Fetch, at, 0)
+    }
+}

@@ -1,0 +1,215 @@
+//! What lies inside a suspect: its objects by class, and its units: the entries of a map, the elements of a list.
+
+use std::collections::HashMap;
+
+use super::HeapDump;
+use crate::graph::dominators::Holder;
+
+/// Suspects looked into at once.
+pub(super) const SUSPECTS: usize = 30;
+/// Units kept of each suspect.
+const KEPT: usize = 1 << 14;
+/// The mark of objects that belong to the collection itself: its tables, segments, entries.
+const STRUCTURE: u8 = 0x80;
+/// The mark, beside it, of entries.
+const ENTRY: u8 = 0x40;
+
+/// Objects of one class inside a suspect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassInside {
+    /// Name of the class.
+    pub class: String,
+    /// Objects.
+    pub objects: u64,
+    /// Their own bytes together.
+    pub bytes: u64,
+}
+
+/// What lies inside one suspect.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inside {
+    /// By the bytes of the objects themselves, most first.
+    pub(super) classes: Vec<ClassInside>,
+    /// Entries or elements.
+    pub(super) units: u64,
+    /// Whether the units are entries with a key each.
+    pub(super) have_keys: bool,
+    /// Some of the units, spread evenly.
+    pub(super) sample: Vec<u32>,
+    /// Class of most of the units' values: of the elements, or of what the entries hold beside the key.
+    pub(super) unit_class: String,
+}
+
+/// How objects of a class take part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Entry,
+    Array,
+    Other,
+}
+
+/// Looks into the subtrees of up to [`SUSPECTS`] objects, none of which holds another, in one pass.
+pub(super) fn inside(heap: &HeapDump, points: &[u32]) -> Vec<Inside> {
+    let points = points.get(..SUSPECTS.min(points.len())).unwrap_or_default();
+    let mut pass = Pass::new(heap, points);
+    for object in heap.tree.reached() {
+        pass.object(*object);
+    }
+    pass.finish()
+}
+
+struct Pass<'a> {
+    heap: &'a HeapDump,
+    /// By object: 0 outside, else 1 + the suspect, with marks.
+    tags: Vec<u8>,
+    parts: Vec<Part>,
+    tallies: Vec<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    by_class: HashMap<u32, (u64, u64)>,
+    entries: Sample,
+    elements: Sample,
+}
+
+/// Every n-th of what is offered, n doubling as it fills.
+#[derive(Default)]
+struct Sample {
+    seen: u64,
+    every: u64,
+    kept: Vec<u32>,
+}
+
+impl Sample {
+    fn offer(&mut self, object: u32) {
+        self.every = self.every.max(1);
+        if self.seen.is_multiple_of(self.every) {
+            self.kept.push(object);
+            if self.kept.len() >= 2 * KEPT {
+                let mut even = false;
+                self.kept.retain(|_| {
+                    even = !even;
+                    even
+                });
+                self.every *= 2;
+            }
+        }
+        self.seen += 1;
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(heap: &'a HeapDump, points: &[u32]) -> Self {
+        let mut tags = vec![0; heap.objects() as usize];
+        for (suspect, point) in (0u8..).zip(points) {
+            if let Some(tag) = tags.get_mut(*point as usize) {
+                *tag = (suspect + 1) | STRUCTURE;
+            }
+        }
+        let parts = (0u32..).take(heap.model.classes().len()).map(|class| part_of(heap, class)).collect();
+        let tallies = points.iter().map(|_| Tally::default()).collect();
+        Pass { heap, tags, parts, tallies }
+    }
+
+    #[inline]
+    fn object(&mut self, object: u32) {
+        let own = self.tags.get(object as usize).copied().unwrap_or(0);
+        let above = match self.heap.tree.holder(object) {
+            Holder::Object(holder) => self.tags.get(holder as usize).copied().unwrap_or(0),
+            Holder::Roots | Holder::Nothing => 0,
+        };
+        if own | above != 0 {
+            self.object_inside(object, own, above);
+        }
+    }
+
+    fn object_inside(&mut self, object: u32, own: u8, above: u8) {
+        let class = self.heap.kinds.class(object);
+        let part = self.parts.get(class as usize).copied().unwrap_or(Part::Other);
+        let tag = if own == 0 { mark(above, part) } else { own };
+        if let Some(slot) = self.tags.get_mut(object as usize) {
+            *slot = tag;
+        }
+        let suspect = (tag & !(STRUCTURE | ENTRY)).wrapping_sub(1);
+        let Some(tally) = self.tallies.get_mut(usize::from(suspect)) else { return };
+        let (objects, bytes) = tally.by_class.entry(class).or_default();
+        *objects += 1;
+        *bytes += self.heap.kinds.bytes(object);
+        if own != 0 {
+            return;
+        }
+        if tag & ENTRY != 0 {
+            tally.entries.offer(object);
+        } else if tag & STRUCTURE == 0 && above & STRUCTURE != 0 && above & ENTRY == 0 {
+            tally.elements.offer(object);
+        }
+    }
+
+    fn finish(self) -> Vec<Inside> {
+        let heap = self.heap;
+        self.tallies.into_iter().map(|tally| tally.finish(heap)).collect()
+    }
+}
+
+/// The tag of an object from that of what holds it. Entries hold entries (of the same bucket) and their own content;
+/// arrays of the collection hold arrays, entries and elements.
+#[inline]
+fn mark(above: u8, part: Part) -> u8 {
+    let suspect = above & !(STRUCTURE | ENTRY);
+    match part {
+        _ if above & STRUCTURE == 0 => suspect,
+        Part::Entry => suspect | STRUCTURE | ENTRY,
+        Part::Array if above & ENTRY == 0 => suspect | STRUCTURE,
+        Part::Array | Part::Other => suspect,
+    }
+}
+
+/// Entries are known by their fields; what belongs to a collection's own structure, by being an array of them, of
+/// segments, or a segment.
+fn part_of(heap: &HeapDump, class: u32) -> Part {
+    let mut fields: Vec<&[u8]> = heap.fields_of(class).map(|field| field.name).collect();
+    fields.truncate(64);
+    let has = |names: &[&[u8]]| fields.iter().any(|field| names.contains(field));
+    if has(&[b"key"]) && has(&[b"value", b"val", b"valueReference"]) || has(&[b"item"]) && has(&[b"next"]) {
+        return Part::Entry;
+    }
+    let name = heap.name_of(class);
+    let inner = ["$Segment", "$Node", "$Entry", "$TreeBin", "$HashIterator", "Segment"];
+    let element = name.trim_end_matches("[]");
+    let library = ["java.util.", "com.google.common.", "com.github.benmanes.", "scala.collection."];
+    let own = library.iter().any(|package| name.starts_with(package));
+    match name.ends_with("[]") {
+        true if own && inner.iter().any(|suffix| element.ends_with(suffix)) => Part::Array,
+        true if element == "java.lang.Object" => Part::Array,
+        false if own && (element.ends_with("Segment") || element.ends_with("$TreeBin")) => Part::Array,
+        false if element.ends_with("AtomicReferenceArray") => Part::Array,
+        _ => Part::Other,
+    }
+}
+
+impl Tally {
+    fn finish(self, heap: &HeapDump) -> Inside {
+        let rows = self.by_class.iter().map(|(class, (objects, bytes))| (*class, *objects, *bytes));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
+        let have_keys = self.entries.seen > 0 && self.entries.seen >= self.elements.seen;
+        let units = if have_keys { self.entries } else { self.elements };
+        let unit_class = common_class(heap, &units.kept);
+        let classes = rows.into_iter().take(8).map(|(class, objects, bytes)| ClassInside {
+            class: heap.name_of(class),
+            objects,
+            bytes,
+        });
+        Inside { classes: classes.collect(), units: units.seen, have_keys, sample: units.kept, unit_class }
+    }
+}
+
+fn common_class(heap: &HeapDump, objects: &[u32]) -> String {
+    let mut counts: HashMap<u32, u32> = HashMap::new();
+    for object in objects {
+        *counts.entry(heap.kinds.class(*object)).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(class, count)| (*count, std::cmp::Reverse(*class)));
+    most.map(|(class, _)| heap.name_of(class)).unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! What a heap dump says: who holds what, how many, and whether anything bounds it.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use super::climb::{Path, climb};
+use super::collections::{Collection, collection, is_collection};
+use super::fetch::{Fetch, Fetched};
+use super::inside::{ClassInside, Inside, inside};
+use super::suspects::{Point, points};
+use super::view::View;
+use super::{HeapDump, HeapDumpError, opened, scanned};
+use crate::graph::watch::{Phase, Watch};
+
+/// Further readings at most.
+const READINGS: usize = 10;
+/// Suspects told of at most.
+const TOLD: usize = 8;
+
+/// Share of the reachable bytes from which on a suspect is accused.
+const ACCUSED: f64 = 0.2;
+
+/// A place where bytes pile up.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    /// The way from its owner; of the most common owner for a group.
+    pub path: Path,
+    /// Number of the object, the first one of a group.
+    pub object: u32,
+    /// The collection, else the object that bytes pile up at.
+    pub label: String,
+    /// Objects: 1, or those of a group that several objects hold together.
+    pub count: u64,
+    /// Bytes that go with it.
+    pub retained: u64,
+    /// Share of the reachable bytes, 0 to 1.
+    pub share: f64,
+    /// Whether it is a chain of objects of one class, each holding the next.
+    pub is_chain: bool,
+    /// The collection, where it is one that is known.
+    pub collection: Option<Collection>,
+    /// Entries or elements found inside it; those that something else holds too are not among them.
+    pub units: u64,
+    /// Class of the elements, or of the entries' values.
+    pub unit_class: String,
+    /// Its objects by class, by their own bytes, most first.
+    pub classes: Vec<ClassInside>,
+    /// Keys of a sample of the entries, or the elements themselves where they are texts.
+    pub keys: Vec<String>,
+}
+
+impl Suspect {
+    /// Entries, as the collection says, else as counted.
+    pub fn entries(&self) -> u64 {
+        self.collection.as_ref().and_then(|c| c.entries).unwrap_or(self.units)
+    }
+
+    /// Whether it is to be accused: a fifth of the heap or more, and nothing bounds it.
+    pub fn is_accused(&self) -> bool {
+        self.share >= ACCUSED && !self.is_bounded()
+    }
+
+    /// Whether something keeps it from growing.
+    pub fn is_bounded(&self) -> bool {
+        self.collection.as_ref().is_some_and(|c| c.bound.is_some())
+    }
+}
+
+/// What a heap dump says.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Places where a tenth of the reachable bytes or more pile up, most first.
+    pub suspects: Vec<Suspect>,
+    /// Classes of the largest part of the reachable bytes.
+    pub classes: Vec<ClassInside>,
+}
+
+/// Reads on in the dump for what the graph does not know, and tells what it comes to.
+///
+/// # Errors
+/// As [`super::read`].
+pub fn report<R: Read + Send>(
+    heap: &HeapDump,
+    mut again: impl FnMut() -> io::Result<R>,
+    watch: &dyn Watch,
+) -> Result<Report, HeapDumpError> {
+    let mut found = points(heap);
+    found.truncate(TOLD);
+    let subjects: Vec<u32> = found.iter().filter_map(|point| subject(heap, point)).collect();
+    let insides = inside(heap, &subjects);
+    let classes = reachable_classes(heap);
+    let mut known = Fetched::default();
+    let mut readings = 0;
+    loop {
+        let view = View::new(heap, &known);
+        let all = found.iter().zip(&subjects).zip(&insides);
+        let suspects =
+            all.map(|((point, subject), inside)| suspect(&view, point, *subject, inside)).collect();
+        let missing = view.into_missing();
+        if missing.is_empty() || readings >= READINGS {
+            return Ok(Report { suspects, classes });
+        }
+        let mut fetch = Fetch::new(&heap.model, &heap.layouts, &missing, watch);
+        scanned(opened(again().map_err(HeapDumpError::Io)?)?, &mut fetch, Phase::Fetch)?;
+        let more = fetch.finish();
+        known.add(missing, more);
+        readings += 1;
+    }
+}
+
+/// What a point belongs to: the collection whose table it is, else the object itself.
+fn subject(heap: &HeapDump, point: &Point) -> Option<u32> {
+    let object = *point.objects.first()?;
+    if point.count > 1 {
+        return Some(object);
+    }
+    let most = point.retained.saturating_add(point.retained / 4);
+    let near = std::iter::once(object).chain(heap.tree.holders_of(object).take(4));
+    let mut near = near.take_while(|at| heap.retained.of(*at) <= most);
+    Some(near.find(|at| is_collection(heap, heap.class_index(*at))).unwrap_or(object))
+}
+
+fn suspect(view: &View<'_>, point: &Point, subject: u32, inside: &Inside) -> Suspect {
+    let heap = view.heap;
+    let path = common_path(view, point, subject);
+    let holder = path.steps.iter().rev().nth(1).map(|step| step.object);
+    let total = heap.retained.reached_bytes().max(1);
+    let retained = if point.count > 1 { point.retained } else { heap.retained.of(subject) };
+    let keys = keys(view, inside);
+    Suspect {
+        path,
+        object: subject,
+        label: heap.label(subject),
+        count: point.count,
+        retained,
+        share: retained as f64 / total as f64,
+        is_chain: point.is_chain,
+        collection: collection(view, subject, holder),
+        units: inside.units,
+        unit_class: unit_class(view, inside),
+        classes: inside.classes.clone(),
+        keys,
+    }
+}
+
+/// The way to a single object; for a group, the way to one of those with the most common owner.
+fn common_path(view: &View<'_>, point: &Point, subject: u32) -> Path {
+    if point.count == 1 {
+        return climb(view, subject);
+    }
+    let paths: Vec<Path> = point.objects.iter().map(|object| climb(view, *object)).collect();
+    let mut owners: HashMap<String, usize> = HashMap::new();
+    for path in &paths {
+        *owners.entry(path.owner.to_string()).or_default() += 1;
+    }
+    let best = paths.into_iter().max_by_key(|path| {
+        (owners.get(&path.owner.to_string()).copied().unwrap_or(0), Reverse(path.steps.len()))
+    });
+    best.unwrap_or_else(|| climb(view, subject))
+}
+
+/// The key field of an entry, or of a node of a list.
+fn key_of(view: &View<'_>, entry: u32) -> Option<u64> {
+    let address = view.heap.address_of(entry)?;
+    view.reference(address, "key").or_else(|| view.reference(address, "item"))
+}
+
+fn keys(view: &View<'_>, inside: &Inside) -> Vec<String> {
+    let text = |unit: &u32| {
+        let address = if inside.have_keys { key_of(view, *unit)? } else { view.heap.address_of(*unit)? };
+        view.text(address)
+    };
+    inside.sample.iter().filter_map(text).collect()
+}
+
+/// Class of the values of entries, by a few of them; of the elements where there are no entries.
+fn unit_class(view: &View<'_>, inside: &Inside) -> String {
+    if !inside.have_keys {
+        return inside.unit_class.clone();
+    }
+    let heap = view.heap;
+    let value = |entry: &u32| {
+        let address = heap.address_of(*entry)?;
+        let names = ["value", "val", "item"];
+        let value = names.iter().find_map(|name| view.reference(address, name))?;
+        Some(heap.class_index(heap.object_at(value)?))
+    };
+    let mut counts: HashMap<u32, u32> = HashMap::new();
+    for class in inside.sample.iter().take(256).filter_map(value) {
+        *counts.entry(class).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(class, count)| (*count, Reverse(*class)));
+    most.map_or_else(|| inside.unit_class.clone(), |(class, _)| heap.name_of(class))
+}
+
+/// Reachable objects by class, by their own bytes: the largest.
+fn reachable_classes(heap: &HeapDump) -> Vec<ClassInside> {
+    let mut rows = heap.histogram(true);
+    rows.truncate(10);
+    rows
+}

@@ -1,0 +1,287 @@
+//! The screen of a heap dump: who holds it, how many, what bounds it, what to do.
+
+use std::fmt::Write as _;
+
+use plimsoll_core::recording::API_VERSION;
+use plimsoll_core::units;
+use plimsoll_read::heap_dump::report::{Report, Suspect};
+use plimsoll_read::heap_dump::{HeapDump, Owner, Roots};
+use serde_json::{Value, json};
+
+use super::paint::Paint;
+
+/// Width of the column of labels.
+const LABEL: usize = 11;
+/// Steps of a path that are shown.
+const STEPS: usize = 8;
+
+/// What the caller knows beside the dump.
+pub(crate) struct Context {
+    /// Name of the file.
+    pub(crate) file: String,
+    /// Resident memory of the process, bytes.
+    pub(crate) rss: Option<f64>,
+}
+
+/// The screen as text, with a line end.
+pub(crate) fn screen(heap: &HeapDump, said: &Report, context: &Context, paint: Paint) -> String {
+    let mut s = Screen { out: String::new(), paint };
+    s.title(heap, context);
+    s.banner(heap);
+    s.what(heap, said, context);
+    s.classes(said);
+    s.next(said);
+    s.warnings(heap);
+    s.out
+}
+
+struct Screen {
+    out: String,
+    paint: Paint,
+}
+
+impl Screen {
+    fn row(&mut self, label: &str, text: &str) {
+        let label = self.paint.bold(&format!("{label:<LABEL$}"));
+        let line = format!("{label}{text}");
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+
+    fn more(&mut self, text: &str) {
+        self.row("", text);
+    }
+
+    fn title(&mut self, heap: &HeapDump, context: &Context) {
+        let name = self.paint.bold(&context.file);
+        let read = units::bytes(heap.summary.bytes as f64);
+        let _infallible = writeln!(self.out, "{name} · Java heap dump, {read}");
+        let reached = heap.retained().reached_bytes();
+        let gone = heap.retained().unreached_bytes();
+        let line = format!(
+            "{} objects, {} reachable from {}; {} not reachable",
+            thousands(u64::from(heap.objects())),
+            units::bytes(reached as f64),
+            match heap.roots {
+                Roots::Told { .. } => "the roots",
+                Roots::Guessed => "guessed roots",
+            },
+            units::bytes(gone as f64),
+        );
+        let line = self.paint.dim(&line);
+        let _infallible = writeln!(self.out, "{line}\n");
+    }
+
+    /// What is missing of a cut or damaged dump comes before anything else.
+    fn banner(&mut self, heap: &HeapDump) {
+        if let Some(what) = heap.summary.truncation() {
+            let text = self.paint.red(&format!("the {what}"));
+            self.row("CUT", &text);
+        }
+        if heap.roots == Roots::Guessed {
+            let text = "no roots in what is left: classes, and what nobody refers to, stand in for them";
+            let text = self.paint.yellow(text);
+            self.row("GUESSED", &text);
+        }
+    }
+
+    fn what(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
+        let accused: Vec<&Suspect> = said.suspects.iter().filter(|s| s.is_accused()).collect();
+        if accused.is_empty() {
+            self.clean(heap, said, context);
+        }
+        for (number, suspect) in accused.iter().enumerate() {
+            self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, suspect);
+        }
+        let rest: Vec<&Suspect> = said.suspects.iter().filter(|s| !s.is_accused()).collect();
+        for (number, suspect) in rest.iter().enumerate() {
+            self.beside(if number == 0 { "BESIDE" } else { "" }, suspect);
+        }
+    }
+
+    fn clean(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
+        let largest = said.suspects.first().map_or(0.0, |s| s.share);
+        let text = if largest > 0.0 {
+            format!("nothing to accuse: nothing without a bound holds {} of the heap", units::percent(0.2))
+        } else {
+            "nothing to accuse: no object, and no class of objects, holds 10 % of the heap".to_owned()
+        };
+        let text = self.paint.green(&text);
+        self.row("WHAT", &text);
+        if let Some(rss) = context.rss {
+            let heap = heap.retained().reached_bytes() as f64;
+            let share = heap / rss.max(1.0);
+            let verdict = if share < 0.5 {
+                "stop reading it: look at native memory (NMT, smaps)"
+            } else {
+                "the heap is most of the process"
+            };
+            self.more(&format!(
+                "the live heap is {} of the resident {}: {verdict}",
+                units::percent(share),
+                units::bytes(rss)
+            ));
+        }
+    }
+
+    fn suspect(&mut self, label: &str, suspect: &Suspect) {
+        let head = format!(
+            "{} retains {}, {} of the heap",
+            suspect.path.owner,
+            units::bytes(suspect.retained as f64),
+            units::percent(suspect.share)
+        );
+        let head = self.paint.red(&head);
+        self.row(label, &head);
+        self.more(&content(suspect));
+        if let Some(path) = path(suspect) {
+            self.more(&self.paint.dim(&path));
+        }
+    }
+
+    fn beside(&mut self, label: &str, suspect: &Suspect) {
+        let bound = suspect.collection.as_ref().and_then(|c| c.bound.as_ref());
+        let why = bound.map_or_else(
+            || "below a fifth".to_owned(),
+            |b| format!("bounded: {} = {}", b.field, thousands(b.entries)),
+        );
+        self.row(
+            label,
+            &format!(
+                "{} retains {}, {}: {}; {why}",
+                suspect.path.owner,
+                units::bytes(suspect.retained as f64),
+                units::percent(suspect.share),
+                content(suspect)
+            ),
+        );
+    }
+
+    fn classes(&mut self, said: &Report) {
+        for (number, row) in said.classes.iter().take(4).enumerate() {
+            let text = format!(
+                "{:>12} in {:>11} {}",
+                units::bytes(row.bytes as f64),
+                thousands(row.objects),
+                row.class
+            );
+            self.row(if number == 0 { "CLASSES" } else { "" }, &text);
+        }
+    }
+
+    fn next(&mut self, said: &Report) {
+        let Some(suspect) = said.suspects.iter().find(|s| s.is_accused()) else { return };
+        let field = &suspect.path.owner;
+        let text = match field {
+            Owner::Static(..) => format!("bound {field}: a size or an age at which entries go"),
+            Owner::Thread(..) => "see what this thread works on: plimsoll read --threads".to_owned(),
+            _ => "follow the path above to the code that fills it".to_owned(),
+        };
+        self.row("NEXT", &text);
+    }
+
+    fn warnings(&mut self, heap: &HeapDump) {
+        let warnings = heap.summary.warnings.kept();
+        for (number, warning) in warnings.iter().take(3).enumerate() {
+            self.row(if number == 0 { "WARNING" } else { "" }, &warning.to_string());
+        }
+    }
+}
+
+/// What piles up, in one line.
+fn content(suspect: &Suspect) -> String {
+    let mut parts = vec![suspect.label.clone()];
+    if suspect.count > 1 {
+        parts = vec![format!("{} × {}, each held by several", thousands(suspect.count), suspect.label)];
+    }
+    if suspect.is_chain {
+        parts.push("a chain, each holding the next".to_owned());
+    }
+    let entries = suspect.entries();
+    if entries > 1 && suspect.count == 1 {
+        let each = suspect.retained as f64 / entries as f64;
+        parts.push(format!("{} entries of {} each", thousands(entries), units::bytes(each)));
+        if !suspect.unit_class.is_empty() {
+            parts.push(suspect.unit_class.clone());
+        }
+    }
+    let capacity = suspect.collection.as_ref().and_then(|c| c.capacity).filter(|c| *c > 0);
+    if let Some(capacity) = capacity {
+        parts.push(format!("table {} full", units::percent(entries as f64 / capacity as f64)));
+    }
+    parts.join(" · ")
+}
+
+fn path(suspect: &Suspect) -> Option<String> {
+    let steps = &suspect.path.steps;
+    if steps.len() < 2 {
+        return None;
+    }
+    let shown: Vec<String> = steps
+        .iter()
+        .skip(steps.len().saturating_sub(STEPS))
+        .map(|step| {
+            if step.via.is_empty() { step.label.clone() } else { format!("{} → {}", step.via, step.label) }
+        })
+        .collect();
+    Some(shown.join("  "))
+}
+
+/// Objects by class.
+pub(crate) fn histogram(heap: &HeapDump) -> String {
+    let mut out = String::from("       objects           bytes  class\n");
+    for row in heap.histogram(true) {
+        let _infallible =
+            writeln!(out, "{:>14} {:>15}  {}", thousands(row.objects), thousands(row.bytes), row.class);
+    }
+    out
+}
+
+/// The `Reading` document.
+pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Reading",
+        "artifact": {
+            "kind": "hprof",
+            "file": context.file,
+            "bytes": heap.summary.bytes,
+            "truncated": !heap.is_whole(),
+        },
+        "objects": heap.objects(),
+        "reachableBytes": heap.retained().reached_bytes(),
+        "unreachableBytes": heap.retained().unreached_bytes(),
+        "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
+        "warnings": heap.summary.warnings.kept().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn suspect(s: &Suspect) -> Value {
+    let path = s.path.steps.iter().map(|step| json!({"label": step.label, "via": step.via}));
+    json!({
+        "owner": s.path.owner.to_string(),
+        "accused": s.is_accused(),
+        "class": s.label,
+        "objects": s.count,
+        "retainedBytes": s.retained,
+        "share": s.share,
+        "entries": s.entries(),
+        "capacity": s.collection.as_ref().and_then(|c| c.capacity),
+        "bound": s.collection.as_ref().and_then(|c| c.bound.as_ref()).map(|b| json!({"field": b.field, "entries": b.entries})),
+        "unitClass": s.unit_class,
+        "path": path.collect::<Vec<_>>(),
+    })
+}
+
+/// A number with its thousands apart.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
