@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use plimsoll_read::graph::watch::Phase;
 use plimsoll_read::heap_dump::report::report;
-use plimsoll_read::heap_dump::{HeapDumpError, Options, read};
+use plimsoll_read::heap_dump::{HeapDumpError, Options, Source, read};
 
 fn main() -> Result<(), HeapDumpError> {
     let file = std::env::args().nth(1).unwrap_or_default();
@@ -24,8 +25,9 @@ fn main() -> Result<(), HeapDumpError> {
         }
         ControlFlow::Continue(())
     };
-    let heap = read(|| File::open(&file), Options::default(), &watch)?;
-    let said = report(&heap, || File::open(&file), &watch)?;
+    let source = Dump(File::open(&file).map_err(HeapDumpError::Io)?, file);
+    let heap = read(&source, Options::default(), &watch)?;
+    let said = report(&heap, &source, &watch)?;
     let (name, since, _) = last.into_inner();
     say(&name, since.elapsed().as_secs_f64());
     say("all", began.elapsed().as_secs_f64());
@@ -41,6 +43,18 @@ fn main() -> Result<(), HeapDumpError> {
         highest(),
     );
     Ok(())
+}
+
+struct Dump(File, String);
+
+impl Source for Dump {
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(File::open(&self.1)?))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
 }
 
 fn highest() -> String {

@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::kinds::NO_CLASS;
+use super::{HeapDump, Source};
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::layout::Layouts;
-use crate::hprof::model::Model;
+use crate::hprof::model::{ClassCache, Model};
+use crate::hprof::records::scan_records;
 use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
 
 /// Bytes kept of one array of numbers, unless told otherwise.
@@ -130,6 +133,7 @@ pub(super) struct Fetch<'a> {
     layouts: &'a Layouts,
     wanted: &'a Wanted,
     any_referrers: bool,
+    cache: ClassCache,
     fetched: Fetched,
     watch: &'a dyn Watch,
 }
@@ -142,7 +146,32 @@ impl<'a> Fetch<'a> {
         watch: &'a dyn Watch,
     ) -> Self {
         let any_referrers = wanted.exact.values().any(|referrers| *referrers);
-        Fetch { model, layouts, wanted, any_referrers, fetched: Fetched::default(), watch }
+        Fetch {
+            model,
+            layouts,
+            wanted,
+            any_referrers,
+            cache: ClassCache::default(),
+            fetched: Fetched::default(),
+            watch,
+        }
+    }
+
+    /// Reads the objects alone where the dump knows their places; false where it does not, or where something may lie
+    /// anywhere in it.
+    pub(super) fn in_place(&mut self, heap: &HeapDump, source: &(impl Source + ?Sized)) -> bool {
+        let Some(places) = heap.places.as_ref().filter(|_| !self.any_referrers) else { return false };
+        let objects = self.wanted.exact.keys().filter_map(|address| heap.object_at(*address));
+        let mut runs: Vec<(u64, u32)> = objects.flat_map(|object| places.of(object)).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        let mut buffer = Vec::new();
+        runs.into_iter().all(|(at, length)| {
+            buffer.resize(length as usize, 0);
+            let read = source.read_at(at, &mut buffer);
+            let bytes = read.ok().and_then(|count| buffer.get(..count));
+            bytes.map(|bytes| scan_records(bytes, at, self.model.id_size(), self)).is_some()
+        })
     }
 
     pub(super) fn finish(self) -> Fetched {
@@ -176,9 +205,12 @@ impl Visitor for Fetch<'_> {
             let content = Content::Fields(instance.class, instance.fields.into());
             self.fetched.contents.insert(instance.id, content);
         }
-        if self.any_referrers
-            && let Some(layout) = self.model.index(instance.class).and_then(|i| self.layouts.get(i))
-        {
+        if !self.any_referrers {
+            return;
+        }
+        let model = self.model;
+        let class = self.cache.get(instance.class, || model.index(instance.class).unwrap_or(NO_CLASS));
+        if let Some(layout) = self.layouts.get(class) {
             let mut number = 0;
             layout.for_each_reference(instance.fields, self.model.id_size(), |id| {
                 self.refers(instance.id, id, Via::Field(number));

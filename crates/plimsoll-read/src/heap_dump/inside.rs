@@ -40,6 +40,9 @@ pub(super) struct Inside {
     pub(super) unit_class: String,
 }
 
+/// Codes behind those of the classes: arrays of numbers, and objects without a class.
+const ARRAY_KINDS: usize = 17;
+
 /// How objects of a class take part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -68,7 +71,8 @@ struct Pass<'a> {
 
 #[derive(Default)]
 struct Tally {
-    by_class: HashMap<u32, (u64, u64)>,
+    /// Objects and their bytes, by class.
+    by_class: Vec<(u64, u64)>,
     entries: Sample,
     elements: Sample,
 }
@@ -108,7 +112,9 @@ impl<'a> Pass<'a> {
             }
         }
         let parts = (0u32..).take(heap.model.classes().len()).map(|class| part_of(heap, class)).collect();
-        let tallies = points.iter().map(|_| Tally::default()).collect();
+        let classes = heap.model.classes().len() + ARRAY_KINDS;
+        let tally = || Tally { by_class: vec![(0, 0); classes], ..Tally::default() };
+        let tallies = points.iter().map(|_| tally()).collect();
         Pass { heap, tags, parts, tallies }
     }
 
@@ -125,7 +131,7 @@ impl<'a> Pass<'a> {
     }
 
     fn object_inside(&mut self, object: u32, own: u8, above: u8) {
-        let class = self.heap.kinds.class(object);
+        let (class, size) = self.heap.kinds.class_and_bytes(object);
         let part = self.parts.get(class as usize).copied().unwrap_or(Part::Other);
         let tag = if own == 0 { mark(above, part) } else { own };
         if let Some(slot) = self.tags.get_mut(object as usize) {
@@ -133,9 +139,12 @@ impl<'a> Pass<'a> {
         }
         let suspect = (tag & !(STRUCTURE | ENTRY)).wrapping_sub(1);
         let Some(tally) = self.tallies.get_mut(usize::from(suspect)) else { return };
-        let (objects, bytes) = tally.by_class.entry(class).or_default();
-        *objects += 1;
-        *bytes += self.heap.kinds.bytes(object);
+        // Behind the last class come the kinds of arrays of numbers, then those without a class.
+        let last = tally.by_class.len().saturating_sub(1);
+        if let Some((objects, bytes)) = tally.by_class.get_mut((class as usize).min(last)) {
+            *objects += 1;
+            *bytes += size;
+        }
         if own != 0 {
             return;
         }
@@ -190,8 +199,8 @@ fn part_of(heap: &HeapDump, class: u32) -> Part {
 
 impl Tally {
     fn finish(self, heap: &HeapDump) -> Inside {
-        let rows = self.by_class.iter().map(|(class, (objects, bytes))| (*class, *objects, *bytes));
-        let mut rows: Vec<_> = rows.collect();
+        let rows = (0u32..).zip(&self.by_class).filter(|(_, (objects, _))| *objects > 0);
+        let mut rows: Vec<_> = rows.map(|(class, (objects, bytes))| (class, *objects, *bytes)).collect();
         rows.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
         let have_keys = self.entries.seen > 0 && self.entries.seen >= self.elements.seen;
         let units = if have_keys { self.entries } else { self.elements };

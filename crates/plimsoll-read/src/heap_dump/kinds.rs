@@ -93,6 +93,12 @@ impl Kinds {
         self.kind(object).map_or(0, |kind| kind.size)
     }
 
+    /// Its class, or [`NO_CLASS`], and its own bytes.
+    #[inline]
+    pub(super) fn class_and_bytes(&self, object: u32) -> (u32, u64) {
+        self.kind(object).map_or((NO_CLASS, 0), |kind| (kind.class, kind.size))
+    }
+
     /// Class, size and number of the objects chosen, for each pair of class and size.
     pub(super) fn counted(&self, mut chosen: impl FnMut(u32) -> bool) -> Vec<(u32, u64, u64)> {
         let mut counts = vec![0u64; self.kinds.len()];

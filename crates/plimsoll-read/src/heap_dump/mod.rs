@@ -5,7 +5,8 @@
 //! its stack holds: so a retained size answers "what goes when this goes".
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
+use std::thread;
 
 use crate::graph::GraphError;
 use crate::graph::address::AddressRank;
@@ -17,7 +18,7 @@ use crate::graph::walk::Walk;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::layout::Layouts;
 use crate::hprof::model::{Limits, Model};
-use crate::hprof::open::{Dump, OpenError, open};
+use crate::hprof::open::{Dump, OpenError, Packing, open};
 use crate::hprof::records::{Ending, Summary};
 use crate::hprof::shallow::Sizes;
 use crate::hprof::visitor::{Type, Visitor};
@@ -28,9 +29,12 @@ mod fetch;
 mod fields;
 mod inside;
 mod kinds;
+mod pack;
+mod places;
 pub mod report;
 mod roots;
 mod skeleton;
+mod source;
 mod survey;
 mod suspects;
 mod view;
@@ -40,7 +44,9 @@ pub use climb::{Owner, Path, Step};
 pub use collections::{Bound, Collection};
 pub use inside::ClassInside;
 use kinds::Kinds;
+use places::Places;
 pub use roots::{Local, RootedBy, Roots};
+pub use source::Source;
 
 /// Why a dump could not be made into a graph.
 #[derive(Debug, thiserror::Error)]
@@ -83,40 +89,75 @@ pub struct HeapDump {
     pub sizes: Sizes,
     /// References between objects.
     pub references: u64,
+    /// References to addresses at which the dump has no object: many in one that was cut.
+    pub dangling: u64,
     addresses: AddressRank,
     kinds: Kinds,
+    places: Option<Places>,
     tree: Dominators,
     retained: Retained,
 }
 
-/// Reads a dump twice. `again` opens it from its begin each time.
+/// Reads a dump twice.
 ///
 /// # Errors
 /// [`HeapDumpError`]: not opened, no heap dump, too many objects, or stopped by the watch. A damaged or cut dump
 /// is no error: [`HeapDump::summary`] and [`HeapDump::roots`] tell.
-pub fn read<R: Read + Send>(
-    mut again: impl FnMut() -> io::Result<R>,
+pub fn read(
+    source: &(impl Source + ?Sized),
     options: Options,
     watch: &dyn Watch,
 ) -> Result<HeapDump, HeapDumpError> {
-    let dump = opened(again().map_err(HeapDumpError::Io)?)?;
+    let dump = opened(source)?;
+    let is_plain = dump.packing() == Packing::Plain;
     let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
     scanned(dump, &mut survey, Phase::Survey)?;
     let survey = survey.finish().map_err(HeapDumpError::Graph)?;
-    let dump = opened(again().map_err(HeapDumpError::Io)?)?;
-    let mut wiring = wiring::Wiring::new(&survey, watch).map_err(HeapDumpError::Graph)?;
-    let summary = scanned(dump, &mut wiring, Phase::Wiring)?;
-    let (graph, kinds) = wiring.finish().map_err(HeapDumpError::Graph)?;
+    let (graph, wired, summary) = wire(&survey, opened(source)?, watch)?;
+    let wiring::Wired { kinds, places, dangling } = wired;
+    let places = places.finish(survey.addresses.len(), summary.bytes).filter(|_| is_plain);
     let references = graph.references();
     let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
     let (roots, first) = start.settle(&model, &addresses, &graph);
-    let shallow = |object| kinds.bytes(object);
-    let (tree, retained) = dominated(graph, &first, shallow, options.verify, watch)?;
-    Ok(HeapDump { model, layouts, summary, roots, sizes, references, addresses, kinds, tree, retained })
+    let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
+    Ok(HeapDump {
+        model,
+        layouts,
+        summary,
+        roots,
+        sizes,
+        references,
+        dangling,
+        addresses,
+        kinds,
+        places,
+        tree,
+        retained,
+    })
 }
 
-fn opened<'r>(reader: impl Read + Send + 'r) -> Result<Dump<'r>, HeapDumpError> {
-    open(reader).map_err(HeapDumpError::Open)
+/// The second reading: one thread reads and resolves addresses, another packs.
+fn wire(
+    survey: &survey::Surveyed,
+    dump: Dump<'_>,
+    watch: &dyn Watch,
+) -> Result<(Graph, wiring::Wired, Summary), HeapDumpError> {
+    let (lists, receive) = pack::lists();
+    let (objects, hubs) = (survey.addresses.len(), survey.hubs.as_slice());
+    thread::scope(|scope| {
+        let packer = thread::Builder::new().spawn_scoped(scope, move || pack::pack(&receive, objects, hubs));
+        let packer = packer.map_err(HeapDumpError::Io)?;
+        let mut wiring = wiring::Wiring::new(survey, lists, watch);
+        let summary = scanned(dump, &mut wiring, Phase::Wiring);
+        let wired = wiring.finish();
+        // The packer's reason to give up comes before what it led to.
+        let graph = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((graph.map_err(HeapDumpError::Graph)?, wired, summary?))
+    })
+}
+
+fn opened<'s>(source: &'s (impl Source + ?Sized)) -> Result<Dump<'s>, HeapDumpError> {
+    open(source.open().map_err(HeapDumpError::Io)?).map_err(HeapDumpError::Open)
 }
 
 fn scanned(dump: Dump<'_>, visitor: &mut impl Visitor, phase: Phase) -> Result<Summary, HeapDumpError> {

@@ -2,15 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::io::{self, Read};
 
 use super::climb::{Path, climb};
 use super::collections::{Collection, collection, is_collection};
-use super::fetch::{Fetch, Fetched};
+use super::fetch::{Fetch, Fetched, Wanted};
 use super::inside::{ClassInside, Inside, inside};
 use super::suspects::{Point, points};
 use super::view::View;
-use super::{HeapDump, HeapDumpError, opened, scanned};
+use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::watch::{Phase, Watch};
 
 /// Further readings at most.
@@ -80,9 +79,9 @@ pub struct Report {
 ///
 /// # Errors
 /// As [`super::read`].
-pub fn report<R: Read + Send>(
+pub fn report(
     heap: &HeapDump,
-    mut again: impl FnMut() -> io::Result<R>,
+    source: &(impl Source + ?Sized),
     watch: &dyn Watch,
 ) -> Result<Report, HeapDumpError> {
     let mut found = points(heap);
@@ -101,12 +100,24 @@ pub fn report<R: Read + Send>(
         if missing.is_empty() || readings >= READINGS {
             return Ok(Report { suspects, classes });
         }
-        let mut fetch = Fetch::new(&heap.model, &heap.layouts, &missing, watch);
-        scanned(opened(again().map_err(HeapDumpError::Io)?)?, &mut fetch, Phase::Fetch)?;
-        let more = fetch.finish();
+        let more = fetch(heap, source, &missing, watch)?;
         known.add(missing, more);
         readings += 1;
     }
+}
+
+/// Reads what is wanted: in place where the dump allows it, else by one more reading of the whole.
+fn fetch(
+    heap: &HeapDump,
+    source: &(impl Source + ?Sized),
+    wanted: &Wanted,
+    watch: &dyn Watch,
+) -> Result<Fetched, HeapDumpError> {
+    let mut fetch = Fetch::new(&heap.model, &heap.layouts, wanted, watch);
+    if !fetch.in_place(heap, source) {
+        scanned(opened(source)?, &mut fetch, Phase::Fetch)?;
+    }
+    Ok(fetch.finish())
 }
 
 /// What a point belongs to: the collection whose table it is, else the object itself.

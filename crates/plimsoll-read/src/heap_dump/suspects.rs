@@ -100,14 +100,14 @@ fn groups(heap: &HeapDump, least: u64) -> Vec<Point> {
         retained: u64,
     }
     let mut groups: HashMap<u32, Group> = HashMap::new();
-    for object in heap.tree.reached() {
-        if heap.tree.holder(*object) == Holder::Roots {
-            let group = groups.entry(heap.class_index(*object)).or_default();
+    for object in 0..heap.tree.objects() {
+        if heap.tree.holder(object) == Holder::Roots {
+            let group = groups.entry(heap.class_index(object)).or_default();
             group.count += 1;
-            group.retained = group.retained.saturating_add(heap.retained.of(*object));
+            group.retained = group.retained.saturating_add(heap.retained.of(object));
             // Powers of two apart: early and late ones alike, whatever their number.
             if group.objects.len() < LOOKED_AT || group.count.is_power_of_two() {
-                group.objects.push(*object);
+                group.objects.push(object);
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use super::kinds::{Kinds, NO_CLASS, array_class};
+use super::pack::Lists;
+use super::places::{At, Collector};
 use super::roots::Marks;
 use super::survey::Surveyed;
-use crate::graph::GraphError;
-use crate::graph::edges::{Graph, GraphBuilder};
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::model::ClassCache;
 use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
@@ -20,6 +20,13 @@ struct OfClass {
     code: u32,
 }
 
+/// What the second reading found beside the references.
+pub(super) struct Wired {
+    pub(super) kinds: Kinds,
+    pub(super) places: Collector,
+    pub(super) dangling: u64,
+}
+
 /// What the second reading gathers.
 pub(super) struct Wiring<'a> {
     known: &'a Surveyed,
@@ -27,58 +34,66 @@ pub(super) struct Wiring<'a> {
     classes: Vec<OfClass>,
     /// Index of `java.lang.Class`.
     meta: u32,
-    graph: GraphBuilder,
+    lists: Lists,
+    places: Collector,
+    /// References to what is not in the dump.
+    dangling: u64,
     kinds: Kinds,
     seen: Marks,
+    /// Threads whose stacks hold anything.
+    threads: Marks,
     /// The object whose references are being collected.
     open: Option<u32>,
     targets: Vec<u32>,
-    failed: Option<GraphError>,
     watch: &'a dyn Watch,
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(known: &'a Surveyed, watch: &'a dyn Watch) -> Result<Self, GraphError> {
-        let Surveyed { model, layouts, sizes, addresses, start, hubs } = known;
+    pub(super) fn new(known: &'a Surveyed, lists: Lists, watch: &'a dyn Watch) -> Self {
+        let Surveyed { model, layouts, sizes, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
             object: addresses.index_of(class.id).filter(|object| !start.has(*object)),
             code: kinds.code(index, sizes.instance(model, layouts, index)),
         });
         let classes = classes.collect();
+        let mut threads = Marks::new(addresses.len());
+        start.stacks().keys().for_each(|thread| threads.set(*thread));
         let meta = model.classes().iter().find(|c| model.raw_class_name(c.id) == Some(b"java/lang/Class"));
-        Ok(Wiring {
+        Wiring {
             known,
             cache: ClassCache::default(),
             classes,
             meta: meta.and_then(|c| model.index(c.id)).unwrap_or(NO_CLASS),
-            graph: GraphBuilder::new(addresses.len(), hubs)?,
+            lists,
+            places: Collector::default(),
+            dangling: 0,
             kinds,
             seen: Marks::new(addresses.len()),
+            threads,
             open: None,
             targets: Vec::new(),
-            failed: None,
             watch,
-        })
+        }
     }
 
-    pub(super) fn finish(mut self) -> Result<(Graph, Kinds), GraphError> {
+    /// The lists must be closed by who receives them.
+    pub(super) fn finish(mut self) -> Wired {
         self.close();
-        match self.failed {
-            Some(error) => Err(error),
-            None => Ok((self.graph.finish()?, self.kinds)),
-        }
+        self.lists.flush();
+        Wired { kinds: self.kinds, places: self.places, dangling: self.dangling }
     }
 
     /// A new object begins: the one before is complete. False for an object told twice, whose first telling stays.
     #[inline]
-    fn begin(&mut self, id: u64, code: u32) -> bool {
+    fn begin(&mut self, record: &impl At, id: u64, code: u32) -> bool {
         self.close();
         let Some(object) = self.known.addresses.index_of(id) else { return false };
         if self.seen.has(object) {
             return false;
         }
         self.seen.set(object);
+        self.places.object(record.at(), object);
         self.kinds.set(object, code);
         self.open = Some(object);
         true
@@ -87,20 +102,23 @@ impl<'a> Wiring<'a> {
     #[inline]
     fn close(&mut self) {
         if let Some(object) = self.open.take() {
-            if let Some(held) = self.known.start.stacks().get(&object) {
+            if self.threads.has(object)
+                && let Some(held) = self.known.start.stacks().get(&object)
+            {
                 self.targets.extend(held);
             }
-            if let Err(error) = self.graph.append(object, &self.targets) {
-                self.failed = Some(error);
-            }
+            self.lists.push(object, &self.targets);
             self.targets.clear();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn refer(&mut self, id: u64) {
         if id != 0 {
-            self.targets.extend(self.known.addresses.index_of(id));
+            match self.known.addresses.index_of(id) {
+                Some(object) => self.targets.push(object),
+                None => self.dangling += 1,
+            }
         }
     }
 
@@ -117,11 +135,15 @@ impl<'a> Wiring<'a> {
 }
 
 impl Visitor for Wiring<'_> {
+    fn segment(&mut self, _at: u64) {
+        self.places.segment();
+    }
+
     fn class(&mut self, class: &Class<'_>) {
         let (model, sizes) = (&self.known.model, self.known.sizes);
         let bytes = model.class_of(class.id).map_or(0, |c| sizes.class_object(c));
         let code = self.kinds.code(self.meta, bytes);
-        if !self.begin(class.id, code) {
+        if !self.begin(class, class.id, code) {
             return;
         }
         for value in class.statics().filter(|s| s.ty == Type::Object) {
@@ -137,17 +159,13 @@ impl Visitor for Wiring<'_> {
     fn instance(&mut self, instance: &Instance<'_>) {
         let index = self.class_index(instance.class);
         let class = self.of_class(index);
-        if !self.begin(instance.id, class.code) {
+        if !self.begin(instance, instance.id, class.code) {
             return;
         }
         self.targets.extend(class.object);
         if let Some(layout) = self.known.layouts.get(index) {
-            let (targets, addresses) = (&mut self.targets, &self.known.addresses);
-            layout.for_each_reference(instance.fields, self.known.model.id_size(), |id| {
-                if id != 0 {
-                    targets.extend(addresses.index_of(id));
-                }
-            });
+            let id_size = self.known.model.id_size();
+            layout.for_each_reference(instance.fields, id_size, |id| self.refer(id));
         }
     }
 
@@ -155,7 +173,7 @@ impl Visitor for Wiring<'_> {
     fn object_array(&mut self, array: &ObjectArray) {
         let index = self.class_index(array.class);
         let code = self.kinds.code(index, self.known.sizes.object_array(array.length));
-        if self.begin(array.id, code) {
+        if self.begin(array, array.id, code) {
             self.targets.extend(self.of_class(index).object);
         }
     }
@@ -165,24 +183,19 @@ impl Visitor for Wiring<'_> {
         if self.open.is_none() {
             return;
         }
-        let (targets, addresses) = (&mut self.targets, &self.known.addresses);
-        ids.for_each(|id| {
-            if id != 0 {
-                targets.extend(addresses.index_of(id));
-            }
-        });
+        ids.for_each(|id| self.refer(id));
     }
 
     #[inline(always)]
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         let class = array_class(self.classes.len(), array.ty);
         let code = self.kinds.code(class, self.known.sizes.primitive_array(array.ty, array.length));
-        self.begin(array.id, code);
+        self.begin(array, array.id, code);
         self.close();
     }
 
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
-        if self.failed.is_some() {
+        if self.lists.are_refused() {
             return ControlFlow::Break(());
         }
         self.watch.step(Phase::Wiring, at, 0)

@@ -67,6 +67,28 @@ pub(super) fn batch<W: Width, V: Visitor>(
     }
 }
 
+/// Hands over what a run of heap records holds; see [`super::records::scan_records`].
+pub(super) fn excerpt<W: Width, V: Visitor>(input: &[u8], at: u64, visitor: &mut V) {
+    let (taken, _) = batch::<W, V>(input, at, &mut Counts::default(), visitor);
+    let at = at.saturating_add(taken as u64);
+    let Some((tag, body)) = input.get(taken..).and_then(u8_of) else { return };
+    if tag == OBJECT_ARRAY
+        && let Ok((array, elements)) = object_array_head::<W>(body, at)
+    {
+        let whole = elements.len() / W::BYTES * W::BYTES;
+        visitor.object_array(&array);
+        let ids = elements.get(..whole).unwrap_or_default();
+        visitor.references(&array, 0, super::visitor::Ids::new(ids, W::SIZE));
+    } else if tag == PRIMITIVE_ARRAY
+        && let Ok((array, elements)) = primitive_array_head::<W>(body, at, true)
+    {
+        let width = array.ty.bytes(W::BYTES);
+        let whole = elements.len() / width * width;
+        visitor.primitive_array(&array);
+        visitor.values(&array, 0, elements.get(..whole).unwrap_or_default());
+    }
+}
+
 type Next<'a> = Result<&'a [u8], Stuck>;
 
 #[inline(always)]

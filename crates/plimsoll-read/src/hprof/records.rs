@@ -99,6 +99,15 @@ impl Summary {
     }
 }
 
+/// Hands over the heap records in a run of bytes that begins with one, at offset `at` of its dump. The last array is
+/// handed over as far as it goes when it goes beyond the run.
+pub fn scan_records(bytes: &[u8], at: u64, id_size: IdSize, visitor: &mut impl Visitor) {
+    match id_size {
+        IdSize::Four => heap::excerpt::<Four, _>(bytes, at, visitor),
+        IdSize::Eight => heap::excerpt::<Eight, _>(bytes, at, visitor),
+    }
+}
+
 impl Dump<'_> {
     /// Reads to the end, handing every record to `visitor`.
     pub fn scan<V: Visitor>(self, visitor: &mut V) -> Summary {
@@ -256,6 +265,7 @@ impl Scan<'_> {
     fn heap_record<W: Width, V: Visitor>(&mut self, head: Head, v: &mut V) -> Flow {
         let begin = self.window.at();
         let mut body = Body { head, begin, length: Some(u64::from(head.length)), over: false };
+        v.segment(begin);
         while !body.over {
             match self.left(&body) {
                 Some(0) if self.next_is_no_heap_record::<W>() => body.over = true,

@@ -387,6 +387,8 @@ pub trait Visitor {
     fn frame(&mut self, _frame: &Frame) {}
     /// A stack.
     fn trace(&mut self, _trace: &Trace<'_>) {}
+    /// Heap records follow from this offset on, without a gap up to the next such call.
+    fn segment(&mut self, _at: u64) {}
     /// What follows lies in this heap (Android): number and identifier of its name.
     fn heap(&mut self, _heap: u32, _name: u64) {}
     /// A root.
@@ -435,6 +437,11 @@ impl<A: Visitor, B: Visitor> Visitor for (A, B) {
     fn trace(&mut self, trace: &Trace<'_>) {
         self.0.trace(trace);
         self.1.trace(trace);
+    }
+    #[inline(always)]
+    fn segment(&mut self, at: u64) {
+        self.0.segment(at);
+        self.1.segment(at);
     }
     #[inline(always)]
     fn heap(&mut self, heap: u32, name: u64) {

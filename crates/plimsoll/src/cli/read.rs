@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::units;
 use plimsoll_read::graph::GraphError;
 use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::report::{Report, report};
-use plimsoll_read::heap_dump::{self, HeapDump, HeapDumpError, Options};
+use plimsoll_read::heap_dump::{self, HeapDump, HeapDumpError, Options, Source};
 
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -48,8 +49,10 @@ fn bytes(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let bar = Bar::new(&args.file);
-    let heap = read_heap(args, &bar)?;
-    let said = report(&heap, || File::open(&args.file), &bar).map_err(|e| failed(&args.file, e))?;
+    let source = HeapFile::open(&args.file)?;
+    let options = Options { verify: args.verify, ..Options::default() };
+    let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(&args.file, e))?;
+    let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     drop(bar);
     let context = Context { file: args.file.display().to_string(), rss: args.rss };
     let text = match format {
@@ -71,18 +74,41 @@ fn exit(heap: &HeapDump, said: &Report) -> u8 {
     }
 }
 
-fn read_heap(args: &Args, bar: &Bar) -> Result<HeapDump, CliError> {
-    let options = Options { verify: args.verify, ..Options::default() };
-    heap_dump::read(|| open(&args.file), options, bar).map_err(|e| failed(&args.file, e))
+/// A dump in a file.
+struct HeapFile {
+    path: PathBuf,
+    file: File,
 }
 
-/// A folder can be opened and then fails oddly: it is said here what it is.
-fn open(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+impl HeapFile {
+    fn open(path: &Path) -> Result<HeapFile, CliError> {
+        let failed = |e: io::Error| CliError::usage(format!("cannot open {}", path.display())).because(e);
+        let file = File::open(path).map_err(failed)?;
+        // A folder can be opened, and fails oddly when it is read.
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(CliError::usage(format!("{} is a folder", path.display())));
+        }
+        Ok(HeapFile { path: path.to_owned(), file })
     }
-    Ok(file)
+}
+
+impl Source for HeapFile {
+    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
+        Ok(Box::new(File::open(&self.path)?))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
 }
 
 fn failed(path: &Path, error: HeapDumpError) -> CliError {
