@@ -3,6 +3,7 @@
 
 use super::HeapDump;
 use super::view::View;
+use crate::hprof::visitor::Type;
 
 /// How to read the number of entries.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +104,44 @@ pub(super) fn is_collection(heap: &HeapDump, class: u32) -> bool {
 
 fn kind_of(heap: &HeapDump, class: u32) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| heap.descends_from(class, kind.class))
+}
+
+/// Where an instance of a collection says how many entries it has, and what its table is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    count: (usize, Type),
+    table: usize,
+}
+
+/// The shape of a class that counts its own entries and has a table.
+pub(super) fn shape_of(heap: &HeapDump, class: u32) -> Option<Shape> {
+    let kind = kind_of(heap, class)?;
+    let count = match kind.count {
+        Count::Field(name) => name,
+        Count::Cells => "baseCount",
+        _ => return None,
+    };
+    let at = |name: &str| heap.fields_of(class).find(|field| field.name == name.as_bytes());
+    let (count, table) = (at(count)?, at(kind.table?)?);
+    Some(Shape { count: (count.offset, count.ty), table: table.offset })
+}
+
+impl Shape {
+    /// Entries, and the address of the table.
+    pub(super) fn read(&self, heap: &HeapDump, fields: &[u8]) -> Option<(u64, u64)> {
+        let width = heap.model.id_size().bytes();
+        let number = |at: usize, ty: Type| {
+            let bytes = fields.get(at..)?.get(..ty.bytes(width))?;
+            Some(bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
+        };
+        let (at, ty) = self.count;
+        let entries = match ty {
+            Type::Int => u64::try_from(number(at, ty)? as u32 as i32).ok()?,
+            Type::Long => u64::try_from(number(at, ty)? as i64).ok()?,
+            _ => return None,
+        };
+        Some((entries, number(self.table, Type::Object)?))
+    }
 }
 
 /// The collection that an object is; nothing when it is none that is known.

@@ -29,6 +29,7 @@ mod fetch;
 mod fields;
 mod inside;
 mod kinds;
+mod lost;
 mod pack;
 mod places;
 pub mod report;
@@ -118,7 +119,7 @@ pub fn read(
     let places = places.finish(survey.addresses.len(), summary.bytes).filter(|_| is_plain);
     let references = graph.references();
     let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
-    let (roots, first) = start.settle(&model, &addresses, &graph);
+    let (roots, first) = start.settle(&model, &addresses, &graph, summary.is_complete());
     let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
     Ok(HeapDump {
         model,
@@ -248,6 +249,11 @@ impl HeapDump {
             .collect();
         rows.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.class.cmp(&b.class)));
         rows
+    }
+
+    /// Whether an object is a class itself.
+    fn is_class(&self, object: u32) -> bool {
+        self.address_of(object).is_some_and(|address| self.model.index(address).is_some())
     }
 
     /// Name of a class by its code: an index among the model's classes, or behind them a kind of arrays of numbers.

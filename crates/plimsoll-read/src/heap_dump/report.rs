@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::climb::{Path, climb};
+use super::climb::{Owner, Path, climb};
 use super::collections::{Collection, collection, is_collection};
 use super::fetch::{Fetch, Fetched, Wanted};
 use super::inside::{ClassInside, Inside, inside};
+use super::lost::Lost;
 use super::suspects::{Point, points};
 use super::view::View;
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
@@ -14,6 +15,10 @@ use crate::graph::watch::{Phase, Watch};
 
 /// Further readings at most.
 const READINGS: usize = 10;
+/// How many times the entries of the next one a collection without its table must have to be accused.
+const RIVALS: u64 = 3;
+/// Collections without their tables told of at most.
+const LOST: usize = 3;
 /// Suspects told of at most.
 const TOLD: usize = 8;
 
@@ -35,6 +40,8 @@ pub struct Suspect {
     pub retained: u64,
     /// Share of the reachable bytes, 0 to 1.
     pub share: f64,
+    /// Whether it is named as what is wrong: it is large, and nothing is known to bound it.
+    pub accused: bool,
     /// Whether it is a chain of objects of one class, each holding the next.
     pub is_chain: bool,
     /// The collection, where it is one that is known.
@@ -45,6 +52,8 @@ pub struct Suspect {
     pub unit_class: String,
     /// Its objects by class, by their own bytes, most first.
     pub classes: Vec<ClassInside>,
+    /// Whether its table is in the part of the dump that is gone: what it retains is estimated then.
+    pub lost: bool,
     /// Keys of a sample of the entries, or the elements themselves where they are texts.
     pub keys: Vec<String>,
 }
@@ -53,11 +62,6 @@ impl Suspect {
     /// Entries, as the collection says, else as counted.
     pub fn entries(&self) -> u64 {
         self.collection.as_ref().and_then(|c| c.entries).unwrap_or(self.units)
-    }
-
-    /// Whether it is to be accused: a fifth of the heap or more, and nothing bounds it.
-    pub fn is_accused(&self) -> bool {
-        self.share >= ACCUSED && !self.is_bounded()
     }
 
     /// Whether something keeps it from growing.
@@ -86,6 +90,9 @@ pub fn report(
 ) -> Result<Report, HeapDumpError> {
     let mut found = points(heap);
     found.truncate(TOLD);
+    if !heap.summary.is_complete() {
+        found.extend(lost(heap, source, &found, watch)?);
+    }
     let subjects: Vec<u32> = found.iter().filter_map(|point| subject(heap, point)).collect();
     let insides = inside(heap, &subjects);
     let classes = reachable_classes(heap);
@@ -94,16 +101,62 @@ pub fn report(
     loop {
         let view = View::new(heap, &known);
         let all = found.iter().zip(&subjects).zip(&insides);
-        let suspects =
-            all.map(|((point, subject), inside)| suspect(&view, point, *subject, inside)).collect();
+        let suspects = all.map(|((point, subject), inside)| suspect(&view, point, *subject, inside));
+        let mut suspects: Vec<Suspect> = suspects.collect();
         let missing = view.into_missing();
         if missing.is_empty() || readings >= READINGS {
+            accuse(&mut suspects, heap.summary.is_complete());
             return Ok(Report { suspects, classes });
         }
         let more = fetch(heap, source, &missing, watch)?;
         known.add(missing, more);
         readings += 1;
     }
+}
+
+/// Names what is wrong. In a cut dump nothing is accused whose owner is not known, and a collection whose table is gone
+/// only when it is by far the largest of its kind.
+fn accuse(suspects: &mut [Suspect], is_complete: bool) {
+    let is_owned = |s: &Suspect| !matches!(s.path.owner, Owner::Unknown(_));
+    for suspect in suspects.iter_mut().filter(|s| !s.lost && !s.is_bounded()) {
+        suspect.accused =
+            suspect.share >= ACCUSED && (is_complete || is_owned(suspect) && suspect.count == 1);
+    }
+    let rivals = suspects.iter().filter(|s| s.lost && !s.is_bounded() && is_owned(s)).map(Suspect::entries);
+    let mut rivals: Vec<u64> = rivals.collect();
+    rivals.sort_unstable_by(|a, b| b.cmp(a));
+    let second = rivals.get(1).copied().unwrap_or(0);
+    let in_file = suspects.iter().filter(|s| s.accused).map(|s| s.retained).max().unwrap_or(0);
+    let largest = suspects.iter_mut().filter(|s| s.lost && !s.is_bounded() && is_owned(s));
+    if let Some(largest) = largest.max_by_key(|s| s.entries())
+        && largest.entries() >= second.saturating_mul(RIVALS)
+        && largest.retained >= in_file
+    {
+        largest.accused = true;
+    }
+    suspects.sort_by_key(|s| (Reverse(s.accused), Reverse(s.retained)));
+}
+
+/// Collections of a cut dump without their tables, as points.
+fn lost(
+    heap: &HeapDump,
+    source: &(impl Source + ?Sized),
+    found: &[Point],
+    watch: &dyn Watch,
+) -> Result<Vec<Point>, HeapDumpError> {
+    let mut lost = Lost::new(heap, watch);
+    scanned(opened(source)?, &mut lost, Phase::Fetch)?;
+    let point = |(object, entries): (u32, u64)| {
+        // What is left of the entries tells what one of them weighs.
+        let entry = format!("{}$", heap.class_name(object));
+        let group = found.iter().find(|point| {
+            point.count > 1 && point.objects.first().is_some_and(|o| heap.class_name(*o).starts_with(&entry))
+        });
+        let each = group.map_or(0, |group| group.retained / group.count.max(1));
+        let retained = heap.retained.of(object).saturating_add(each.saturating_mul(entries));
+        Point { objects: vec![object], count: 1, retained, is_chain: false, lost: Some(entries) }
+    };
+    Ok(lost.finish().into_iter().take(LOST).map(point).collect())
 }
 
 /// Reads what is wanted: in place where the dump allows it, else by one more reading of the whole.
@@ -123,7 +176,7 @@ fn fetch(
 /// What a point belongs to: the collection whose table it is, else the object itself.
 fn subject(heap: &HeapDump, point: &Point) -> Option<u32> {
     let object = *point.objects.first()?;
-    if point.count > 1 {
+    if point.count > 1 || point.lost.is_some() {
         return Some(object);
     }
     let most = point.retained.saturating_add(point.retained / 4);
@@ -137,7 +190,8 @@ fn suspect(view: &View<'_>, point: &Point, subject: u32, inside: &Inside) -> Sus
     let path = common_path(view, point, subject);
     let holder = path.steps.iter().rev().nth(1).map(|step| step.object);
     let total = heap.retained.reached_bytes().max(1);
-    let retained = if point.count > 1 { point.retained } else { heap.retained.of(subject) };
+    let lost = point.lost.is_some();
+    let retained = if point.count > 1 || lost { point.retained } else { heap.retained.of(subject) };
     let keys = keys(view, inside);
     Suspect {
         path,
@@ -146,11 +200,13 @@ fn suspect(view: &View<'_>, point: &Point, subject: u32, inside: &Inside) -> Sus
         count: point.count,
         retained,
         share: retained as f64 / total as f64,
+        accused: false,
         is_chain: point.is_chain,
         collection: collection(view, subject, holder),
         units: inside.units,
         unit_class: unit_class(view, inside),
         classes: inside.classes.clone(),
+        lost,
         keys,
     }
 }

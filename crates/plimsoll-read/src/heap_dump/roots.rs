@@ -121,20 +121,27 @@ impl Start {
         &self.stacks
     }
 
-    /// The roots to begin at; guessed where the dump has lost its own.
-    pub(super) fn settle(self, model: &Model, addresses: &AddressRank, graph: &Graph) -> (Roots, Vec<u32>) {
-        if self.has_thread {
-            let Start { held, locals, order, .. } = self;
-            return (Roots::Told { held, locals }, order);
+    /// The roots to begin at. Of a dump that was cut, what nobody refers to is one as well: what refers to it may be
+    /// in the part that is gone.
+    pub(super) fn settle(
+        self,
+        model: &Model,
+        addresses: &AddressRank,
+        graph: &Graph,
+        is_complete: bool,
+    ) -> (Roots, Vec<u32>) {
+        let Start { held, locals, order: mut first, has_thread, .. } = self;
+        if !has_thread {
+            first.extend(model.classes().iter().filter_map(|c| addresses.index_of(c.id)));
         }
-        let mut marks = Marks::new(graph.objects());
-        for source in 0..graph.objects() {
-            graph.targets(source).for_each(|target| marks.set(target));
+        if !has_thread || !is_complete {
+            let mut referred = Marks::new(graph.objects());
+            for source in 0..graph.objects() {
+                graph.targets(source).for_each(|target| referred.set(target));
+            }
+            first.extend((0..graph.objects()).filter(|object| !referred.has(*object)));
         }
-        let mut first = self.order;
-        first.extend(model.classes().iter().filter_map(|c| addresses.index_of(c.id)));
-        first.extend((0..graph.objects()).filter(|object| !marks.has(*object)));
-        (Roots::Guessed, first)
+        (if has_thread { Roots::Told { held, locals } } else { Roots::Guessed }, first)
     }
 }
 

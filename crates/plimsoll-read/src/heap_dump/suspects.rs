@@ -30,6 +30,8 @@ pub(super) struct Point {
     pub(super) retained: u64,
     /// Whether it is a chain of objects of one class, each holding the next.
     pub(super) is_chain: bool,
+    /// Entries of a collection whose table is not in the dump.
+    pub(super) lost: Option<u64>,
 }
 
 /// The points, most bytes first.
@@ -70,7 +72,13 @@ impl Search<'_> {
         for (object, bytes) in large {
             let is_chain = self.is_chain(object);
             if is_chain || !self.below(Some(object), bytes, depth + 1) {
-                self.found.push(Point { objects: vec![object], count: 1, retained: bytes, is_chain });
+                self.found.push(Point {
+                    objects: vec![object],
+                    count: 1,
+                    retained: bytes,
+                    is_chain,
+                    lost: None,
+                });
             }
         }
         true
@@ -101,7 +109,7 @@ fn groups(heap: &HeapDump, least: u64) -> Vec<Point> {
     }
     let mut groups: HashMap<u32, Group> = HashMap::new();
     for object in 0..heap.tree.objects() {
-        if heap.tree.holder(object) == Holder::Roots {
+        if heap.tree.holder(object) == Holder::Roots && !heap.is_class(object) {
             let group = groups.entry(heap.class_index(object)).or_default();
             group.count += 1;
             group.retained = group.retained.saturating_add(heap.retained.of(object));
@@ -118,6 +126,7 @@ fn groups(heap: &HeapDump, least: u64) -> Vec<Point> {
             count: group.count,
             retained: group.retained,
             is_chain: false,
+            lost: None,
         })
         .collect()
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 fn exit(heap: &HeapDump, said: &Report) -> u8 {
     if !heap.is_whole() {
         exit_code::PARTIAL
-    } else if said.suspects.iter().any(heap_dump::report::Suspect::is_accused) {
+    } else if said.suspects.iter().any(|s| s.accused) {
         exit_code::FINDINGS
     } else {
         exit_code::FINE

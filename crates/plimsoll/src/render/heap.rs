@@ -77,6 +77,11 @@ impl Screen {
         if let Some(what) = heap.summary.truncation() {
             let text = self.paint.red(&format!("the {what}"));
             self.row("CUT", &text);
+            let all = (heap.references + heap.dangling).max(1);
+            let gone = units::percent(heap.dangling as f64 / all as f64);
+            self.more(&format!(
+                "{gone} of the references lead to objects that are gone: sizes are those of the rest"
+            ));
         }
         if heap.roots == Roots::Guessed {
             let text = "no roots in what is left: classes, and what nobody refers to, stand in for them";
@@ -86,20 +91,26 @@ impl Screen {
     }
 
     fn what(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
-        let accused: Vec<&Suspect> = said.suspects.iter().filter(|s| s.is_accused()).collect();
+        let accused: Vec<&Suspect> = said.suspects.iter().filter(|s| s.accused).collect();
         if accused.is_empty() {
             self.clean(heap, said, context);
         }
         for (number, suspect) in accused.iter().enumerate() {
             self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, suspect);
         }
-        let rest: Vec<&Suspect> = said.suspects.iter().filter(|s| !s.is_accused()).collect();
+        let rest: Vec<&Suspect> = said.suspects.iter().filter(|s| !s.accused).collect();
         for (number, suspect) in rest.iter().enumerate() {
             self.beside(if number == 0 { "BESIDE" } else { "" }, suspect);
         }
     }
 
     fn clean(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
+        if !heap.summary.is_complete() {
+            let text = "cannot tell: what holds the objects below is not in what is left of the dump";
+            let text = self.paint.yellow(text);
+            self.row("WHAT", &text);
+            return;
+        }
         let largest = said.suspects.first().map_or(0.0, |s| s.share);
         let text = if largest > 0.0 {
             format!("nothing to accuse: nothing without a bound holds {} of the heap", units::percent(0.2))
@@ -125,12 +136,12 @@ impl Screen {
     }
 
     fn suspect(&mut self, label: &str, suspect: &Suspect) {
-        let head = format!(
-            "{} retains {}, {} of the heap",
-            suspect.path.owner,
-            units::bytes(suspect.retained as f64),
-            units::percent(suspect.share)
-        );
+        let head = if suspect.lost {
+            format!("{}, likely: its table is in the part that is gone", suspect.path.owner)
+        } else {
+            let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
+            format!("{} retains {bytes}, {share} of the heap", suspect.path.owner)
+        };
         let head = self.paint.red(&head);
         self.row(label, &head);
         self.more(&content(suspect));
@@ -142,7 +153,7 @@ impl Screen {
     fn beside(&mut self, label: &str, suspect: &Suspect) {
         let bound = suspect.collection.as_ref().and_then(|c| c.bound.as_ref());
         let why = bound.map_or_else(
-            || "below a fifth".to_owned(),
+            || if suspect.lost { "its table is gone".to_owned() } else { "no bound is known".to_owned() },
             |b| format!("bounded: {} = {}", b.field, thousands(b.entries)),
         );
         self.row(
@@ -170,7 +181,7 @@ impl Screen {
     }
 
     fn next(&mut self, said: &Report) {
-        let Some(suspect) = said.suspects.iter().find(|s| s.is_accused()) else { return };
+        let Some(suspect) = said.suspects.iter().find(|s| s.accused) else { return };
         let field = &suspect.path.owner;
         let text = match field {
             Owner::Static(..) => format!("bound {field}: a size or an age at which entries go"),
@@ -260,7 +271,7 @@ fn suspect(s: &Suspect) -> Value {
     let path = s.path.steps.iter().map(|step| json!({"label": step.label, "via": step.via}));
     json!({
         "owner": s.path.owner.to_string(),
-        "accused": s.is_accused(),
+        "accused": s.accused,
         "class": s.label,
         "objects": s.count,
         "retainedBytes": s.retained,
