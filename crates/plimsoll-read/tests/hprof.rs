@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_read::graph::dominators::Holder;
 use plimsoll_read::graph::watch::Unwatched;
-use plimsoll_read::heap_dump::{self, Options, Roots};
+use plimsoll_read::heap_dump::{self, Options, Roots, SizeChoice};
 use plimsoll_read::hprof::layout::Layouts;
 use plimsoll_read::hprof::model::{Limits, Model};
 use plimsoll_read::hprof::open::{Dump, Packing, open};
@@ -256,7 +256,7 @@ fn dominators_of_a_real_dump_equal_the_reference() {
     let dump = tiny(&folder, &oracles.join("gen"));
     let heap = heap_dump::read(
         std::fs::read(&dump).expect("a dump").as_slice(),
-        Options { verify: true, ..Options::default() },
+        Options { verify: true, sizes: SizeChoice::Formula, ..Options::default() },
         &Unwatched,
     );
     let heap = heap.expect("a graph");

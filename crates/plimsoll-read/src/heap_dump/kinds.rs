@@ -9,12 +9,25 @@ const EXCEPTION: u16 = u16::MAX;
 /// Slots of the memory of codes asked for lately.
 const SLOTS: usize = 4096;
 
-/// Objects of one class and size.
+/// Objects of one class and length, which are of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Kind {
-    class: u32,
-    /// Bytes.
-    size: u64,
+pub(super) struct Kind {
+    /// Index of the class, or a code behind those: [`array_class`].
+    pub(super) class: u32,
+    /// Elements of an array; of a class object the bytes of its static fields; else 0.
+    pub(super) length: u32,
+    /// Whether these are classes themselves.
+    pub(super) is_class_object: bool,
+}
+
+impl Kind {
+    /// No class is known.
+    const UNKNOWN: Kind = Kind { class: NO_CLASS, length: 0, is_class_object: false };
+
+    /// Instances of a class, or arrays of it with so many elements.
+    pub(super) fn of(class: u32, length: u32) -> Kind {
+        Kind { class, length, is_class_object: false }
+    }
 }
 
 /// Class and size of every object, by its number.
@@ -22,6 +35,8 @@ struct Kind {
 pub(super) struct Kinds {
     codes: Vec<u16>,
     kinds: Vec<Kind>,
+    /// By kind, bytes; given when all kinds are known.
+    sizes: Vec<u64>,
     by_kind: HashMap<Kind, u32>,
     lately: Vec<(Kind, u32)>,
     /// Kinds that came when all codes were given: by object. These are large arrays of rare lengths for the most part.
@@ -31,21 +46,20 @@ pub(super) struct Kinds {
 impl Kinds {
     /// Of so many objects, all unknown yet.
     pub(super) fn new(objects: u32) -> Kinds {
-        let unknown = Kind { class: NO_CLASS, size: 0 };
         Kinds {
             codes: vec![0; objects as usize],
-            kinds: vec![unknown],
-            by_kind: HashMap::from([(unknown, 0)]),
-            lately: vec![(unknown, 0); SLOTS],
+            kinds: vec![Kind::UNKNOWN],
+            sizes: Vec::new(),
+            by_kind: HashMap::from([(Kind::UNKNOWN, 0)]),
+            lately: vec![(Kind::UNKNOWN, 0); SLOTS],
             exceptions: HashMap::new(),
         }
     }
 
     /// The code of a kind, for [`Kinds::set`].
     #[inline]
-    pub(super) fn code(&mut self, class: u32, size: u64) -> u32 {
-        let kind = Kind { class, size };
-        let slot = (class.wrapping_mul(0x9E37_79B9) >> 20) as usize ^ (size / 8) as usize;
+    pub(super) fn code(&mut self, kind: Kind) -> u32 {
+        let slot = (kind.class.wrapping_mul(0x9E37_79B9) >> 20) as usize ^ kind.length as usize;
         match self.lately.get(slot % SLOTS) {
             Some((known, code)) if *known == kind => *code,
             _ => self.fresh_code(kind, slot % SLOTS),
@@ -65,6 +79,18 @@ impl Kinds {
         code
     }
 
+    /// All kinds, by code.
+    pub(super) fn all(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// Gives each kind its size, bytes; no more kinds come after that.
+    pub(super) fn set_sizes(&mut self, sizes: Vec<u64>) {
+        self.sizes = sizes;
+        self.by_kind = HashMap::new();
+        self.lately = Vec::new();
+    }
+
     /// Says what an object is.
     #[inline]
     pub(super) fn set(&mut self, object: u32, code: u32) {
@@ -78,49 +104,48 @@ impl Kinds {
         }
     }
 
+    /// The code of an object's kind.
     #[inline]
-    fn kind(&self, object: u32) -> Option<&Kind> {
-        let code = match *self.codes.get(object as usize)? {
-            EXCEPTION => *self.exceptions.get(&object)?,
-            code => u32::from(code),
-        };
-        self.kinds.get(code as usize)
-    }
-
-    /// Bytes of the object itself.
-    #[inline]
-    pub(super) fn bytes(&self, object: u32) -> u64 {
-        self.kind(object).map_or(0, |kind| kind.size)
+    pub(super) fn code_of(&self, object: u32) -> Option<u32> {
+        match *self.codes.get(object as usize)? {
+            EXCEPTION => self.exceptions.get(&object).copied(),
+            code => Some(u32::from(code)),
+        }
     }
 
     /// Its class, or [`NO_CLASS`], and its own bytes.
     #[inline]
     pub(super) fn class_and_bytes(&self, object: u32) -> (u32, u64) {
-        self.kind(object).map_or((NO_CLASS, 0), |kind| (kind.class, kind.size))
+        let code = self.code_of(object).unwrap_or(0) as usize;
+        let class = self.kinds.get(code).map_or(NO_CLASS, |kind| kind.class);
+        (class, self.sizes.get(code).copied().unwrap_or(0))
     }
 
-    /// Class, size and number of the objects chosen, for each pair of class and size.
-    pub(super) fn counted(&self, mut chosen: impl FnMut(u32) -> bool) -> Vec<(u32, u64, u64)> {
-        let mut counts = vec![0u64; self.kinds.len()];
-        for (object, code) in (0u32..).zip(&self.codes) {
-            if chosen(object) {
-                let code = match *code {
-                    EXCEPTION => self.exceptions.get(&object).copied().unwrap_or(0),
-                    code => u32::from(code),
-                };
-                if let Some(count) = counts.get_mut(code as usize) {
-                    *count += 1;
-                }
-            }
-        }
-        let rows = self.kinds.iter().zip(counts).filter(|(_, count)| *count > 0);
-        rows.map(|(kind, count)| (kind.class, kind.size, count)).collect()
+    /// Bytes of the object itself.
+    #[inline]
+    pub(super) fn bytes(&self, object: u32) -> u64 {
+        let code = self.code_of(object).unwrap_or(0);
+        self.sizes.get(code as usize).copied().unwrap_or(0)
     }
 
     /// Its class, or [`NO_CLASS`].
     #[inline]
     pub(super) fn class(&self, object: u32) -> u32 {
-        self.kind(object).map_or(NO_CLASS, |kind| kind.class)
+        self.class_and_bytes(object).0
+    }
+
+    /// Class, size and number of the objects chosen, for each kind.
+    pub(super) fn counted(&self, mut chosen: impl FnMut(u32) -> bool) -> Vec<(u32, u64, u64)> {
+        let mut counts = vec![0u64; self.kinds.len()];
+        for object in 0..self.codes.len() as u32 {
+            if chosen(object)
+                && let Some(count) = self.code_of(object).and_then(|code| counts.get_mut(code as usize))
+            {
+                *count += 1;
+            }
+        }
+        let rows = self.kinds.iter().zip(&self.sizes).zip(counts).filter(|(_, count)| *count > 0);
+        rows.map(|((kind, size), count)| (kind.class, *size, count)).collect()
     }
 }
 
@@ -137,19 +162,24 @@ mod tests {
     fn more_kinds_than_codes_are_kept_apart() {
         let mut kinds = Kinds::new(200_000);
         for object in 0..200_000 {
-            let code = kinds.code(object % 3, u64::from(object) * 8);
+            let code = kinds.code(Kind::of(object % 3, object));
             kinds.set(object, code);
         }
-        assert!((0..200_000).all(|o| kinds.bytes(o) == u64::from(o) * 8 && kinds.class(o) == o % 3));
-        assert_eq!((kinds.bytes(200_000), kinds.class(200_000)), (0, NO_CLASS));
+        let sizes = kinds.all().iter().map(|kind| 8 * u64::from(kind.length)).collect();
+        kinds.set_sizes(sizes);
+        assert!((0..200_000).all(|o| kinds.class_and_bytes(o) == (o % 3, u64::from(o) * 8)));
+        assert_eq!(kinds.class_and_bytes(200_000), (NO_CLASS, 0));
+        let counted: u64 = kinds.counted(|object| object < 150_000).iter().map(|(_, _, count)| count).sum();
+        assert_eq!(counted, 150_000);
     }
 
     #[test]
     fn an_object_not_told_of_has_no_class() {
         let mut kinds = Kinds::new(2);
-        let code = kinds.code(7, 1 << 40);
+        let code = kinds.code(Kind::of(7, 3));
         kinds.set(1, code);
-        assert_eq!((kinds.class(0), kinds.bytes(0)), (NO_CLASS, 0));
-        assert_eq!((kinds.class(1), kinds.bytes(1)), (7, 1 << 40));
+        kinds.set_sizes(vec![0, 1 << 40]);
+        assert_eq!(kinds.class_and_bytes(0), (NO_CLASS, 0));
+        assert_eq!(kinds.class_and_bytes(1), (7, 1 << 40));
     }
 }

@@ -34,6 +34,7 @@ mod pack;
 mod places;
 pub mod report;
 mod roots;
+mod sizing;
 mod skeleton;
 mod source;
 mod survey;
@@ -47,6 +48,7 @@ pub use inside::ClassInside;
 use kinds::Kinds;
 use places::Places;
 pub use roots::{Local, RootedBy, Roots};
+pub use sizing::{SizeChoice, SizeReport};
 pub use source::Source;
 
 /// Why a dump could not be made into a graph.
@@ -73,6 +75,8 @@ pub struct Options {
     pub limits: Limits,
     /// Check the dominators against the graph by an algorithm of its own. Costs as much again, and more memory.
     pub verify: bool,
+    /// Where the sizes of objects come from.
+    pub sizes: SizeChoice,
 }
 
 /// A heap with who holds whom.
@@ -88,6 +92,8 @@ pub struct HeapDump {
     pub roots: Roots,
     /// Widths that sizes follow from.
     pub sizes: Sizes,
+    /// Where the sizes came from.
+    pub size_report: SizeReport,
     /// References between objects.
     pub references: u64,
     /// References to addresses at which the dump has no object: many in one that was cut.
@@ -115,10 +121,11 @@ pub fn read(
     scanned(dump, &mut survey, Phase::Survey)?;
     let survey = survey.finish().map_err(HeapDumpError::Graph)?;
     let (graph, wired, summary) = wire(&survey, opened(source)?, watch)?;
-    let wiring::Wired { kinds, places, dangling } = wired;
+    let wiring::Wired { mut kinds, places, dangling } = wired;
     let places = places.finish(survey.addresses.len(), summary.bytes).filter(|_| is_plain);
     let references = graph.references();
     let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
+    let size_report = sizing::size(&mut kinds, &addresses, &model, &layouts, sizes, options.sizes);
     let (roots, first) = start.settle(&model, &addresses, &graph, summary.is_complete());
     let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
     Ok(HeapDump {
@@ -127,6 +134,7 @@ pub fn read(
         summary,
         roots,
         sizes,
+        size_report,
         references,
         dangling,
         addresses,

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::kinds::{Kinds, NO_CLASS, array_class};
+use super::kinds::{Kind, Kinds, NO_CLASS, array_class};
 use super::pack::Lists;
 use super::places::{At, Collector};
 use super::roots::Marks;
@@ -50,11 +50,11 @@ pub(super) struct Wiring<'a> {
 
 impl<'a> Wiring<'a> {
     pub(super) fn new(known: &'a Surveyed, lists: Lists, watch: &'a dyn Watch) -> Self {
-        let Surveyed { model, layouts, sizes, addresses, start, .. } = known;
+        let Surveyed { model, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
             object: addresses.index_of(class.id).filter(|object| !start.has(*object)),
-            code: kinds.code(index, sizes.instance(model, layouts, index)),
+            code: kinds.code(Kind::of(index, 0)),
         });
         let classes = classes.collect();
         let mut threads = Marks::new(addresses.len());
@@ -142,7 +142,8 @@ impl Visitor for Wiring<'_> {
     fn class(&mut self, class: &Class<'_>) {
         let (model, sizes) = (&self.known.model, self.known.sizes);
         let bytes = model.class_of(class.id).map_or(0, |c| sizes.class_object(c));
-        let code = self.kinds.code(self.meta, bytes);
+        let length = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let code = self.kinds.code(Kind { class: self.meta, length, is_class_object: true });
         if !self.begin(class, class.id, code) {
             return;
         }
@@ -172,7 +173,7 @@ impl Visitor for Wiring<'_> {
     #[inline(always)]
     fn object_array(&mut self, array: &ObjectArray) {
         let index = self.class_index(array.class);
-        let code = self.kinds.code(index, self.known.sizes.object_array(array.length));
+        let code = self.kinds.code(Kind::of(index, array.length));
         if self.begin(array, array.id, code) {
             self.targets.extend(self.of_class(index).object);
         }
@@ -189,7 +190,7 @@ impl Visitor for Wiring<'_> {
     #[inline(always)]
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         let class = array_class(self.classes.len(), array.ty);
-        let code = self.kinds.code(class, self.known.sizes.primitive_array(array.ty, array.length));
+        let code = self.kinds.code(Kind::of(class, array.length));
         self.begin(array, array.id, code);
         self.close();
     }

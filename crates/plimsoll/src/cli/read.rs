@@ -10,7 +10,7 @@ use plimsoll_core::units;
 use plimsoll_read::graph::GraphError;
 use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::report::{Report, report};
-use plimsoll_read::heap_dump::{self, HeapDump, HeapDumpError, Options, Source};
+use plimsoll_read::heap_dump::{self, HeapDump, HeapDumpError, Options, SizeChoice, Source};
 
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -34,6 +34,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     rss: Option<f64>,
 
+    /// Where sizes come from: distances between objects where they agree, or the layout formula for all.
+    #[arg(long, value_enum, default_value = "measured")]
+    sizes: Sizes,
+
     /// Check the dominators by an independent algorithm (takes twice as long).
     #[arg(long)]
     verify: bool,
@@ -43,6 +47,22 @@ pub(crate) struct Args {
     histogram: bool,
 }
 
+/// Where the sizes of objects come from.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Sizes {
+    Measured,
+    Formula,
+}
+
+impl Sizes {
+    fn choice(self) -> SizeChoice {
+        match self {
+            Sizes::Measured => SizeChoice::Measured,
+            Sizes::Formula => SizeChoice::Formula,
+        }
+    }
+}
+
 fn bytes(text: &str) -> Result<f64, String> {
     units::parse_bytes(text).ok_or_else(|| format!("{text:?} is no number of bytes, such as 512MiB"))
 }
@@ -50,7 +70,7 @@ fn bytes(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let bar = Bar::new(&args.file);
     let source = HeapFile::open(&args.file)?;
-    let options = Options { verify: args.verify, ..Options::default() };
+    let options = Options { verify: args.verify, sizes: args.sizes.choice(), ..Options::default() };
     let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(&args.file, e))?;
     let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     drop(bar);

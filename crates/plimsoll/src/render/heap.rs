@@ -69,6 +69,8 @@ impl Screen {
             units::bytes(gone as f64),
         );
         let line = self.paint.dim(&line);
+        let _infallible = writeln!(self.out, "{line}");
+        let line = self.paint.dim(&sizes(heap));
         let _infallible = writeln!(self.out, "{line}\n");
     }
 
@@ -199,6 +201,20 @@ impl Screen {
     }
 }
 
+/// Where the sizes came from, in words.
+fn sizes(heap: &HeapDump) -> String {
+    let report = heap.size_report;
+    if report.measured == 0.0 {
+        return "sizes by the layout formula".to_owned();
+    }
+    let measured = format!("sizes measured for {} of the objects", units::percent(report.measured));
+    if report.corrected < 0.001 {
+        format!("{measured}; the layout formula agrees")
+    } else {
+        format!("{measured}; the layout formula would be wrong for {}", units::percent(report.corrected))
+    }
+}
+
 /// What piles up, in one line.
 fn content(suspect: &Suspect) -> String {
     let mut parts = vec![suspect.label.clone()];
@@ -260,6 +276,7 @@ pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context) -> Value {
             "truncated": !heap.is_whole(),
         },
         "objects": heap.objects(),
+        "sizes": {"measuredShare": heap.size_report.measured, "correctedShare": heap.size_report.corrected},
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
