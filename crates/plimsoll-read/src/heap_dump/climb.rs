@@ -4,6 +4,7 @@ use super::fetch::{Referrer, Via};
 use super::roots::Roots;
 use super::view::View;
 use crate::graph::dominators::Holder;
+use crate::hprof::model::Model;
 use crate::hprof::visitor::RootKind;
 
 /// Steps up at most.
@@ -119,11 +120,11 @@ fn owner_of(view: &View<'_>, at: u32, up: &[(u32, String)]) -> Option<Owner> {
         });
     }
     if let Some(local) = heap.roots.local(at) {
-        let frame =
-            frame_name(view, local.serial, local.frame).map(|frame| format!("local variable in {frame}"));
+        let frame = frame_name(&heap.model, local.serial, local.frame)
+            .map(|frame| format!("local variable in {frame}"));
         return Some(Owner::Thread(thread_name(view, local.thread), frame));
     }
-    if is_thread(view, at) {
+    if heap.is_thread(at) {
         let via = up.last().map(|(_, via)| via.rsplit('.').next().unwrap_or(via).to_owned());
         let what = via.map(|field| match field.as_str() {
             "threadLocals" | "inheritableThreadLocals" => "thread-local variable".to_owned(),
@@ -137,11 +138,6 @@ fn owner_of(view: &View<'_>, at: u32, up: &[(u32, String)]) -> Option<Owner> {
     }
 }
 
-fn is_thread(view: &View<'_>, object: u32) -> bool {
-    let rooted = view.heap.roots.rooted(object).is_some_and(|root| root.kind == RootKind::ThreadObject);
-    rooted || view.heap.descends_from(view.heap.class_index(object), "java.lang.Thread")
-}
-
 /// The name of a thread: a String, or characters in old versions.
 pub(super) fn thread_name(view: &View<'_>, thread: u32) -> String {
     let name = view.heap.address_of(thread).and_then(|address| view.reference(address, "name"));
@@ -149,8 +145,7 @@ pub(super) fn thread_name(view: &View<'_>, thread: u32) -> String {
 }
 
 /// A frame of a thread's stack as `Class.method(File:line)`.
-pub(super) fn frame_name(view: &View<'_>, thread: u32, number: u32) -> Option<String> {
-    let model = &view.heap.model;
+pub(super) fn frame_name(model: &Model, thread: u32, number: u32) -> Option<String> {
     let stack = model.stack(model.thread(thread)?.stack)?;
     let frame = model.frame_of(*stack.frames.get(number as usize)?)?;
     let class = model.class_with_serial(frame.class_serial).and_then(|id| model.class_name(id));
@@ -162,7 +157,7 @@ pub(super) fn frame_name(view: &View<'_>, thread: u32, number: u32) -> Option<St
 
 /// Of those who refer to an object, the one that explains best why it is alive.
 fn best(view: &View<'_>, at: u32, referrers: &[Referrer], up: &[(u32, String)]) -> Option<(Referrer, u32)> {
-    let tree = view.heap.tree();
+    let (heap, tree) = (view.heap, view.heap.tree());
     let holder = match tree.holder(at) {
         Holder::Object(holder) => Some(holder),
         Holder::Roots | Holder::Nothing => None,
@@ -171,9 +166,10 @@ fn best(view: &View<'_>, at: u32, referrers: &[Referrer], up: &[(u32, String)]) 
         let weak = is_weak(view, referrer, from);
         match referrer.via {
             Via::Static(_) => 0,
-            _ if Some(from) == holder && !weak => 1,
-            _ if !weak => 2,
-            _ => 3,
+            _ if weak => 5,
+            _ if heap.class_index(from) == heap.class_index(at) => link_rank(&view.via(referrer)),
+            _ if Some(from) == holder => 1,
+            _ => 2,
         }
     };
     referrers
@@ -183,6 +179,11 @@ fn best(view: &View<'_>, at: u32, referrers: &[Referrer], up: &[(u32, String)]) 
         .filter(|(_, from)| !up.iter().any(|(seen, _)| seen == from))
         .filter(|(_, from)| !tree.holders_of(*from).take(HOLDERS).any(|holder| holder == at))
         .min_by_key(|(referrer, from)| rank(referrer, *from))
+}
+
+/// An entry that refers to its like: the bucket's chain leads to the table, the order of entries only to another entry.
+fn link_rank(via: &str) -> u32 {
+    if via.ends_with(".before") || via.ends_with(".after") || via.ends_with(".prev") { 4 } else { 3 }
 }
 
 /// A reference that does not keep its target alive.

@@ -121,6 +121,12 @@ impl Kinds {
         (class, self.sizes.get(code).copied().unwrap_or(0))
     }
 
+    /// Elements of an array, 0 for what is none.
+    pub(super) fn length(&self, object: u32) -> u64 {
+        let kind = self.code_of(object).and_then(|code| self.kinds.get(code as usize));
+        kind.filter(|kind| !kind.is_class_object).map_or(0, |kind| u64::from(kind.length))
+    }
+
     /// Bytes of the object itself.
     #[inline]
     pub(super) fn bytes(&self, object: u32) -> u64 {

@@ -21,7 +21,7 @@ use crate::hprof::model::{Limits, Model};
 use crate::hprof::open::{Dump, OpenError, Packing, open};
 use crate::hprof::records::{Ending, Summary};
 use crate::hprof::shallow::Sizes;
-use crate::hprof::visitor::{Type, Visitor};
+use crate::hprof::visitor::{RootKind, Type, Visitor};
 
 mod climb;
 mod collections;
@@ -31,14 +31,19 @@ mod inside;
 mod kinds;
 mod lost;
 mod pack;
+pub mod paths;
 mod places;
 pub mod report;
 mod roots;
 mod sizing;
 mod skeleton;
 mod source;
+pub mod strings;
 mod survey;
 mod suspects;
+pub mod threads;
+pub mod tree;
+pub mod usage;
 mod view;
 mod wiring;
 
@@ -257,6 +262,13 @@ impl HeapDump {
             .collect();
         rows.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.class.cmp(&b.class)));
         rows
+    }
+
+    /// Whether an object is a thread.
+    fn is_thread(&self, object: u32) -> bool {
+        let root = self.roots.rooted(object);
+        root.is_some_and(|root| root.kind == RootKind::ThreadObject)
+            || self.descends_from(self.class_index(object), "java.lang.Thread")
     }
 
     /// Whether an object is a class itself.

@@ -5,16 +5,13 @@ use std::collections::HashMap;
 
 use super::climb::{Owner, Path, climb};
 use super::collections::{Collection, collection, is_collection};
-use super::fetch::{Fetch, Fetched, Wanted};
 use super::inside::{ClassInside, Inside, inside};
 use super::lost::Lost;
 use super::suspects::{Point, points};
-use super::view::View;
+use super::view::{View, resolved};
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::watch::{Phase, Watch};
 
-/// Further readings at most.
-const READINGS: usize = 10;
 /// How many times the entries of the next one a collection without its table must have to be accused.
 const RIVALS: u64 = 3;
 /// Collections without their tables told of at most.
@@ -96,22 +93,12 @@ pub fn report(
     let subjects: Vec<u32> = found.iter().filter_map(|point| subject(heap, point)).collect();
     let insides = inside(heap, &subjects);
     let classes = reachable_classes(heap);
-    let mut known = Fetched::default();
-    let mut readings = 0;
-    loop {
-        let view = View::new(heap, &known);
+    let mut suspects = resolved(heap, source, watch, |view| {
         let all = found.iter().zip(&subjects).zip(&insides);
-        let suspects = all.map(|((point, subject), inside)| suspect(&view, point, *subject, inside));
-        let mut suspects: Vec<Suspect> = suspects.collect();
-        let missing = view.into_missing();
-        if missing.is_empty() || readings >= READINGS {
-            accuse(&mut suspects, heap.summary.is_complete());
-            return Ok(Report { suspects, classes });
-        }
-        let more = fetch(heap, source, &missing, watch)?;
-        known.add(missing, more);
-        readings += 1;
-    }
+        all.map(|((point, subject), inside)| suspect(view, point, *subject, inside)).collect::<Vec<_>>()
+    })?;
+    accuse(&mut suspects, heap.summary.is_complete());
+    Ok(Report { suspects, classes })
 }
 
 /// Names what is wrong. In a cut dump nothing is accused whose owner is not known, and a collection whose table is gone
@@ -157,20 +144,6 @@ fn lost(
         Point { objects: vec![object], count: 1, retained, is_chain: false, lost: Some(entries) }
     };
     Ok(lost.finish().into_iter().take(LOST).map(point).collect())
-}
-
-/// Reads what is wanted: in place where the dump allows it, else by one more reading of the whole.
-fn fetch(
-    heap: &HeapDump,
-    source: &(impl Source + ?Sized),
-    wanted: &Wanted,
-    watch: &dyn Watch,
-) -> Result<Fetched, HeapDumpError> {
-    let mut fetch = Fetch::new(&heap.model, &heap.layouts, wanted, watch);
-    if !fetch.in_place(heap, source) {
-        scanned(opened(source)?, &mut fetch, Phase::Fetch)?;
-    }
-    Ok(fetch.finish())
 }
 
 /// What a point belongs to: the collection whose table it is, else the object itself.

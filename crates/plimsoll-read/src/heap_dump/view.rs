@@ -3,12 +3,51 @@
 
 use std::cell::RefCell;
 
-use super::HeapDump;
-use super::fetch::{Content, Fetched, Referrer, Via, Wanted};
+use super::fetch::{Content, Fetch, Fetched, Referrer, Via, Wanted};
+use super::{HeapDump, HeapDumpError, Source, opened, scanned};
+use crate::graph::watch::{Phase, Watch};
 use crate::hprof::visitor::Type;
 
+/// Further readings at most.
+const READINGS: usize = 16;
 /// Referrers asked for of one object.
 const REFERRERS: usize = 16;
+
+/// Assembles something from the content of objects, again and again until nothing it asks for is missing.
+pub(super) fn resolved<T>(
+    heap: &HeapDump,
+    source: &(impl Source + ?Sized),
+    watch: &dyn Watch,
+    assemble: impl Fn(&View<'_>) -> T,
+) -> Result<T, HeapDumpError> {
+    let mut known = Fetched::default();
+    let mut readings = 0;
+    loop {
+        let view = View::new(heap, &known);
+        let assembled = assemble(&view);
+        let missing = view.into_missing();
+        if missing.is_empty() || readings >= READINGS {
+            return Ok(assembled);
+        }
+        let more = fetch(heap, source, &missing, watch)?;
+        known.add(missing, more);
+        readings += 1;
+    }
+}
+
+/// Reads what is wanted: in place where the dump allows it, else by one more reading of the whole.
+fn fetch(
+    heap: &HeapDump,
+    source: &(impl Source + ?Sized),
+    wanted: &Wanted,
+    watch: &dyn Watch,
+) -> Result<Fetched, HeapDumpError> {
+    let mut fetch = Fetch::new(&heap.model, &heap.layouts, wanted, watch);
+    if !fetch.in_place(heap, source) {
+        scanned(opened(source)?, &mut fetch, Phase::Fetch)?;
+    }
+    Ok(fetch.finish())
+}
 
 /// A heap and what has been read of its objects so far.
 pub(super) struct View<'a> {
@@ -116,7 +155,7 @@ impl<'a> View<'a> {
         match self.content(value)? {
             Content::Values(Type::Char, bytes, _) => Some(utf16(bytes, u16::from_be_bytes)),
             Content::Values(Type::Byte, bytes, _) if wide => Some(utf16(bytes, u16::from_le_bytes)),
-            Content::Values(Type::Byte, bytes, _) => Some(bytes.iter().map(|b| char::from(*b)).collect()),
+            Content::Values(Type::Byte, bytes, _) => Some(latin1(bytes)),
             _ => None,
         }
     }
@@ -206,7 +245,13 @@ impl<'a> View<'a> {
     }
 }
 
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+/// Text of two bytes a character.
+pub(super) fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
     String::from_utf16_lossy(&units)
+}
+
+/// Text of one byte a character.
+pub(super) fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| char::from(*b)).collect()
 }

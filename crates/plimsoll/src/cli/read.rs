@@ -9,15 +9,22 @@ use std::path::{Path, PathBuf};
 use plimsoll_core::units;
 use plimsoll_read::graph::GraphError;
 use plimsoll_read::graph::watch::{Phase, Watch};
+use plimsoll_read::heap_dump::paths::{self, Wish};
 use plimsoll_read::heap_dump::report::{Report, report};
-use plimsoll_read::heap_dump::{self, HeapDump, HeapDumpError, Options, SizeChoice, Source};
+use plimsoll_read::heap_dump::{
+    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, strings, threads, tree, usage,
+};
 
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, Progress};
 use crate::render;
 use crate::render::heap::Context;
+use crate::render::heap_views::{self, View};
 use crate::render::paint::Paint;
+
+/// Objects shown below another one.
+const WIDTH: usize = 20;
 
 /// What an artifact says, on one screen
 #[derive(Debug, clap::Args)]
@@ -45,6 +52,30 @@ pub(crate) struct Args {
     /// Objects by class, reachable ones.
     #[arg(long)]
     histogram: bool,
+
+    /// The dominator tree: what goes when an object goes.
+    #[arg(long)]
+    dominators: bool,
+
+    /// Steps of the dominator tree.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=50))]
+    depth: u8,
+
+    /// The way from its owner to an object, or to the largest of a class.
+    #[arg(long, value_name = "CLASS|ADDRESS")]
+    path: Option<Wish>,
+
+    /// Threads: their stacks, and what their locals hold.
+    #[arg(long)]
+    threads: bool,
+
+    /// Strings that are there more than once.
+    #[arg(long)]
+    strings: bool,
+
+    /// How full collections are, and what their free slots take.
+    #[arg(long)]
+    collections: bool,
 }
 
 /// Where the sizes of objects come from.
@@ -73,15 +104,47 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let options = Options { verify: args.verify, sizes: args.sizes.choice(), ..Options::default() };
     let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(&args.file, e))?;
     let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
+    let views = views(args, &heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     drop(bar);
     let context = Context { file: args.file.display().to_string(), rss: args.rss };
     let text = match format {
-        Format::Table if args.histogram => render::heap::histogram(&heap),
-        Format::Table => render::heap::screen(&heap, &said, &context, Paint::new(output::colour())),
-        Format::Json | Format::Jsonl => format!("{}\n", render::heap::json(&heap, &said, &context)),
+        Format::Table if views.is_empty() => {
+            render::heap::screen(&heap, &said, &context, Paint::new(output::colour()))
+        }
+        Format::Table => views.into_iter().map(|view| view.table).collect::<Vec<_>>().join("\n"),
+        Format::Json => {
+            let document = render::heap::json(&heap, &said, &context, &views);
+            format!("{document:#}\n")
+        }
+        Format::Jsonl => format!("{}\n", render::heap::json(&heap, &said, &context, &views)),
     };
     output::result(&text)?;
     Ok(exit(&heap, &said))
+}
+
+/// The views asked for, in the order of the help.
+fn views(args: &Args, heap: &HeapDump, source: &HeapFile, bar: &Bar) -> Result<Vec<View>, HeapDumpError> {
+    let mut views = Vec::new();
+    if args.histogram {
+        views.push(heap_views::histogram(&heap.histogram(true)));
+    }
+    if args.dominators {
+        let tree = tree::tree(heap, source, WIDTH, usize::from(args.depth), bar)?;
+        views.push(heap_views::dominators(&tree, heap.retained().reached_bytes()));
+    }
+    if let Some(wish) = &args.path {
+        views.push(heap_views::ways(&paths::ways(heap, source, wish, bar)?));
+    }
+    if args.threads {
+        views.push(heap_views::threads(&threads::threads(heap, source, bar)?));
+    }
+    if args.strings {
+        views.push(heap_views::strings(&strings::strings(heap, source, bar)?));
+    }
+    if args.collections {
+        views.push(heap_views::collections(&usage::usage(heap, source, bar)?));
+    }
+    Ok(views)
 }
 
 fn exit(heap: &HeapDump, said: &Report) -> u8 {

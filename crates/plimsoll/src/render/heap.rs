@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
-use plimsoll_read::heap_dump::{HeapDump, Owner, Roots};
+use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
 use serde_json::{Value, json};
 
+use super::heap_views::View;
 use super::paint::Paint;
 
 /// Width of the column of labels.
@@ -147,8 +148,8 @@ impl Screen {
         let head = self.paint.red(&head);
         self.row(label, &head);
         self.more(&content(suspect));
-        if let Some(path) = path(suspect) {
-            self.more(&self.paint.dim(&path));
+        for line in path_lines(&suspect.path).into_iter().skip(1) {
+            self.more(&self.paint.dim(&line));
         }
     }
 
@@ -239,33 +240,35 @@ fn content(suspect: &Suspect) -> String {
     parts.join(" · ")
 }
 
-fn path(suspect: &Suspect) -> Option<String> {
-    let steps = &suspect.path.steps;
-    if steps.len() < 2 {
-        return None;
+/// The way from an owner, a line for each step; a long one without its middle.
+pub(crate) fn path_lines(path: &Path) -> Vec<String> {
+    let line = |step: &Step| match step.via.as_str() {
+        "" => step.label.clone(),
+        via => format!("{via} → {}", step.label),
+    };
+    let steps = &path.steps;
+    if steps.len() <= STEPS {
+        return steps.iter().map(line).collect();
     }
-    let shown: Vec<String> = steps
-        .iter()
-        .skip(steps.len().saturating_sub(STEPS))
-        .map(|step| {
-            if step.via.is_empty() { step.label.clone() } else { format!("{} → {}", step.via, step.label) }
-        })
-        .collect();
-    Some(shown.join("  "))
-}
-
-/// Objects by class.
-pub(crate) fn histogram(heap: &HeapDump) -> String {
-    let mut out = String::from("       objects           bytes  class\n");
-    for row in heap.histogram(true) {
-        let _infallible =
-            writeln!(out, "{:>14} {:>15}  {}", thousands(row.objects), thousands(row.bytes), row.class);
-    }
-    out
+    let (first, last) = (STEPS / 2, steps.len() - STEPS / 2);
+    let mut lines: Vec<String> = steps.iter().take(first).map(line).collect();
+    lines.push(format!("… {} more", last - first));
+    lines.extend(steps.iter().skip(last).map(line));
+    lines
 }
 
 /// The `Reading` document.
-pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context) -> Value {
+pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context, views: &[View]) -> Value {
+    let mut document = reading(heap, said, context);
+    for view in views {
+        if let Some(document) = document.as_object_mut() {
+            document.insert(view.name.to_owned(), view.value.clone());
+        }
+    }
+    document
+}
+
+fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "Reading",
@@ -302,7 +305,7 @@ fn suspect(s: &Suspect) -> Value {
 }
 
 /// A number with its thousands apart.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

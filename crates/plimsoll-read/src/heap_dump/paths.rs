@@ -1,0 +1,85 @@
+//! The way from its owner to any object, or to the objects of a class.
+
+use super::climb::{Path, climb};
+use super::view::resolved;
+use super::{HeapDump, HeapDumpError, Source};
+use crate::graph::watch::Watch;
+
+/// Objects of a class that are looked at: the largest.
+const LOOKED_AT: usize = 16;
+
+/// What to find the way to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The object at this address.
+    Address(u64),
+    /// Objects of this class.
+    Class(String),
+}
+
+impl std::str::FromStr for Wish {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Wish, Self::Err> {
+        let address = text.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        Ok(address.map_or_else(|| Wish::Class(text.to_owned()), Wish::Address))
+    }
+}
+
+/// A way, and how many of the objects looked at have the same owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// From the owner to the object.
+    pub path: Path,
+    /// Bytes that go with the object.
+    pub retained: u64,
+    /// Objects looked at that have this owner.
+    pub alike: usize,
+}
+
+/// The ways to the object, or to the largest reachable ones of the class, one for each owner; nothing where there is no
+/// such object.
+///
+/// # Errors
+/// As [`super::read`].
+pub fn ways(
+    heap: &HeapDump,
+    source: &(impl Source + ?Sized),
+    wish: &Wish,
+    watch: &dyn Watch,
+) -> Result<Vec<Way>, HeapDumpError> {
+    let objects = objects(heap, wish);
+    let paths = resolved(heap, source, watch, |view| {
+        objects.iter().map(|object| (climb(view, *object), heap.retained.of(*object))).collect::<Vec<_>>()
+    })?;
+    let mut ways: Vec<Way> = Vec::new();
+    for (path, retained) in paths {
+        match ways.iter_mut().find(|way| way.path.owner == path.owner) {
+            Some(way) => way.alike += 1,
+            None => ways.push(Way { path, retained, alike: 1 }),
+        }
+    }
+    ways.sort_by_key(|way| std::cmp::Reverse((way.alike, way.retained)));
+    Ok(ways)
+}
+
+fn objects(heap: &HeapDump, wish: &Wish) -> Vec<u32> {
+    let class = match wish {
+        Wish::Address(address) => return heap.object_at(*address).into_iter().collect(),
+        Wish::Class(name) => name,
+    };
+    let codes: Vec<u32> =
+        (0..heap.model.classes().len() as u32 + 16).filter(|code| heap.name_of(*code) == *class).collect();
+    let mut largest: Vec<(u64, u32)> = Vec::new();
+    for object in (0..heap.objects()).filter(|object| codes.contains(&heap.class_index(*object))) {
+        if heap.tree.is_reached(object) {
+            largest.push((heap.retained.of(object), object));
+            if largest.len() >= 4 * LOOKED_AT {
+                largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+                largest.truncate(LOOKED_AT);
+            }
+        }
+    }
+    largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    largest.into_iter().take(LOOKED_AT).map(|(_, object)| object).collect()
+}
