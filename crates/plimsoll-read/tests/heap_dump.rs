@@ -6,7 +6,9 @@ mod common;
 use common::{Parts, Story};
 use plimsoll_read::graph::watch::Unwatched;
 use plimsoll_read::heap_dump::report::{Report, report};
-use plimsoll_read::heap_dump::{HeapDump, Options, Owner, Roots, paths, read, strings, threads, tree, usage};
+use plimsoll_read::heap_dump::{
+    HeapDump, Options, Owner, Roots, growth, paths, read, strings, threads, tree, usage,
+};
 use plimsoll_read::hprof::visitor::{RootKind, Type};
 
 fn told(dump: &[u8]) -> (HeapDump, Report) {
@@ -206,4 +208,29 @@ fn views_of_a_small_heap_are_exact() {
     assert_eq!(way.alike, 10);
     assert_eq!(&steps[..3], ["", "shop.Twins.ALL", "java.util.HashMap.table"]);
     assert!(paths::ways(&heap, dump.as_slice(), &"0x10".parse().unwrap(), &Unwatched).unwrap().is_empty());
+}
+
+#[test]
+fn growth_is_told_by_the_way_down_and_not_by_class_alone() {
+    let dump = |urls: u32, flags: u32| {
+        let mut story = Story::new();
+        let map = url_map(&mut story, urls);
+        story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+        let entries: Vec<(u64, u64)> =
+            (0..flags).map(|i| (story.text(&format!("flag.{i}")), story.text("on"))).collect();
+        let flags = story.map_of(story.map, &entries, &[]);
+        story.app_class("shop/Config", &[("FLAGS", flags)], &[]);
+        story.main();
+        story.end()
+    };
+    let dumps = [dump(500, 300), dump(900, 300), dump(2000, 301)];
+    let heaps: Vec<HeapDump> = dumps.iter().map(|dump| told(dump).0).collect();
+    let ways: Vec<_> = heaps.iter().map(growth::ways).collect();
+    let grown = growth::grown(&ways, &heaps[2], dumps[2].as_slice(), &Unwatched).unwrap();
+    assert_eq!(grown.len(), 1, "one more flag is not worth a word: {grown:?}");
+    assert_eq!(grown[0].owner.to_string(), "shop.Metrics.BY_URL");
+    assert!(grown[0].every_step && grown[0].gained() > 100_000);
+    // The same two the other way round: nothing grew.
+    let back = [growth::ways(&heaps[2]), growth::ways(&heaps[0])];
+    assert!(growth::grown(&back, &heaps[0], dumps[0].as_slice(), &Unwatched).unwrap().is_empty());
 }

@@ -121,6 +121,13 @@ impl Kinds {
         (class, self.sizes.get(code).copied().unwrap_or(0))
     }
 
+    /// Whether an object is a class itself.
+    #[inline]
+    pub(super) fn is_class_object(&self, object: u32) -> bool {
+        let kind = self.code_of(object).and_then(|code| self.kinds.get(code as usize));
+        kind.is_some_and(|kind| kind.is_class_object)
+    }
+
     /// Elements of an array, 0 for what is none.
     pub(super) fn length(&self, object: u32) -> u64 {
         let kind = self.code_of(object).and_then(|code| self.kinds.get(code as usize));

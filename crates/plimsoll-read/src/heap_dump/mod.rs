@@ -27,6 +27,7 @@ mod climb;
 mod collections;
 mod fetch;
 mod fields;
+pub mod growth;
 mod inside;
 mod kinds;
 mod lost;

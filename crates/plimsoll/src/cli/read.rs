@@ -12,7 +12,7 @@ use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::paths::{self, Wish};
 use plimsoll_read::heap_dump::report::{Report, report};
 use plimsoll_read::heap_dump::{
-    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, strings, threads, tree, usage,
+    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, strings, threads, tree, usage,
 };
 
 use crate::error::{CliError, Kind};
@@ -32,9 +32,36 @@ const WIDTH: usize = 20;
   plimsoll read heap.hprof                who holds the heap, and what to do about it
   plimsoll read heap.hprof.gz --rss 2GiB  and whether the heap explains the process
   plimsoll read heap.hprof --histogram    objects by class
+  plimsoll read diff a.hprof b.hprof      what grew between two dumps
 Exit codes: 0 nothing to accuse, 1 a suspect, 2 not readable, 5 the artifact is cut or damaged.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    one: Option<One>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// What grew from one dump of a program to the next
+    Diff(DiffArgs),
+}
+
+/// Two dumps or more.
+#[derive(Debug, clap::Args)]
+struct DiffArgs {
+    /// Dumps of one program, oldest first.
+    #[arg(num_args = 2.., required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// One artifact, and what to see of it.
+#[derive(Debug, clap::Args)]
+struct One {
     /// The artifact.
+    #[arg(required = true)]
     file: PathBuf,
 
     /// Resident memory of the process when the dump was taken, such as 2GiB: does the heap explain it?
@@ -99,6 +126,42 @@ fn bytes(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    match (&args.command, &args.one) {
+        (Some(Command::Diff(diff)), _) => run_diff(diff, format),
+        (None, Some(one)) => run_one(one, format),
+        (None, None) => Err(CliError::usage("no artifact is named").hint("plimsoll read FILE")),
+    }
+}
+
+/// Reads one dump after the other; only their ways are kept.
+fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
+    let mut ways = Vec::new();
+    let mut cut = false;
+    let mut grown = Vec::new();
+    for (number, path) in args.files.iter().enumerate() {
+        let (bar, source) = (Bar::new(path), HeapFile::open(path)?);
+        let heap = heap_dump::read(&source, Options::default(), &bar).map_err(|e| failed(path, e))?;
+        cut |= !heap.is_whole();
+        ways.push(growth::ways(&heap));
+        if number + 1 == args.files.len() {
+            grown = growth::grown(&ways, &heap, &source, &bar).map_err(|e| failed(path, e))?;
+        }
+    }
+    let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let text = match format {
+        Format::Table => heap_views::growth(&files, &grown, Paint::new(output::colour())),
+        Format::Json => format!("{:#}\n", heap_views::growth_json(&files, &grown)),
+        Format::Jsonl => format!("{}\n", heap_views::growth_json(&files, &grown)),
+    };
+    output::result(&text)?;
+    Ok(match (cut, grown.is_empty()) {
+        (true, _) => exit_code::PARTIAL,
+        (false, true) => exit_code::FINE,
+        (false, false) => exit_code::FINDINGS,
+    })
+}
+
+fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     let bar = Bar::new(&args.file);
     let source = HeapFile::open(&args.file)?;
     let options = Options { verify: args.verify, sizes: args.sizes.choice(), ..Options::default() };
@@ -123,7 +186,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 }
 
 /// The views asked for, in the order of the help.
-fn views(args: &Args, heap: &HeapDump, source: &HeapFile, bar: &Bar) -> Result<Vec<View>, HeapDumpError> {
+fn views(args: &One, heap: &HeapDump, source: &HeapFile, bar: &Bar) -> Result<Vec<View>, HeapDumpError> {
     let mut views = Vec::new();
     if args.histogram {
         views.push(heap_views::histogram(&heap.histogram(true)));

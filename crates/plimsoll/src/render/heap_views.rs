@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::ClassInside;
+use plimsoll_read::heap_dump::growth::Growth;
 use plimsoll_read::heap_dump::paths::Way;
 use plimsoll_read::heap_dump::strings::Strings;
 use plimsoll_read::heap_dump::threads::ThreadHolding;
@@ -12,6 +14,7 @@ use plimsoll_read::heap_dump::usage::Usage;
 use serde_json::{Value, json};
 
 use super::heap::{path_lines, thousands};
+use super::paint::Paint;
 
 /// Rows of a table, unless JSON is asked for.
 const ROWS: usize = 40;
@@ -192,4 +195,46 @@ pub(crate) fn collections(rows: &[Usage]) -> View {
         table: table(head, rows.iter().take(ROWS).map(row)),
         value: rows.iter().map(value).collect(),
     }
+}
+
+/// What grew, as a screen.
+pub(crate) fn growth(files: &[String], grown: &[Growth], paint: Paint) -> String {
+    let mut out = format!("{}\n\n", files.join(" → "));
+    if grown.is_empty() {
+        out.push_str(&paint.green("nothing grew"));
+        out.push('\n');
+    }
+    for growth in grown {
+        let gained = units::bytes(growth.gained() as f64);
+        let steps: Vec<String> = growth.retained.iter().map(|b| units::bytes(*b as f64)).collect();
+        let always = if files.len() > 2 && growth.every_step { ", at every step" } else { "" };
+        let head = paint.bold(&format!("{} grew by {gained}{always}", growth.owner));
+        let _infallible = writeln!(out, "{head}: {}", steps.join(" → "));
+        let _infallible = writeln!(out, "  {}", paint.dim(&growth.labels.join(" › ")));
+        let objects: Vec<String> = growth.objects.iter().map(|n| thousands(*n)).collect();
+        if growth.objects.iter().any(|n| *n > 1) {
+            let _infallible = writeln!(out, "  {} objects", objects.join(" → "));
+        }
+    }
+    out
+}
+
+/// The same as JSON.
+pub(crate) fn growth_json(files: &[String], grown: &[Growth]) -> Value {
+    let grown = grown.iter().map(|g| {
+        json!({
+            "owner": g.owner.to_string(),
+            "path": g.labels,
+            "retainedBytes": g.retained,
+            "objects": g.objects,
+            "gainedBytes": g.gained(),
+            "everyStep": g.every_step,
+        })
+    });
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "ReadingDiff",
+        "artifacts": files,
+        "grown": grown.collect::<Vec<_>>(),
+    })
 }

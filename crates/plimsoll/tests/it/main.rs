@@ -4,6 +4,7 @@ mod drill;
 mod from_file;
 mod guest;
 mod live;
+mod read;
 
 use std::process::{Command, Output};
 

@@ -1,0 +1,143 @@
+//! `plimsoll read`: heap dumps, sound, cut and none at all.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{plimsoll, stderr, stdout};
+use story::Story;
+
+#[path = "../../../plimsoll-read/tests/common/mod.rs"]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
+mod story;
+
+/// A folder of this test.
+fn folder(name: &str) -> tempfile::TempDir {
+    tempfile::Builder::new().prefix(&format!("plimsoll-read-{name}-")).tempdir().expect("a folder")
+}
+
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, bytes).expect("a file");
+    path
+}
+
+/// A heap whose cache has this many entries.
+fn dump(entries: u32) -> Vec<u8> {
+    let mut story = Story::new();
+    let pairs: Vec<(u64, u64)> = (0..entries)
+        .map(|i| {
+            (
+                story.text(&format!("/users/{i}?trace={:08x}", i.wrapping_mul(2_654_435_761))),
+                story.bytes(&[1; 64]),
+            )
+        })
+        .collect();
+    let map = story.map_of(story.map, &pairs, &[]);
+    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+    story.main();
+    story.end()
+}
+
+fn json(args: &[&str]) -> (Value, Option<i32>) {
+    let out = plimsoll(args);
+    (serde_json::from_str(&stdout(&out)).expect("one JSON document"), out.status.code())
+}
+
+#[test]
+fn the_screen_and_the_document_name_the_field() {
+    let folder = folder("screen");
+    let path = file(folder.path(), "heap.hprof", &dump(2000));
+    let path = path.to_str().expect("text");
+    let out = plimsoll(&["read", path]);
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    let screen = stdout(&out);
+    assert!(screen.contains("shop.Metrics.BY_URL retains"), "{screen}");
+    assert!(screen.contains("2,000 entries"), "{screen}");
+
+    let (document, code) = json(&["read", path, "-o", "json", "--histogram", "--dominators"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(document["apiVersion"], "plimsoll/v1");
+    assert_eq!(document["kind"], "Reading");
+    assert_eq!(
+        (&document["artifact"]["kind"], &document["artifact"]["truncated"]),
+        (&"hprof".into(), &false.into())
+    );
+    let suspect = &document["suspects"][0];
+    assert_eq!(suspect["owner"], "shop.Metrics.BY_URL");
+    assert_eq!(suspect["entries"], 2000);
+    assert!(suspect["share"].as_f64().expect("a share") > 0.9);
+    assert!(suspect["path"].as_array().expect("a path").len() >= 2);
+    assert_eq!(document["histogram"][0]["class"], "byte[]");
+    assert!(document["dominators"][0]["retainedBytes"].as_u64().expect("bytes") > 100_000);
+}
+
+#[test]
+fn growth_between_dumps_is_named_and_equal_dumps_are_equal() {
+    let folder = folder("diff");
+    let paths: Vec<String> = [1000, 2000, 4000]
+        .iter()
+        .map(|n| file(folder.path(), &format!("{n}.hprof"), &dump(*n)).display().to_string())
+        .collect();
+    let (document, code) = json(&["read", "diff", &paths[0], &paths[1], &paths[2], "-o", "json"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(document["kind"], "ReadingDiff");
+    let grown = &document["grown"][0];
+    assert_eq!((&grown["owner"], &grown["everyStep"]), (&"shop.Metrics.BY_URL".into(), &true.into()));
+    let retained: Vec<u64> =
+        grown["retainedBytes"].as_array().expect("a list").iter().filter_map(Value::as_u64).collect();
+    assert!(retained.len() == 3 && retained[0] < retained[1] && retained[1] < retained[2], "{retained:?}");
+
+    let same = plimsoll(&["read", "diff", &paths[0], &paths[0]]);
+    assert_eq!(same.status.code(), Some(0));
+    assert!(stdout(&same).contains("nothing grew"));
+}
+
+#[test]
+fn a_cut_dump_is_told_to_be_cut_wherever_it_ends() {
+    let folder = folder("cut");
+    let whole = dump(1500);
+    for percent in [20, 55, 80, 99] {
+        let path = file(folder.path(), "cut.hprof", &whole[..whole.len() * percent / 100]);
+        let out = plimsoll(&["read", path.to_str().expect("text")]);
+        assert_eq!(out.status.code(), Some(5), "{percent} %: {}", stderr(&out));
+        assert!(stdout(&out).contains("CUT"), "{percent} %: {}", stdout(&out));
+    }
+}
+
+#[test]
+fn a_packed_dump_that_ends_early_is_a_cut_one() {
+    let folder = folder("gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&dump(1500)).expect("memory");
+    let packed = packed.finish().expect("memory");
+    let whole = file(folder.path(), "whole.hprof.gz", &packed);
+    let out = plimsoll(&["read", whole.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    assert!(stdout(&out).contains("shop.Metrics.BY_URL retains"));
+    let cut = file(folder.path(), "cut.hprof.gz", &packed[..packed.len() * 2 / 3]);
+    let out = plimsoll(&["read", cut.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
+}
+
+#[test]
+fn what_is_no_heap_dump_is_refused_with_a_word() {
+    let folder = folder("none");
+    let mut strange_ids = b"JAVA PROFILE 1.0.2\0".to_vec();
+    strange_ids.extend([0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let cases: [(PathBuf, &str); 5] = [
+        (folder.path().join("nowhere.hprof"), "cannot open"),
+        (folder.path().to_owned(), "is a folder"),
+        (file(folder.path(), "empty", b""), "cannot read"),
+        (file(folder.path(), "text", b"hello, this is a log line\n"), "cannot read"),
+        (file(folder.path(), "ids", &strange_ids), "identifier"),
+    ];
+    for (path, word) in cases {
+        let out = plimsoll(&["read", path.to_str().expect("text")]);
+        assert_eq!(out.status.code(), Some(2), "{}", path.display());
+        assert!(stderr(&out).contains(word), "{}: {}", path.display(), stderr(&out));
+        assert_eq!(stdout(&out), "", "{}", path.display());
+    }
+}
