@@ -40,7 +40,7 @@ fn main() -> Result<(), HeapDumpError> {
         said.suspects.len(),
         per(heap.tree().bytes()),
         per(heap.retained().bytes()),
-        highest(),
+        status("VmHWM"),
     );
     Ok(())
 }
@@ -57,11 +57,12 @@ impl Source for Dump {
     }
 }
 
-fn highest() -> String {
+fn status(key: &str) -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default().to_owned()
+    let line = status.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default();
+    line.trim_start_matches(':').trim().to_owned()
 }
 
 fn say(what: &str, seconds: f64) {
-    let _closed = writeln!(std::io::stdout(), "{what:<32} {seconds:>7.3} s");
+    let _closed = writeln!(std::io::stdout(), "{what:<32} {seconds:>7.3} s  {:>12}", status("VmRSS"));
 }

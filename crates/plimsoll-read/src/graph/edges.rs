@@ -78,29 +78,33 @@ impl Block {
     }
 }
 
-/// The bytes of [`SPAN`] objects' lists, in index order, and padding.
+/// The lists of [`SPAN`] objects, in index order, and padding.
 #[derive(Debug, Default)]
 struct Bucket {
-    bytes: Vec<u8>,
+    /// Where they begin among the bytes of the graph.
+    start: usize,
     /// Index and length in bytes of the long lists, ascending.
     long: Vec<(u32, u32)>,
 }
 
 impl Bucket {
     fn long_length(&self, index: u32) -> u32 {
-        let found = self.long.binary_search_by_key(&index, |&(at, _)| at);
-        found.ok().and_then(|at| self.long.get(at)).map_or(0, |&(_, length)| length)
+        long_length(&self.long, index)
     }
 }
 
 /// A bucket that still grows.
 #[derive(Debug, Default)]
 struct Growing {
-    bucket: Bucket,
+    /// The chunks that its lists are in, in order of arrival.
+    chunks: Vec<u32>,
+    /// Bytes used of the last chunk.
+    used: usize,
+    /// Index and length in bytes of the long lists.
+    long: Vec<(u32, u32)>,
     /// Places in the bucket in order of arrival, once one came out of order.
     order: Option<Vec<u16>>,
     last: Option<u32>,
-    lists: u32,
 }
 
 /// Finds hubs while references are packed.
@@ -165,8 +169,8 @@ pub struct GraphBuilder {
     blocks: Vec<Block>,
     buckets: Vec<Growing>,
     hubs: Hubs,
-    /// Bytes to set aside for a fresh bucket: what the last full one took.
-    expected: usize,
+    chunks: Chunks,
+    packed: Vec<u8>,
 }
 
 impl GraphBuilder {
@@ -185,7 +189,15 @@ impl GraphBuilder {
         let mut buckets = Vec::new();
         buckets.resize_with(objects.div_ceil(SPAN) as usize, Growing::default);
         let blocks = vec![Block::default(); objects.div_ceil(BLOCK) as usize];
-        Ok(Self { objects, references: 0, blocks, buckets, hubs: Hubs::new(hubs), expected: 4096 })
+        Ok(Self {
+            objects,
+            references: 0,
+            blocks,
+            buckets,
+            hubs: Hubs::new(hubs),
+            chunks: Chunks::default(),
+            packed: Vec::new(),
+        })
     }
 
     /// Adds the targets of an object, in any order of objects. False when the object has a list already: the
@@ -208,26 +220,24 @@ impl GraphBuilder {
         if block.length(source % BLOCK) != 0 {
             return Ok(false);
         }
-        if growing.lists == 0 {
-            growing.bucket.bytes.reserve(self.expected);
-        }
-        match pack(&mut growing.bucket.bytes, &self.hubs, source, targets)? {
+        self.packed.clear();
+        match pack(&mut self.packed, &self.hubs, source, targets)? {
             Packed::Short(length) => block.set_length(source % BLOCK, length),
             Packed::Long(length) => {
                 block.set_length(source % BLOCK, LONG);
-                growing.bucket.long.push((source, length));
+                growing.long.push((source, length));
             }
         }
+        self.chunks.append(growing, &self.packed);
         self.references += targets.len() as u64;
         self.arrived(source);
         Ok(true)
     }
 
-    /// Notes the place of an arrival once order is lost, and returns spare bytes of a full bucket.
+    /// Notes the place of an arrival once order is lost.
     fn arrived(&mut self, source: u32) {
         let number = source / SPAN;
         let Some(growing) = self.buckets.get_mut(number as usize) else { return };
-        growing.lists += 1;
         if growing.order.is_none() && growing.last.is_some_and(|last| source < last) {
             let blocks = self.blocks.iter().skip((number * BLOCKS) as usize).take(BLOCKS as usize);
             let listed = (0u32..).zip(blocks).flat_map(|(at, block)| {
@@ -241,10 +251,6 @@ impl GraphBuilder {
             Some(order) => order.push((source % SPAN) as u16),
             None => growing.last = Some(source),
         }
-        if growing.lists == SPAN {
-            growing.bucket.bytes.shrink_to_fit();
-            self.expected = growing.bucket.bytes.len() / 16 * 17;
-        }
     }
 
     /// Closes the graph.
@@ -252,15 +258,100 @@ impl GraphBuilder {
     /// # Errors
     /// [`GraphError::ListTooLong`] when the lists of neighbouring objects take 512 GiB.
     pub fn finish(self) -> Result<Graph, GraphError> {
-        let Self { objects, references, mut blocks, buckets, hubs, .. } = self;
+        let Self { objects, references, mut blocks, buckets, hubs, mut chunks, mut packed } = self;
         let mut frozen = Vec::with_capacity(buckets.len());
+        let mut bytes = Vec::with_capacity(chunks.used + buckets.len() * varint::PADDING);
         let mut rest = blocks.as_mut_slice();
         for (number, growing) in (0u32..).zip(buckets) {
             let (own, others) = rest.split_at_mut(rest.len().min(BLOCKS as usize));
             rest = others;
-            frozen.push(freeze(number * SPAN, growing, own)?);
+            let start = bytes.len();
+            if growing.order.is_none() {
+                chunks.take(&growing, &mut bytes);
+            } else {
+                packed.clear();
+                chunks.take(&growing, &mut packed);
+            }
+            let long = freeze(number * SPAN, growing, own, &packed, &mut bytes)?;
+            frozen.push(Bucket { start, long });
         }
-        Ok(Graph { objects, references, blocks, buckets: frozen, hubs: hubs.indices })
+        Ok(Graph { objects, references, blocks, bytes, buckets: frozen, hubs: hubs.indices })
+    }
+}
+
+/// Bytes of a chunk.
+const CHUNK: usize = 4096;
+/// Chunks that are allocated at once: 64 MiB, which the allocator gives back when they are dropped, as it does not with
+/// many small blocks.
+const CHUNKS: usize = 1 << 14;
+
+/// The bytes of all buckets while they grow.
+#[derive(Debug, Default)]
+struct Chunks {
+    slabs: Vec<Vec<u8>>,
+    /// Chunks of each slab that are still needed.
+    needed: Vec<usize>,
+    /// Chunks given out.
+    given: u32,
+    /// Bytes used of them.
+    used: usize,
+}
+
+impl Chunks {
+    /// Adds bytes to a bucket.
+    #[inline]
+    fn append(&mut self, growing: &mut Growing, mut bytes: &[u8]) {
+        self.used += bytes.len();
+        while !bytes.is_empty() {
+            if growing.chunks.is_empty() || growing.used == CHUNK {
+                growing.chunks.push(self.fresh());
+                growing.used = 0;
+            }
+            let Some(chunk) = growing.chunks.last().and_then(|number| self.chunk(*number)) else { return };
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - growing.used));
+            if let Some(room) = chunk.get_mut(growing.used..growing.used + now.len()) {
+                room.copy_from_slice(now);
+            }
+            growing.used += now.len();
+            bytes = later;
+        }
+    }
+
+    #[cold]
+    fn fresh(&mut self) -> u32 {
+        let number = self.given;
+        self.given += 1;
+        if number as usize % CHUNKS == 0 {
+            self.slabs.push(vec![0; CHUNK * CHUNKS]);
+            self.needed.push(0);
+        }
+        if let Some(needed) = self.needed.last_mut() {
+            *needed += 1;
+        }
+        number
+    }
+
+    #[inline]
+    fn chunk(&mut self, number: u32) -> Option<&mut [u8]> {
+        let start = number as usize % CHUNKS * CHUNK;
+        self.slabs.get_mut(number as usize / CHUNKS)?.get_mut(start..start + CHUNK)
+    }
+
+    /// Moves the bytes of a bucket out; a slab that nobody needs any more is given back.
+    fn take(&mut self, growing: &Growing, into: &mut Vec<u8>) {
+        for (at, number) in growing.chunks.iter().enumerate() {
+            let used = if at + 1 == growing.chunks.len() { growing.used } else { CHUNK };
+            into.extend_from_slice(
+                self.chunk(*number).and_then(|chunk| chunk.get(..used)).unwrap_or_default(),
+            );
+            let slab = *number as usize / CHUNKS;
+            if let (Some(needed), Some(slab)) = (self.needed.get_mut(slab), self.slabs.get_mut(slab)) {
+                *needed -= 1;
+                if *needed == 0 {
+                    *slab = Vec::new();
+                }
+            }
+        }
     }
 }
 
@@ -296,36 +387,42 @@ fn pack(bytes: &mut Vec<u8>, hubs: &Hubs, source: u32, targets: &[u32]) -> Resul
     length.map(Packed::Long).map_err(|_| GraphError::ListTooLong { object: source })
 }
 
-/// Puts a bucket's lists in index order and notes where each block starts.
-fn freeze(first: u32, growing: Growing, blocks: &mut [Block]) -> Result<Bucket, GraphError> {
-    let Growing { mut bucket, order, .. } = growing;
-    bucket.long.sort_unstable();
-    let length = |bucket: &Bucket, blocks: &[Block], place: u32| match blocks
+/// Notes where each block of a bucket starts, having appended its lists in index order if they did not arrive in it;
+/// gives the long ones back.
+fn freeze(
+    first: u32,
+    growing: Growing,
+    blocks: &mut [Block],
+    packed: &[u8],
+    bytes: &mut Vec<u8>,
+) -> Result<Vec<(u32, u32)>, GraphError> {
+    let Growing { mut long, order, .. } = growing;
+    long.sort_unstable();
+    long.shrink_to_fit();
+    let length = |blocks: &[Block], place: u32| match blocks
         .get((place / BLOCK) as usize)
         .map_or(0, |block| block.length(place % BLOCK))
     {
-        LONG => bucket.long_length(first + place),
+        LONG => long_length(&long, first + place),
         short => u32::from(short),
     };
     if let Some(order) = order {
         let mut at = 0;
         let mut lists: Vec<(u16, usize, usize)> = Vec::with_capacity(order.len());
         for place in order {
-            let end = at + length(&bucket, blocks, u32::from(place)) as usize;
+            let end = at + length(blocks, u32::from(place)) as usize;
             lists.push((place, at, end));
             at = end;
         }
         lists.sort_unstable();
-        let mut sorted = Vec::with_capacity(bucket.bytes.len() + varint::PADDING);
         for (_, from, to) in lists {
-            sorted.extend_from_slice(bucket.bytes.get(from..to).unwrap_or_default());
+            bytes.extend_from_slice(packed.get(from..to).unwrap_or_default());
         }
-        bucket.bytes = sorted;
     }
     let mut start = 0u64;
     for at in 0..blocks.len() {
         let places = (at as u32 * BLOCK)..(at as u32 + 1) * BLOCK;
-        let total: u64 = places.map(|place| u64::from(length(&bucket, blocks, place))).sum();
+        let total: u64 = places.map(|place| u64::from(length(blocks, place))).sum();
         let Some(block) = blocks.get_mut(at) else { break };
         block.set_start(start, (0..BLOCK).any(|lane| block.length(lane) == LONG));
         start += total;
@@ -333,10 +430,13 @@ fn freeze(first: u32, growing: Growing, blocks: &mut [Block]) -> Result<Bucket, 
     if start > START {
         return Err(GraphError::ListTooLong { object: first });
     }
-    bucket.bytes.extend_from_slice(&[0; varint::PADDING]);
-    bucket.bytes.shrink_to_fit();
-    bucket.long.shrink_to_fit();
-    Ok(bucket)
+    bytes.extend_from_slice(&[0; varint::PADDING]);
+    Ok(long)
+}
+
+fn long_length(long: &[(u32, u32)], index: u32) -> u32 {
+    let found = long.binary_search_by_key(&index, |&(at, _)| at);
+    found.ok().and_then(|at| long.get(at)).map_or(0, |&(_, length)| length)
 }
 
 /// A frozen graph: objects by index and their references.
@@ -345,6 +445,7 @@ pub struct Graph {
     objects: u32,
     references: u64,
     blocks: Vec<Block>,
+    bytes: Vec<u8>,
     buckets: Vec<Bucket>,
     hubs: Vec<u32>,
 }
@@ -385,15 +486,15 @@ impl Graph {
                 left = bucket.long_length(source);
             }
         }
-        let rest = bucket.bytes.get(start as usize..).unwrap_or_default();
+        let rest = self.bytes.get(bucket.start + start as usize..).unwrap_or_default();
         Targets { rest, left, base: source, chained: short == LONG, hubs: &self.hubs }
     }
 
     /// Where a walk of an object's targets stands, to go on later.
     #[inline]
     pub(super) fn pause(&self, source: u32, targets: &Targets<'_>) -> Paused {
-        let len = self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.bytes.len());
-        let at = (len - targets.rest.len()) as u64;
+        let start = self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.start);
+        let at = (self.bytes.len() - targets.rest.len() - start) as u64;
         Paused { at, left: targets.left, base: targets.base, chained: targets.chained }
     }
 
@@ -401,19 +502,20 @@ impl Graph {
     #[inline]
     pub(super) fn resume(&self, source: u32, paused: Paused) -> Targets<'_> {
         let bucket = self.buckets.get((source / SPAN) as usize);
-        let rest = bucket.and_then(|bucket| bucket.bytes.get(paused.at as usize..)).unwrap_or_default();
+        let rest =
+            bucket.and_then(|bucket| self.bytes.get(bucket.start + paused.at as usize..)).unwrap_or_default();
         Targets { rest, left: paused.left, base: paused.base, chained: paused.chained, hubs: &self.hubs }
     }
 
     /// Memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let buckets: usize = self
-            .buckets
-            .iter()
-            .map(|bucket| bucket.bytes.capacity() + bucket.long.capacity() * 8 + size_of::<Bucket>())
-            .sum();
-        buckets + self.blocks.capacity() * size_of::<Block>() + self.hubs.capacity() * 4
+        let buckets: usize =
+            self.buckets.iter().map(|bucket| bucket.long.capacity() * 8 + size_of::<Bucket>()).sum();
+        self.bytes.capacity()
+            + buckets
+            + self.blocks.capacity() * size_of::<Block>()
+            + self.hubs.capacity() * 4
     }
 }
 

@@ -7,11 +7,15 @@ use super::watch::{Phase, Watch, check};
 /// The largest size kept; sizes of a hostile dump end here.
 pub const MAX_RETAINED: u64 = (1 << 48) - 1;
 
-/// Retained sizes of all objects, six bytes each.
+/// Objects whose upper parts are kept together.
+const BLOCK: usize = 1 << 16;
+
+/// Retained sizes of all objects, four bytes each, and six where there are any of 4 GiB or more around.
 #[derive(Debug)]
 pub struct Retained {
     low: Vec<u32>,
-    high: Vec<u16>,
+    /// The upper part by blocks of objects; a block is there when one of its objects has one.
+    high: Vec<Option<Box<[u16]>>>,
     reached: u64,
     unreached: u64,
 }
@@ -25,7 +29,7 @@ impl Retained {
         let objects = dominators.objects();
         let mut sizes = Self {
             low: Vec::with_capacity(objects as usize),
-            high: Vec::with_capacity(objects as usize),
+            high: vec![None; (objects as usize).div_ceil(BLOCK)],
             reached: 0,
             unreached: 0,
         };
@@ -33,7 +37,9 @@ impl Retained {
         for object in 0..objects {
             let bytes = shallow(object).min(MAX_RETAINED);
             sizes.low.push(bytes as u32);
-            sizes.high.push((bytes >> 32) as u16);
+            if bytes >> 32 != 0 {
+                sizes.set_high(object, (bytes >> 32) as u16);
+            }
             let sum = if dominators.is_reached(object) { &mut sizes.reached } else { &mut sizes.unreached };
             *sum = sum.saturating_add(bytes);
             if object & 0xFFFF == 0 {
@@ -57,15 +63,29 @@ impl Retained {
         let sum = u64::from(*low) + bytes;
         *low = sum as u32;
         // The upper part is touched for the few objects that retain 4 GiB or more.
-        if sum >> 32 != 0
-            && let Some(high) = self.high.get_mut(object as usize)
-        {
-            let all = (u64::from(*high) << 32) + sum;
-            if all > MAX_RETAINED {
-                (*low, *high) = (u32::MAX, u16::MAX);
-            } else {
-                *high = (all >> 32) as u16;
+        if sum >> 32 != 0 {
+            let all = (u64::from(self.high(object)) << 32) + sum;
+            self.set_high(object, (all.min(MAX_RETAINED) >> 32) as u16);
+            if all > MAX_RETAINED
+                && let Some(low) = self.low.get_mut(object as usize)
+            {
+                *low = u32::MAX;
             }
+        }
+    }
+
+    #[inline]
+    fn high(&self, object: u32) -> u16 {
+        let block = self.high.get(object as usize / BLOCK).and_then(Option::as_ref);
+        block.and_then(|block| block.get(object as usize % BLOCK)).copied().unwrap_or(0)
+    }
+
+    #[cold]
+    fn set_high(&mut self, object: u32, high: u16) {
+        let Some(block) = self.high.get_mut(object as usize / BLOCK) else { return };
+        let block = block.get_or_insert_with(|| vec![0; BLOCK].into_boxed_slice());
+        if let Some(slot) = block.get_mut(object as usize % BLOCK) {
+            *slot = high;
         }
     }
 
@@ -74,11 +94,8 @@ impl Retained {
     #[must_use]
     #[inline]
     pub fn of(&self, object: u32) -> u64 {
-        let at = object as usize;
-        match (self.low.get(at), self.high.get(at)) {
-            (Some(&low), Some(&high)) => u64::from(high) << 32 | u64::from(low),
-            _ => 0,
-        }
+        let low = self.low.get(object as usize).map_or(0, |low| u64::from(*low));
+        u64::from(self.high(object)) << 32 | low
     }
 
     /// Bytes of all objects that a root reaches.
@@ -96,6 +113,7 @@ impl Retained {
     /// Memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.low.capacity() * 4 + self.high.capacity() * 2
+        let blocks = self.high.iter().flatten().count();
+        self.low.capacity() * 4 + self.high.capacity() * 16 + blocks * BLOCK * 2
     }
 }

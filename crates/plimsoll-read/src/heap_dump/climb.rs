@@ -89,6 +89,11 @@ pub(super) fn climb(view: &View<'_>, object: u32) -> Path {
             None => {}
         }
         let Some(address) = view.heap.address_of(at) else { break Owner::Unknown("no such object") };
+        if let Some((referrer, from)) = direct(view, at, address, &up) {
+            up.push((at, view.via(&referrer)));
+            at = from;
+            continue;
+        }
         let Some(referrers) = view.referrers(address) else { break Owner::Unknown("not read yet") };
         let Some((referrer, from)) = best(view, at, referrers, &up) else {
             break match view.heap.roots {
@@ -153,6 +158,20 @@ pub(super) fn frame_name(model: &Model, thread: u32, number: u32) -> Option<Stri
     let source = model.string(frame.source).unwrap_or_else(|| "?".to_owned());
     let line = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
     Some(format!("{}.{method}({source}{line})", class.unwrap_or_else(|| "?".to_owned())))
+}
+
+/// The object that holds this one alone, if it refers to it itself. That is read in place; to know everyone who refers to
+/// an object takes a reading of the whole dump.
+fn direct(view: &View<'_>, at: u32, address: u64, up: &[(u32, String)]) -> Option<(Referrer, u32)> {
+    let heap = view.heap;
+    let mut holders = heap.tree.holders_of(at);
+    let holder = holders.next()?;
+    holders.take(MOST).filter_map(|above| heap.address_of(above)).for_each(|above| view.wish(above));
+    if up.iter().any(|(seen, _)| *seen == holder) || heap.class_index(holder) == heap.class_index(at) {
+        return None;
+    }
+    let referrer = view.reference_between(heap.address_of(holder)?, address)?;
+    (!is_weak(view, &referrer, holder)).then_some((referrer, holder))
 }
 
 /// Of those who refer to an object, the one that explains best why it is alive.

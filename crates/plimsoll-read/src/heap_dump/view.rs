@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use super::fetch::{Content, Fetch, Fetched, Referrer, Via, Wanted};
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::watch::{Phase, Watch};
-use crate::hprof::visitor::Type;
+use crate::hprof::visitor::{Static, Type};
 
 /// Further readings at most.
 const READINGS: usize = 16;
@@ -73,6 +73,32 @@ impl<'a> View<'a> {
             self.missing.borrow_mut().content(address);
         }
         found
+    }
+
+    /// Will be asked for soon: is read with whatever else is missing.
+    pub(super) fn wish(&self, address: u64) {
+        if !self.known.looked_for.contains_key(&address) && self.exists(address) {
+            self.missing.borrow_mut().content(address);
+        }
+    }
+
+    /// How one object refers to another; nothing where it does not, or where that is not known (yet).
+    pub(super) fn reference_between(&self, from: u64, to: u64) -> Option<Referrer> {
+        let via = match self.content(from)? {
+            Content::Fields(class, bytes) => {
+                let class = self.heap.model.index(*class)?;
+                let mut references = self.heap.fields_of(class).filter(|field| field.ty == Type::Object);
+                Via::Field(references.position(|f| self.heap.value_at(bytes, &f) == Some(to))? as u32)
+            }
+            Content::Class => {
+                let class = self.heap.model.class_of(from)?;
+                let is_it = |s: &&Static| s.ty == Type::Object && s.value == to;
+                Via::Static(class.statics.iter().find(is_it)?.name)
+            }
+            Content::References(ids, _) => Via::Element(ids.iter().position(|id| *id == to)? as u64),
+            Content::Values(..) => return None,
+        };
+        Some(Referrer { from, via })
     }
 
     /// Who refers to the object at an address; nothing while that is not known.
@@ -160,8 +186,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A key or a name as text: a string, or a boxed number.
+    /// A key as text: a string, a boxed number, or what an object of a class of its own says of itself.
     pub(super) fn text(&self, address: u64) -> Option<String> {
+        let (class, _) = self.instance(address)?;
+        self.plain(address).or_else(|| self.composite(class, address))
+    }
+
+    /// A string, a boxed number or a UUID.
+    fn plain(&self, address: u64) -> Option<String> {
         let (class, _) = self.instance(address)?;
         let id = self.heap.model.classes().get(class as usize)?.id;
         match self.heap.model.raw_class_name(id)? {
@@ -187,7 +219,7 @@ impl<'a> View<'a> {
                     low & 0xffff_ffff_ffff
                 ))
             }
-            _ => self.composite(class, address),
+            _ => None,
         }
     }
 
@@ -201,7 +233,7 @@ impl<'a> View<'a> {
             match field.ty {
                 Type::Object if value == 0 => parts.push(format!("{name}=null")),
                 Type::Object => {
-                    let text = self.leaf(value);
+                    let text = self.plain(value);
                     parts.push(format!("{name}={}", text.unwrap_or_else(|| "…".to_owned())));
                 }
                 Type::Int | Type::Long | Type::Short => {
@@ -213,12 +245,6 @@ impl<'a> View<'a> {
         let class = self.heap.name_of(class);
         let short = class.rsplit(['.', '$']).next().unwrap_or(&class);
         Some(format!("{short}[{}]", parts.join(", ")))
-    }
-
-    /// A field of a composite key: only strings and boxed numbers, so that the search goes no deeper.
-    fn leaf(&self, address: u64) -> Option<String> {
-        let class = self.heap.class_name(self.heap.object_at(address)?);
-        if class.starts_with("java.lang.") { self.text(address) } else { None }
     }
 
     /// How a reference reads: `Class.field`, or an element of an array.

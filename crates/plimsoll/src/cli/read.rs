@@ -1,7 +1,7 @@
 //! `plimsoll read`: what an artifact says, on one screen.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ use crate::render::paint::Paint;
 
 /// Objects shown below another one.
 const WIDTH: usize = 20;
+/// The same on a page, and steps of its tree.
+const PAGE_WIDTH: usize = 60;
+const PAGE_DEPTH: usize = 16;
 
 /// What an artifact says, on one screen
 #[derive(Debug, clap::Args)]
@@ -103,6 +106,10 @@ struct One {
     /// How full collections are, and what their free slots take.
     #[arg(long)]
     collections: bool,
+
+    /// Write one self-contained page with a treemap of the dominator tree.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Where the sizes of objects come from.
@@ -168,8 +175,13 @@ fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(&args.file, e))?;
     let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     let views = views(args, &heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
-    drop(bar);
     let context = Context { file: args.file.display().to_string(), rss: args.rss };
+    if let Some(path) = &args.html {
+        let tree = tree::tree(&heap, &source, PAGE_WIDTH, PAGE_DEPTH, &bar);
+        let tree = tree.map_err(|e| failed(&args.file, e))?;
+        write_private(path, &render::treemap::page(&heap, &said, &context, &tree))?;
+    }
+    drop(bar);
     let text = match format {
         Format::Table if views.is_empty() => {
             render::heap::screen(&heap, &said, &context, Paint::new(output::colour()))
@@ -183,6 +195,18 @@ fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     };
     output::result(&text)?;
     Ok(exit(&heap, &said))
+}
+
+/// Writes a file that only its owner may read, as it tells of the heap: beside, then in place.
+fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |e: io::Error| CliError::usage(format!("cannot write {}", path.display())).because(e);
+    // A temporary file is created with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    output::tell(&format!("wrote {}", path.display()));
+    Ok(())
 }
 
 /// The views asked for, in the order of the help.

@@ -57,18 +57,7 @@ impl Screen {
         let name = self.paint.bold(&context.file);
         let read = units::bytes(heap.summary.bytes as f64);
         let _infallible = writeln!(self.out, "{name} · Java heap dump, {read}");
-        let reached = heap.retained().reached_bytes();
-        let gone = heap.retained().unreached_bytes();
-        let line = format!(
-            "{} objects, {} reachable from {}; {} not reachable",
-            thousands(u64::from(heap.objects())),
-            units::bytes(reached as f64),
-            match heap.roots {
-                Roots::Told { .. } => "the roots",
-                Roots::Guessed => "guessed roots",
-            },
-            units::bytes(gone as f64),
-        );
+        let line = about(heap);
         let line = self.paint.dim(&line);
         let _infallible = writeln!(self.out, "{line}");
         let line = self.paint.dim(&sizes(heap));
@@ -139,12 +128,7 @@ impl Screen {
     }
 
     fn suspect(&mut self, label: &str, suspect: &Suspect) {
-        let head = if suspect.lost {
-            format!("{}, likely: its table is in the part that is gone", suspect.path.owner)
-        } else {
-            let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
-            format!("{} retains {bytes}, {share} of the heap", suspect.path.owner)
-        };
+        let head = headline(suspect);
         let head = self.paint.red(&head);
         self.row(label, &head);
         self.more(&content(suspect));
@@ -216,8 +200,31 @@ fn sizes(heap: &HeapDump) -> String {
     }
 }
 
+/// How much there is, in one line.
+pub(crate) fn about(heap: &HeapDump) -> String {
+    format!(
+        "{} objects, {} reachable from {}; {} not reachable",
+        thousands(u64::from(heap.objects())),
+        units::bytes(heap.retained().reached_bytes() as f64),
+        match heap.roots {
+            Roots::Told { .. } => "the roots",
+            Roots::Guessed => "guessed roots",
+        },
+        units::bytes(heap.retained().unreached_bytes() as f64),
+    )
+}
+
+/// Who holds how much.
+pub(crate) fn headline(suspect: &Suspect) -> String {
+    if suspect.lost {
+        return format!("{}, likely: its table is in the part that is gone", suspect.path.owner);
+    }
+    let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
+    format!("{} retains {bytes}, {share} of the heap", suspect.path.owner)
+}
+
 /// What piles up, in one line.
-fn content(suspect: &Suspect) -> String {
+pub(crate) fn content(suspect: &Suspect) -> String {
     let mut parts = vec![suspect.label.clone()];
     if suspect.count > 1 {
         parts = vec![format!("{} × {}, each held by several", thousands(suspect.count), suspect.label)];

@@ -6,4 +6,5 @@ pub(crate) mod heap_views;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod paint;
+pub(crate) mod treemap;
 pub(crate) mod triage;

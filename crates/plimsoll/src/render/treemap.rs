@@ -1,0 +1,55 @@
+//! One page of a heap that a person can click through: no file beside it, nothing from elsewhere.
+
+use plimsoll_core::units;
+use plimsoll_read::heap_dump::HeapDump;
+use plimsoll_read::heap_dump::report::Report;
+use plimsoll_read::heap_dump::tree::Branch;
+use serde_json::{Value, json};
+
+use super::heap::{self, Context};
+
+const PAGE: &str = include_str!("treemap.html");
+/// Objects of less than this share of the heap are not drawn.
+const SMALLEST: f64 = 0.0004;
+
+/// The page.
+pub(crate) fn page(heap: &HeapDump, said: &Report, context: &Context, tree: &[Branch]) -> String {
+    let total = heap.retained().reached_bytes();
+    let least = (total as f64 * SMALLEST) as u64;
+    let accused = said.suspects.iter().find(|suspect| suspect.accused);
+    let headline = accused.map_or_else(|| "Nothing to accuse in this heap".to_owned(), heap::headline);
+    let suspects = said.suspects.iter().map(|suspect| {
+        json!({
+            "accused": suspect.accused,
+            "head": heap::headline(suspect),
+            "content": heap::content(suspect),
+            "path": heap::path_lines(&suspect.path),
+        })
+    });
+    let data = json!({
+        "headline": headline,
+        "about": format!("{} · {}", context.file, heap::about(heap)),
+        "banners": heap.summary.truncation().into_iter().map(|what| format!("The {what}")).collect::<Vec<_>>(),
+        "suspects": suspects.collect::<Vec<_>>(),
+        "total": total.max(1),
+        "root": {
+            "n": format!("all reachable, {}", units::bytes(total as f64)),
+            "r": total,
+            "c": tree.iter().filter(|b| b.retained >= least).map(|b| branch(b, least)).collect::<Vec<_>>(),
+        },
+    });
+    // Names come out of the dump: none of them may end the script that they stand in.
+    PAGE.replacen("/*DATA*/", &data.to_string().replace('<', "\\u003c"), 1)
+}
+
+fn branch(of: &Branch, least: u64) -> Value {
+    let held: Vec<Value> =
+        of.held.iter().filter(|b| b.retained >= least.max(1)).map(|b| branch(b, least)).collect();
+    let mut value = json!({"n": of.label, "r": of.retained});
+    if !held.is_empty()
+        && let Some(object) = value.as_object_mut()
+    {
+        object.insert("c".to_owned(), held.into());
+    }
+    value
+}
