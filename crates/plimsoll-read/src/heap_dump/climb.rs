@@ -89,10 +89,14 @@ pub(super) fn climb(view: &View<'_>, object: u32) -> Path {
             None => {}
         }
         let Some(address) = view.heap.address_of(at) else { break Owner::Unknown("no such object") };
-        if let Some((referrer, from)) = direct(view, at, address, &up) {
-            up.push((at, view.via(&referrer)));
-            at = from;
-            continue;
+        match direct(view, at, address, &up) {
+            Direct::Yes(referrer, from) => {
+                up.push((at, view.via(&referrer)));
+                at = from;
+                continue;
+            }
+            Direct::NotRead => break Owner::Unknown("not read yet"),
+            Direct::No => {}
         }
         let Some(referrers) = view.referrers(address) else { break Owner::Unknown("not read yet") };
         let Some((referrer, from)) = best(view, at, referrers, &up) else {
@@ -160,18 +164,33 @@ pub(super) fn frame_name(model: &Model, thread: u32, number: u32) -> Option<Stri
     Some(format!("{}.{method}({source}{line})", class.unwrap_or_else(|| "?".to_owned())))
 }
 
-/// The object that holds this one alone, if it refers to it itself. That is read in place; to know everyone who refers to
-/// an object takes a reading of the whole dump.
-fn direct(view: &View<'_>, at: u32, address: u64, up: &[(u32, String)]) -> Option<(Referrer, u32)> {
+/// Whether the object that holds another one alone refers to it itself.
+enum Direct {
+    Yes(Referrer, u32),
+    No,
+    /// What it refers to has not been read.
+    NotRead,
+}
+
+/// Looks for the holder's own reference. That is read in place; to know everyone who refers to an object takes a
+/// reading of the whole dump.
+fn direct(view: &View<'_>, at: u32, address: u64, up: &[(u32, String)]) -> Direct {
     let heap = view.heap;
     let mut holders = heap.tree.holders_of(at);
-    let holder = holders.next()?;
+    let Some(holder) = holders.next() else { return Direct::No };
     holders.take(MOST).filter_map(|above| heap.address_of(above)).for_each(|above| view.wish(above));
     if up.iter().any(|(seen, _)| *seen == holder) || heap.class_index(holder) == heap.class_index(at) {
-        return None;
+        return Direct::No;
     }
-    let referrer = view.reference_between(heap.address_of(holder)?, address)?;
-    (!is_weak(view, &referrer, holder)).then_some((referrer, holder))
+    let Some(above) = heap.address_of(holder) else { return Direct::No };
+    if !view.is_known(above) {
+        view.wish(above);
+        return Direct::NotRead;
+    }
+    match view.reference_between(above, address) {
+        Some(referrer) if !is_weak(view, &referrer, holder) => Direct::Yes(referrer, holder),
+        _ => Direct::No,
+    }
 }
 
 /// Of those who refer to an object, the one that explains best why it is alive.

@@ -161,7 +161,10 @@ impl<'a> Fetch<'a> {
     /// anywhere in it.
     pub(super) fn in_place(&mut self, heap: &HeapDump, source: &(impl Source + ?Sized)) -> bool {
         let Some(places) = heap.places.as_ref().filter(|_| !self.any_referrers) else { return false };
-        let objects = self.wanted.exact.keys().filter_map(|address| heap.object_at(*address));
+        let (classes, others): (Vec<u64>, Vec<u64>) =
+            self.wanted.exact.keys().partition(|address| heap.model.index(**address).is_some());
+        self.fetched.contents.extend(classes.into_iter().map(|class| (class, Content::Class)));
+        let objects = others.into_iter().filter_map(|address| heap.object_at(address));
         let mut runs: Vec<(u64, u32)> = objects.flat_map(|object| places.of(object)).collect();
         runs.sort_unstable();
         runs.dedup();

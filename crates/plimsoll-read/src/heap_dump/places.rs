@@ -3,8 +3,6 @@
 //! Records mostly come in address order, so runs of a few KiB have few numbers each and a search finds one or two of
 //! them. A dump that is out of order (ZGC) would have every object in every run: it gets no places, and is read whole.
 
-use crate::hprof::visitor::{Class, Instance, ObjectArray, PrimitiveArray};
-
 /// Bytes of a run.
 const RUN: u64 = 4096;
 /// Bytes read of a run at most: the last array of a run may be huge.
@@ -92,17 +90,6 @@ impl Places {
             .map(|place| (place.at, place.length))
     }
 }
-
-/// Offset of a record, whatever it is of.
-pub(super) trait At {
-    /// In bytes from the begin of the dump.
-    fn at(&self) -> u64;
-}
-
-macro_rules! at {
-    ($($record:ty),*) => { $(impl At for $record { #[inline(always)] fn at(&self) -> u64 { self.at } })* };
-}
-at!(Class<'_>, Instance<'_>, ObjectArray, PrimitiveArray);
 
 #[cfg(test)]
 mod tests {

@@ -75,6 +75,11 @@ impl<'a> View<'a> {
         found
     }
 
+    /// Whether the content of an object was looked for.
+    pub(super) fn is_known(&self, address: u64) -> bool {
+        self.known.looked_for.contains_key(&address)
+    }
+
     /// Will be asked for soon: is read with whatever else is missing.
     pub(super) fn wish(&self, address: u64) {
         if !self.known.looked_for.contains_key(&address) && self.exists(address) {

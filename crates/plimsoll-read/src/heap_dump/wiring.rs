@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::kinds::{Kind, Kinds, NO_CLASS, array_class};
 use super::pack::Lists;
-use super::places::{At, Collector};
+use super::places::Collector;
 use super::roots::Marks;
 use super::survey::Surveyed;
 use crate::graph::watch::{Phase, Watch};
@@ -84,16 +84,18 @@ impl<'a> Wiring<'a> {
         Wired { kinds: self.kinds, places: self.places, dangling: self.dangling }
     }
 
-    /// A new object begins: the one before is complete. False for an object told twice, whose first telling stays.
+    /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an object told twice, whose first telling stays.
     #[inline]
-    fn begin(&mut self, record: &impl At, id: u64, code: u32) -> bool {
+    fn begin(&mut self, at: Option<u64>, id: u64, code: u32) -> bool {
         self.close();
         let Some(object) = self.known.addresses.index_of(id) else { return false };
         if self.seen.has(object) {
             return false;
         }
         self.seen.set(object);
-        self.places.object(record.at(), object);
+        if let Some(at) = at {
+            self.places.object(at, object);
+        }
         self.kinds.set(object, code);
         self.open = Some(object);
         true
@@ -144,7 +146,7 @@ impl Visitor for Wiring<'_> {
         let bytes = model.class_of(class.id).map_or(0, |c| sizes.class_object(c));
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
         let code = self.kinds.code(Kind { class: self.meta, length, is_class_object: true });
-        if !self.begin(class, class.id, code) {
+        if !self.begin(None, class.id, code) {
             return;
         }
         for value in class.statics().filter(|s| s.ty == Type::Object) {
@@ -160,7 +162,7 @@ impl Visitor for Wiring<'_> {
     fn instance(&mut self, instance: &Instance<'_>) {
         let index = self.class_index(instance.class);
         let class = self.of_class(index);
-        if !self.begin(instance, instance.id, class.code) {
+        if !self.begin(Some(instance.at), instance.id, class.code) {
             return;
         }
         self.targets.extend(class.object);
@@ -174,7 +176,7 @@ impl Visitor for Wiring<'_> {
     fn object_array(&mut self, array: &ObjectArray) {
         let index = self.class_index(array.class);
         let code = self.kinds.code(Kind::of(index, array.length));
-        if self.begin(array, array.id, code) {
+        if self.begin(Some(array.at), array.id, code) {
             self.targets.extend(self.of_class(index).object);
         }
     }
@@ -191,7 +193,7 @@ impl Visitor for Wiring<'_> {
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         let class = array_class(self.classes.len(), array.ty);
         let code = self.kinds.code(Kind::of(class, array.length));
-        self.begin(array, array.id, code);
+        self.begin(Some(array.at), array.id, code);
         self.close();
     }
 
