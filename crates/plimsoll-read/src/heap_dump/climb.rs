@@ -179,7 +179,7 @@ fn direct(view: &View<'_>, at: u32, address: u64, up: &[(u32, String)]) -> Direc
     let mut holders = heap.tree.holders_of(at);
     let Some(holder) = holders.next() else { return Direct::No };
     holders.take(MOST).filter_map(|above| heap.address_of(above)).for_each(|above| view.wish(above));
-    if up.iter().any(|(seen, _)| *seen == holder) || heap.class_index(holder) == heap.class_index(at) {
+    if up.iter().any(|(seen, _)| *seen == holder) {
         return Direct::No;
     }
     let Some(above) = heap.address_of(holder) else { return Direct::No };
@@ -188,7 +188,9 @@ fn direct(view: &View<'_>, at: u32, address: u64, up: &[(u32, String)]) -> Direc
         return Direct::NotRead;
     }
     match view.reference_between(above, address) {
-        Some(referrer) if !is_weak(view, &referrer, holder) => Direct::Yes(referrer, holder),
+        Some(referrer) if !is_weak(view, &referrer, holder) && link_rank(&view.via(&referrer)) < 4 => {
+            Direct::Yes(referrer, holder)
+        }
         _ => Direct::No,
     }
 }

@@ -122,16 +122,13 @@ pub fn read(
     watch: &dyn Watch,
 ) -> Result<HeapDump, HeapDumpError> {
     let dump = opened(source)?;
-    let is_plain = dump.packing() == Packing::Plain;
     let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
     scanned(dump, &mut survey, Phase::Survey)?;
     let survey = survey.finish().map_err(HeapDumpError::Graph)?;
-    let (graph, wired, summary) = wire(&survey, opened(source)?, watch)?;
-    let wiring::Wired { mut kinds, places, dangling } = wired;
-    let places = places.finish(survey.addresses.len(), summary.bytes).filter(|_| is_plain);
+    let wired = wire(&survey, opened(source)?, options.sizes, watch)?;
+    let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
     let references = graph.references();
     let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
-    let size_report = sizing::size(&mut kinds, &addresses, &model, &layouts, sizes, options.sizes);
     let (roots, first) = start.settle(&model, &addresses, &graph, summary.is_complete());
     let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
     Ok(HeapDump {
@@ -151,23 +148,41 @@ pub fn read(
     })
 }
 
-/// The second reading: one thread reads and resolves addresses, another packs.
+/// What the second reading brings.
+struct Wire {
+    graph: Graph,
+    dangling: u64,
+    kinds: Kinds,
+    sizes: SizeReport,
+    places: Option<Places>,
+    summary: Summary,
+}
+
+/// The second reading: one thread reads, another packs.
 fn wire(
     survey: &survey::Surveyed,
     dump: Dump<'_>,
+    choice: SizeChoice,
     watch: &dyn Watch,
-) -> Result<(Graph, wiring::Wired, Summary), HeapDumpError> {
-    let (lists, receive) = pack::lists();
-    let (objects, hubs) = (survey.addresses.len(), survey.hubs.as_slice());
+) -> Result<Wire, HeapDumpError> {
+    let (addresses, hubs) = (&survey.addresses, survey.hubs.as_slice());
+    let (lists, taker) = pack::lists(addresses);
+    let is_plain = dump.packing() == Packing::Plain;
     thread::scope(|scope| {
-        let packer = thread::Builder::new().spawn_scoped(scope, move || pack::pack(&receive, objects, hubs));
+        let packer = thread::Builder::new().spawn_scoped(scope, move || pack::pack(&taker, addresses, hubs));
         let packer = packer.map_err(HeapDumpError::Io)?;
         let mut wiring = wiring::Wiring::new(survey, lists, watch);
         let summary = scanned(dump, &mut wiring, Phase::Wiring);
-        let wired = wiring.finish();
+        let wiring::Wired { mut kinds, places } = wiring.finish();
+        // While the last references are packed, there is time for the sizes.
+        let (model, layouts) = (&survey.model, &survey.layouts);
+        let sizes = sizing::size(&mut kinds, addresses, model, layouts, survey.sizes, choice);
         // The packer's reason to give up comes before what it led to.
         let graph = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((graph.map_err(HeapDumpError::Graph)?, wired, summary?))
+        let (graph, dangling) = graph.map_err(HeapDumpError::Graph)?;
+        let summary = summary?;
+        let places = places.finish(addresses.len(), summary.bytes).filter(|_| is_plain);
+        Ok(Wire { graph, dangling, kinds, sizes, places, summary })
     })
 }
 

@@ -14,8 +14,8 @@ use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, T
 /// What is the same for all instances of a class.
 #[derive(Clone, Copy)]
 struct OfClass {
-    /// The class object where it is no root: who refers to a root holds nothing by that.
-    object: Option<u32>,
+    /// The address of the class object where it is no root: who refers to a root holds nothing by that.
+    object: Option<u64>,
     /// Code of its instances among the [`Kinds`].
     code: u32,
 }
@@ -24,7 +24,6 @@ struct OfClass {
 pub(super) struct Wired {
     pub(super) kinds: Kinds,
     pub(super) places: Collector,
-    pub(super) dangling: u64,
 }
 
 /// What the second reading gathers.
@@ -34,26 +33,25 @@ pub(super) struct Wiring<'a> {
     classes: Vec<OfClass>,
     /// Index of `java.lang.Class`.
     meta: u32,
-    lists: Lists,
+    lists: Lists<'a>,
     places: Collector,
-    /// References to what is not in the dump.
-    dangling: u64,
     kinds: Kinds,
     seen: Marks,
     /// Threads whose stacks hold anything.
     threads: Marks,
     /// The object whose references are being collected.
     open: Option<u32>,
-    targets: Vec<u32>,
+    /// Addresses of what it refers to.
+    targets: Vec<u64>,
     watch: &'a dyn Watch,
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(known: &'a Surveyed, lists: Lists, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(known: &'a Surveyed, lists: Lists<'a>, watch: &'a dyn Watch) -> Self {
         let Surveyed { model, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
-            object: addresses.index_of(class.id).filter(|object| !start.has(*object)),
+            object: addresses.index_of(class.id).filter(|object| !start.has(*object)).map(|_| class.id),
             code: kinds.code(Kind::of(index, 0)),
         });
         let classes = classes.collect();
@@ -67,7 +65,6 @@ impl<'a> Wiring<'a> {
             meta: meta.and_then(|c| model.index(c.id)).unwrap_or(NO_CLASS),
             lists,
             places: Collector::default(),
-            dangling: 0,
             kinds,
             seen: Marks::new(addresses.len()),
             threads,
@@ -81,7 +78,7 @@ impl<'a> Wiring<'a> {
     pub(super) fn finish(mut self) -> Wired {
         self.close();
         self.lists.flush();
-        Wired { kinds: self.kinds, places: self.places, dangling: self.dangling }
+        Wired { kinds: self.kinds, places: self.places }
     }
 
     /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an object told twice, whose first telling stays.
@@ -107,7 +104,7 @@ impl<'a> Wiring<'a> {
             if self.threads.has(object)
                 && let Some(held) = self.known.start.stacks().get(&object)
             {
-                self.targets.extend(held);
+                self.targets.extend(held.iter().filter_map(|held| self.known.addresses.address_of(*held)));
             }
             self.lists.push(object, &self.targets);
             self.targets.clear();
@@ -117,10 +114,7 @@ impl<'a> Wiring<'a> {
     #[inline(always)]
     fn refer(&mut self, id: u64) {
         if id != 0 {
-            match self.known.addresses.index_of(id) {
-                Some(object) => self.targets.push(object),
-                None => self.dangling += 1,
-            }
+            self.targets.push(id);
         }
     }
 
