@@ -321,7 +321,7 @@ impl Chunks {
     fn fresh(&mut self) -> u32 {
         let number = self.given;
         self.given += 1;
-        if number as usize % CHUNKS == 0 {
+        if (number as usize).is_multiple_of(CHUNKS) {
             self.slabs.push(vec![0; CHUNK * CHUNKS]);
             self.needed.push(0);
         }

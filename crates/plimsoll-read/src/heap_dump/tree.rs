@@ -1,10 +1,14 @@
 //! The dominator tree as a person walks it: the largest objects, what they hold, and the rest as a sum.
 
+use std::collections::HashMap;
+
 use super::HeapDump;
 use super::climb::thread_name;
+use super::roots::Marks;
 use super::skeleton::Skeleton;
 use super::view::resolved;
 use super::{HeapDumpError, Source};
+use crate::graph::dominators::Holder;
 use crate::graph::watch::Watch;
 
 /// One object of the tree.
@@ -20,7 +24,23 @@ pub struct Branch {
     pub retained: u64,
     /// The largest that it holds, largest first.
     pub held: Vec<Branch>,
+    /// The others that it holds, by class: the most bytes first.
+    pub others: Vec<Others>,
 }
+
+/// Objects of one class that one object holds, told of together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Others {
+    /// The class.
+    pub class: String,
+    /// How many.
+    pub objects: u64,
+    /// Bytes that go with them.
+    pub retained: u64,
+}
+
+/// Classes told of below one object.
+const CLASSES: usize = 8;
 
 /// The tree below the roots: `width` objects a step, `depth` steps. Of a heap with very many objects only the largest
 /// 65,536 are looked at: what is missing below an object is small.
@@ -45,6 +65,7 @@ pub fn tree(
             branch.label = format!("{} \"{name}\"", branch.label);
         }
     }
+    add_others(heap, &mut branches);
     Ok(branches)
 }
 
@@ -65,6 +86,40 @@ fn branches(
         shallow: heap.shallow(*object),
         retained: *retained,
         held: branches(heap, skeleton, Some(*object), width, depth - 1),
+        others: Vec::new(),
     };
     largest.map(branch).collect()
+}
+
+/// Fills in what the objects of a tree hold beside what is in it, in one pass.
+fn add_others(heap: &HeapDump, tree: &mut [Branch]) {
+    let (mut shown, mut sums) = (Marks::new(heap.objects()), HashMap::new());
+    each(tree, &mut |branch| shown.set(branch.object));
+    for object in 0..heap.objects() {
+        if let Holder::Object(holder) = heap.tree.holder(object)
+            && shown.has(holder)
+            && !shown.has(object)
+        {
+            let sum: &mut (u64, u64) = sums.entry((holder, heap.class_index(object))).or_default();
+            sum.0 += 1;
+            sum.1 = sum.1.saturating_add(heap.retained.of(object));
+        }
+    }
+    let mut others: HashMap<u32, Vec<Others>> = HashMap::new();
+    for ((holder, class), (objects, retained)) in sums {
+        let class = heap.name_of(class);
+        others.entry(holder).or_default().push(Others { class, objects, retained });
+    }
+    each(tree, &mut |branch| {
+        branch.others = others.remove(&branch.object).unwrap_or_default();
+        branch.others.sort_by(|a, b| b.retained.cmp(&a.retained).then_with(|| a.class.cmp(&b.class)));
+        branch.others.truncate(CLASSES);
+    });
+}
+
+fn each(tree: &mut [Branch], f: &mut impl FnMut(&mut Branch)) {
+    for branch in tree {
+        f(branch);
+        each(&mut branch.held, f);
+    }
 }

@@ -18,6 +18,8 @@ use super::paint::Paint;
 
 /// Rows of a table, unless JSON is asked for.
 const ROWS: usize = 40;
+/// Classes shown of what an object holds beside what is shown one by one.
+const GROUPS: usize = 3;
 /// Frames shown of a thread.
 const FRAMES: usize = 12;
 
@@ -71,15 +73,30 @@ fn branch_lines(branch: &Branch, depth: usize, total: u64, out: &mut String) {
         branch.label,
     );
     branch.held.iter().for_each(|held| branch_lines(held, depth + 1, total, out));
+    for others in branch.others.iter().take(GROUPS) {
+        let _infallible = writeln!(
+            out,
+            "{} {:>7} {:>10}  {}{} × {}",
+            bytes(others.retained),
+            units::percent(others.retained as f64 / total.max(1) as f64),
+            "",
+            "  ".repeat(depth + 1),
+            thousands(others.objects),
+            others.class,
+        );
+    }
 }
 
 fn branch_value(branch: &Branch) -> Value {
     let held: Vec<Value> = branch.held.iter().map(branch_value).collect();
+    let others = branch.others.iter();
+    let others = others.map(|o| json!({"class": o.class, "objects": o.objects, "retainedBytes": o.retained}));
     json!({
         "label": branch.label,
         "shallowBytes": branch.shallow,
         "retainedBytes": branch.retained,
         "held": held,
+        "others": others.collect::<Vec<_>>(),
     })
 }
 

@@ -1,9 +1,8 @@
 //! One page of a heap that a person can click through: no file beside it, nothing from elsewhere.
 
-use plimsoll_core::units;
 use plimsoll_read::heap_dump::HeapDump;
 use plimsoll_read::heap_dump::report::Report;
-use plimsoll_read::heap_dump::tree::Branch;
+use plimsoll_read::heap_dump::tree::{Branch, Others};
 use serde_json::{Value, json};
 
 use super::heap::{self, Context};
@@ -33,7 +32,7 @@ pub(crate) fn page(heap: &HeapDump, said: &Report, context: &Context, tree: &[Br
         "suspects": suspects.collect::<Vec<_>>(),
         "total": total.max(1),
         "root": {
-            "n": format!("all reachable, {}", units::bytes(total as f64)),
+            "n": "all reachable",
             "r": total,
             "c": tree.iter().filter(|b| b.retained >= least).map(|b| branch(b, least)).collect::<Vec<_>>(),
         },
@@ -42,10 +41,27 @@ pub(crate) fn page(heap: &HeapDump, said: &Report, context: &Context, tree: &[Br
     PAGE.replacen("/*DATA*/", &data.to_string().replace('<', "\\u003c"), 1)
 }
 
+/// Share of an object's bytes at which what it holds is drawn in its place: the way is in the name.
+const ALL_BUT: f64 = 0.98;
+
 fn branch(of: &Branch, least: u64) -> Value {
-    let held: Vec<Value> =
-        of.held.iter().filter(|b| b.retained >= least.max(1)).map(|b| branch(b, least)).collect();
-    let mut value = json!({"n": of.label, "r": of.retained});
+    let mut names = vec![of.label.clone()];
+    let mut at = of;
+    while let [only, ..] = at.held.as_slice()
+        && only.retained as f64 >= ALL_BUT * of.retained as f64
+        && !only.held.is_empty()
+    {
+        names.push(only.label.clone());
+        at = only;
+    }
+    let least = least.max(1);
+    let held = at.held.iter().filter(|b| b.retained >= least).map(|b| branch(b, least));
+    let group =
+        |o: &Others| json!({"n": format!("{} × {}", heap::thousands(o.objects), o.class), "r": o.retained});
+    let others = at.others.iter().filter(|o| o.retained >= least).map(group);
+    let mut held: Vec<Value> = held.chain(others).collect();
+    held.sort_by_key(|value| std::cmp::Reverse(value["r"].as_u64()));
+    let mut value = json!({"n": names.join(" › "), "r": of.retained});
     if !held.is_empty()
         && let Some(object) = value.as_object_mut()
     {
