@@ -7,6 +7,7 @@ pub mod classify;
 pub mod clock;
 pub mod fact;
 pub mod judge;
+pub mod keys;
 pub mod plan;
 pub mod recording;
 pub mod replay;

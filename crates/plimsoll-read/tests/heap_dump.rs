@@ -44,8 +44,10 @@ fn a_static_map_is_named_by_its_field_with_its_entries_and_keys() {
     let collection = first.collection.as_ref().unwrap();
     assert_eq!((collection.capacity, collection.bound.as_ref()), (Some(8192), None));
     assert_eq!(first.unit_class, "shop.Metric");
-    assert_eq!(first.keys.len(), 3000);
-    assert!(first.keys.iter().all(|key| key.starts_with("/users/") && key.contains("?trace=")));
+    let keys = first.keys.as_ref().unwrap();
+    assert_eq!((keys.keys, keys.templates[0].count), (3000, 3000));
+    assert_eq!(keys.templates[0].text, "/users/{number}/orders?trace={hex16}");
+    assert_eq!(keys.carrier.as_ref().unwrap().slot, "trace");
     assert_eq!(said.suspects.iter().filter(|s| s.accused).count(), 1);
 }
 

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use plimsoll_core::keys::{KeyReport, Keys};
+
 use super::climb::{Owner, Path, climb};
 use super::collections::{Collection, collection, is_collection};
 use super::inside::{ClassInside, Inside, inside};
@@ -51,8 +53,8 @@ pub struct Suspect {
     pub classes: Vec<ClassInside>,
     /// Whether its table is in the part of the dump that is gone: what it retains is estimated then.
     pub lost: bool,
-    /// Keys of a sample of the entries, or the elements themselves where they are texts.
-    pub keys: Vec<String>,
+    /// What the keys of the entries are made from, or the elements where they are texts; by a sample of up to 32,768.
+    pub keys: Option<KeyReport>,
 }
 
 impl Suspect {
@@ -206,12 +208,14 @@ fn key_of(view: &View<'_>, entry: u32) -> Option<u64> {
     view.reference(address, "key").or_else(|| view.reference(address, "item"))
 }
 
-fn keys(view: &View<'_>, inside: &Inside) -> Vec<String> {
+fn keys(view: &View<'_>, inside: &Inside) -> Option<KeyReport> {
     let text = |unit: &u32| {
         let address = if inside.have_keys { key_of(view, *unit)? } else { view.heap.address_of(*unit)? };
         view.text(address)
     };
-    inside.sample.iter().filter_map(text).collect()
+    let mut keys = Keys::default();
+    inside.sample.iter().filter_map(text).for_each(|key| keys.push(&key));
+    Some(keys.finish()).filter(|report| report.keys > 0)
 }
 
 /// Class of the values of entries, by a few of them; of the elements where there are no entries.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_core::keys::KeyReport;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
@@ -13,6 +14,8 @@ use super::paint::Paint;
 
 /// Width of the column of labels.
 const LABEL: usize = 11;
+/// Templates of keys that are shown.
+const TEMPLATES: usize = 5;
 /// Steps of a path that are shown.
 const STEPS: usize = 8;
 
@@ -135,6 +138,29 @@ impl Screen {
         for line in path_lines(&suspect.path).into_iter().skip(1) {
             self.more(&self.paint.dim(&line));
         }
+        if let Some(keys) = &suspect.keys {
+            self.keys(suspect, keys);
+        }
+    }
+
+    /// What the keys are made from, and which part of them makes them so many.
+    fn keys(&mut self, suspect: &Suspect, keys: &KeyReport) {
+        for (number, template) in keys.templates.iter().take(TEMPLATES).enumerate() {
+            let share = template.count as f64 / keys.keys.max(1) as f64;
+            let (all, about) = scaled(suspect, keys, template.count);
+            let text =
+                format!("{:>6} {about}{:>11}  {}", units::percent(share), thousands(all), template.text);
+            self.row(if number == 0 { "KEYS" } else { "" }, &text);
+        }
+        if let Some(carrier) = &keys.carrier {
+            let text = format!(
+                "`{}` makes them so many: as good as every key has its own, in {} of them",
+                carrier.slot,
+                units::percent(carrier.share)
+            );
+            let text = self.paint.yellow(&text);
+            self.more(&text);
+        }
     }
 
     fn beside(&mut self, label: &str, suspect: &Suspect) {
@@ -176,6 +202,16 @@ impl Screen {
             _ => "follow the path above to the code that fills it".to_owned(),
         };
         self.row("NEXT", &text);
+        let keys = suspect.keys.as_ref().filter(|keys| keys.carrier.is_some());
+        if let Some((keys, template)) = keys.and_then(|keys| Some((keys, keys.templates.first()?))) {
+            let left = keys.carrier.as_ref().map_or(0, |carrier| carrier.normal_keys);
+            let text = format!(
+                "and key it by {} and the like: {} keys would be left",
+                template.normal,
+                thousands(left)
+            );
+            self.more(&text);
+        }
     }
 
     fn warnings(&mut self, heap: &HeapDump) {
@@ -221,6 +257,15 @@ pub(crate) fn headline(suspect: &Suspect) -> String {
     }
     let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
     format!("{} retains {bytes}, {share} of the heap", suspect.path.owner)
+}
+
+/// Keys of all entries, from those of a sample: the number, and a sign when it is scaled.
+fn scaled(suspect: &Suspect, keys: &KeyReport, count: u64) -> (u64, &'static str) {
+    let entries = suspect.entries().max(keys.keys);
+    if entries == keys.keys {
+        return (count, " ");
+    }
+    ((count as f64 * entries as f64 / keys.keys.max(1) as f64).round() as u64, "~")
 }
 
 /// What piles up, in one line.
@@ -307,7 +352,31 @@ fn suspect(s: &Suspect) -> Value {
         "capacity": s.collection.as_ref().and_then(|c| c.capacity),
         "bound": s.collection.as_ref().and_then(|c| c.bound.as_ref()).map(|b| json!({"field": b.field, "entries": b.entries})),
         "unitClass": s.unit_class,
+        "keys": s.keys.as_ref().map(|keys| key_value(s, keys)),
         "path": path.collect::<Vec<_>>(),
+    })
+}
+
+fn key_value(suspect: &Suspect, keys: &KeyReport) -> Value {
+    let templates = keys.templates.iter().map(|t| {
+        let slots = t
+            .slots
+            .iter()
+            .map(|slot| json!({"name": slot.name, "kind": slot.kind.name(), "distinct": slot.distinct}));
+        json!({
+            "template": t.text,
+            "count": scaled(suspect, keys, t.count).0,
+            "normal": t.normal,
+            "slots": slots.collect::<Vec<_>>(),
+        })
+    });
+    let carrier = keys.carrier.as_ref();
+    json!({
+        "sampled": keys.keys,
+        "templates": templates.collect::<Vec<_>>(),
+        "slot": carrier.map(|c| &c.slot),
+        "slotShare": carrier.map(|c| c.share),
+        "normalKeys": carrier.map(|c| c.normal_keys),
     })
 }
 
