@@ -3,6 +3,7 @@
 pub mod drill;
 pub mod fleet;
 pub mod identify;
+pub mod own_memory;
 pub mod sampler;
 pub mod source;
 pub mod step;

@@ -2,7 +2,10 @@
 //! bounds them. One table: a collection more is a row more.
 
 use super::HeapDump;
+use super::fields::{descends_from, fields_of};
 use super::view::View;
+use crate::hprof::layout::Layouts;
+use crate::hprof::model::Model;
 use crate::hprof::visitor::Type;
 
 /// How to read the number of entries.
@@ -115,21 +118,26 @@ pub(super) struct Shape {
 
 /// The shape of a class that counts its own entries and has a table.
 pub(super) fn shape_of(heap: &HeapDump, class: u32) -> Option<Shape> {
-    let kind = kind_of(heap, class)?;
+    class_shape(&heap.model, &heap.layouts, class)
+}
+
+/// The same without a graph.
+pub(super) fn class_shape(model: &Model, layouts: &Layouts, class: u32) -> Option<Shape> {
+    let kind = KINDS.iter().find(|kind| descends_from(model, layouts, class, kind.class))?;
     let count = match kind.count {
         Count::Field(name) => name,
         Count::Cells => "baseCount",
         _ => return None,
     };
-    let at = |name: &str| heap.fields_of(class).find(|field| field.name == name.as_bytes());
+    let at = |name: &str| fields_of(model, layouts, class).find(|field| field.name == name.as_bytes());
     let (count, table) = (at(count)?, at(kind.table?)?);
     Some(Shape { count: (count.offset, count.ty), table: table.offset })
 }
 
 impl Shape {
     /// Entries, and the address of the table.
-    pub(super) fn read(&self, heap: &HeapDump, fields: &[u8]) -> Option<(u64, u64)> {
-        let width = heap.model.id_size().bytes();
+    pub(super) fn read(&self, model: &Model, fields: &[u8]) -> Option<(u64, u64)> {
+        let width = model.id_size().bytes();
         let number = |at: usize, ty: Type| {
             let bytes = fields.get(at..)?.get(..ty.bytes(width))?;
             Some(bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))

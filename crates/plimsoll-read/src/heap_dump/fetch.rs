@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::fields::fields_of;
 use super::kinds::NO_CLASS;
 use super::{HeapDump, Source};
 use crate::graph::watch::{Phase, Watch};
@@ -93,7 +94,34 @@ pub(super) enum Content {
 pub(super) struct Referrer {
     /// Address of the one that refers.
     pub(super) from: u64,
+    /// Its class; 0 for a class itself.
+    pub(super) class: u64,
     pub(super) via: Via,
+}
+
+impl Referrer {
+    /// How the reference reads: `Class.field`, or an element of an array.
+    pub(super) fn name(&self, model: &Model, layouts: &Layouts) -> String {
+        let class_name = |id: u64| model.class_name(id).unwrap_or_else(|| "?".to_owned());
+        match self.via {
+            Via::Element(index) => format!("[{index}]"),
+            Via::Static(name) => {
+                let field = model.string(name).unwrap_or_else(|| "?".to_owned());
+                format!("{}.{field}", class_name(self.from))
+            }
+            Via::Field(number) => {
+                let class = model.index(self.class).unwrap_or(NO_CLASS);
+                let mut references = fields_of(model, layouts, class).filter(|f| f.ty == Type::Object);
+                match references.nth(number as usize) {
+                    Some(field) => {
+                        let declared = model.classes().get(field.declared as usize).map_or(0, |c| c.id);
+                        format!("{}.{}", class_name(declared), String::from_utf8_lossy(field.name))
+                    }
+                    None => format!("{}.?", class_name(self.class)),
+                }
+            }
+        }
+    }
 }
 
 /// What a reference stands in.
@@ -182,11 +210,11 @@ impl<'a> Fetch<'a> {
     }
 
     #[inline(always)]
-    fn refers(&mut self, from: u64, to: u64, via: Via) {
+    fn refers(&mut self, from: u64, class: u64, to: u64, via: Via) {
         if self.wanted.get(to) == Some(true) {
             let known = self.fetched.referrers.entry(to).or_default();
             if known.len() < self.wanted.referrers {
-                known.push(Referrer { from, via });
+                known.push(Referrer { from, class, via });
             }
         }
     }
@@ -198,7 +226,7 @@ impl Visitor for Fetch<'_> {
             self.fetched.contents.insert(class.id, Content::Class);
         }
         for value in class.statics().filter(|s| s.ty == Type::Object) {
-            self.refers(class.id, value.value, Via::Static(value.name));
+            self.refers(class.id, 0, value.value, Via::Static(value.name));
         }
     }
 
@@ -216,7 +244,7 @@ impl Visitor for Fetch<'_> {
         if let Some(layout) = self.layouts.get(class) {
             let mut number = 0;
             layout.for_each_reference(instance.fields, self.model.id_size(), |id| {
-                self.refers(instance.id, id, Via::Field(number));
+                self.refers(instance.id, instance.class, id, Via::Field(number));
                 number += 1;
             });
         }
@@ -240,7 +268,7 @@ impl Visitor for Fetch<'_> {
         if self.any_referrers {
             let mut at = first;
             ids.for_each(|id| {
-                self.refers(array.id, id, Via::Element(at));
+                self.refers(array.id, array.class, id, Via::Element(at));
                 at += 1;
             });
         }

@@ -47,7 +47,7 @@ impl Visitor for Lost<'_> {
         let model = &self.heap.model;
         let class = self.cache.get(instance.class, || model.index(instance.class).unwrap_or(NO_CLASS));
         let Some(Some(shape)) = self.shapes.get(class as usize) else { return };
-        let Some((entries, table)) = shape.read(self.heap, instance.fields) else { return };
+        let Some((entries, table)) = shape.read(model, instance.fields) else { return };
         if entries >= LEAST && table != 0 && self.heap.object_at(table).is_none() {
             self.found.push(Reverse((entries, instance.id)));
             if self.found.len() > KEPT {

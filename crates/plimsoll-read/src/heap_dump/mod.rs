@@ -36,6 +36,7 @@ pub mod paths;
 mod places;
 pub mod report;
 mod roots;
+pub mod scant;
 mod sizing;
 mod skeleton;
 mod source;
@@ -69,6 +70,16 @@ pub enum HeapDumpError {
     /// It does not fit, or the work was stopped.
     #[error("failed to build the heap graph")]
     Graph(#[source] GraphError),
+    /// The graph would take more memory than may be used.
+    #[error("failed to stay within {ceiling} bytes: the graph of {objects} objects needs about {needed}")]
+    Memory {
+        /// Bytes that it would take.
+        needed: u64,
+        /// Bytes that it may take.
+        ceiling: u64,
+        /// Objects in the dump.
+        objects: u32,
+    },
     /// The dominators are not those of the graph: a fault of this program.
     #[error("failed to certify the dominators")]
     Flaw(#[source] Flaw),
@@ -83,7 +94,14 @@ pub struct Options {
     pub verify: bool,
     /// Where the sizes of objects come from.
     pub sizes: SizeChoice,
+    /// Memory that may be used at most, bytes; more than that is refused before it is taken.
+    pub memory: Option<u64>,
 }
+
+/// Bytes that an object takes at the highest, as measured on dumps of 27 and of 143 million objects, and a tenth more.
+const BYTES_AN_OBJECT: u64 = 21;
+/// Bytes taken by whatever size of dump.
+const FIXED: u64 = 48 << 20;
 
 /// A heap with who holds whom.
 #[derive(Debug)]
@@ -125,6 +143,11 @@ pub fn read(
     let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
     scanned(dump, &mut survey, Phase::Survey)?;
     let survey = survey.finish().map_err(HeapDumpError::Graph)?;
+    let objects = survey.addresses.len();
+    let needed = FIXED + survey.model.memory() as u64 + BYTES_AN_OBJECT * u64::from(objects);
+    if let Some(ceiling) = options.memory.filter(|ceiling| needed > *ceiling) {
+        return Err(HeapDumpError::Memory { needed, ceiling, objects });
+    }
     let wired = wire(&survey, opened(source)?, options.sizes, watch)?;
     let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
     let references = graph.references();

@@ -63,7 +63,7 @@ impl Visitor for Pass<'_> {
         let (heap, model) = (self.heap, &self.heap.model);
         let class = self.cache.get(instance.class, || model.index(instance.class).unwrap_or(NO_CLASS));
         let Some(Some(shape)) = self.shapes.get(class as usize) else { return };
-        let Some((entries, table)) = shape.read(heap, instance.fields) else { return };
+        let Some((entries, table)) = shape.read(model, instance.fields) else { return };
         let Some(row) = self.rows.get_mut(class as usize) else { return };
         if !heap.object_at(instance.id).is_some_and(|object| heap.tree.is_reached(object)) {
             return;

@@ -89,10 +89,12 @@ impl<'a> View<'a> {
 
     /// How one object refers to another; nothing where it does not, or where that is not known (yet).
     pub(super) fn reference_between(&self, from: u64, to: u64) -> Option<Referrer> {
+        let mut class = 0;
         let via = match self.content(from)? {
-            Content::Fields(class, bytes) => {
-                let class = self.heap.model.index(*class)?;
-                let mut references = self.heap.fields_of(class).filter(|field| field.ty == Type::Object);
+            Content::Fields(of, bytes) => {
+                class = *of;
+                let of = self.heap.model.index(*of)?;
+                let mut references = self.heap.fields_of(of).filter(|field| field.ty == Type::Object);
                 Via::Field(references.position(|f| self.heap.value_at(bytes, &f) == Some(to))? as u32)
             }
             Content::Class => {
@@ -103,7 +105,7 @@ impl<'a> View<'a> {
             Content::References(ids, _) => Via::Element(ids.iter().position(|id| *id == to)? as u64),
             Content::Values(..) => return None,
         };
-        Some(Referrer { from, via })
+        Some(Referrer { from, class, via })
     }
 
     /// Who refers to the object at an address; nothing while that is not known.
@@ -254,25 +256,7 @@ impl<'a> View<'a> {
 
     /// How a reference reads: `Class.field`, or an element of an array.
     pub(super) fn via(&self, referrer: &Referrer) -> String {
-        let from = self.heap.object_at(referrer.from);
-        match referrer.via {
-            Via::Element(index) => format!("[{index}]"),
-            Via::Static(name) => {
-                let class = self.heap.model.class_name(referrer.from).unwrap_or_default();
-                format!("{class}.{}", self.heap.model.string(name).unwrap_or_else(|| "?".to_owned()))
-            }
-            Via::Field(number) => {
-                let class = from.map_or(u32::MAX, |object| self.heap.class_index(object));
-                let field = self.heap.fields_of(class).filter(|f| f.ty == Type::Object).nth(number as usize);
-                match field {
-                    Some(field) => {
-                        let declared = self.heap.name_of(field.declared);
-                        format!("{declared}.{}", String::from_utf8_lossy(field.name))
-                    }
-                    None => format!("{}.?", self.heap.name_of(class)),
-                }
-            }
-        }
+        referrer.name(&self.heap.model, &self.heap.layouts)
     }
 }
 

@@ -12,8 +12,11 @@ use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::paths::{self, Wish};
 use plimsoll_read::heap_dump::report::{Report, report};
 use plimsoll_read::heap_dump::{
-    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, strings, threads, tree, usage,
+    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, scant, strings, threads, tree, usage,
 };
+
+use plimsoll_host::own_memory;
+use plimsoll_host::world::World;
 
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -36,6 +39,7 @@ const PAGE_DEPTH: usize = 16;
   plimsoll read heap.hprof.gz --rss 2GiB  and whether the heap explains the process
   plimsoll read heap.hprof --histogram    objects by class
   plimsoll read diff a.hprof b.hprof      what grew between two dumps
+  ssh host cat heap.hprof | plimsoll read -
 Exit codes: 0 nothing to accuse, 1 a suspect, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
@@ -63,7 +67,7 @@ struct DiffArgs {
 /// One artifact, and what to see of it.
 #[derive(Debug, clap::Args)]
 struct One {
-    /// The artifact.
+    /// The artifact: a file, a pipe, or - for standard input.
     #[arg(required = true)]
     file: PathBuf,
 
@@ -74,6 +78,11 @@ struct One {
     /// Where sizes come from: distances between objects where they agree, or the layout formula for all.
     #[arg(long, value_enum, default_value = "measured")]
     sizes: Sizes,
+
+    /// Memory to use at most, such as 512MiB; four fifths of what is there, unless told. Too little for the graph gives
+    /// an answer without it.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    memory: Option<f64>,
 
     /// Check the dominators by an independent algorithm (takes twice as long).
     #[arg(long)]
@@ -147,7 +156,9 @@ fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     let mut grown = Vec::new();
     for (number, path) in args.files.iter().enumerate() {
         let (bar, source) = (Bar::new(path), HeapFile::open(path)?);
-        let heap = heap_dump::read(&source, Options::default(), &bar).map_err(|e| failed(path, e))?;
+        let memory = own_memory::ceiling(&World::default());
+        let options = Options { memory, ..Options::default() };
+        let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(path, e))?;
         cut |= !heap.is_whole();
         ways.push(growth::ways(&heap));
         if number + 1 == args.files.len() {
@@ -171,8 +182,17 @@ fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
 fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     let bar = Bar::new(&args.file);
     let source = HeapFile::open(&args.file)?;
-    let options = Options { verify: args.verify, sizes: args.sizes.choice(), ..Options::default() };
-    let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(&args.file, e))?;
+    let memory = args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()));
+    let options = Options { verify: args.verify, sizes: args.sizes.choice(), memory, ..Options::default() };
+    let heap = match heap_dump::read(&source, options, &bar) {
+        Err(HeapDumpError::Memory { needed, ceiling, .. }) => {
+            let said = scant::scant(&source, options.limits, &bar).map_err(|e| failed(&args.file, e))?;
+            drop(bar);
+            return output::result(&render::heap_scant::text(&args.file, &said, needed, ceiling, format))
+                .map(|()| exit_code::PARTIAL);
+        }
+        read => read.map_err(|e| failed(&args.file, e))?,
+    };
     let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     let views = views(args, &heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
     let context = Context { file: args.file.display().to_string(), rss: args.rss };
@@ -244,27 +264,57 @@ fn exit(heap: &HeapDump, said: &Report) -> u8 {
     }
 }
 
-/// A dump in a file.
+/// A dump in a file; what comes through a pipe is kept in one, as it is read more than once.
 struct HeapFile {
-    path: PathBuf,
     file: File,
 }
 
 impl HeapFile {
     fn open(path: &Path) -> Result<HeapFile, CliError> {
         let failed = |e: io::Error| CliError::usage(format!("cannot open {}", path.display())).because(e);
-        let file = File::open(path).map_err(failed)?;
+        if path == Path::new("-") {
+            return HeapFile::keep(&mut io::stdin().lock(), path);
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
         // A folder can be opened, and fails oddly when it is read.
-        if file.metadata().map_err(failed)?.is_dir() {
+        if kind.is_dir() {
             return Err(CliError::usage(format!("{} is a folder", path.display())));
         }
-        Ok(HeapFile { path: path.to_owned(), file })
+        if kind.is_file() { Ok(HeapFile { file }) } else { HeapFile::keep(&mut file, path) }
+    }
+
+    /// Keeps a stream in a file without a name, which goes when this program does.
+    fn keep(stream: &mut impl io::Read, path: &Path) -> Result<HeapFile, CliError> {
+        let folder = std::env::temp_dir();
+        let failed = |e: io::Error| {
+            CliError::usage(format!("cannot keep {} in {}", path.display(), folder.display()))
+                .because(e)
+                .hint("a stream is read more than once: TMPDIR names a folder with room for all of it")
+        };
+        let mut file = tempfile::tempfile_in(&folder).map_err(failed)?;
+        io::copy(stream, &mut file).map_err(failed)?;
+        Ok(HeapFile { file })
+    }
+}
+
+/// Reads a file from its begin, without moving the place where others read it.
+struct FromBegin<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl io::Read for FromBegin<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 
 impl Source for HeapFile {
     fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
-        Ok(Box::new(File::open(&self.path)?))
+        Ok(Box::new(FromBegin { file: &self.file, at: 0 }))
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -291,7 +341,9 @@ fn failed(path: &Path, error: HeapDumpError) -> CliError {
             .because(e)
             .hint("plimsoll read takes a Java heap dump (HPROF), plain or packed by gzip or zstd"),
         HeapDumpError::Io(e) => CliError::usage(format!("cannot open {name}")).because(e),
-        e @ HeapDumpError::Graph(_) => CliError::cannot_judge(format!("cannot read {name}")).because(e),
+        e @ (HeapDumpError::Graph(_) | HeapDumpError::Memory { .. }) => {
+            CliError::cannot_judge(format!("cannot read {name}")).because(e)
+        }
         e @ HeapDumpError::Flaw(_) => {
             CliError::new(Kind::Internal, format!("the reading of {name} is wrong")).because(e)
         }

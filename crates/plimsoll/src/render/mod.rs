@@ -2,6 +2,7 @@
 
 pub(crate) mod chart;
 pub(crate) mod heap;
+pub(crate) mod heap_scant;
 pub(crate) mod heap_views;
 pub(crate) mod json;
 pub(crate) mod overview;

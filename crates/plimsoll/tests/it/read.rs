@@ -141,3 +141,53 @@ fn what_is_no_heap_dump_is_refused_with_a_word() {
         assert_eq!(stdout(&out), "", "{}", path.display());
     }
 }
+
+#[test]
+fn a_dump_through_a_pipe_says_the_same() {
+    use std::process::Stdio;
+    let folder = folder("pipe");
+    let bytes = dump(1200);
+    let path = file(folder.path(), "heap.hprof", &bytes);
+    let (from_file, code) = json(&["read", path.to_str().expect("text"), "-o", "json"]);
+    let mut child = super::plimsoll_command(&["read", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    child.stdin.take().expect("a pipe").write_all(&bytes).expect("it is read");
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!(out.status.code(), code);
+    let piped: Value = serde_json::from_str(&stdout(&out)).expect("one JSON document");
+    assert_eq!(piped["suspects"], from_file["suspects"]);
+}
+
+#[test]
+fn too_little_memory_for_the_graph_still_names_the_largest_map() {
+    let folder = folder("scant");
+    let path = file(folder.path(), "heap.hprof", &dump(3000));
+    let (said, code) = json(&["read", path.to_str().expect("text"), "--memory", "1MiB", "-o", "json"]);
+    assert_eq!(code, Some(5));
+    assert_eq!(said["suspects"], Value::Null);
+    assert!(said["neededBytes"].as_u64() > said["ceilingBytes"].as_u64());
+    let largest = &said["largestCollections"][0];
+    assert_eq!((&largest["owner"], &largest["entries"]), (&"shop.Metrics.BY_URL".into(), &3000.into()));
+    let screen = plimsoll(&["read", path.to_str().expect("text"), "--memory", "1MiB"]);
+    assert!(stdout(&screen).contains("cannot tell who holds how much"), "{}", stdout(&screen));
+}
+
+#[test]
+fn the_page_is_one_private_file_without_anything_from_elsewhere() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder("page");
+    let path = file(folder.path(), "heap.hprof", &dump(1500));
+    let page = folder.path().join("heap.html");
+    let out = plimsoll(&["read", path.to_str().expect("text"), "--html", page.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    let text = fs::read_to_string(&page).expect("the page");
+    assert_eq!(fs::metadata(&page).expect("the page").permissions().mode() & 0o777, 0o600);
+    assert!(text.contains("shop.Metrics.BY_URL retains") && !text.contains("/*DATA*/"));
+    assert!(!text.contains("http://") && !text.contains("https://"));
+    let nowhere = plimsoll(&["read", path.to_str().expect("text"), "--html", "/nowhere/at/all.html"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(stderr(&nowhere).contains("cannot write"), "{}", stderr(&nowhere));
+}
