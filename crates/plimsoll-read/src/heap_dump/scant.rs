@@ -88,6 +88,33 @@ pub fn scant(
     Ok(Scant { summary, histogram: rows, largest: largest.into_iter().map(large).collect() })
 }
 
+/// All objects by class.
+#[derive(Debug)]
+pub struct All {
+    /// What the reading ended with.
+    pub summary: Summary,
+    /// By their own bytes, by the layout formula, most first; reachable or not.
+    pub rows: Vec<Row>,
+}
+
+/// Counts all objects, in one reading.
+///
+/// # Errors
+/// As [`super::read`].
+pub fn histogram(
+    source: &(impl Source + ?Sized),
+    limits: Limits,
+    watch: &dyn Watch,
+) -> Result<All, HeapDumpError> {
+    let dump = opened(source)?;
+    let size = dump.header().id_size;
+    let mut all = ((Model::new(size, limits), Histogram::new(size)), Progress(watch));
+    let summary = scanned(dump, &mut all, Phase::Survey)?;
+    let ((model, histogram), _) = all;
+    let rows = histogram.rows(&model, &Layouts::of(&model));
+    Ok(All { summary, rows })
+}
+
 /// Passes progress on.
 struct Progress<'w>(&'w dyn Watch);
 

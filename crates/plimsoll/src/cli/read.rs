@@ -12,7 +12,8 @@ use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::paths::{self, Wish};
 use plimsoll_read::heap_dump::report::{Report, report};
 use plimsoll_read::heap_dump::{
-    self, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, scant, strings, threads, tree, usage,
+    self, ClassInside, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, scant, strings, threads,
+    tree, usage,
 };
 
 use plimsoll_host::own_memory;
@@ -91,6 +92,10 @@ struct One {
     /// Objects by class, reachable ones.
     #[arg(long)]
     histogram: bool,
+
+    /// With --histogram: count what is not reachable too, and nothing else. As fast as the file can be read.
+    #[arg(long, requires = "histogram")]
+    all: bool,
 
     /// The dominator tree: what goes when an object goes.
     #[arg(long)]
@@ -182,6 +187,12 @@ fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
 fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     let bar = Bar::new(&args.file);
     let source = HeapFile::open(&args.file)?;
+    if args.all {
+        let rows = scant::histogram(&source, Options::default().limits, &bar);
+        let rows = rows.map_err(|e| failed(&args.file, e))?;
+        drop(bar);
+        return show_histogram(&args.file, &rows, format);
+    }
     let memory = args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()));
     let options = Options { verify: args.verify, sizes: args.sizes.choice(), memory, ..Options::default() };
     let heap = match heap_dump::read(&source, options, &bar) {
@@ -215,6 +226,28 @@ fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
     };
     output::result(&text)?;
     Ok(exit(&heap, &said))
+}
+
+/// The histogram of all objects, without a graph.
+fn show_histogram(file: &Path, all: &scant::All, format: Format) -> Result<u8, CliError> {
+    let rows: Vec<ClassInside> = all
+        .rows
+        .iter()
+        .map(|row| ClassInside { class: row.class.clone(), objects: row.instances, bytes: row.bytes })
+        .collect();
+    let view = heap_views::histogram(&rows);
+    let whole = all.summary.is_complete();
+    let document = || render::heap_scant::histogram_value(file, whole, &view.value);
+    let text = match format {
+        Format::Table => view.table,
+        Format::Json => format!("{:#}\n", document()),
+        Format::Jsonl => format!("{}\n", document()),
+    };
+    output::result(&text)?;
+    if let Some(cut) = all.summary.truncation() {
+        output::tell(&format!("the {cut}"));
+    }
+    Ok(if whole { exit_code::FINE } else { exit_code::PARTIAL })
 }
 
 /// Writes a file that only its owner may read, as it tells of the heap: beside, then in place.

@@ -83,3 +83,13 @@ fn value(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> Value {
         "histogram": classes.collect::<Vec<_>>(),
     })
 }
+
+/// The document of a histogram alone.
+pub(crate) fn histogram_value(file: &Path, is_whole: bool, histogram: &Value) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Reading",
+        "artifact": {"kind": "hprof", "file": file.display().to_string(), "truncated": !is_whole},
+        "histogram": histogram,
+    })
+}
