@@ -258,7 +258,7 @@ impl Scan<'_> {
         }
         let body = self.window.bytes().get(..taken as usize).unwrap_or_default();
         if hand_over::<W, V>(head, body, v).is_some() {
-            let known = body.get(..size_of_plain::<W>(head.tag)).unwrap_or(body);
+            let known = body.get(..size_of_plain::<W>(head.tag, body.len())).unwrap_or(body);
             v.taken(self.window.at(), known);
         } else {
             let size = u64::from(head.length);
@@ -498,12 +498,13 @@ fn is_known(tag: u8) -> bool {
 }
 
 /// Bytes of a record outside the heap that have a meaning: its body may be longer.
-fn size_of_plain<W: Width>(tag: u8) -> usize {
+fn size_of_plain<W: Width>(tag: u8, length: usize) -> usize {
     match tag {
+        TRACE => length - length.saturating_sub(12) % W::BYTES,
         LOAD_CLASS => 8 + 2 * W::BYTES,
         UNLOAD_CLASS => 4,
         FRAME => 8 + 4 * W::BYTES,
-        _ => usize::MAX,
+        _ => length,
     }
 }
 
@@ -553,9 +554,9 @@ fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option
         _ => {
             let (serial, rest) = u32_of(body)?;
             let (thread, rest) = u32_of(rest)?;
-            let (_count, rest) = u32_of(rest)?;
+            let (count, rest) = u32_of(rest)?;
             // The length of the record is trusted, not the count: they differ in damaged dumps only.
-            v.trace(&Trace { serial, thread, frames: Ids::new(rest, W::SIZE) });
+            v.trace(&Trace { serial, thread, count, frames: Ids::new(rest, W::SIZE) });
         }
     }
     Some(())

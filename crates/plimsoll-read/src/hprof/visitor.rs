@@ -189,6 +189,8 @@ pub struct Trace<'a> {
     pub serial: u32,
     /// Serial number of the thread; 0 when of none.
     pub thread: u32,
+    /// Frames it says it has.
+    pub count: u32,
     /// Frames, innermost first.
     pub frames: Ids<'a>,
 }
