@@ -19,10 +19,13 @@ pub(super) fn replace(tokens: &mut Tokens, ty: Type, bytes: &mut [u8]) {
     }
 }
 
-/// Replaces the hash of something, unless it is a mark.
-pub(super) fn replace_hash(tokens: &mut Tokens, bytes: &mut [u8]) {
-    if signed(bytes).unsigned_abs() > MARK {
-        integer(tokens, bytes);
+/// Replaces the hash of something by a keyed hash of it, unless it is a mark. Only the sign stays.
+pub(super) fn replace_hash(tokens: &Tokens, bytes: &mut [u8]) {
+    let number = signed(bytes);
+    if number.unsigned_abs() > MARK {
+        let bits = 8 * bytes.len().min(8) as u32;
+        let magnitude = (tokens.keyed(number.cast_unsigned()) >> (65 - bits)).max(MARK + 1).cast_signed();
+        store(bytes, if number < 0 { -magnitude } else { magnitude });
     }
 }
 
@@ -140,12 +143,12 @@ mod tests {
     fn hashes_but_not_marks() {
         for n in [0, 1, -1, -2, -3] {
             let mut bytes = i32::to_be_bytes(n);
-            replace_hash(&mut tokens(), &mut bytes);
+            replace_hash(&tokens(), &mut bytes);
             assert_eq!(i32::from_be_bytes(bytes), n);
         }
         let mut bytes = i32::to_be_bytes(-1_206_394_000);
-        replace_hash(&mut tokens(), &mut bytes);
-        assert!(i32::from_be_bytes(bytes) < -999_999_999);
+        replace_hash(&tokens(), &mut bytes);
+        assert!(i32::from_be_bytes(bytes) < -3);
         assert_ne!(i32::from_be_bytes(bytes), -1_206_394_000);
     }
 
