@@ -6,12 +6,14 @@
 use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
+use plimsoll_read::hprof::model::Limits;
 use plimsoll_read::hprof::open::open_with;
 use plimsoll_read::hprof::records::Summary;
 use plimsoll_read::hprof::visitor::{PrimitiveArray, Type, Visitor};
 use plimsoll_read::redact::policy::{Policy, Texts};
 use plimsoll_read::redact::redact;
 use plimsoll_read::redact::report::RedactReport;
+use plimsoll_read::secrets::dump::secrets_in_dump;
 
 const KEY: [u8; 32] = [7; 32];
 const SECRET: &[u8] = b"hunter2NotReal";
@@ -71,6 +73,9 @@ fuzz_target!(|data: &[u8]| {
         memory: 1 << 16,
         ..Policy::default()
     };
+    let limits = Limits { memory: 1 << 16, name: 64 };
+    let secrets = secrets_in_dump(|| Ok(&bytes[..]), limits).expect("the header is sound");
+    assert!(secrets.findings.iter().all(|f| f.count > 0 && f.example.len() < 64), "{:?}", secrets.findings);
     let (out, report) = redacted(&bytes[..], &policy).expect("the header is sound");
     assert_eq!(out.len(), bytes.len());
     let (again, _) = redacted(Slow(&bytes), &policy).expect("the header is sound");

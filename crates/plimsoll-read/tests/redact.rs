@@ -26,6 +26,8 @@ use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
 use plimsoll_read::redact::policy::{FieldRule, Numbers, Policy, Texts};
 use plimsoll_read::redact::report::RedactReport;
 use plimsoll_read::redact::{RedactError, redact, redact_surveyed, survey};
+use plimsoll_read::secrets::Kind;
+use plimsoll_read::secrets::dump::{SecretsReport, secrets_in_dump};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -572,6 +574,10 @@ public class Holder {
     static String wide = "пароль-совершенно-секретно";
     static int[] points = "c0dep01ntS3cr3t".codePoints().toArray();
     static UUID session = new UUID(0x1122334455667788L, 0x99aabbccddeeff00L);
+    static String url = new String("jdbc:postgresql://app:hunter2-not-real@db:5432/x");
+    static class Login { String password = new String("hunter2-not-real"); char[] secret = "hunter2-not-real".toCharArray(); String name = "hunter"; }
+    static Map<String, String> of = Map.of("api.secret", new String("hunter2-not-real"), "a", "b", "c", "d");
+    static Login login = new Login();
     static byte[] large = new byte[6 << 20];
     public static void main(String[] args) throws Exception {
         CONFIG.put("db.password", "hunter2-not-real");
@@ -628,6 +634,37 @@ fn a_real_dump_keeps_its_graph_and_loses_its_secrets() {
     let word = |dump: &[u8], from: &[u8]| dump.windows(from.len()).filter(|w| *w == from).count();
     assert!(word(&dump, b"/orders/1999") >= 11 && word(&out, b"/orders/1999") == 0);
     eprintln!("texts {:?}, names {:?}, others {:?}", report.texts, report.names, report.other_texts);
+}
+
+fn secrets(dump: &[u8]) -> SecretsReport {
+    secrets_in_dump(|| Ok(dump), Limits::default()).expect("a dump")
+}
+
+#[test]
+fn secrets_of_a_real_dump_are_found_where_they_are() {
+    if !has(&["java", "javac"]) {
+        return;
+    }
+    let dump = real_dump(&Folder::new("secrets"));
+    let report = secrets(&dump);
+    let found = |kind, place: &str| {
+        let of_kind = report.findings.iter().filter(|f| f.kind == kind);
+        of_kind.filter(|f| f.place.contains(place)).map(|f| f.count).sum::<u64>()
+    };
+    let all = format!("{:#?}", report.findings);
+    assert_eq!(found(Kind::Named, "java.util.HashMap$Node under the key \"db.password\""), 1, "{all}");
+    assert_eq!(found(Kind::Named, "a map under the key \"api.secret\""), 1, "{all}");
+    assert_eq!(found(Kind::PasswordInUrl, "Holder.url"), 1, "{all}");
+    assert_eq!(found(Kind::Named, "Holder$Login.password"), 1, "{all}");
+    assert_eq!(found(Kind::Named, "Holder$Login.secret"), 1, "{all}");
+    assert!(found(Kind::Assignment, "Holder.large") >= 1, "{all}");
+    assert!(report.findings.iter().all(|f| !f.example.contains("hunter") && f.example.len() < 40), "{all}");
+    // A JVM that holds none has hardly any; what is found in the copy is only shaped like one.
+    let planted = ["Holder", "db.password", "api.secret", "outside"];
+    let ordinary = report.findings.iter().filter(|f| !planted.iter().any(|p| f.place.contains(p)));
+    let ordinary: Vec<_> = ordinary.collect();
+    assert!(ordinary.iter().map(|f| f.count).sum::<u64>() < 5, "{ordinary:#?}");
+    eprintln!("beside the planted ones: {ordinary:#?}");
 }
 
 /// What the reader is given at once makes no difference to what is copied.

@@ -21,7 +21,7 @@ pub mod policy;
 pub mod report;
 mod shape;
 mod sip;
-mod text;
+pub(crate) mod text;
 mod tokens;
 
 use std::io::{Read, Write};

@@ -5,6 +5,8 @@
 //! overwritten with zeros. In text the separators stay, and tokens between them are replaced; bytes that belong to
 //! neither are overwritten. Where a guess is wrong, tokens are cut oddly, but nothing is let through.
 
+use std::borrow::Cow;
+
 use super::shape::{LONGEST, Wide};
 use super::tokens::{Tokens, Unit};
 
@@ -19,7 +21,7 @@ const SUBSTITUTE: u16 = 0x1a;
 
 /// What an array's elements are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Elements {
+pub(crate) enum Elements {
     /// `byte[]`
     Bytes,
     /// `char[]`: big-endian in the dump.
@@ -67,6 +69,21 @@ fn segment(tokens: &mut Tokens, bytes: &mut [u8], elements: Elements) -> usize {
         Script::Utf16(order) => utf16(tokens, bytes, order),
     }
     length
+}
+
+/// The text in bytes as far as it is ASCII: a character for each unit, what is beyond as `0xff`. Nothing when there is no
+/// text in it.
+pub(crate) fn readable(bytes: &[u8], elements: Elements) -> Option<Cow<'_, [u8]>> {
+    let first = bytes.get(..SEGMENT).unwrap_or(bytes);
+    let order = match elements {
+        Elements::Characters => u16::from_be_bytes,
+        Elements::Bytes => match guess(first) {
+            Script::Nothing => return None,
+            Script::Bytes(_) => return Some(Cow::Borrowed(bytes)),
+            Script::Utf16(order) => order,
+        },
+    };
+    Some(units(bytes, order).map(|u| u8::try_from(u).unwrap_or(0xff)).collect::<Vec<u8>>().into())
 }
 
 /// Replaces a name or another text in UTF-8, or in the form of it that Java has.
