@@ -10,6 +10,10 @@
 //! The key decides what the replacements are. Take 32 random bytes for each copy and forget them: whoever has the key
 //! can try words and numbers until one fits. Two copies under the same key can be compared; under two keys they cannot.
 //!
+//! In a damaged dump, what the reader does not take becomes zero, and so does what it takes for identifiers that no
+//! address can be. With identifiers of four bytes anything can be one: there, damage may let parts of a few records
+//! through.
+//!
 //! What stays readable, by design: names of classes, fields and methods, numbers in other fields (sizes, counts,
 //! times), lengths of texts, separators in them, and which tokens are equal.
 

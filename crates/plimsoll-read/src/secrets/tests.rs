@@ -1,3 +1,5 @@
+//! What is a secret by its form or its name, and what only looks like one.
+
 use super::*;
 
 fn kinds(text: &str) -> Vec<(Kind, Confidence, String)> {

@@ -10,7 +10,7 @@ mod places;
 
 use std::io::{self, Read};
 
-use super::{Finding, Kind, Scanner};
+use super::{Confidence, Finding, Kind, Scanner};
 use crate::hprof::model::Limits;
 use crate::hprof::open::{Dump, OpenError, open};
 use crate::hprof::records::Summary;
@@ -80,6 +80,9 @@ pub fn secrets_in_dump<R: Read + Send>(
     for (array, found) in contents.found {
         for one in found.secrets {
             let place = places.of(array).unwrap_or(found.place);
+            if one.is_chance(place) {
+                continue;
+            }
             scanner.add(one.kind, one.confidence, place, || one.example);
         }
     }
@@ -98,8 +101,22 @@ fn opened<'r>(reader: impl Read + Send + 'r) -> Result<Dump<'r>, SecretsError> {
 #[derive(Debug)]
 struct Secret {
     kind: Kind,
-    confidence: super::Confidence,
+    confidence: Confidence,
     example: String,
+}
+
+/// Ends of the names of fields whose long numbers are no cards, though one in fifty looks like one.
+const IDENTIFIERS: [&str; 10] =
+    ["id", "uuid", "hash", "time", "timestamp", "nanos", "millis", "offset", "sequence", "version"];
+
+impl Secret {
+    /// Whether it is a number that looks like a card's by chance, in a place for other numbers.
+    fn is_chance(&self, place: &str) -> bool {
+        let place = place.to_ascii_lowercase();
+        self.kind == Kind::CardNumber
+            && self.confidence == Confidence::Possible
+            && IDENTIFIERS.iter().any(|end| place.ends_with(end))
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Secrets in dumps written by hand: found once, and where they are held.
+
 use super::*;
 use crate::hprof::open::IdSize;
 use crate::hprof::visitor::Type;
@@ -75,6 +77,27 @@ fn fields_and_keys_give_their_names() {
             (Kind::Named, "java.util.HashMap$Node under the key \"db.password\"".to_owned(), 1),
         ]
     );
+}
+
+#[test]
+fn long_numbers_are_no_cards_where_other_numbers_are_meant() {
+    let number = "4111111111111111";
+    let dump = dump("nothing", |heap| {
+        let fields = [(Type::Object, 0x640), (Type::Object, 0)];
+        string(heap, 0x640, number).instance(0x700, CONFIG, &fields).primitive_array(
+            0x800,
+            Type::Byte,
+            &bytes(number),
+        )
+    });
+    let mut all = found(&dump);
+    all.sort();
+    let places: Vec<&str> = all.iter().map(|(_, place, _)| place.as_str()).collect();
+    assert_eq!(places, ["(in a byte[])", "app.Config.url"]);
+    let secret = |kind| Secret { kind, confidence: Confidence::Possible, example: String::new() };
+    assert!(secret(Kind::CardNumber).is_chance("app.Span.traceId"));
+    assert!(!secret(Kind::CardNumber).is_chance("app.Order.payment"));
+    assert!(!secret(Kind::Named).is_chance("app.Span.traceId"));
 }
 
 #[test]
