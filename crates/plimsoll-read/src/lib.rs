@@ -26,6 +26,8 @@ pub mod hsperf;
 pub mod kernel_log;
 pub mod nmt;
 pub mod prometheus_text;
+pub mod redact;
+pub mod secrets;
 pub mod smaps;
 pub mod thread_dump;
 pub mod v8_trace_gc;

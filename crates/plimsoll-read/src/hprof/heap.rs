@@ -162,6 +162,13 @@ pub(super) fn root_numbers(kind: RootKind) -> usize {
     }
 }
 
+/// Bytes of a root behind its tag.
+pub(crate) fn root_size(kind: RootKind, reference: usize) -> usize {
+    // A global reference is followed by the reference's own address.
+    let ids = if kind == RootKind::JniGlobal { 2 } else { 1 };
+    ids * reference + 4 * root_numbers(kind)
+}
+
 fn root<'a, W: Width, V: Visitor>(
     kind: RootKind,
     body: &'a [u8],
@@ -169,13 +176,11 @@ fn root<'a, W: Width, V: Visitor>(
     counts: &mut Counts,
     v: &mut V,
 ) -> Next<'a> {
-    // A global reference is followed by the reference's own address.
-    let reference = if kind == RootKind::JniGlobal { W::BYTES } else { 0 };
-    let size = W::BYTES + reference + 4 * root_numbers(kind);
+    let size = root_size(kind, W::BYTES);
     let Some((head, rest)) = body.split_at_checked(size) else { return Err(needs(size)) };
     let (id, numbers) = W::split(head).ok_or(Stuck::More)?;
     let mut root = Root { at, kind, id, thread: 0, frame: 0 };
-    if reference == 0 {
+    if kind != RootKind::JniGlobal {
         let (thread, numbers) = u32_of(numbers).unwrap_or((0, numbers));
         root.thread = thread;
         root.frame = u32_of(numbers).map_or(0, |(frame, _)| frame);

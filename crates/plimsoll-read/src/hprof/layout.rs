@@ -8,7 +8,7 @@ use super::warnings::{Fault, Warnings};
 use super::wire::{Eight, Four, Width};
 
 /// Ancestors followed at most.
-const ANCESTORS: usize = 1024;
+pub(crate) const ANCESTORS: usize = 1024;
 /// References of one class at most: a class file has 65,535 fields at most.
 const REFERENCES: usize = 1 << 17;
 const NONE: u32 = u32::MAX;

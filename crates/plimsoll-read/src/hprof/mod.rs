@@ -15,7 +15,7 @@ pub mod shallow;
 pub mod visitor;
 pub mod warnings;
 mod window;
-mod wire;
+pub(crate) mod wire;
 pub mod write;
 mod zstd;
 

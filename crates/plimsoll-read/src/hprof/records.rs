@@ -215,7 +215,7 @@ impl Scan<'_> {
         }
         let Some((tag, length)) = head_of(self.window.bytes()) else { return Flow::Break(End::Boundary) };
         let head = Head { at, tag, length };
-        self.window.consume(HEAD);
+        self.take_head(head, v);
         match tag {
             HEAP_DUMP | SEGMENT => {
                 self.segments += 1;
@@ -237,6 +237,19 @@ impl Scan<'_> {
         }
     }
 
+    /// Hands over a head and steps over it. Of a record that is not known, what may well be no head at all, the
+    /// time is left out.
+    fn take_head<V: Visitor>(&mut self, head: Head, v: &mut V) {
+        let bytes = self.window.bytes().get(..HEAD).unwrap_or_default();
+        if is_known(head.tag) {
+            v.taken(head.at, bytes);
+        } else {
+            v.taken(head.at, bytes.get(..1).unwrap_or_default());
+            v.taken(head.at + 5, bytes.get(5..).unwrap_or_default());
+        }
+        self.window.consume(HEAD);
+    }
+
     fn skip(&mut self, head: Head, count: u64) -> Flow {
         if self.window.skip(count) < count { Flow::Break(End::In(head.at, head.tag)) } else { ON }
     }
@@ -253,7 +266,10 @@ impl Scan<'_> {
             self.warnings.add(head.at, Fault::TooLarge { tag: head.tag, size });
         }
         let body = self.window.bytes().get(..taken as usize).unwrap_or_default();
-        if hand_over::<W, V>(head, body, v).is_none() {
+        if hand_over::<W, V>(head, body, v).is_some() {
+            let known = body.get(..size_of_plain::<W>(head.tag, body.len())).unwrap_or(body);
+            v.taken(self.window.at(), known);
+        } else {
             let size = u64::from(head.length);
             self.warnings.add(head.at, Fault::Short { tag: head.tag, size });
         }
@@ -324,6 +340,9 @@ impl Scan<'_> {
         let within = left.map_or(held.len(), |n| usize::try_from(n).unwrap_or(usize::MAX).min(held.len()));
         let slice = held.get(..within).unwrap_or_default();
         let (taken, stuck) = heap::batch::<W, V>(slice, self.window.at(), &mut self.counts, v);
+        if taken > 0 {
+            v.taken(self.window.at(), slice.get(..taken).unwrap_or_default());
+        }
         self.window.consume(taken);
         if v.progress(self.window.at()).is_break() {
             return Flow::Break(End::Stopped);
@@ -429,11 +448,13 @@ impl Scan<'_> {
         let head =
             u8_of(self.window.bytes()).and_then(|(_, body)| heap::object_array_head::<W>(body, at).ok());
         let Some((array, _)) = head else { return Flow::Break(cut) };
-        self.window.consume(size);
         self.counts.object_arrays += 1;
         v.object_array(&array);
-        self.pieces(u64::from(array.length), W::BYTES, cut, |first, bytes| {
+        v.taken(at, self.window.bytes().get(..size).unwrap_or_default());
+        self.window.consume(size);
+        self.pieces(u64::from(array.length), W::BYTES, cut, |first, at, bytes| {
             v.references(&array, first, Ids::new(bytes, W::SIZE));
+            v.taken(at, bytes);
         })
     }
 
@@ -445,16 +466,18 @@ impl Scan<'_> {
         let head = u8_of(self.window.bytes())
             .and_then(|(_, body)| heap::primitive_array_head::<W>(body, at, true).ok());
         let Some((array, _)) = head else { return Flow::Break(cut) };
-        self.window.consume(size);
         self.counts.primitive_arrays += 1;
         v.primitive_array(&array);
-        self.pieces(u64::from(array.length), array.ty.bytes(W::BYTES), cut, |first, bytes| {
+        v.taken(at, self.window.bytes().get(..size).unwrap_or_default());
+        self.window.consume(size);
+        self.pieces(u64::from(array.length), array.ty.bytes(W::BYTES), cut, |first, at, bytes| {
             v.values(&array, first, bytes);
+            v.taken(at, bytes);
         })
     }
 
-    /// Elements of a large array as they come, never a part of one.
-    fn pieces(&mut self, length: u64, size: usize, cut: End, mut f: impl FnMut(u64, &[u8])) -> Flow {
+    /// Elements of a large array as they come, never a part of one: index of the first, its offset, bytes.
+    fn pieces(&mut self, length: u64, size: usize, cut: End, mut f: impl FnMut(u64, u64, &[u8])) -> Flow {
         let mut first = 0;
         while first < length {
             if !self.window.fill(size) {
@@ -463,7 +486,7 @@ impl Scan<'_> {
             let held = self.window.bytes();
             let most = usize::try_from(length - first).unwrap_or(usize::MAX);
             let count = (held.len() / size).min(most);
-            f(first, held.get(..count * size).unwrap_or_default());
+            f(first, self.window.at(), held.get(..count * size).unwrap_or_default());
             self.window.consume(count * size);
             first += count as u64;
         }
@@ -482,6 +505,17 @@ fn head_of(bytes: &[u8]) -> Option<(u8, u32)> {
 /// Whether the record is one that the format knows, be it of use here or not.
 fn is_known(tag: u8) -> bool {
     matches!(tag, TEXT..=0x07 | 0x0a..=0x0e | SEGMENT | END)
+}
+
+/// Bytes of a record outside the heap that have a meaning: its body may be longer.
+fn size_of_plain<W: Width>(tag: u8, length: usize) -> usize {
+    match tag {
+        TRACE => length - length.saturating_sub(12) % W::BYTES,
+        LOAD_CLASS => 8 + 2 * W::BYTES,
+        UNLOAD_CLASS => 4,
+        FRAME => 8 + 4 * W::BYTES,
+        _ => length,
+    }
 }
 
 /// Whether tag and length go together.
@@ -530,9 +564,9 @@ fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option
         _ => {
             let (serial, rest) = u32_of(body)?;
             let (thread, rest) = u32_of(rest)?;
-            let (_count, rest) = u32_of(rest)?;
+            let (count, rest) = u32_of(rest)?;
             // The length of the record is trusted, not the count: they differ in damaged dumps only.
-            v.trace(&Trace { serial, thread, frames: Ids::new(rest, W::SIZE) });
+            v.trace(&Trace { serial, thread, count, frames: Ids::new(rest, W::SIZE) });
         }
     }
     Some(())

@@ -607,3 +607,35 @@ fn a_failing_reader_is_told() {
         assert!(summary.truncation().unwrap().contains("the disk is gone"));
     }
 }
+
+/// Puts a dump together again from what is taken of it.
+#[derive(Default)]
+struct Copy(Vec<(u64, Vec<u8>)>);
+
+impl Visitor for Copy {
+    fn taken(&mut self, at: u64, bytes: &[u8]) {
+        self.0.push((at, bytes.to_vec()));
+    }
+}
+
+#[test]
+fn what_is_taken_is_the_dump() {
+    let heap = Heap::new(IdSize::Eight)
+        .primitive_array(1, Type::Int, &[7; 500])
+        .object_array(2, 3, &[5; 300])
+        .instance(4, 5, &[(Type::Long, 6)]);
+    for bytes in [one_segment(&heap), small(IdSize::Four), small(IdSize::Eight)] {
+        for buffer in [64, 100, 1 << 16] {
+            let mut copy = Copy::default();
+            let summary = open_with(bytes.as_slice(), buffer).unwrap().scan(&mut copy);
+            assert!(summary.is_complete());
+            let mut at = copy.0[0].0;
+            for (begin, piece) in &copy.0 {
+                assert_eq!(*begin, at);
+                assert_eq!(&bytes[at as usize..][..piece.len()], piece, "at {at} with a buffer of {buffer}");
+                at += piece.len() as u64;
+            }
+            assert_eq!(at, bytes.len() as u64);
+        }
+    }
+}

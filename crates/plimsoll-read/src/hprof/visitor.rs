@@ -189,6 +189,8 @@ pub struct Trace<'a> {
     pub serial: u32,
     /// Serial number of the thread; 0 when of none.
     pub thread: u32,
+    /// Frames it says it has.
+    pub count: u32,
     /// Frames, innermost first.
     pub frames: Ids<'a>,
 }
@@ -405,6 +407,11 @@ pub trait Visitor {
     fn primitive_array(&mut self, _array: &PrimitiveArray) {}
     /// Elements of the array that began, big-endian, from index `first` on; never a part of one.
     fn values(&mut self, _array: &PrimitiveArray, _first: u64, _bytes: &[u8]) {}
+    /// The bytes as they lie in the dump, from offset `at` on, behind the calls for what is in them: heads of
+    /// records, bodies, runs of heap records, pieces of arrays. In order of offsets, and never twice; what the
+    /// reader steps over or cannot make sense of is left out. Together with the offsets this is all it takes to
+    /// copy a dump.
+    fn taken(&mut self, _at: u64, _bytes: &[u8]) {}
     /// Called once per buffer with the offset reached; the scan ends when it says `Break`.
     fn progress(&mut self, _at: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -483,6 +490,11 @@ impl<A: Visitor, B: Visitor> Visitor for (A, B) {
         self.0.values(array, first, bytes);
         self.1.values(array, first, bytes);
     }
+    #[inline(always)]
+    fn taken(&mut self, at: u64, bytes: &[u8]) {
+        self.0.taken(at, bytes);
+        self.1.taken(at, bytes);
+    }
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
         self.0.progress(at)?;
         self.1.progress(at)
@@ -542,6 +554,10 @@ impl<V: Visitor> Visitor for &mut V {
     #[inline(always)]
     fn values(&mut self, array: &PrimitiveArray, first: u64, bytes: &[u8]) {
         (**self).values(array, first, bytes);
+    }
+    #[inline(always)]
+    fn taken(&mut self, at: u64, bytes: &[u8]) {
+        (**self).taken(at, bytes);
     }
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
         (**self).progress(at)

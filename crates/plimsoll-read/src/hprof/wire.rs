@@ -54,7 +54,7 @@ pub(super) fn u32_of(bytes: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// An identifier of either width.
-pub(super) fn id_of(size: IdSize, bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn id_of(size: IdSize, bytes: &[u8]) -> Option<(u64, &[u8])> {
     match size {
         IdSize::Four => Four::split(bytes),
         IdSize::Eight => Eight::split(bytes),
