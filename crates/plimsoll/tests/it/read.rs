@@ -191,3 +191,42 @@ fn the_page_is_one_private_file_without_anything_from_elsewhere() {
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(stderr(&nowhere).contains("cannot write"), "{}", stderr(&nowhere));
 }
+
+#[test]
+fn a_redacted_copy_says_the_same_and_holds_no_secret() {
+    let folder = folder("redact");
+    let mut story = Story::new();
+    let (name, secret) = (story.text("db.password"), story.text("hunter2-not-real"));
+    let config = story.map_of(story.map, &[(name, secret)], &[]);
+    story.app_class("shop/Config", &[("VALUES", config)], &[]);
+    let pairs: Vec<(u64, u64)> =
+        (0..1500).map(|i| (story.text(&format!("/users/{i}")), story.bytes(&[1; 64]))).collect();
+    let map = story.map_of(story.map, &pairs, &[]);
+    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+    story.main();
+    let bytes = story.end();
+    let path = file(folder.path(), "heap.hprof", &bytes);
+    let copy = folder.path().join("copy.hprof");
+    let (path, copy) = (path.to_str().expect("text"), copy.to_str().expect("text"));
+
+    let (found, code) = json(&["read", "secrets", path, "-o", "json"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(found["findings"][0]["count"], 1);
+    assert!(!found.to_string().contains("hunter2"), "{found}");
+
+    let (report, code) = json(&["read", "redact", path, copy, "-o", "json"]);
+    assert_eq!((code, &report["faithful"]), (Some(0), &true.into()), "{report}");
+    let copied = fs::read(copy).expect("the copy");
+    assert_eq!(copied.len(), bytes.len());
+    assert!(!copied.windows(7).any(|part| part == b"hunter2"));
+    assert_eq!(json(&["read", "secrets", copy, "-o", "json"]).1, Some(0));
+    let of = |file: &str| {
+        let suspect = json(&["read", file, "-o", "json"]).0["suspects"][0].clone();
+        (suspect["owner"].clone(), suspect["retainedBytes"].clone(), suspect["entries"].clone())
+    };
+    assert_eq!(of(copy), of(path));
+
+    let onto_itself = plimsoll(&["read", "redact", path, path]);
+    assert_eq!(onto_itself.status.code(), Some(2));
+    assert_eq!(fs::read(path).expect("the dump"), bytes);
+}

@@ -1,5 +1,7 @@
 //! `plimsoll read`: what an artifact says, on one screen.
 
+mod redact;
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
@@ -40,6 +42,8 @@ const PAGE_DEPTH: usize = 16;
   plimsoll read heap.hprof.gz --rss 2GiB  and whether the heap explains the process
   plimsoll read heap.hprof --histogram    objects by class
   plimsoll read diff a.hprof b.hprof      what grew between two dumps
+  plimsoll read redact heap.hprof out.hprof   a copy to hand on
+  plimsoll read secrets heap.hprof        what must not be handed on
   ssh host cat heap.hprof | plimsoll read -
 Exit codes: 0 nothing to accuse, 1 a suspect, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -55,6 +59,10 @@ pub(crate) struct Args {
 enum Command {
     /// What grew from one dump of a program to the next
     Diff(DiffArgs),
+    /// A copy without what it tells: same sizes, same references, same shapes of keys
+    Redact(redact::RedactArgs),
+    /// What looks like a secret, and where it is held; never the secret itself
+    Secrets(redact::SecretsArgs),
 }
 
 /// Two dumps or more.
@@ -149,6 +157,8 @@ fn bytes(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     match (&args.command, &args.one) {
         (Some(Command::Diff(diff)), _) => run_diff(diff, format),
+        (Some(Command::Redact(args)), _) => redact::run(args, format),
+        (Some(Command::Secrets(args)), _) => redact::run_secrets(args, format),
         (None, Some(one)) => run_one(one, format),
         (None, None) => Err(CliError::usage("no artifact is named").hint("plimsoll read FILE")),
     }
@@ -345,9 +355,15 @@ impl io::Read for FromBegin<'_> {
     }
 }
 
+impl HeapFile {
+    fn whole(&self) -> FromBegin<'_> {
+        FromBegin { file: &self.file, at: 0 }
+    }
+}
+
 impl Source for HeapFile {
     fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
-        Ok(Box::new(FromBegin { file: &self.file, at: 0 }))
+        Ok(Box::new(self.whole()))
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
