@@ -602,7 +602,7 @@ fn real_dump(folder: &Folder) -> Vec<u8> {
 }
 
 fn graph(dump: &[u8]) -> HeapDump {
-    heap_dump::read(|| Ok(dump), Options::default(), &Unwatched).expect("a graph")
+    heap_dump::read(dump, Options::default(), &Unwatched).expect("a graph")
 }
 
 /// The largest dominators: who, how much.
