@@ -14,6 +14,8 @@ use super::paint::Paint;
 
 /// Width of the column of labels.
 const LABEL: usize = 11;
+/// Share of resident memory from which on the heap explains the process.
+const EXPLAINS: f64 = 0.5;
 /// Templates of keys that are shown.
 const TEMPLATES: usize = 5;
 /// Steps of a path that are shown.
@@ -32,7 +34,8 @@ pub(crate) fn screen(heap: &HeapDump, said: &Report, context: &Context, paint: P
     let mut s = Screen { out: String::new(), paint };
     s.title(heap, context);
     s.banner(heap);
-    s.what(heap, said, context);
+    s.what(heap, said);
+    s.resident(heap, context);
     s.classes(said);
     s.next(said);
     s.warnings(heap);
@@ -85,10 +88,10 @@ impl Screen {
         }
     }
 
-    fn what(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
+    fn what(&mut self, heap: &HeapDump, said: &Report) {
         let accused: Vec<&Suspect> = said.suspects.iter().filter(|s| s.accused).collect();
         if accused.is_empty() {
-            self.clean(heap, said, context);
+            self.clean(heap, said);
         }
         for (number, suspect) in accused.iter().enumerate() {
             self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, suspect);
@@ -99,7 +102,7 @@ impl Screen {
         }
     }
 
-    fn clean(&mut self, heap: &HeapDump, said: &Report, context: &Context) {
+    fn clean(&mut self, heap: &HeapDump, said: &Report) {
         if !heap.summary.is_complete() {
             let text = "cannot tell: what holds the objects below is not in what is left of the dump";
             let text = self.paint.yellow(text);
@@ -114,20 +117,24 @@ impl Screen {
         };
         let text = self.paint.green(&text);
         self.row("WHAT", &text);
-        if let Some(rss) = context.rss {
-            let heap = heap.retained().reached_bytes() as f64;
-            let share = heap / rss.max(1.0);
-            let verdict = if share < 0.5 {
-                "stop reading it: look at native memory (NMT, smaps)"
-            } else {
-                "the heap is most of the process"
-            };
-            self.more(&format!(
-                "the live heap is {} of the resident {}: {verdict}",
-                units::percent(share),
-                units::bytes(rss)
-            ));
-        }
+    }
+
+    /// Whether the heap explains the process.
+    fn resident(&mut self, heap: &HeapDump, context: &Context) {
+        let Some(rss) = context.rss else { return };
+        let share = heap_share(heap, rss);
+        let verdict = if share < EXPLAINS {
+            "stop reading it: look at native memory (NMT, smaps)"
+        } else {
+            "the heap is most of the process"
+        };
+        let text = format!(
+            "the live heap is {} of the resident {}: {verdict}",
+            units::percent(share),
+            units::bytes(rss)
+        );
+        let text = if share < EXPLAINS { self.paint.yellow(&text) } else { text };
+        self.row("RSS", &text);
     }
 
     fn suspect(&mut self, label: &str, suspect: &Suspect) {
@@ -173,7 +180,7 @@ impl Screen {
             label,
             &format!(
                 "{} retains {}, {}: {}; {why}",
-                suspect.path.owner,
+                holder(suspect),
                 units::bytes(suspect.retained as f64),
                 units::percent(suspect.share),
                 content(suspect)
@@ -222,6 +229,11 @@ impl Screen {
     }
 }
 
+/// The live heap as a share of resident memory.
+fn heap_share(heap: &HeapDump, rss: f64) -> f64 {
+    heap.retained().reached_bytes() as f64 / rss.max(1.0)
+}
+
 /// Where the sizes came from, in words.
 fn sizes(heap: &HeapDump) -> String {
     let report = heap.size_report;
@@ -252,11 +264,24 @@ pub(crate) fn about(heap: &HeapDump) -> String {
 
 /// Who holds how much.
 pub(crate) fn headline(suspect: &Suspect) -> String {
+    let name = holder(suspect);
     if suspect.lost {
-        return format!("{}, likely: its table is in the part that is gone", suspect.path.owner);
+        return format!("{name}, likely: its table is in the part that is gone");
     }
     let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
-    format!("{} retains {bytes}, {share} of the heap", suspect.path.owner)
+    format!("{name} retains {bytes}, {share} of the heap")
+}
+
+/// The owner, and the field that refers to the suspect itself where that is another one.
+fn holder(suspect: &Suspect) -> String {
+    let owner = suspect.path.owner.to_string();
+    let field = suspect.path.steps.iter().rev().map(|step| step.via.as_str()).find(|via| via.contains('.'));
+    match field {
+        Some(field) if field != owner => {
+            format!("{owner} → {}", field.rsplit('.').next().unwrap_or(field))
+        }
+        _ => owner,
+    }
 }
 
 /// Keys of all entries, from those of a sample: the number, and a sign when it is scaled.
@@ -332,6 +357,8 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         },
         "objects": heap.objects(),
         "sizes": {"measuredShare": heap.size_report.measured, "correctedShare": heap.size_report.corrected},
+        "residentBytes": context.rss,
+        "heapShareOfResident": context.rss.map(|rss| heap_share(heap, rss)),
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),

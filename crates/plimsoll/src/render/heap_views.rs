@@ -1,5 +1,6 @@
 //! The further views of a heap dump, as tables and as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use plimsoll_core::recording::API_VERSION;
@@ -7,6 +8,7 @@ use plimsoll_core::units;
 use plimsoll_read::heap_dump::ClassInside;
 use plimsoll_read::heap_dump::growth::Growth;
 use plimsoll_read::heap_dump::paths::Way;
+use plimsoll_read::heap_dump::report::Report;
 use plimsoll_read::heap_dump::strings::Strings;
 use plimsoll_read::heap_dump::threads::ThreadHolding;
 use plimsoll_read::heap_dump::tree::Branch;
@@ -20,6 +22,8 @@ use super::paint::Paint;
 const ROWS: usize = 40;
 /// Classes shown of what an object holds beside what is shown one by one.
 const GROUPS: usize = 3;
+/// New templates shown of what grew.
+const FRESH: usize = 5;
 /// Frames shown of a thread.
 const FRAMES: usize = 12;
 
@@ -214,8 +218,32 @@ pub(crate) fn collections(rows: &[Usage]) -> View {
     }
 }
 
+/// Templates of keys by who owns the map.
+pub(crate) type Templates = BTreeMap<String, BTreeSet<String>>;
+
+/// Those that a dump's suspects have.
+pub(crate) fn templates(said: &Report) -> Templates {
+    let mut all = Templates::new();
+    for suspect in &said.suspects {
+        let texts = suspect.keys.iter().flat_map(|keys| keys.templates.iter().map(|t| t.text.clone()));
+        all.entry(suspect.path.owner.to_string()).or_default().extend(texts);
+    }
+    all
+}
+
+/// Those of the last dump that the first does not have.
+pub(crate) fn fresh_templates(all: &[Templates]) -> Templates {
+    let (Some(first), Some(last)) = (all.first(), all.last()) else { return Templates::new() };
+    let none = BTreeSet::new();
+    let fresh = |(owner, texts): (&String, &BTreeSet<String>)| {
+        let known = first.get(owner).unwrap_or(&none);
+        (owner.clone(), texts.difference(known).cloned().collect())
+    };
+    last.iter().map(fresh).collect()
+}
+
 /// What grew, as a screen.
-pub(crate) fn growth(files: &[String], grown: &[Growth], paint: Paint) -> String {
+pub(crate) fn growth(files: &[String], grown: &[Growth], fresh: &Templates, paint: Paint) -> String {
     let mut out = format!("{}\n\n", files.join(" → "));
     if grown.is_empty() {
         out.push_str(&paint.green("nothing grew"));
@@ -232,12 +260,15 @@ pub(crate) fn growth(files: &[String], grown: &[Growth], paint: Paint) -> String
         if growth.objects.iter().any(|n| *n > 1) {
             let _infallible = writeln!(out, "  {} objects", objects.join(" → "));
         }
+        for template in fresh.get(&growth.owner.to_string()).into_iter().flatten().take(FRESH) {
+            let _infallible = writeln!(out, "  new keys: {template}");
+        }
     }
     out
 }
 
 /// The same as JSON.
-pub(crate) fn growth_json(files: &[String], grown: &[Growth]) -> Value {
+pub(crate) fn growth_json(files: &[String], grown: &[Growth], fresh: &Templates) -> Value {
     let grown = grown.iter().map(|g| {
         json!({
             "owner": g.owner.to_string(),
@@ -246,6 +277,7 @@ pub(crate) fn growth_json(files: &[String], grown: &[Growth]) -> Value {
             "objects": g.objects,
             "gainedBytes": g.gained(),
             "everyStep": g.every_step,
+            "newTemplates": fresh.get(&g.owner.to_string()),
         })
     });
     json!({
@@ -254,4 +286,20 @@ pub(crate) fn growth_json(files: &[String], grown: &[Growth]) -> Value {
         "artifacts": files,
         "grown": grown.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_templates_that_were_not_there_are_new() {
+        let of = |rows: &[(&str, &[&str])]| -> Templates {
+            let set = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+            rows.iter().map(|(owner, texts)| ((*owner).to_owned(), set(texts))).collect()
+        };
+        let all = [of(&[("A.m", &["/a", "/b"])]), of(&[("A.m", &["/b", "/c"]), ("B.n", &["x:{number}"])])];
+        assert_eq!(fresh_templates(&all), of(&[("A.m", &["/c"]), ("B.n", &["x:{number}"])]));
+        assert_eq!(fresh_templates(&[]), Templates::new());
+    }
 }

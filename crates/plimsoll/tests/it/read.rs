@@ -57,6 +57,9 @@ fn the_screen_and_the_document_name_the_field() {
     assert!(screen.contains("shop.Metrics.BY_URL retains"), "{screen}");
     assert!(screen.contains("2,000 entries"), "{screen}");
 
+    let native = stdout(&plimsoll(&["read", path, "--rss", "2GiB"]));
+    assert!(native.contains("stop reading it: look at native memory"), "{native}");
+
     let (document, code) = json(&["read", path, "-o", "json", "--histogram", "--dominators"]);
     assert_eq!(code, Some(1));
     assert_eq!(document["apiVersion"], "plimsoll/v1");
@@ -89,6 +92,8 @@ fn growth_between_dumps_is_named_and_equal_dumps_are_equal() {
     let retained: Vec<u64> =
         grown["retainedBytes"].as_array().expect("a list").iter().filter_map(Value::as_u64).collect();
     assert!(retained.len() == 3 && retained[0] < retained[1] && retained[1] < retained[2], "{retained:?}");
+
+    assert_eq!(grown["newTemplates"], serde_json::json!([]), "the same keys, only more of them");
 
     let same = plimsoll(&["read", "diff", &paths[0], &paths[0]]);
     assert_eq!(same.status.code(), Some(0));

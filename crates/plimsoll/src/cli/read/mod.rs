@@ -168,7 +168,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     let mut ways = Vec::new();
     let mut cut = false;
-    let mut grown = Vec::new();
+    let (mut grown, mut templates) = (Vec::new(), Vec::new());
     for (number, path) in args.files.iter().enumerate() {
         let (bar, source) = (Bar::new(path), HeapFile::open(path)?);
         let memory = own_memory::ceiling(&World::default());
@@ -176,15 +176,21 @@ fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
         let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(path, e))?;
         cut |= !heap.is_whole();
         ways.push(growth::ways(&heap));
-        if number + 1 == args.files.len() {
+        let is_last = number + 1 == args.files.len();
+        if number == 0 || is_last {
+            let said = report(&heap, &source, &bar).map_err(|e| failed(path, e))?;
+            templates.push(heap_views::templates(&said));
+        }
+        if is_last {
             grown = growth::grown(&ways, &heap, &source, &bar).map_err(|e| failed(path, e))?;
         }
     }
     let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let fresh = heap_views::fresh_templates(&templates);
     let text = match format {
-        Format::Table => heap_views::growth(&files, &grown, Paint::new(output::colour())),
-        Format::Json => format!("{:#}\n", heap_views::growth_json(&files, &grown)),
-        Format::Jsonl => format!("{}\n", heap_views::growth_json(&files, &grown)),
+        Format::Table => heap_views::growth(&files, &grown, &fresh, Paint::new(output::colour())),
+        Format::Json => format!("{:#}\n", heap_views::growth_json(&files, &grown, &fresh)),
+        Format::Jsonl => format!("{}\n", heap_views::growth_json(&files, &grown, &fresh)),
     };
     output::result(&text)?;
     Ok(match (cut, grown.is_empty()) {
