@@ -61,6 +61,8 @@ enum Part {
 #[derive(Debug, Clone)]
 struct Values {
     kind: SlotKind,
+    /// Whether all words among the values could be hex digits.
+    hex_words: bool,
     distinct: Distinct,
     /// The first few values.
     few: Vec<String>,
@@ -71,11 +73,29 @@ struct Values {
 
 impl Values {
     fn new(kind: SlotKind) -> Values {
-        Values { kind, distinct: Distinct::default(), few: Vec::new(), shortest: usize::MAX, longest: 0 }
+        Values {
+            kind,
+            hex_words: true,
+            distinct: Distinct::default(),
+            few: Vec::new(),
+            shortest: usize::MAX,
+            longest: 0,
+        }
+    }
+
+    /// The kind that what is there and what comes fit: `abad` among hex digits is some of them.
+    fn widen(&mut self, kind: SlotKind, hex_words: bool) {
+        use SlotKind::{Hex, Number, Word};
+        self.hex_words &= hex_words;
+        self.kind = match (self.kind, kind) {
+            (Word, Hex | Number) | (Hex | Number, Word) if self.hex_words => Hex,
+            (own, new) => own.widest(new),
+        };
     }
 
     fn add(&mut self, kind: SlotKind, value: &str) {
-        self.kind = self.kind.widest(kind);
+        let is_hex = value.bytes().all(|b| b.is_ascii_hexdigit());
+        self.widen(kind, is_hex || kind != SlotKind::Word);
         self.distinct.add(hash(0, value));
         let length = value.chars().count();
         self.shortest = self.shortest.min(length);
@@ -86,7 +106,7 @@ impl Values {
     }
 
     fn merge(&mut self, other: &Values) {
-        self.kind = self.kind.widest(other.kind);
+        self.widen(other.kind, other.hex_words);
         self.distinct.merge(&other.distinct);
         self.shortest = self.shortest.min(other.shortest);
         self.longest = self.longest.max(other.longest);

@@ -139,3 +139,15 @@ fn hostile_keys_stay_within_bounds() {
     let counted: u64 = said.templates.iter().map(|t| t.count).sum();
     assert_eq!(counted + said.others, 30_000);
 }
+
+#[test]
+fn hex_digits_that_are_all_letters_or_all_digits_are_hex_digits() {
+    let keys = ["9f3a77c2", "deadbeef", "12345678", "abadcafe", "0badf00d"];
+    let of = |order: &[usize]| report(order.iter().map(|at| format!("/a?trace={}", keys[*at]))).templates;
+    for order in [[0, 1, 2, 3, 4], [1, 3, 2, 0, 4], [2, 1, 0, 4, 3]] {
+        let templates = of(&order);
+        assert_eq!((templates.len(), templates[0].text.as_str()), (1, "/a?trace={hex8}"), "{order:?}");
+    }
+    let words = report(["asc", "12", "desc"].iter().map(|w| format!("/a?sort={w}")));
+    assert_eq!(words.templates[0].text, "/a?sort={token}");
+}
