@@ -42,8 +42,8 @@ pub struct Others {
 /// Classes told of below one object.
 const CLASSES: usize = 8;
 
-/// The tree below the roots: `width` objects a step, `depth` steps. Of a heap with very many objects only the largest
-/// 65,536 are looked at: what is missing below an object is small.
+/// The tree below the roots: `width` objects a step, `depth` steps. Below the first step, of a heap with very
+/// many objects only the largest 65,536 are looked at: what is missing below an object is small.
 ///
 /// # Errors
 /// As [`super::read`].
@@ -55,7 +55,10 @@ pub fn tree(
     watch: &dyn Watch,
 ) -> Result<Vec<Branch>, HeapDumpError> {
     let skeleton = Skeleton::of(&heap.tree, &heap.retained, 1);
-    let mut branches = branches(heap, &skeleton, None, width, depth);
+    // The largest of all are exact, however many objects are larger than they are further down.
+    let top = heap.tree.held_by(Holder::Roots, &heap.retained, width).biggest;
+    let mut branches: Vec<Branch> =
+        top.iter().map(|(object, bytes)| branch(heap, &skeleton, *object, *bytes, width, depth)).collect();
     let threads: Vec<u32> = branches.iter().map(|b| b.object).filter(|o| heap.is_thread(*o)).collect();
     let names = resolved(heap, source, watch, |view| {
         threads.iter().map(|thread| (*thread, thread_name(view, *thread))).collect::<Vec<_>>()
@@ -69,26 +72,24 @@ pub fn tree(
     Ok(branches)
 }
 
-fn branches(
+fn branch(
     heap: &HeapDump,
     skeleton: &Skeleton,
-    holder: Option<u32>,
+    object: u32,
+    retained: u64,
     width: usize,
     depth: usize,
-) -> Vec<Branch> {
-    if depth == 0 {
-        return Vec::new();
-    }
-    let largest = skeleton.held_by(holder).iter().take(width);
-    let branch = |(object, retained): &(u32, u64)| Branch {
-        object: *object,
-        label: heap.label(*object),
-        shallow: heap.shallow(*object),
-        retained: *retained,
-        held: branches(heap, skeleton, Some(*object), width, depth - 1),
+) -> Branch {
+    let below = if depth > 1 { skeleton.held_by(Some(object)) } else { &[] };
+    let held = below.iter().take(width);
+    Branch {
+        object,
+        label: heap.label(object),
+        shallow: heap.shallow(object),
+        retained,
+        held: held.map(|(held, bytes)| branch(heap, skeleton, *held, *bytes, width, depth - 1)).collect(),
         others: Vec::new(),
-    };
-    largest.map(branch).collect()
+    }
 }
 
 /// Fills in what the objects of a tree hold beside what is in it, in one pass.
