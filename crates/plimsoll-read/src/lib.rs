@@ -26,6 +26,7 @@ pub mod hsperf;
 pub mod kernel_log;
 pub mod nmt;
 pub mod prometheus_text;
+pub mod reading;
 pub mod smaps;
 pub mod thread_dump;
 pub mod v8_trace_gc;

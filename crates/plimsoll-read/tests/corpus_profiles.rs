@@ -1,0 +1,64 @@
+//! Goroutine dumps, thread dumps and profiles of other people's systems: what they say, what each concludes, and
+//! what a cut file says.
+
+#![expect(clippy::disallowed_methods, reason = "the corpus lies outside the repository")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::path::{Path, PathBuf};
+
+use plimsoll_read::goroutines::{self, Goroutines, Wait};
+
+/// A file of the corpus; none, loudly, where there is no corpus.
+fn corpus(name: &str) -> Option<Vec<u8>> {
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: no corpus at {}", folder.display());
+        return None;
+    }
+    let path = folder.join(name);
+    Some(std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+}
+
+/// Ten places to cut a file, none of them its end.
+fn cuts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (1..=10).map(|i| &bytes[..bytes.len() * i / 11])
+}
+
+fn goroutines_of(name: &str) -> Option<Goroutines> {
+    let bytes = corpus(&format!("goroutine/{name}"))?;
+    for head in cuts(&bytes) {
+        if let Some(g) = goroutines::parse(head) {
+            let told = g.truncated.is_some() || !g.warnings.list().is_empty();
+            assert!(told, "{name} cut at {} says nothing", head.len());
+        }
+    }
+    let whole = goroutines::parse(&bytes).unwrap_or_else(|| panic!("{name} is not read"));
+    assert_eq!(whole.truncated, None, "{name}");
+    Some(whole)
+}
+
+#[test]
+fn stacks_of_one_process_say_what_its_profile_says() {
+    let Some(stacks) = goroutines_of("1.net.http.pprof.goroutine.debug2.txt") else { return };
+    let Some(grouped) = goroutines_of("1.net.http.pprof.goroutine.debug1.txt") else { return };
+    assert_eq!((stacks.counted, grouped.counted, grouped.said), (10, 10, Some(10)));
+    assert!(stacks.warnings.list().is_empty(), "{:?}", stacks.warnings);
+    let report = stacks.report();
+    assert_eq!(report.findings, []);
+    let waits = |w: Wait| stacks.groups.iter().filter(|g| g.wait == w).map(|g| g.count).sum::<u64>();
+    assert_eq!(
+        [Wait::Io, Wait::Sleep, Wait::Select, Wait::Receive, Wait::Running].map(waits),
+        [3, 3, 2, 1, 1]
+    );
+    assert!(report.summary.starts_with("10 goroutines; "), "{}", report.summary);
+}
+
+#[test]
+fn printed_stacks_are_read_too() {
+    for name in ["2.runtime.stack.txt", "2.net.http.pprof.goroutine.debug2.txt"] {
+        let Some(g) = goroutines_of(name) else { return };
+        assert!(g.groups.iter().any(|p| p.wait == Wait::Sleep || p.wait == Wait::Receive), "{:?}", g.groups);
+        assert!(g.groups.iter().all(|p| p.wait != Wait::Other), "{:?}", g.groups);
+        assert!(g.groups.iter().any(|p| p.minutes.is_some()), "no wait of {name} is dated");
+    }
+}
