@@ -90,19 +90,22 @@ impl Goroutines {
         let all = count(self.total(), "goroutine");
         let Some(first) = self.groups.first() else { return format!("{all}, none listed.") };
         let proven: u64 = self.groups.iter().map(|g| g.leaked).sum();
-        let told = match findings.first() {
-            Some(f) if f.certainty == Certainty::Certain => " That needs repair.",
-            Some(f) if f.certainty == Certainty::Likely => " That is likely a leak.",
-            Some(_) => " Whether that grows, one dump cannot tell.",
-            None => " No group stands out.",
-        };
         let proof = if proven > 0 { format!(", {proven} proven leaked") } else { String::new() };
-        format!(
-            "{all}{proof}; {} ({}) {}.{told}",
-            first.count,
-            units::percent(share(first.count, self.counted)),
-            doing(first)
-        )
+        let told = match findings.first() {
+            Some(f) => {
+                let verdict = match f.certainty {
+                    Certainty::Certain => "certain",
+                    Certainty::Likely => "likely a leak",
+                    Certainty::CannotTell => "whether that grows, one dump cannot tell",
+                };
+                format!("{} ({verdict})", f.text)
+            }
+            None => {
+                let part = units::percent(share(first.count, self.counted));
+                format!("no group stands out, the largest: {} ({part}) {}", first.count, doing(first))
+            }
+        };
+        format!("{all}{proof}; {told}.")
     }
 
     fn group(&self, g: &Parked) -> Group {
@@ -128,7 +131,9 @@ impl Goroutines {
     /// Goroutines that can never go on, by the runtime's own word.
     fn proven(&self) -> Vec<Finding> {
         let mut out = Vec::new();
-        for g in self.groups.iter().filter(|g| g.leaked > 0 || never(g)).take(MOST) {
+        // A single `select {}` keeps many a program alive.
+        let lost = |g: &&Parked| g.leaked > 0 || never(g) && (g.count > 1 || g.wait == Wait::NilChannel);
+        for g in self.groups.iter().filter(lost).take(MOST) {
             let n = if g.leaked > 0 { g.leaked } else { g.count };
             let text = format!("{} can never go on: {}", count(n, "goroutine"), doing(g));
             let mut f = Finding::new(Certainty::Certain, text);
@@ -139,9 +144,6 @@ impl Goroutines {
                 )),
                 _ => f.because("the runtime marks them (leaked): nothing reachable can wake them"),
             };
-            if never(g) && g.count == 1 && g.leaked == 0 {
-                f = f.but("a single one may keep the program alive on purpose");
-            }
             out.push(explain(f, g, patterns::of(g)));
         }
         out
