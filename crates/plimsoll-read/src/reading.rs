@@ -106,6 +106,9 @@ pub struct Group {
     /// What they wait for, or that they run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// How many are in each state, most first, when they differ or may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<Tally>,
     /// The innermost frame that is the program's own: `function (file:line)`.
     pub top: String,
     /// Who started them, the same way.

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use plimsoll_read::goroutines::{self, Goroutines, Wait};
+use plimsoll_read::thread_dump::{self, ThreadDumps};
 
 /// A file of the corpus; none, loudly, where there is no corpus.
 fn corpus(name: &str) -> Option<Vec<u8>> {
@@ -60,5 +61,39 @@ fn printed_stacks_are_read_too() {
         assert!(g.groups.iter().any(|p| p.wait == Wait::Sleep || p.wait == Wait::Receive), "{:?}", g.groups);
         assert!(g.groups.iter().all(|p| p.wait != Wait::Other), "{:?}", g.groups);
         assert!(g.groups.iter().any(|p| p.minutes.is_some()), "no wait of {name} is dated");
+    }
+}
+
+fn threads_of(name: &str) -> Option<ThreadDumps> {
+    let bytes = corpus(&format!("threads/{name}"))?;
+    let whole = thread_dump::parse(&bytes).unwrap_or_else(|| panic!("{name} is not read"));
+    for head in cuts(&bytes) {
+        if let Some(d) = thread_dump::parse(head) {
+            let fewer = d.dumps.len() < whole.dumps.len();
+            let told = d.truncated.is_some() || fewer || d.last() == whole.last();
+            assert!(told, "{name} cut at {} says nothing", head.len());
+        }
+    }
+    Some(whole)
+}
+
+#[test]
+fn thread_dumps_of_every_version_are_counted() {
+    // Threads as `grep -c` of the lines that start with a name and hold `prio=` or `nid=` counts them.
+    for (name, jvm, total, deadlocks) in [
+        ("tda_java8dump.log", 8, 21, 0),
+        ("tda_java11dump.log", 11, 14, 0),
+        ("tda_java21dump.log", 21, 18, 0),
+        ("tda_java21dump_utf16.log", 21, 18, 0),
+        ("tda_carrier_stuck.log", 21, 4, 0),
+        ("jthreaddump_deadlock.txt", 25, 33, 1),
+        ("jthreaddump_gc-over-time-4.txt", 25, 59, 2),
+        ("jthreaddump_many-virtual-threads.txt", 25, 54, 3),
+        ("jthreaddump_thread-pool-load-0.txt", 25, 38, 1),
+        ("jthreaddump_thread-pool-load-4.txt", 25, 53, 1),
+    ] {
+        let Some(d) = threads_of(name) else { return };
+        let last = d.last().unwrap();
+        assert_eq!((last.jvm, last.total, last.deadlocks.len()), (Some(jvm), total, deadlocks), "{name}");
     }
 }

@@ -118,6 +118,7 @@ impl Goroutines {
             share: share(g.count, self.counted),
             name: None,
             state: g.state.clone(),
+            states: Vec::new(),
             top: place(g),
             creator: g.creator.as_ref().map(Frame::place),
             stack: g.frames.iter().take(SHOWN).map(Frame::place).collect(),
