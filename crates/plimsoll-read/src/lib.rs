@@ -25,6 +25,7 @@ pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
 pub mod nmt;
+pub mod pprof;
 pub mod prometheus_text;
 pub mod reading;
 pub mod smaps;

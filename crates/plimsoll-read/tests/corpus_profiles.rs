@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use plimsoll_read::goroutines::{self, Goroutines, Wait};
+use plimsoll_read::pprof::{self, Profile};
 use plimsoll_read::thread_dump::{self, ThreadDumps};
 
 /// A file of the corpus; none, loudly, where there is no corpus.
@@ -42,7 +43,11 @@ fn goroutines_of(name: &str) -> Option<Goroutines> {
 fn stacks_of_one_process_say_what_its_profile_says() {
     let Some(stacks) = goroutines_of("1.net.http.pprof.goroutine.debug2.txt") else { return };
     let Some(grouped) = goroutines_of("1.net.http.pprof.goroutine.debug1.txt") else { return };
+    let Some(profile) = goroutines_of("1.net.http.pprof.goroutine.debug0.pb.gz") else { return };
     assert_eq!((stacks.counted, grouped.counted, grouped.said), (10, 10, Some(10)));
+    assert_eq!(profile.counted, 10);
+    let recovered = |w: Wait| profile.groups.iter().filter(|g| g.wait == w).map(|g| g.count).sum::<u64>();
+    assert_eq!([Wait::Io, Wait::Sleep, Wait::Select, Wait::Receive].map(recovered), [3, 3, 2, 1]);
     assert!(stacks.warnings.list().is_empty(), "{:?}", stacks.warnings);
     let report = stacks.report();
     assert_eq!(report.findings, []);
@@ -96,4 +101,42 @@ fn thread_dumps_of_every_version_are_counted() {
         let last = d.last().unwrap();
         assert_eq!((last.jvm, last.total, last.deadlocks.len()), (Some(jvm), total, deadlocks), "{name}");
     }
+}
+
+fn profile_of(name: &str) -> Option<Profile> {
+    let bytes = corpus(&format!("pprof/{name}"))?;
+    for head in cuts(&bytes) {
+        if let Some(p) = pprof::parse(head) {
+            assert!(p.truncated.is_some(), "{name} cut at {} says nothing", head.len());
+            let _report = p.heap_report(Some(1 << 30));
+        }
+    }
+    let whole = pprof::parse(&bytes).unwrap_or_else(|| panic!("{name} is not read"));
+    assert_eq!(whole.truncated, None, "{name}");
+    Some(whole)
+}
+
+#[test]
+fn ten_seconds_of_a_starting_server_grow_by_its_arena() {
+    let Some(first) = profile_of("parca_many_1644509272337470000.pb.gz") else { return };
+    let Some(last) = profile_of("parca_many_1644509299337903000.pb.gz") else { return };
+    let report = last.heap_change(&first, None).unwrap();
+    let arena = &report.changes[0];
+    assert!(arena.site.contains("skl.newArena (arena.go:48)"), "{arena:?}");
+    // The arena is one object of 83 MiB, which no sampling can miss.
+    assert_eq!((arena.delta_bytes, arena.low), (87_244_800.0, 87_244_800.0));
+    assert!(report.head.findings[0].text.contains("newArena"), "{:?}", report.head.findings);
+    let bloom = report.changes.iter().find(|c| c.site.contains("newCmRow")).unwrap();
+    assert!(!bloom.is_growth(), "two samples are no growth: {bloom:?}");
+}
+
+#[test]
+fn a_profiler_that_profiles_itself_churns() {
+    let Some(p) = profile_of("parca_alloc_objects.pb.gz") else { return };
+    assert_eq!(p.len(), 4661);
+    let report = p.heap_report(Some(64 << 20)).unwrap();
+    let texts: Vec<&str> = report.head.findings.iter().map(|f| f.text.as_str()).collect();
+    assert!(texts.iter().any(|t| t.contains("compress/flate.NewWriter") && t.contains("churn")), "{texts:?}");
+    assert!(texts.iter().any(|t| t.ends_with("most of it is elsewhere")), "{texts:?}");
+    assert!(!texts.iter().any(|t| t.contains("keeps what it allocates")), "{texts:?}");
 }

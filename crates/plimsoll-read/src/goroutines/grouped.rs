@@ -83,13 +83,18 @@ fn count(line: &str) -> Option<u64> {
 
 /// `# 0x67eea4 main.await+0x24 /src/gateway.go:35`, columns apart by tabs.
 fn frame(line: &str) -> Option<Frame> {
-    let mut columns = line.strip_prefix('#')?.split('\t').map(str::trim).filter(|c| !c.is_empty());
-    let _address = columns.next()?;
+    frame_of_text(line.strip_prefix('#')?).map(|(_, frame)| frame)
+}
+
+/// Address and frame of a comment in one of Go's text profiles, without the `#`.
+pub(crate) fn frame_of_text(comment: &str) -> Option<(&str, Frame)> {
+    let mut columns = comment.split('\t').map(str::trim).filter(|c| !c.is_empty());
+    let address = columns.next()?;
     let function = columns.next()?;
     let function = function.rsplit_once("+0x").map_or(function, |(name, _)| name);
     let location = frames::location(columns.next().unwrap_or_default().as_bytes());
     let location = String::from_utf8_lossy(location);
-    Some(Frame { function: clip(function, NAME), location: clip(&location, NAME) })
+    Some((address, Frame { function: clip(function, NAME), location: clip(&location, NAME) }))
 }
 
 fn read_labels(json: &str) -> Vec<String> {

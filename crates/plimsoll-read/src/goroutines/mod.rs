@@ -9,6 +9,7 @@ mod frames;
 mod grouped;
 mod header;
 mod patterns;
+mod profile;
 mod table;
 mod text;
 mod wait;
@@ -18,9 +19,11 @@ use std::io::Read;
 
 use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
 
+use crate::pprof;
 use crate::reading::{Warnings, count};
 pub use conclude::{Change, compare};
 pub use frames::Frame;
+pub(crate) use grouped::frame_of_text;
 pub use table::Parked;
 pub use wait::Wait;
 
@@ -95,11 +98,16 @@ fn names(group: &Parked) -> Vec<(&str, &str)> {
     group.frames.iter().map(|f| (f.function.as_str(), f.location.as_str())).collect()
 }
 
-/// Reads either text form; none when there is no goroutine in it. A cut text gives what it holds.
+/// Reads any form; none when there is no goroutine in it. A cut artifact gives what it holds.
 pub fn parse(bytes: &[u8]) -> Option<Goroutines> {
     let text = bytes.trim_ascii_start();
     if text.starts_with(b"goroutine profile: total ") || text.starts_with(b"goroutineleak profile: total ") {
         return grouped(&String::from_utf8_lossy(bytes));
+    }
+    if let [0x1f, 0x8b, ..] | [0x0a, ..] = bytes
+        && let Some(found) = pprof::parse(bytes).as_ref().and_then(profile::read)
+    {
+        return Some(found);
     }
     let mut scanner = text::Scanner::default();
     scanner.take(bytes, true);
