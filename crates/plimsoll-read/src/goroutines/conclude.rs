@@ -60,6 +60,26 @@ impl Goroutines {
         }
     }
 
+    /// What it concludes when an earlier dump of the same process is known: who grew comes first.
+    pub fn report_since(&self, before: &Goroutines) -> Report {
+        let mut report = self.report();
+        let whole = before.truncated.is_none() && self.truncated.is_none();
+        let changes = compare(before, self);
+        let grown: Vec<Finding> =
+            changes.iter().filter(|c| c.is_growth()).take(MOST).map(|c| c.finding(whole)).collect();
+        let told =
+            grown.first().map_or_else(|| "no group grew by more than chance".to_owned(), |f| f.text.clone());
+        report.summary = format!("from {} to {}; {told}.", before.total(), count(self.total(), "goroutine"));
+        report.findings.splice(0..0, grown);
+        report.findings.sort_by_key(|f| std::cmp::Reverse(f.certainty));
+        if !whole {
+            report
+                .warnings
+                .push("one of the dumps is not whole: groups cannot be compared fairly".to_owned());
+        }
+        report
+    }
+
     fn kind(&self) -> String {
         let form = match self.form {
             Form::Stacks => "stacks",
@@ -314,6 +334,19 @@ impl Change {
     pub fn delta(&self) -> i64 {
         let (a, b) = (i64::try_from(self.after), i64::try_from(self.before));
         a.unwrap_or(i64::MAX).saturating_sub(b.unwrap_or(i64::MAX))
+    }
+
+    /// Likely a leak only where both dumps are whole; two dumps still do not show that it goes on.
+    fn finding(&self, whole: bool) -> Finding {
+        let certainty = if whole { Certainty::Likely } else { Certainty::CannotTell };
+        let text = format!("{} more {}: {} before, {} now", self.delta(), self.what, self.before, self.after);
+        let f = Finding::new(certainty, text).because("more than chance explains").but(
+            "load that rose between the dumps looks the same: compare at the same load, or take a third",
+        );
+        match &self.creator {
+            Some(creator) => f.because(format!("started by {creator}")),
+            None => f,
+        }
     }
 
     /// Growth beyond what counting noise of both would give.

@@ -245,6 +245,13 @@ fn two_dumps_show_who_grew() {
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].delta(), changes[0].is_growth()), (300, true));
     assert!(!Change { before: 100, after: 110, ..changes[0].clone() }.is_growth());
+    let report = after.report_since(&before);
+    let grown = report.findings.iter().find(|f| f.certainty == Certainty::Likely).unwrap();
+    assert!(grown.text.starts_with("300 more wait in `chan receive` at main.await (leak.go:35): 100 before"));
+    assert!(report.summary.starts_with("from 104 to 404 goroutines; 300 more"), "{}", report.summary);
+    assert!(before.report_since(&before).summary.ends_with("no group grew by more than chance."));
+    let cut = parse(&many(400, "chan receive", |_| 3).as_bytes()[..9000]).unwrap().report_since(&before);
+    assert!(cut.findings.iter().all(|f| f.certainty != Certainty::Likely), "{cut:?}");
 }
 
 #[test]
