@@ -14,6 +14,7 @@
 )]
 
 pub mod class_histogram;
+mod container_log;
 pub mod csv_series;
 pub mod gc_log;
 pub mod glibc_heap;

@@ -165,6 +165,9 @@ impl Goroutines {
                 )),
                 _ => f.because("the runtime marks them (leaked): nothing reachable can wake them"),
             };
+            if g.leaked == 0 && g.wait == Wait::SelectForever {
+                f = f.but("some programs park goroutines this way on purpose: then their number stays");
+            }
             out.push(explain(f, g, patterns::of(g)));
         }
         out

@@ -19,6 +19,7 @@ use std::io::Read;
 
 use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
 
+use crate::container_log;
 use crate::pprof;
 use crate::reading::{Warnings, count};
 pub use conclude::{Change, compare};
@@ -109,10 +110,28 @@ pub fn parse(bytes: &[u8]) -> Option<Goroutines> {
     {
         return Some(found);
     }
+    if let Some(printed) = docker(bytes) {
+        return parse_printed(&printed, bytes.len() as u64);
+    }
     let mut scanner = text::Scanner::default();
     scanner.take(bytes, true);
     scanner.bytes = bytes.len() as u64;
     stacks(scanner, None)
+}
+
+/// What a program printed, when its log is Docker's; the stacks of other logs are found as they stand.
+fn docker(bytes: &[u8]) -> Option<String> {
+    let text = bytes.starts_with(b"{").then(|| std::str::from_utf8(bytes).ok())??;
+    container_log::unwrap(text)
+}
+
+fn parse_printed(printed: &str, bytes: u64) -> Option<Goroutines> {
+    let mut scanner = text::Scanner::default();
+    scanner.take(printed.as_bytes(), true);
+    let mut out = stacks(scanner, None)?;
+    out.bytes = bytes;
+    out.warnings.say("the stacks were taken out of a container's log");
+    Some(out)
 }
 
 /// Reads stacks (`debug=2`, a log) of any length in bounded memory; none when there is no goroutine in it.

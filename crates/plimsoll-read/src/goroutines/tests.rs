@@ -88,6 +88,17 @@ fn a_panic_in_a_log_is_found_with_what_stands_around_it() {
 }
 
 #[test]
+fn dockers_log_is_taken_apart() {
+    let line = |l: &str| {
+        format!("{}\n", serde_json::json!({"log": format!("{l}\n"), "stream": "stderr", "time": "t"}))
+    };
+    let log: String = STACKS.lines().map(line).collect();
+    let g = parse(log.as_bytes()).unwrap();
+    assert_eq!((&g.groups, &g.truncated), (&parse(STACKS.as_bytes()).unwrap().groups, &None));
+    assert_eq!(g.bytes, log.len() as u64);
+}
+
+#[test]
 fn a_line_of_another_within_a_stack_is_stepped_over() {
     let at = STACKS.find("main.await(0xc0)").unwrap();
     let text = format!("{}level=info msg=\"served\"\n{}", &STACKS[..at], &STACKS[at..]);

@@ -70,9 +70,11 @@ const WORDS: &[(&str, Wait)] = &[
 /// The runtime's functions that a profile shows as the innermost frames.
 const LEAVES: &[(&str, Wait)] = &[
     ("runtime.chanrecv", Wait::Receive),
+    ("runtime.chanrecv1", Wait::Receive),
+    ("runtime.chanrecv2", Wait::Receive),
     ("runtime.chansend", Wait::Send),
+    ("runtime.chansend1", Wait::Send),
     ("runtime.selectgo", Wait::Select),
-    ("runtime.selectnbrecv", Wait::Select),
     ("runtime.block", Wait::SelectForever),
     ("runtime.netpollblock", Wait::Io),
     ("internal/poll.runtime_pollWait", Wait::Io),
@@ -106,7 +108,9 @@ const SEMAPHORES: &[(&str, Wait)] = &[
 const DEPTH: usize = 8;
 
 fn by_frames(frames: &[Frame], table: &[(&str, Wait)]) -> Option<Wait> {
-    let of = |f: &Frame| table.iter().find(|(p, _)| f.function.starts_with(p)).map(|&(_, w)| w);
+    // A whole function, or everything of a package or type.
+    let is = |f: &str, p: &str| f == p || (p.ends_with(['.', ')']) && f.starts_with(p));
+    let of = |f: &Frame| table.iter().find(|(p, _)| is(&f.function, p)).map(|&(_, w)| w);
     frames.iter().take(DEPTH).find_map(of)
 }
 
@@ -165,6 +169,10 @@ mod tests {
         assert_eq!(of(&["runtime.gopark", "runtime.selectgo", "main.f"]), Wait::Select);
         assert_eq!(of(&["sync.(*RWMutex).RLock", "main.f"]), Wait::Mutex);
         assert_eq!(of(&["main.f"]), Wait::Unsaid);
+        assert_eq!(
+            [of(&["runtime.block"]), of(&["runtime.blockevent"])],
+            [Wait::SelectForever, Wait::Unsaid]
+        );
         assert_eq!((Wait::Receive.words(), Wait::Unsaid.words()), (Some("chan receive"), None));
     }
 }

@@ -176,11 +176,16 @@ fn lock(note: &str) -> Option<String> {
     Some(clip(&format!("{address}{rest}"), 160))
 }
 
-/// 8 of `(25.91-b14 mixed mode)`, 21 of `(21.0.2+13-LTS mixed mode, sharing)`.
+/// 8 of `(25.91-b14 mixed mode)`, 5 of `(1.5.0_06-b05 mixed mode)`, 21 of `(21.0.2+13-LTS mixed mode, sharing)`.
 fn version(line: &str) -> Option<u32> {
     let inside = line.rsplit_once('(')?.1;
-    let number = inside.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let mut numbers = inside.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let number = numbers.next()?.ok()?;
     // Until 8 the virtual machine had a version of its own: 25.x-b for 8.
     let own = inside.split_ascii_whitespace().next().is_some_and(|v| v.contains("-b"));
-    Some(if own && number == 25 { 8 } else { number })
+    match number {
+        1 => numbers.next()?.ok(),
+        25 if own => Some(8),
+        number => Some(number),
+    }
 }

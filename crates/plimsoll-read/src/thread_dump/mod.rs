@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
 
+use crate::container_log;
 use crate::reading::{Warnings, count};
 pub use build::{Dump, Kind, Locker, Pool, Queue};
 
@@ -71,7 +72,11 @@ impl ThreadDumps {
 
 /// Reads any form; none when there is no thread in it. A cut dump gives what it holds.
 pub fn parse(bytes: &[u8]) -> Option<ThreadDumps> {
-    let text = decode(bytes);
+    let mut text = decode(bytes);
+    let unwrapped = container_log::unwrap(&text);
+    if let Some(printed) = unwrapped {
+        text = Cow::Owned(printed);
+    }
     let start = text.trim_start();
     let mut out = if start.starts_with('{') {
         to_file(Form::ToFileJson, |b| to_file::json(start.as_bytes(), b))?

@@ -186,6 +186,12 @@ fn utf_16_of_either_order_says_the_same() {
 }
 
 #[test]
+fn a_dump_in_a_containers_log_is_read() {
+    let cri: String = TEXT.lines().map(|l| format!("2024-05-01T10:00:00.5Z stdout F {l}\n")).collect();
+    assert_eq!(parse(cri.as_bytes()).unwrap().dumps, parse(TEXT.as_bytes()).unwrap().dumps);
+}
+
+#[test]
 fn a_text_cut_anywhere_is_told() {
     for cut in 0..TEXT.find("JNI").unwrap() + 3 {
         let d = parse(&TEXT.as_bytes()[..cut]);
