@@ -14,6 +14,7 @@
 )]
 
 pub mod class_histogram;
+mod container_log;
 pub mod csv_series;
 pub mod gc_log;
 pub mod glibc_heap;
@@ -25,7 +26,9 @@ pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
 pub mod nmt;
+pub mod pprof;
 pub mod prometheus_text;
+pub mod reading;
 pub mod redact;
 pub mod secrets;
 pub mod smaps;

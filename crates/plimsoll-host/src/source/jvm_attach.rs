@@ -157,8 +157,7 @@ impl JvmAttach {
         }
         if self.status("Threads").is_some_and(|n| n > MANY_THREADS) {
             let text = self.ask("Thread.print", PATIENCE)?;
-            let dump = thread_dump::parse(&text);
-            out.artifacts.extend(dump.map(|d| Artifact::Threads { groups: d.groups, total: d.total }));
+            out.artifacts.extend(thread_dump::read(&text));
         }
         self.histogram(room, out)
     }

@@ -1,0 +1,234 @@
+//! What a reader concludes, whatever the artifact: the head that every report shares, as plain data that a screen
+//! prints and JSON carries (`kind: Reading`).
+//!
+//! A reader turns bytes into its own structure first, and that structure into a [`Report`]; so a conclusion can
+//! be tested without bytes, and what is counted stays apart from what is thought of it.
+
+use plimsoll_core::classify::Certainty;
+use serde::Serialize;
+
+/// Groups that a report keeps at most.
+pub const GROUPS_KEPT: usize = 40;
+/// Warnings that a report keeps at most; the rest are counted.
+const WARNINGS_KEPT: usize = 32;
+
+/// Which artifact was read, and whether all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The format in words (`goroutine dump, debug=2`).
+    pub kind: String,
+    /// Bytes read (of the artifact as given: packed, if it was).
+    pub bytes: u64,
+    /// Why it is not whole; none when nothing says that something is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<String>,
+}
+
+/// One conclusion with what speaks for and against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// The conclusion, one sentence with its numbers.
+    pub text: String,
+    /// What speaks for it.
+    #[serde(rename = "for")]
+    pub pro: Vec<String>,
+    /// What speaks against it, and what would explain the same without a defect.
+    #[serde(rename = "against")]
+    pub contra: Vec<String>,
+    /// Where and how to repair it, when there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// A finding without evidence yet.
+    pub fn new(certainty: Certainty, text: impl Into<String>) -> Self {
+        Finding { certainty, text: text.into(), pro: Vec::new(), contra: Vec::new(), hint: None }
+    }
+
+    /// With one more reason for it.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.pro.push(reason.into());
+        self
+    }
+
+    /// With one more reason against it.
+    #[must_use]
+    pub fn but(mut self, reason: impl Into<String>) -> Self {
+        self.contra.push(reason.into());
+        self
+    }
+
+    /// With the place and the way to repair it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A span of numbers, both ends within it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Span {
+    /// The lowest.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+}
+
+/// A word with how often it occurs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// What was counted.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Threads or goroutines that do the same thing at the same place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// How many.
+    pub count: u64,
+    /// Their part of all, 0 to 1.
+    pub share: f64,
+    /// The pool's normalised name, for threads that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What they wait for, or that they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How many are in each state, most first, when they differ or may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<Tally>,
+    /// The innermost frame that is the program's own: `function (file:line)`.
+    pub top: String,
+    /// Who started them, the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+    /// The stack, innermost first, cut where a screen would cut it.
+    pub stack: Vec<String>,
+    /// How long they have been waiting, minutes, where the artifact says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<Span>,
+    /// How many of them the runtime itself proved unreachable for good.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub proven_leaked: u64,
+    /// Their labels, most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Tally>,
+    /// Memory that they hold at least, bytes, estimated as the report says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_bytes: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// What every reading says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What was read.
+    pub artifact: Source,
+    /// The whole in one sentence.
+    pub summary: String,
+    /// Conclusions, the weightiest first.
+    pub findings: Vec<Finding>,
+    /// Groups of threads or goroutines, largest first, at most [`GROUPS_KEPT`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// What the reader must know before believing the numbers.
+    pub warnings: Vec<String>,
+}
+
+/// Warnings that say each thing once, however often it happens.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Warnings {
+    kept: Vec<String>,
+    more: u64,
+}
+
+impl Warnings {
+    /// Says `text`, unless it was said before or there are too many.
+    pub fn say(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if self.kept.contains(&text) {
+        } else if self.kept.len() < WARNINGS_KEPT {
+            self.kept.push(text);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// All of them, and how many were not kept.
+    pub fn list(&self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more warnings", self.more));
+        self.kept.iter().cloned().chain(more).collect()
+    }
+}
+
+/// `n` things in words: `1 goroutine`, `12 goroutines`.
+pub(crate) fn count(n: u64, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
+/// `part` of `whole`, 0 to 1; 0 of nothing.
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The first `most` bytes of a text, cut at a character, with a mark when something is missing.
+pub(crate) fn clip(text: &str, most: usize) -> String {
+    let end = text.floor_char_boundary(most);
+    match text.get(..end) {
+        Some(head) if end < text.len() => format!("{head}…"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_the_contracts_names() {
+        let finding = Finding::new(Certainty::CannotTell, "t").because("a").but("b").hint("h");
+        let group = Group { count: 2, top: "f (x.go:1)".to_owned(), proven_leaked: 1, ..Group::default() };
+        let report = Report { findings: vec![finding], groups: vec![group], ..Report::default() };
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["findings"][0]["certainty"], "cannot-tell");
+        assert_eq!(json["findings"][0]["for"][0], "a");
+        assert_eq!(json["findings"][0]["against"][0], "b");
+        assert_eq!(json["groups"][0]["provenLeaked"], 1);
+        assert_eq!(json["groups"][0].get("minutes"), None);
+        assert!(json["artifact"].get("truncated").is_none() && json["warnings"].is_array());
+    }
+
+    #[test]
+    fn warnings_are_said_once_and_bounded() {
+        let mut w = Warnings::default();
+        w.say("a");
+        w.say("a");
+        (0..100).for_each(|i| w.say(format!("w{i}")));
+        assert_eq!(w.list().len(), WARNINGS_KEPT + 1);
+        assert_eq!(w.list().last().unwrap(), "and 69 more warnings");
+    }
+
+    #[test]
+    fn words_and_cuts() {
+        assert_eq!((count(1, "thread"), count(0, "thread")), ("1 thread".to_owned(), "0 threads".to_owned()));
+        assert_eq!((clip("aéb", 2), clip("ab", 2)), ("a…".to_owned(), "ab".to_owned()));
+        assert_eq!((share(1, 4), share(1, 0)), (0.25, 0.0));
+    }
+}

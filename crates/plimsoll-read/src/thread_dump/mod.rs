@@ -1,0 +1,140 @@
+//! Java thread dumps: HotSpot's text (`jstack`, `Thread.print`, `SIGQUIT`) of JDK 5 to 25, and
+//! `Thread.dump_to_file` as text or JSON; UTF-8 or UTF-16; several dumps in one file.
+//!
+//! A pool is what the names have in common: `pool-3-thread-17` is one of `pool-N-thread-N`.
+
+mod build;
+mod conclude;
+mod hotspot;
+mod locks;
+mod names;
+mod to_file;
+
+use std::borrow::Cow;
+
+use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
+
+use crate::container_log;
+use crate::reading::{Warnings, count};
+pub use build::{Dump, Kind, Locker, Pool, Queue};
+
+/// In which form the threads came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// HotSpot's text; it leaves virtual threads out.
+    Hotspot,
+    /// `Thread.dump_to_file`, text.
+    ToFileText,
+    /// `Thread.dump_to_file`, JSON.
+    ToFileJson,
+}
+
+/// Every dump of one artifact.
+#[derive(Debug)]
+pub struct ThreadDumps {
+    /// The form that was read.
+    pub form: Form,
+    /// The dumps in the order of the file, one at least.
+    pub dumps: Vec<Dump>,
+    /// Bytes of the artifact.
+    pub bytes: u64,
+    /// Why it is not whole, when it is not.
+    pub truncated: Option<String>,
+    /// What else to know before believing it.
+    pub warnings: Warnings,
+}
+
+impl ThreadDumps {
+    /// The last dump: what is the case now.
+    pub fn last(&self) -> Option<&Dump> {
+        self.dumps.last()
+    }
+
+    /// The last dump as the small artifact that recordings keep: by pool and state.
+    pub fn artifact(&self) -> Option<Artifact> {
+        let dump = self.last()?;
+        let mut groups = Vec::new();
+        for (top, _, pool) in &dump.pools {
+            let mut push = |count: u64, state: Option<String>| {
+                groups.push(StackGroup { count, state, top: top.clone(), creator: None });
+            };
+            let stated: u64 = pool.states.values().sum();
+            pool.states.iter().for_each(|(state, n)| push(*n, Some(state.clone())));
+            if pool.count > stated {
+                push(pool.count - stated, None);
+            }
+        }
+        groups.sort_by(|a, b| (b.count, &a.top, &a.state).cmp(&(a.count, &b.top, &b.state)));
+        groups.truncate(ROWS_KEPT);
+        Some(Artifact::Threads { groups, total: dump.total })
+    }
+}
+
+/// Reads any form; none when there is no thread in it. A cut dump gives what it holds.
+pub fn parse(bytes: &[u8]) -> Option<ThreadDumps> {
+    let mut text = decode(bytes);
+    let unwrapped = container_log::unwrap(&text);
+    if let Some(printed) = unwrapped {
+        text = Cow::Owned(printed);
+    }
+    let start = text.trim_start();
+    let mut out = if start.starts_with('{') {
+        to_file(Form::ToFileJson, |b| to_file::json(start.as_bytes(), b))?
+    } else if text.lines().take(16).any(|l| to_file::head(l).is_some()) {
+        to_file(Form::ToFileText, |b| to_file::text(&text, b))?
+    } else {
+        hotspot(&text)?
+    };
+    out.bytes = bytes.len() as u64;
+    if matches!(text, Cow::Owned(_)) && bytes.contains(&0) {
+        out.warnings.say("read as UTF-16");
+    } else if text.contains('\u{fffd}') {
+        out.warnings.say("some bytes are no UTF-8 and were replaced");
+    }
+    Some(out)
+}
+
+/// The small artifact of a dump, as a live source keeps it.
+pub fn read(text: &str) -> Option<Artifact> {
+    parse(text.as_bytes())?.artifact()
+}
+
+fn to_file(form: Form, fill: impl FnOnce(&mut build::Builder) -> Option<String>) -> Option<ThreadDumps> {
+    let mut builder = build::Builder::default();
+    let truncated = fill(&mut builder);
+    let dumps = vec![builder.finish()?];
+    Some(ThreadDumps { form, dumps, bytes: 0, truncated, warnings: Warnings::default() })
+}
+
+fn hotspot(text: &str) -> Option<ThreadDumps> {
+    let found = hotspot::read(text);
+    if found.dumps.is_empty() {
+        return None;
+    }
+    let mut warnings = Warnings::default();
+    if found.more > 0 {
+        warnings.say(format!(
+            "{} beyond the first {} were left out",
+            count(found.more, "dump"),
+            found.dumps.len()
+        ));
+    }
+    let truncated = found.truncated;
+    Some(ThreadDumps { form: Form::Hotspot, dumps: found.dumps, bytes: 0, truncated, warnings })
+}
+
+/// The text, also of UTF-16, which a shell of Windows writes.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let little = match bytes {
+        [0xff, 0xfe, ..] | [1..=127, 0, 1..=127, 0, ..] => true,
+        [0xfe, 0xff, ..] | [0, 1..=127, 0, 1..=127, ..] => false,
+        _ => return String::from_utf8_lossy(bytes),
+    };
+    let units = bytes.as_chunks::<2>().0.iter();
+    let units = units.map(|&pair| if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) });
+    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+    Cow::Owned(text.trim_start_matches('\u{feff}').to_owned())
+}
+
+#[cfg(test)]
+mod tests;
