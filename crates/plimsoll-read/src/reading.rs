@@ -152,6 +152,26 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// What is known of the process beside the artifact, by who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Context {
+    /// Resident memory when the artifact was taken, bytes.
+    pub rss: Option<u64>,
+    /// The container's limit, bytes.
+    pub limit: Option<u64>,
+}
+
+/// A table of a screen: cells as they are printed. The numbers themselves are in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// What the rows are (`Sites, largest first`).
+    pub title: String,
+    /// Heads of the columns; one that begins with `#` (which is not printed) is of numbers, aligned to the right.
+    pub head: Vec<&'static str>,
+    /// Rows, as many cells each as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
 /// Warnings that say each thing once, however often it happens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Warnings {
