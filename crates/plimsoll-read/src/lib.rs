@@ -16,6 +16,7 @@
 pub mod class_histogram;
 mod container_log;
 pub mod csv_series;
+pub mod formats;
 pub mod gc_log;
 pub mod glibc_heap;
 pub mod go_memstats;
@@ -34,3 +35,4 @@ pub mod secrets;
 pub mod smaps;
 pub mod thread_dump;
 pub mod v8_trace_gc;
+mod zstd;

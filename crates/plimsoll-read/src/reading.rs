@@ -4,8 +4,9 @@
 //! A reader turns bytes into its own structure first, and that structure into a [`Report`]; so a conclusion can
 //! be tested without bytes, and what is counted stays apart from what is thought of it.
 
-use plimsoll_core::classify::Certainty;
-use serde::Serialize;
+use plimsoll_core::classify::{Cause, Certainty};
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 /// Groups that a report keeps at most.
 pub const GROUPS_KEPT: usize = 40;
@@ -13,16 +14,27 @@ pub const GROUPS_KEPT: usize = 40;
 const WARNINGS_KEPT: usize = 32;
 
 /// Which artifact was read, and whether all of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
     /// The format in words (`goroutine dump, debug=2`).
     pub kind: String,
     /// Bytes read (of the artifact as given: packed, if it was).
     pub bytes: u64,
     /// Why it is not whole; none when nothing says that something is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<String>,
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut out = to.serialize_struct("Source", 4)?;
+        out.serialize_field("format", &self.kind)?;
+        out.serialize_field("bytes", &self.bytes)?;
+        out.serialize_field("truncated", &self.truncated.is_some())?;
+        if let Some(why) = &self.truncated {
+            out.serialize_field("truncatedWhy", why)?;
+        }
+        out.end()
+    }
 }
 
 /// One conclusion with what speaks for and against it.
@@ -31,6 +43,9 @@ pub struct Source {
 pub struct Finding {
     /// How sure it is.
     pub certainty: Certainty,
+    /// What kind of climb it speaks for; [`Cause::None`] when it says that nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// The conclusion, one sentence with its numbers.
     pub text: String,
     /// What speaks for it.
@@ -47,7 +62,20 @@ pub struct Finding {
 impl Finding {
     /// A finding without evidence yet.
     pub fn new(certainty: Certainty, text: impl Into<String>) -> Self {
-        Finding { certainty, text: text.into(), pro: Vec::new(), contra: Vec::new(), hint: None }
+        let (pro, contra) = (Vec::new(), Vec::new());
+        Finding { certainty, cause: None, text: text.into(), pro, contra, hint: None }
+    }
+
+    /// As a sign of `cause`.
+    #[must_use]
+    pub fn of(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// Whether it is more than a remark: likely at least, and not that nothing is wrong.
+    pub fn accuses(&self) -> bool {
+        self.certainty >= Certainty::Likely && self.cause != Some(Cause::None)
     }
 
     /// With one more reason for it.
@@ -203,6 +231,12 @@ pub(crate) fn count(n: u64, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
+/// Numbers in the order of time: `12 → 40 → 95`.
+pub(crate) fn steps(numbers: &[u64]) -> String {
+    let words: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    words.join(" → ")
+}
+
 /// `part` of `whole`, 0 to 1; 0 of nothing.
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -232,7 +266,7 @@ mod tests {
         assert_eq!(json["findings"][0]["against"][0], "b");
         assert_eq!(json["groups"][0]["provenLeaked"], 1);
         assert_eq!(json["groups"][0].get("minutes"), None);
-        assert!(json["artifact"].get("truncated").is_none() && json["warnings"].is_array());
+        assert!(json["artifact"]["truncated"] == false && json["warnings"].is_array());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use plimsoll_core::classify::Certainty;
+use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units;
 
 use super::frames::{self, Frame};
 use super::patterns::{self, Pattern};
+use super::series::over;
 use super::table::Parked;
 use super::wait::Wait;
 use super::{Form, Goroutines};
@@ -21,7 +22,7 @@ const OLD: (u64, u64) = (10, 10);
 /// The printed wait starts at the previous collection; the runtime forces one after two minutes at the latest.
 const BACKDATED: u64 = 2;
 /// Findings of one kind.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 /// Frames of a stack that a report shows.
 const SHOWN: usize = 16;
 /// Labels of a group that a report shows.
@@ -62,22 +63,7 @@ impl Goroutines {
 
     /// What it concludes when an earlier dump of the same process is known: who grew comes first.
     pub fn report_since(&self, before: &Goroutines) -> Report {
-        let mut report = self.report();
-        let whole = before.truncated.is_none() && self.truncated.is_none();
-        let changes = compare(before, self);
-        let grown: Vec<Finding> =
-            changes.iter().filter(|c| c.is_growth()).take(MOST).map(|c| c.finding(whole)).collect();
-        let told =
-            grown.first().map_or_else(|| "no group grew by more than chance".to_owned(), |f| f.text.clone());
-        report.summary = format!("from {} to {}; {told}.", before.total(), count(self.total(), "goroutine"));
-        report.findings.splice(0..0, grown);
-        report.findings.sort_by_key(|f| std::cmp::Reverse(f.certainty));
-        if !whole {
-            report
-                .warnings
-                .push("one of the dumps is not whole: groups cannot be compared fairly".to_owned());
-        }
-        report
+        over(&[before, self]).head
     }
 
     fn kind(&self) -> String {
@@ -157,7 +143,7 @@ impl Goroutines {
         for g in self.groups.iter().filter(lost).take(MOST) {
             let n = if g.leaked > 0 { g.leaked } else { g.count };
             let text = format!("{} can never go on: {}", count(n, "goroutine"), doing(g));
-            let mut f = Finding::new(Certainty::Certain, text);
+            let mut f = Finding::new(Certainty::Certain, text).of(Cause::Accumulation);
             f = match g.leaked {
                 0 => f.because(format!(
                     "`{}` never ends, whatever the program does",
@@ -194,6 +180,7 @@ impl Goroutines {
         let part = units::percent(share(g.count, self.counted));
         let bytes = units::bytes(estimate(g) as f64);
         let mut f = Finding::new(certainty, format!("{} ({part}) {}", count(g.count, "goroutine"), doing(g)))
+            .of(Cause::Accumulation)
             .because(format!("{part} of all goroutines stand at this one line and hold about {bytes}"));
         if let Some((low, high)) = g.minutes {
             let span = age((low, high));
@@ -246,6 +233,7 @@ impl Goroutines {
         let part = units::percent(share(n, self.counted));
         Some(
             Finding::new(Certainty::CannotTell, format!("{n} goroutines ({part}) were started by {place}"))
+                .of(Cause::Accumulation)
                 .because(format!(
                     "they stand at {groups} different places: the number is what they share, not the wait"
                 ))
@@ -281,7 +269,7 @@ fn place(g: &Parked) -> String {
     frame.map_or_else(|| "(no frame of the program)".to_owned(), Frame::place)
 }
 
-fn doing(g: &Parked) -> String {
+pub(super) fn doing(g: &Parked) -> String {
     let place = place(g);
     match (g.wait, &g.state) {
         (Wait::Running, _) => format!("run at {place}"),
@@ -317,61 +305,4 @@ fn estimate(g: &Parked) -> u64 {
     let used = 640 + 128 * g.frames.len() as u64;
     let stack = used.next_power_of_two().max(2048);
     g.count.saturating_mul(stack + RECORD)
-}
-
-/// One group in two dumps of one process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// What they do and where.
-    pub what: String,
-    /// Who started them.
-    pub creator: Option<String>,
-    /// How many in the earlier dump.
-    pub before: u64,
-    /// How many in the later one.
-    pub after: u64,
-}
-
-impl Change {
-    /// How many more, negative when fewer.
-    pub fn delta(&self) -> i64 {
-        let (a, b) = (i64::try_from(self.after), i64::try_from(self.before));
-        a.unwrap_or(i64::MAX).saturating_sub(b.unwrap_or(i64::MAX))
-    }
-
-    /// Likely a leak only where both dumps are whole; two dumps still do not show that it goes on.
-    fn finding(&self, whole: bool) -> Finding {
-        let certainty = if whole { Certainty::Likely } else { Certainty::CannotTell };
-        let text = format!("{} more {}: {} before, {} now", self.delta(), self.what, self.before, self.after);
-        let f = Finding::new(certainty, text).because("more than chance explains").but(
-            "load that rose between the dumps looks the same: compare at the same load, or take a third",
-        );
-        match &self.creator {
-            Some(creator) => f.because(format!("started by {creator}")),
-            None => f,
-        }
-    }
-
-    /// Growth beyond what counting noise of both would give.
-    pub fn is_growth(&self) -> bool {
-        self.delta() as f64 > 3.0 * ((self.before + self.after) as f64).sqrt().max(3.0)
-    }
-}
-
-/// Every group whose number changed between two dumps, by place, state and creator; the most grown first.
-pub fn compare(before: &Goroutines, after: &Goroutines) -> Vec<Change> {
-    let mut by_key: HashMap<(String, Option<String>), (u64, u64)> = HashMap::new();
-    let key = |g: &Parked| (doing(g), g.creator.as_ref().map(Frame::place));
-    for g in &before.groups {
-        let slot = by_key.entry(key(g)).or_default();
-        slot.0 = slot.0.saturating_add(g.count);
-    }
-    for g in &after.groups {
-        let slot = by_key.entry(key(g)).or_default();
-        slot.1 = slot.1.saturating_add(g.count);
-    }
-    let change = |((what, creator), (before, after))| Change { what, creator, before, after };
-    let mut out: Vec<Change> = by_key.into_iter().map(change).filter(|c| c.before != c.after).collect();
-    out.sort_by(|a, b| (b.delta(), &a.what, &a.creator).cmp(&(a.delta(), &b.what, &b.creator)));
-    out
 }

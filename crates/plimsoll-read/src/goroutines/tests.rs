@@ -252,10 +252,10 @@ fn many_places_of_one_creator_are_an_unbounded_spawn() {
 fn two_dumps_show_who_grew() {
     let before = parse(many(100, "chan receive", |_| 1).as_bytes()).unwrap();
     let after = parse(many(400, "chan receive", |_| 3).as_bytes()).unwrap();
-    let changes = compare(&before, &after);
+    let changes = compare(&[&before, &after]);
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].delta(), changes[0].is_growth()), (300, true));
-    assert!(!Change { before: 100, after: 110, ..changes[0].clone() }.is_growth());
+    assert!(!Change { counts: vec![100, 110], ..changes[0].clone() }.is_growth());
     let report = after.report_since(&before);
     let grown = report.findings.iter().find(|f| f.certainty == Certainty::Likely).unwrap();
     assert!(grown.text.starts_with("300 more wait in `chan receive` at main.await (leak.go:35): 100 before"));

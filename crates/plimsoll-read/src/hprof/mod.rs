@@ -17,7 +17,6 @@ pub mod warnings;
 mod window;
 pub(crate) mod wire;
 pub mod write;
-mod zstd;
 
 #[cfg(test)]
 mod model_tests;

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Cursor, ErrorKind, Read};
 
 use super::window::{Stop, Window};
-use super::zstd::Frames;
+use crate::zstd::Frames;
 
 /// Bytes held at once by default.
 pub const BUFFER: usize = 4 << 20;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use plimsoll_core::classify::Certainty;
+use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
@@ -194,6 +194,7 @@ fn explained(sites: &Sites, rss: u64) -> Option<Finding> {
     let certainty = if heap.high < 0.5 * rss as f64 { Certainty::Likely } else { Certainty::CannotTell };
     Some(
         Finding::new(certainty, format!("{text}: most of it is elsewhere"))
+            .of(Cause::OffHeap)
             .because(format!("{} in use of {}", words(&heap), bytes(rss as f64)))
             .but("garbage that waits for a collection and pages that the runtime keeps free count in the process, not here")
             .hint("look at stacks and goroutines or threads, at mappings, and at memory of C libraries"),
@@ -227,7 +228,8 @@ fn retained(sites: &Sites) -> Vec<Finding> {
         let mut f = Finding::new(
             certainty,
             format!("{} {verb}: {}, {part} of all in use", site.site, bytes(a.bytes)),
-        );
+        )
+        .of(Cause::Retention);
         f = match kept {
             Some(k) if k >= KEPT => {
                 f.because(format!("{} of all it ever allocated is still in use: retention", percent(k)))
@@ -262,6 +264,7 @@ fn churned(sites: &Sites) -> Vec<Finding> {
             certainty,
             format!("{} is churn, not a leak: {part} of all allocated, {} kept", site.site, percent(kept)),
         )
+        .of(Cause::Churn)
         .because(format!("{} allocated", bytes(a.bytes)))
         .but("since when it allocates is not said: over a long life this may be slow")
         .hint("reuse buffers there to spare the collector; it does not fill memory by itself");
@@ -305,7 +308,10 @@ fn growth(changes: &[Change], old: &Sites, new: &HeapReport) -> Vec<Finding> {
             bytes(c.high)
         );
         let certainty = if held { Certainty::Likely } else { Certainty::CannotTell };
-        let mut f = Finding::new(certainty, text).because("more than the sampling of both profiles explains");
+        let cause = if held { Cause::Retention } else { Cause::Churn };
+        let mut f = Finding::new(certainty, text)
+            .of(cause)
+            .because("more than the sampling of both profiles explains");
         if all.0 > 0.0 {
             f = f.because(format!("{} of all growth", percent(c.delta_bytes / all.0)));
         }

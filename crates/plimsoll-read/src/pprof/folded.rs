@@ -45,6 +45,13 @@ pub(super) fn read(text: &str) -> Option<Profile> {
     Some(profile)
 }
 
+/// Whether text begins as folded stacks do: strictly, as any line that ends with a number could be one.
+pub(super) fn looks_like(text: &str) -> bool {
+    let lines = || text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).take(64);
+    let deep = lines().filter(|l| l.contains(';')).count();
+    deep * 2 >= lines().count() && deep > 0 && lines().all(|l| stack(l).is_some())
+}
+
 fn stack(line: &str) -> Option<(&str, i64)> {
     let (stack, value) = line.rsplit_once(' ')?;
     let value = value.parse().ok().filter(|v| *v >= 0)?;

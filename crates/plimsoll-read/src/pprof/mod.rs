@@ -3,6 +3,7 @@
 
 mod conclude;
 mod folded;
+mod kind;
 mod legacy;
 mod model;
 mod proto;

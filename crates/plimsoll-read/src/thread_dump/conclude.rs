@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use plimsoll_core::classify::Certainty;
+use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units;
 
 use super::build::{Dump, Kind, Locker, Pool, Queue};
@@ -129,7 +129,9 @@ impl ThreadDumps {
                     self.dumps.len()
                 );
                 out.push(stack(
-                    Finding::new(certainty, text).but("a pool that follows the load shrinks again"),
+                    Finding::new(certainty, text)
+                        .of(Cause::Accumulation)
+                        .but("a pool that follows the load shrinks again"),
                     pool,
                 ));
             }
@@ -156,6 +158,7 @@ fn executors((name, _, pool): &(String, Kind, Pool)) -> Option<Finding> {
     }
     let text = format!("{} threads of {name} belong to {} executors", pool.count, pool.executors);
     let f = Finding::new(Certainty::Likely, text)
+        .of(Cause::Accumulation)
         .because("each executor has but a few threads: they are made again and again, and not shut down")
         .but("a program that is built of many small executors looks the same: see whether the number grows")
         .hint("share one executor, or shut each down (close() since JDK 19) where it was made");
@@ -170,6 +173,7 @@ fn crowd((name, kind, pool): &(String, Kind, Pool), dump: &Dump) -> Option<Findi
     let what = if *kind == Kind::Virtual { "virtual threads" } else { "threads" };
     let text = format!("{} {what} of {} are {name}", pool.count, dump.total);
     let mut f = Finding::new(Certainty::CannotTell, text)
+        .of(Cause::Accumulation)
         .because(format!("{} of all threads", units::percent(part)))
         .but("one dump does not show growth: a pool of this size may be meant");
     if *kind == Kind::Platform {

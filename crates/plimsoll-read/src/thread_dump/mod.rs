@@ -6,6 +6,7 @@
 mod build;
 mod conclude;
 mod hotspot;
+mod kind;
 mod locks;
 mod names;
 mod to_file;
@@ -17,6 +18,7 @@ use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
 use crate::container_log;
 use crate::reading::{Warnings, count};
 pub use build::{Dump, Kind, Locker, Pool, Queue};
+pub use kind::PoolChange;
 
 /// In which form the threads came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

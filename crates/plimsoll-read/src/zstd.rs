@@ -23,14 +23,14 @@ impl<R: Read> Read for Packed<R> {
 }
 
 /// Unpacked bytes of zstd frames.
-pub(super) struct Frames<R> {
+pub(crate) struct Frames<R> {
     packed: Packed<R>,
     decoder: FrameDecoder,
     in_frame: bool,
 }
 
 impl<R: Read> Frames<R> {
-    pub(super) fn new(inner: R) -> Frames<R> {
+    pub(crate) fn new(inner: R) -> Frames<R> {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(LARGEST_WINDOW);
         Frames { packed: Packed { inner, ended: false }, decoder, in_frame: false }

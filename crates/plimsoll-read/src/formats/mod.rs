@@ -1,0 +1,257 @@
+//! Every artifact that is read in one pass: told apart by its first bytes, read to a [`Reading`], compared with others
+//! of its kind. Heap dumps and heap snapshots, which are read more than once, have readers of their own.
+//!
+//! A format is one implementation of [`Kind`] and one line of [`FORMATS`].
+
+mod plain;
+
+use std::any::Any;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::goroutines::Goroutines;
+use crate::heap_dump::Source;
+use crate::pprof::Profile;
+use crate::reading::{Context, Report, Table};
+use crate::thread_dump::ThreadDumps;
+use plain::Plain;
+
+/// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
+const PIECE: usize = 1 << 20;
+const SHARED: usize = 4 << 10;
+
+/// What a reader says, ready for a screen and for JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// What every reading says.
+    pub head: Report,
+    /// The whole report, the head within it.
+    pub value: Value,
+    /// Tables of the screen, beside the groups.
+    pub tables: Vec<Table>,
+}
+
+impl Reading {
+    /// A reading of a report that carries `head`.
+    pub fn new(head: &Report, whole: &impl Serialize, tables: Vec<Table>) -> Self {
+        // A report is plain data: it always has a value.
+        let value = serde_json::to_value(whole).unwrap_or(Value::Null);
+        Reading { head: head.clone(), value, tables }
+    }
+
+    /// Says that the artifact is not whole, unless the reader knew.
+    pub fn cut(&mut self, why: &str) {
+        let truncated = self.head.artifact.truncated.get_or_insert_with(|| why.to_owned()).clone();
+        if let Some(Value::Object(artifact)) = self.value.get_mut("artifact") {
+            artifact.insert("truncated".to_owned(), true.into());
+            artifact.insert("truncatedWhy".to_owned(), truncated.into());
+        }
+    }
+
+    /// One more warning.
+    pub fn warn(&mut self, text: String) {
+        if let Some(Value::Array(warnings)) = self.value.get_mut("warnings") {
+            warnings.push(Value::String(text.clone()));
+        }
+        self.head.warnings.push(text);
+    }
+}
+
+impl From<Report> for Reading {
+    fn from(report: Report) -> Self {
+        Reading::new(&report, &report, Vec::new())
+    }
+}
+
+/// A kind of artifact: how it is told apart, read, and compared with others of its kind.
+pub trait Kind: Sized + 'static {
+    /// What it is called in JSON.
+    const NAME: &'static str;
+
+    /// Whether text or bytes with this beginning (or with this piece in them) are of the kind.
+    fn looks_like(head: &[u8]) -> bool;
+
+    /// Whether it may stand anywhere within a log.
+    const IS_IN_LOGS: bool;
+
+    /// Reads it; none when nothing of the kind is in it.
+    fn parse(from: &mut dyn Read) -> Option<Self>;
+
+    /// What it concludes.
+    fn reading(&self, context: &Context) -> Reading;
+
+    /// What changed over a series of at least two, oldest first; none when they cannot be compared.
+    fn change(series: &[&Self], context: &Context) -> Option<Reading>;
+}
+
+/// An artifact that was read, of whichever kind.
+pub trait Artifact: Any {
+    /// What it concludes.
+    fn reading(&self, context: &Context) -> Reading;
+
+    /// What changed since `earlier` ones, oldest first; none when one is of another kind or they cannot be compared.
+    fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading>;
+}
+
+impl<K: Kind> Artifact for K {
+    fn reading(&self, context: &Context) -> Reading {
+        Kind::reading(self, context)
+    }
+
+    fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading> {
+        let mut series: Vec<&K> =
+            earlier.iter().map(|&a| (a as &dyn Any).downcast_ref::<K>()).collect::<Option<_>>()?;
+        series.push(self);
+        K::change(&series, context)
+    }
+}
+
+/// A format by what it does, whatever its type.
+pub trait Format: Sync {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+    /// See [`Kind::IS_IN_LOGS`].
+    fn is_in_logs(&self) -> bool;
+    /// See [`Kind::looks_like`].
+    fn looks_like(&self, head: &[u8]) -> bool;
+    /// See [`Kind::parse`].
+    fn parse(&self, from: &mut dyn Read) -> Option<Box<dyn Artifact>>;
+}
+
+struct Of<K>(PhantomData<fn() -> K>);
+
+impl<K> Of<K> {
+    const NEW: Self = Of(PhantomData);
+}
+
+impl<K: Kind> Format for Of<K> {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn is_in_logs(&self) -> bool {
+        K::IS_IN_LOGS
+    }
+
+    fn looks_like(&self, head: &[u8]) -> bool {
+        K::looks_like(head)
+    }
+
+    fn parse(&self, from: &mut dyn Read) -> Option<Box<dyn Artifact>> {
+        K::parse(from).map(|k| Box::new(k) as Box<dyn Artifact>)
+    }
+}
+
+/// Profiles of memory and of goroutines come in one format.
+struct Profiles;
+
+impl Format for Profiles {
+    fn name(&self) -> &'static str {
+        Profile::NAME
+    }
+
+    fn is_in_logs(&self) -> bool {
+        Profile::IS_IN_LOGS
+    }
+
+    fn looks_like(&self, head: &[u8]) -> bool {
+        Profile::looks_like(head)
+    }
+
+    fn parse(&self, from: &mut dyn Read) -> Option<Box<dyn Artifact>> {
+        let profile = Profile::parse(from)?;
+        match Goroutines::of(&profile) {
+            Some(goroutines) => Some(Box::new(goroutines)),
+            None => Some(Box::new(profile)),
+        }
+    }
+}
+
+/// Every format, the stricter ones first.
+pub static FORMATS: &[&dyn Format] = &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Profiles];
+
+/// The format of what begins like this.
+pub fn recognise(head: &[u8]) -> Option<&'static dyn Format> {
+    FORMATS.iter().find(|f| f.looks_like(head)).copied()
+}
+
+/// What was found in a file.
+pub struct Found {
+    /// The name of its format.
+    pub format: &'static str,
+    /// What was read; none when it looked like the format and nothing of it could be read.
+    pub artifact: Option<Box<dyn Artifact>>,
+    /// Why the stream ended before its end, when it did.
+    stopped: Option<String>,
+    notes: Vec<&'static str>,
+}
+
+impl Found {
+    /// What it concludes; none when nothing could be read.
+    pub fn reading(&self, context: &Context) -> Option<Reading> {
+        Some(self.told(self.artifact.as_ref()?.reading(context)))
+    }
+
+    /// What changed since `earlier` ones, oldest first; none when one is of another kind or unreadable.
+    pub fn change(&self, earlier: &[&Found], context: &Context) -> Option<Reading> {
+        let earlier: Vec<&dyn Artifact> =
+            earlier.iter().map(|f| f.artifact.as_deref()).collect::<Option<_>>()?;
+        Some(self.told(self.artifact.as_ref()?.change(&earlier, context)?))
+    }
+
+    fn told(&self, mut reading: Reading) -> Reading {
+        if let Some(Value::Object(artifact)) = reading.value.get_mut("artifact") {
+            artifact.insert("kind".to_owned(), self.format.into());
+        }
+        if let Some(why) = &self.stopped {
+            reading.cut(why);
+        }
+        self.notes.iter().for_each(|note| reading.warn((*note).to_owned()));
+        reading
+    }
+}
+
+/// Reads plain, gzip or zstd bytes, or the log that a container's runtime made of what a program printed; none when
+/// no format is recognised. Text that begins as something else is searched for one.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Option<Found>> {
+    let mut plain = Plain::new(source.open()?);
+    let format = match recognise(plain.head()) {
+        Some(format) => format,
+        None => match search(&mut plain) {
+            Some(format) => {
+                plain = Plain::new(source.open()?);
+                format
+            }
+            None => return Ok(None),
+        },
+    };
+    let artifact = format.parse(&mut plain);
+    let (stopped, notes) = (plain.stopped().map(str::to_owned), plain.notes().to_vec());
+    Ok(Some(Found { format: format.name(), artifact, stopped, notes }))
+}
+
+/// The format of something within a text, from its begin to its end.
+fn search(from: &mut Plain<'_>) -> Option<&'static dyn Format> {
+    if from.head().contains(&0) {
+        return None;
+    }
+    let mut piece = Vec::with_capacity(PIECE + SHARED);
+    loop {
+        let held = piece.len();
+        from.by_ref().take(PIECE as u64).read_to_end(&mut piece).ok()?;
+        let found = FORMATS.iter().find(|f| f.is_in_logs() && f.looks_like(&piece));
+        if found.is_some() || piece.len() == held {
+            return found.copied();
+        }
+        piece.drain(..piece.len().saturating_sub(SHARED));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What is told apart, found within logs, compared and cut.
+
+use super::*;
+use crate::heap_dump::Source;
+
+fn found(bytes: &[u8]) -> Option<Found> {
+    read(bytes).unwrap()
+}
+
+fn kind(bytes: &[u8]) -> Option<&'static str> {
+    found(bytes).map(|f| f.format)
+}
+
+const STACK: &str = "goroutine 7 [chan receive, 5 minutes]:\nmain.wait()\n\t/src/a.go:3 +0x1\ncreated by main.main in goroutine 1\n\t/src/a.go:9 +0x2\n\n";
+const THREADS: &str = "Full thread dump OpenJDK 64-Bit Server VM (17.0.1+12 mixed mode):\n\n\"main\" #1 prio=5 os_prio=0 cpu=1.0ms elapsed=1.0s tid=0x1 nid=0x2 runnable  [0x3]\n   java.lang.Thread.State: RUNNABLE\n\tat a.B.c(B.java:1)\n\nJNI global refs: 1, weak refs: 0\n";
+
+#[test]
+fn each_is_told_apart() {
+    assert_eq!(kind(STACK.as_bytes()), Some("goroutines"));
+    assert_eq!(
+        kind(b"goroutine profile: total 1\n1 @ 0x1\n#\t0x1\tmain.f+0x1\t/a.go:1\n\n"),
+        Some("goroutines")
+    );
+    assert_eq!(kind(THREADS.as_bytes()), Some("threads"));
+    assert_eq!(kind(b"heap profile: 1: 2 [3: 4] @ heap/1048576\n1: 2 [3: 4] @ 0x1\n"), Some("profile"));
+    assert_eq!(kind(b"main;f;g 12\nmain;h 3\n"), Some("profile"));
+    assert_eq!(kind(b"hello world\n"), None);
+    assert_eq!(kind(b"started 12\nlistening on 8080\n"), None);
+    assert_eq!(kind(b""), None);
+    assert_eq!(kind(&[0; 100]), None);
+}
+
+#[test]
+fn what_stands_deep_within_a_log_is_found() {
+    let chatter = "2026-05-01 10:00:00 INFO request served in 3 ms\n".repeat(60_000);
+    let log = format!("{chatter}{STACK}{chatter}");
+    let reading = found(log.as_bytes()).unwrap().reading(&Context::default()).unwrap();
+    assert_eq!(reading.head.groups.len(), 1);
+    let wrapped: String =
+        log.lines().map(|l| format!("{}\n", serde_json::json!({"log": format!("{l}\n")}))).collect();
+    let reading = found(wrapped.as_bytes()).unwrap().reading(&Context::default()).unwrap();
+    assert_eq!(reading.head.groups.first().unwrap().top, "main.wait (a.go:3)");
+    assert!(reading.head.warnings.contains(&"taken out of a container's log".to_owned()));
+    assert_eq!(reading.value["groups"][0]["count"], 1);
+    assert_eq!(reading.value["artifact"]["kind"], "goroutines");
+}
+
+#[test]
+fn a_series_of_one_kind_is_compared_and_of_two_kinds_is_not() {
+    let dumps: Vec<Found> = [10, 60, 200].map(|n| found(STACK.repeat(n).as_bytes()).unwrap()).into();
+    let [a, b, c] = dumps.as_slice() else { panic!("three") };
+    let reading = c.change(&[a, b], &Context::default()).unwrap();
+    assert!(
+        reading.head.summary.starts_with("from 10 to 200 goroutines over 3 dumps; 190 more"),
+        "{}",
+        reading.head.summary
+    );
+    assert_eq!(reading.value["changes"][0]["counts"], serde_json::json!([10, 60, 200]));
+    assert_eq!(reading.tables.first().unwrap().rows.first().unwrap()[1], "10 → 60 → 200");
+    let threads = found(THREADS.as_bytes()).unwrap();
+    assert!(threads.change(&[a], &Context::default()).is_none());
+}
+
+#[test]
+fn a_failure_of_the_source_is_a_cut() {
+    struct Breaks;
+    impl Source for Breaks {
+        fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+            struct Fails;
+            impl Read for Fails {
+                fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                    Err(io::Error::other("the disk is gone"))
+                }
+            }
+            Ok(Box::new(STACK.as_bytes().chain(Fails)))
+        }
+    }
+    let reading = read(&Breaks).unwrap().unwrap().reading(&Context::default()).unwrap();
+    assert_eq!(
+        reading.head.artifact.truncated.as_deref(),
+        Some("it could not be read further: the disk is gone")
+    );
+    assert_eq!(reading.value["artifact"]["truncatedWhy"], "it could not be read further: the disk is gone");
+}

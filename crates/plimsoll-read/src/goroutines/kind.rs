@@ -1,0 +1,69 @@
+//! Goroutine dumps among the other artifacts.
+
+use std::io::Read;
+
+use super::{Goroutines, header, over, parse, parse_stacks, profile};
+use crate::formats::{Kind, Reading};
+use crate::pprof::Profile;
+use crate::reading::{Context, Table, steps};
+
+/// Bytes of a profile in text that are read at most; it is grouped by the runtime, so a thousandth is large.
+const GROUPED: u64 = 512 << 20;
+/// Rows of a table.
+const ROWS: usize = 12;
+
+impl Goroutines {
+    /// The goroutines of a profile; none when it counts something else.
+    pub fn of(profile: &Profile) -> Option<Goroutines> {
+        profile::read(profile)
+    }
+}
+
+fn is_grouped(head: &[u8]) -> bool {
+    let head = head.trim_ascii_start();
+    head.starts_with(b"goroutine profile: total ") || head.starts_with(b"goroutineleak profile: total ")
+}
+
+impl Kind for Goroutines {
+    const NAME: &'static str = "goroutines";
+    const IS_IN_LOGS: bool = true;
+
+    fn looks_like(head: &[u8]) -> bool {
+        is_grouped(head)
+            || head
+                .split(|b| *b == b'\n')
+                .any(|l| l.first() != Some(&b'\t') && header::header(l.trim_ascii_end()).is_some())
+    }
+
+    fn parse(from: &mut dyn Read) -> Option<Self> {
+        let mut head = Vec::new();
+        from.take(64).read_to_end(&mut head).ok()?;
+        if is_grouped(&head) {
+            from.take(GROUPED).read_to_end(&mut head).ok()?;
+            return parse(&head);
+        }
+        parse_stacks(head.chain(from))
+    }
+
+    fn reading(&self, _: &Context) -> Reading {
+        self.report().into()
+    }
+
+    fn change(series: &[&Self], _: &Context) -> Option<Reading> {
+        let growth = over(series);
+        let rows = growth.changes.iter().filter(|c| c.delta() > 0).take(ROWS).map(|c| {
+            vec![
+                format!("{:+}", c.delta()),
+                steps(&c.counts),
+                c.what.clone(),
+                c.creator.clone().unwrap_or_default(),
+            ]
+        });
+        let table = Table {
+            title: "More than before".to_owned(),
+            head: vec!["#more", "counts", "what and where", "started by"],
+            rows: rows.collect(),
+        };
+        Some(Reading::new(&growth.head, &growth, vec![table]))
+    }
+}
