@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod bundle;
 pub mod class_histogram;
 mod container_log;
 pub mod csv_series;

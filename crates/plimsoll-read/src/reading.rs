@@ -189,6 +189,14 @@ pub struct Context {
     pub limit: Option<u64>,
 }
 
+impl Context {
+    /// What is known here, else what `other` knows.
+    #[must_use]
+    pub fn or(self, other: Context) -> Context {
+        Context { rss: self.rss.or(other.rss), limit: self.limit.or(other.limit) }
+    }
+}
+
 /// A table of a screen: cells as they are printed. The numbers themselves are in the report.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {

@@ -22,6 +22,9 @@ use plain::Plain;
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
 const PIECE: usize = 1 << 20;
 const SHARED: usize = 4 << 10;
+/// How a Java heap dump begins, and where a tar archive says what it is.
+const HEAP_DUMP: &[u8] = b"JAVA PROFILE ";
+const TAR: usize = 257;
 
 /// What a reader says, ready for a screen and for JSON.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +86,11 @@ pub trait Kind: Sized + 'static {
     /// What it concludes.
     fn reading(&self, context: &Context) -> Reading;
 
+    /// What it tells of the process that helps to judge its other artifacts.
+    fn known(&self) -> Context {
+        Context::default()
+    }
+
     /// What changed over a series of at least two, oldest first; none when they cannot be compared.
     fn change(series: &[&Self], context: &Context) -> Option<Reading>;
 }
@@ -92,6 +100,9 @@ pub trait Artifact: Any {
     /// What it concludes.
     fn reading(&self, context: &Context) -> Reading;
 
+    /// See [`Kind::known`].
+    fn known(&self) -> Context;
+
     /// What changed since `earlier` ones, oldest first; none when one is of another kind or they cannot be compared.
     fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading>;
 }
@@ -99,6 +110,10 @@ pub trait Artifact: Any {
 impl<K: Kind> Artifact for K {
     fn reading(&self, context: &Context) -> Reading {
         Kind::reading(self, context)
+    }
+
+    fn known(&self) -> Context {
+        Kind::known(self)
     }
 
     fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading> {
@@ -195,6 +210,11 @@ impl Found {
         Some(self.told(self.artifact.as_ref()?.reading(context)))
     }
 
+    /// What it tells of the process that helps to judge its other artifacts.
+    pub fn known(&self) -> Context {
+        self.artifact.as_ref().map(|a| a.known()).unwrap_or_default()
+    }
+
     /// What changed since `earlier` ones, oldest first; none when one is of another kind or unreadable.
     pub fn change(&self, earlier: &[&Found], context: &Context) -> Option<Reading> {
         let earlier: Vec<&dyn Artifact> =
@@ -214,13 +234,31 @@ impl Found {
     }
 }
 
-/// Reads plain, gzip or zstd bytes, or the log that a container's runtime made of what a program printed; none when
-/// no format is recognised. Text that begins as something else is searched for one.
+/// What a file turned out to be.
+pub enum Recognised {
+    /// A Java heap dump: [`crate::heap_dump`] reads it.
+    HeapDump,
+    /// A tar archive.
+    Archive,
+    /// An artifact that was read.
+    Artifact(Found),
+    /// Something else, that begins like this (unpacked).
+    Unknown(Vec<u8>),
+}
+
+/// Reads plain, gzip or zstd bytes, or the log that a container's runtime made of what a program printed, unless it is
+/// something that is read more than once. Text that begins as something else is searched for an artifact.
 ///
 /// # Errors
 /// When it cannot be opened.
-pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Option<Found>> {
+pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     let mut plain = Plain::new(source.open()?);
+    if plain.head().starts_with(HEAP_DUMP) {
+        return Ok(Recognised::HeapDump);
+    }
+    if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+        return Ok(Recognised::Archive);
+    }
     let format = match recognise(plain.head()) {
         Some(format) => format,
         None => match search(&mut plain) {
@@ -228,12 +266,20 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Option<Found>> {
                 plain = Plain::new(source.open()?);
                 format
             }
-            None => return Ok(None),
+            None => return Ok(Recognised::Unknown(plain.head().to_vec())),
         },
     };
     let artifact = format.parse(&mut plain);
     let (stopped, notes) = (plain.stopped().map(str::to_owned), plain.notes().to_vec());
-    Ok(Some(Found { format: format.name(), artifact, stopped, notes }))
+    Ok(Recognised::Artifact(Found { format: format.name(), artifact, stopped, notes }))
+}
+
+/// The bytes of a stream, unpacked when they are packed by gzip or zstd.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn unpacked<S: Source + ?Sized>(source: &S) -> io::Result<impl Read + use<'_, S>> {
+    Ok(Plain::new(source.open()?))
 }
 
 /// The format of something within a text, from its begin to its end.

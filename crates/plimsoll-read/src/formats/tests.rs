@@ -4,7 +4,10 @@ use super::*;
 use crate::heap_dump::Source;
 
 fn found(bytes: &[u8]) -> Option<Found> {
-    read(bytes).unwrap()
+    match read(bytes).unwrap() {
+        Recognised::Artifact(found) => Some(found),
+        _ => None,
+    }
 }
 
 fn kind(bytes: &[u8]) -> Option<&'static str> {
@@ -75,7 +78,8 @@ fn a_failure_of_the_source_is_a_cut() {
             Ok(Box::new(STACK.as_bytes().chain(Fails)))
         }
     }
-    let reading = read(&Breaks).unwrap().unwrap().reading(&Context::default()).unwrap();
+    let Recognised::Artifact(found) = read(&Breaks).unwrap() else { panic!("a dump") };
+    let reading = found.reading(&Context::default()).unwrap();
     assert_eq!(
         reading.head.artifact.truncated.as_deref(),
         Some("it could not be read further: the disk is gone")

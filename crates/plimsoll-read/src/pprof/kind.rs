@@ -30,12 +30,9 @@ impl Kind for Profile {
             let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or(&text);
             return legacy::is_legacy(whole) || folded::looks_like(whole);
         }
-        // The first field is the kind of the first value: a short message of numbers.
-        let first = Fields::of(head).next();
-        let Some((1, Value::Bytes(message))) = first else { return false };
-        message.len() <= VALUE_TYPE
-            && Fields::of(message).all(|(f, v)| (1..=3).contains(&f) && matches!(v, Value::Number(_)))
-            && Fields::of(head).all(|(f, _)| (1..=15).contains(&f))
+        // Fields come in any order: each must be of the type that the format gives it.
+        let mut fields = Fields::of(head).peekable();
+        fields.peek().is_some() && fields.all(|(field, value)| fits(field, value))
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {
@@ -60,6 +57,20 @@ impl Kind for Profile {
             report.at_every_step(&steps?);
         }
         Some(told(&report))
+    }
+}
+
+/// Whether a field of the format's number has the format's type, and a message within it only numbers that it can have.
+fn fits(field: u64, value: Value<'_>) -> bool {
+    let inside = |most: u64| value.fields().all(|(f, _)| (1..=most).contains(&f));
+    match (field, value) {
+        (1 | 11, Value::Bytes(m)) => m.len() <= VALUE_TYPE && inside(2),
+        (2, Value::Bytes(_)) => inside(3),
+        (3, Value::Bytes(_)) => inside(10),
+        (4 | 5, Value::Bytes(_)) => inside(5),
+        (6 | 13, Value::Bytes(_)) => true,
+        (7..=10 | 12..=15, Value::Number(_)) => true,
+        _ => false,
     }
 }
 

@@ -110,7 +110,7 @@ impl Reader {
             } else if note.starts_with("waiting to lock") || note.starts_with("waiting to re-lock") {
                 t.needs = Some(lock);
             } else if note.starts_with("parking to wait for") {
-                t.needs = Some(lock).filter(|l| !l.contains("ConditionObject"));
+                t.needs = Some(lock).filter(|l| is_lock(l));
             } else if note.starts_with("waiting on") {
                 t.waits_on = Some(lock);
             }
@@ -167,6 +167,12 @@ impl Reader {
 fn name(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.strip_prefix('"')?.rsplit_once('"')?;
     (rest.contains("prio=") || rest.contains("tid=") || rest.contains("nid=")).then_some((name, rest))
+}
+
+/// Whether a thread that parks for this waits for another one to let go of it (`ReentrantLock$NonfairSync`), rather
+/// than for work or a signal (`ForkJoinPool`, `CountDownLatch$Sync`, a lock's condition).
+fn is_lock(parked_for: &str) -> bool {
+    parked_for.contains("Lock") && !parked_for.contains("ConditionObject")
 }
 
 /// `<0x1> (a java.lang.Object)` within a note, as `0x1 (a java.lang.Object)`.

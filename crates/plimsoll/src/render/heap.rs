@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::keys::KeyReport;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
+use plimsoll_read::reading::{self, Finding};
 use serde_json::{Value, json};
 
 use super::heap_views::View;
@@ -334,6 +336,58 @@ pub(crate) fn path_lines(path: &Path) -> Vec<String> {
     lines
 }
 
+/// What the dump concludes, as every reading does.
+pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> reading::Report {
+    let findings: Vec<Finding> = said.suspects.iter().filter(|s| s.accused).map(finding).collect();
+    let native = context.rss.filter(|rss| heap_share(heap, *rss) < EXPLAINS).map(|rss| {
+        let share = units::percent(heap_share(heap, rss));
+        Finding::new(
+            Certainty::Likely,
+            format!("the live heap is {share} of the resident {}", units::bytes(rss)),
+        )
+        .of(Cause::OffHeap)
+        .but("garbage that waits for a collection is resident, and not in the live heap")
+        .hint("stop reading the heap: look at native memory (NMT, smaps)")
+    });
+    let summary = match findings.first() {
+        Some(first) => first.text.clone(),
+        None if heap.is_whole() => {
+            "the heap has nothing to accuse: nothing without a bound is large".to_owned()
+        }
+        None => "cannot tell: what holds the objects is not in what is left of the dump".to_owned(),
+    };
+    reading::Report {
+        artifact: reading::Source {
+            kind: "Java heap dump".to_owned(),
+            bytes: heap.summary.bytes,
+            truncated: (!heap.is_whole()).then(|| {
+                heap.summary
+                    .truncation()
+                    .map_or_else(|| "no roots are left".to_owned(), |t| format!("the {t}"))
+            }),
+        },
+        summary,
+        findings: findings.into_iter().chain(native).collect(),
+        groups: Vec::new(),
+        warnings: heap.summary.warnings.kept().iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn finding(s: &Suspect) -> Finding {
+    let mut f = Finding::new(Certainty::Likely, headline(s))
+        .of(Cause::Retention)
+        .because(content(s))
+        .but("one dump shows no growth: a cache that is meant to be this large looks the same");
+    if let Some(carrier) = s.keys.as_ref().and_then(|k| k.carrier.as_ref()) {
+        let share = units::percent(carrier.share);
+        f = f.because(format!("`{}` makes its keys so many, in {share} of them", carrier.slot));
+    }
+    if s.lost {
+        f = f.but("its table is in the part of the dump that is gone");
+    }
+    f.hint("bound it, by number and by time, where it is filled")
+}
+
 /// The `Reading` document.
 pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context, views: &[View]) -> Value {
     let mut document = reading(heap, said, context);
@@ -346,7 +400,10 @@ pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context, views: &[V
 }
 
 fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
+    let head = report(heap, said, context);
     json!({
+        "summary": head.summary,
+        "findings": head.findings,
         "apiVersion": API_VERSION,
         "kind": "Reading",
         "artifact": {

@@ -7,5 +7,6 @@ pub(crate) mod heap_views;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod paint;
+pub(crate) mod reading;
 pub(crate) mod treemap;
 pub(crate) mod triage;

@@ -1,63 +1,52 @@
 //! `plimsoll read`: what an artifact says, on one screen.
 
+mod artifact;
+mod bundle;
+mod heap;
+mod input;
 mod redact;
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::units;
-use plimsoll_read::graph::GraphError;
-use plimsoll_read::graph::watch::{Phase, Watch};
-use plimsoll_read::heap_dump::paths::{self, Wish};
-use plimsoll_read::heap_dump::report::{Report, report};
-use plimsoll_read::heap_dump::{
-    self, ClassInside, HeapDump, HeapDumpError, Options, SizeChoice, Source, growth, scant, strings, threads,
-    tree, usage,
-};
+use plimsoll_read::heap_dump::SizeChoice;
+use plimsoll_read::heap_dump::paths::Wish;
+use plimsoll_read::reading::Context;
 
-use plimsoll_host::own_memory;
-use plimsoll_host::world::World;
-
-use crate::error::{CliError, Kind};
-use crate::exit_code;
-use crate::output::{self, Format, Progress};
-use crate::render;
-use crate::render::heap::Context;
-use crate::render::heap_views::{self, View};
-use crate::render::paint::Paint;
-
-/// Objects shown below another one.
-const WIDTH: usize = 20;
-/// The same on a page, and steps of its tree.
-const PAGE_WIDTH: usize = 60;
-const PAGE_DEPTH: usize = 16;
+use crate::error::CliError;
+use crate::output::Format;
+use artifact::Content;
+use input::Input;
 
 /// What an artifact says, on one screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  plimsoll read goroutines.txt            who piles up where, since when, and the fix
+  plimsoll read gc.log --limit 2GiB       the slope of the floor, and how long there is
+  plimsoll read threads.txt heap.pb.gz smaps   several artifacts of one incident, one conclusion
+  plimsoll read incident.tar.gz           the same of a folder or an archive
+  plimsoll read diff a.txt b.txt c.txt    what grew, and whether at every step
   plimsoll read heap.hprof                who holds the heap, and what to do about it
   plimsoll read heap.hprof.gz --rss 2GiB  and whether the heap explains the process
   plimsoll read heap.hprof --histogram    objects by class
-  plimsoll read diff a.hprof b.hprof      what grew between two dumps
   plimsoll read redact heap.hprof out.hprof   a copy to hand on
   plimsoll read secrets heap.hprof        what must not be handed on
   ssh host cat heap.hprof | plimsoll read -
-Exit codes: 0 nothing to accuse, 1 a suspect, 2 not readable, 5 the artifact is cut or damaged.")]
+Read are: Java heap dumps, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, folded stacks), plain
+or packed by gzip or zstd, also within a log.
+Exit codes: 0 nothing to accuse, 1 a finding, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 
     #[command(flatten)]
-    one: Option<One>,
+    one: One,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// What grew from one dump of a program to the next
+    /// What grew between artifacts of one kind, taken from one process
     Diff(DiffArgs),
     /// A copy without what it tells: same sizes, same references, same shapes of keys
     Redact(redact::RedactArgs),
@@ -65,24 +54,45 @@ enum Command {
     Secrets(redact::SecretsArgs),
 }
 
-/// Two dumps or more.
+/// Two artifacts or more.
 #[derive(Debug, clap::Args)]
 struct DiffArgs {
-    /// Dumps of one program, oldest first.
+    /// Artifacts of one kind, taken from one process, oldest first.
     #[arg(num_args = 2.., required = true)]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    known: Known,
+}
+
+/// What is known of the process beside its artifacts.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Known {
+    /// Resident memory of the process when the artifact was taken, such as 2GiB: what explains it?
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    rss: Option<f64>,
+
+    /// The container's limit, such as 4GiB: how long until it is reached?
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    limit: Option<f64>,
+}
+
+impl Known {
+    fn context(self) -> Context {
+        let whole = |bytes: f64| bytes as u64;
+        Context { rss: self.rss.map(whole), limit: self.limit.map(whole) }
+    }
 }
 
 /// One artifact, and what to see of it.
 #[derive(Debug, clap::Args)]
 struct One {
-    /// The artifact: a file, a pipe, or - for standard input.
+    /// Artifacts of one incident: files, pipes, folders, archives (tar, also packed), or - for standard input.
     #[arg(required = true)]
-    file: PathBuf,
+    files: Vec<PathBuf>,
 
-    /// Resident memory of the process when the dump was taken, such as 2GiB: does the heap explain it?
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    rss: Option<f64>,
+    #[command(flatten)]
+    known: Known,
 
     /// Where sizes come from: distances between objects where they agree, or the layout formula for all.
     #[arg(long, value_enum, default_value = "measured")]
@@ -155,274 +165,61 @@ fn bytes(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
-    match (&args.command, &args.one) {
-        (Some(Command::Diff(diff)), _) => run_diff(diff, format),
-        (Some(Command::Redact(args)), _) => redact::run(args, format),
-        (Some(Command::Secrets(args)), _) => redact::run_secrets(args, format),
-        (None, Some(one)) => run_one(one, format),
-        (None, None) => Err(CliError::usage("no artifact is named").hint("plimsoll read FILE")),
+    match &args.command {
+        Some(Command::Diff(args)) => diff(args, format),
+        Some(Command::Redact(args)) => redact::run(args, format),
+        Some(Command::Secrets(args)) => redact::run_secrets(args, format),
+        None => read(&args.one, format),
     }
 }
 
-/// Reads one dump after the other; only their ways are kept.
-fn run_diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
-    let mut ways = Vec::new();
-    let mut cut = false;
-    let (mut grown, mut templates) = (Vec::new(), Vec::new());
-    for (number, path) in args.files.iter().enumerate() {
-        let (bar, source) = (Bar::new(path), HeapFile::open(path)?);
-        let memory = own_memory::ceiling(&World::default());
-        let options = Options { memory, ..Options::default() };
-        let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(path, e))?;
-        cut |= !heap.is_whole();
-        ways.push(growth::ways(&heap));
-        let is_last = number + 1 == args.files.len();
-        if number == 0 || is_last {
-            let said = report(&heap, &source, &bar).map_err(|e| failed(path, e))?;
-            templates.push(heap_views::templates(&said));
-        }
-        if is_last {
-            grown = growth::grown(&ways, &heap, &source, &bar).map_err(|e| failed(path, e))?;
+fn read(args: &One, format: Format) -> Result<u8, CliError> {
+    let [file] = args.files.as_slice() else { return bundle::run(args, format) };
+    if file.is_dir() {
+        return bundle::run(args, format);
+    }
+    let input = Input::open(file)?;
+    match artifact::recognise(file, &input)? {
+        Content::HeapDump => heap::run(args, file, &input, format),
+        Content::Archive => bundle::run_archive(args, file, &input, format),
+        Content::Other(found) => {
+            args.only_of_heap_dumps(file)?;
+            artifact::show(file, &found, &args.known.context(), format)
         }
     }
-    let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
-    let fresh = heap_views::fresh_templates(&templates);
-    let text = match format {
-        Format::Table => heap_views::growth(&files, &grown, &fresh, Paint::new(output::colour())),
-        Format::Json => format!("{:#}\n", heap_views::growth_json(&files, &grown, &fresh)),
-        Format::Jsonl => format!("{}\n", heap_views::growth_json(&files, &grown, &fresh)),
+}
+
+/// Compares artifacts of one kind.
+fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
+    let [first, ..] = args.files.as_slice() else {
+        return Err(CliError::usage("two artifacts or more are compared"));
     };
-    output::result(&text)?;
-    Ok(match (cut, grown.is_empty()) {
-        (true, _) => exit_code::PARTIAL,
-        (false, true) => exit_code::FINE,
-        (false, false) => exit_code::FINDINGS,
-    })
-}
-
-fn run_one(args: &One, format: Format) -> Result<u8, CliError> {
-    let bar = Bar::new(&args.file);
-    let source = HeapFile::open(&args.file)?;
-    if args.all {
-        let rows = scant::histogram(&source, Options::default().limits, &bar);
-        let rows = rows.map_err(|e| failed(&args.file, e))?;
-        drop(bar);
-        return show_histogram(&args.file, &rows, format);
-    }
-    let memory = args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()));
-    let options = Options { verify: args.verify, sizes: args.sizes.choice(), memory, ..Options::default() };
-    let heap = match heap_dump::read(&source, options, &bar) {
-        Err(HeapDumpError::Memory { needed, ceiling, .. }) => {
-            let said = scant::scant(&source, options.limits, &bar).map_err(|e| failed(&args.file, e))?;
-            drop(bar);
-            return output::result(&render::heap_scant::text(&args.file, &said, needed, ceiling, format))
-                .map(|()| exit_code::PARTIAL);
-        }
-        read => read.map_err(|e| failed(&args.file, e))?,
-    };
-    let said = report(&heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
-    let views = views(args, &heap, &source, &bar).map_err(|e| failed(&args.file, e))?;
-    let context = Context { file: args.file.display().to_string(), rss: args.rss };
-    if let Some(path) = &args.html {
-        let tree = tree::tree(&heap, &source, PAGE_WIDTH, PAGE_DEPTH, &bar);
-        let tree = tree.map_err(|e| failed(&args.file, e))?;
-        write_private(path, &render::treemap::page(&heap, &said, &context, &tree))?;
-    }
-    drop(bar);
-    let text = match format {
-        Format::Table if views.is_empty() => {
-            render::heap::screen(&heap, &said, &context, Paint::new(output::colour()))
-        }
-        Format::Table => views.into_iter().map(|view| view.table).collect::<Vec<_>>().join("\n"),
-        Format::Json => {
-            let document = render::heap::json(&heap, &said, &context, &views);
-            format!("{document:#}\n")
-        }
-        Format::Jsonl => format!("{}\n", render::heap::json(&heap, &said, &context, &views)),
-    };
-    output::result(&text)?;
-    Ok(exit(&heap, &said))
-}
-
-/// The histogram of all objects, without a graph.
-fn show_histogram(file: &Path, all: &scant::All, format: Format) -> Result<u8, CliError> {
-    let rows: Vec<ClassInside> = all
-        .rows
-        .iter()
-        .map(|row| ClassInside { class: row.class.clone(), objects: row.instances, bytes: row.bytes })
-        .collect();
-    let view = heap_views::histogram(&rows);
-    let whole = all.summary.is_complete();
-    let document = || render::heap_scant::histogram_value(file, whole, &view.value);
-    let text = match format {
-        Format::Table => view.table,
-        Format::Json => format!("{:#}\n", document()),
-        Format::Jsonl => format!("{}\n", document()),
-    };
-    output::result(&text)?;
-    if let Some(cut) = all.summary.truncation() {
-        output::tell(&format!("the {cut}"));
-    }
-    Ok(if whole { exit_code::FINE } else { exit_code::PARTIAL })
-}
-
-/// Writes a file that only its owner may read, as it tells of the heap: beside, then in place.
-fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |e: io::Error| CliError::usage(format!("cannot write {}", path.display())).because(e);
-    // A temporary file is created with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    output::tell(&format!("wrote {}", path.display()));
-    Ok(())
-}
-
-/// The views asked for, in the order of the help.
-fn views(args: &One, heap: &HeapDump, source: &HeapFile, bar: &Bar) -> Result<Vec<View>, HeapDumpError> {
-    let mut views = Vec::new();
-    if args.histogram {
-        views.push(heap_views::histogram(&heap.histogram(true)));
-    }
-    if args.dominators {
-        let tree = tree::tree(heap, source, WIDTH, usize::from(args.depth), bar)?;
-        views.push(heap_views::dominators(&tree, heap.retained().reached_bytes()));
-    }
-    if let Some(wish) = &args.path {
-        views.push(heap_views::ways(&paths::ways(heap, source, wish, bar)?));
-    }
-    if args.threads {
-        views.push(heap_views::threads(&threads::threads(heap, source, bar)?));
-    }
-    if args.strings {
-        views.push(heap_views::strings(&strings::strings(heap, source, bar)?));
-    }
-    if args.collections {
-        views.push(heap_views::collections(&usage::usage(heap, source, bar)?));
-    }
-    Ok(views)
-}
-
-fn exit(heap: &HeapDump, said: &Report) -> u8 {
-    if !heap.is_whole() {
-        exit_code::PARTIAL
-    } else if said.suspects.iter().any(|s| s.accused) {
-        exit_code::FINDINGS
-    } else {
-        exit_code::FINE
+    match artifact::recognise(first, &Input::open(first)?)? {
+        Content::HeapDump => heap::diff(args, format),
+        Content::Archive => Err(CliError::usage(format!("{} is an archive", first.display()))
+            .hint("unpack it, and compare artifacts of one kind")),
+        Content::Other(_) => artifact::diff(args, format),
     }
 }
 
-/// A dump in a file; what comes through a pipe is kept in one, as it is read more than once.
-struct HeapFile {
-    file: File,
-}
-
-impl HeapFile {
-    fn open(path: &Path) -> Result<HeapFile, CliError> {
-        let failed = |e: io::Error| CliError::usage(format!("cannot open {}", path.display())).because(e);
-        if path == Path::new("-") {
-            return HeapFile::keep(&mut io::stdin().lock(), path);
-        }
-        let mut file = File::open(path).map_err(failed)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
-        // A folder can be opened, and fails oddly when it is read.
-        if kind.is_dir() {
-            return Err(CliError::usage(format!("{} is a folder", path.display())));
-        }
-        if kind.is_file() { Ok(HeapFile { file }) } else { HeapFile::keep(&mut file, path) }
-    }
-
-    /// Keeps a stream in a file without a name, which goes when this program does.
-    fn keep(stream: &mut impl io::Read, path: &Path) -> Result<HeapFile, CliError> {
-        let folder = std::env::temp_dir();
-        let failed = |e: io::Error| {
-            CliError::usage(format!("cannot keep {} in {}", path.display(), folder.display()))
-                .because(e)
-                .hint("a stream is read more than once: TMPDIR names a folder with room for all of it")
-        };
-        let mut file = tempfile::tempfile_in(&folder).map_err(failed)?;
-        io::copy(stream, &mut file).map_err(failed)?;
-        Ok(HeapFile { file })
-    }
-}
-
-/// Reads a file from its begin, without moving the place where others read it.
-struct FromBegin<'f> {
-    file: &'f File,
-    at: u64,
-}
-
-impl io::Read for FromBegin<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl HeapFile {
-    fn whole(&self) -> FromBegin<'_> {
-        FromBegin { file: &self.file, at: 0 }
-    }
-}
-
-impl Source for HeapFile {
-    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
-        Ok(Box::new(self.whole()))
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + done as u64) {
-                Ok(0) => break,
-                Ok(count) => done += count,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+impl One {
+    /// Views of a heap dump are asked of a heap dump only.
+    fn only_of_heap_dumps(&self, file: &Path) -> Result<(), CliError> {
+        let asked = [
+            ("--verify", self.verify),
+            ("--histogram", self.histogram),
+            ("--dominators", self.dominators),
+            ("--path", self.path.is_some()),
+            ("--threads", self.threads),
+            ("--strings", self.strings),
+            ("--collections", self.collections),
+            ("--html", self.html.is_some()),
+        ];
+        match asked.iter().find(|(_, is)| *is) {
+            Some((flag, _)) => {
+                Err(CliError::usage(format!("{flag} is of heap dumps, and {} is none", file.display())))
             }
+            None => Ok(()),
         }
-        Ok(done)
-    }
-}
-
-fn failed(path: &Path, error: HeapDumpError) -> CliError {
-    let name = path.display();
-    match error {
-        HeapDumpError::Graph(GraphError::Stopped { phase }) => {
-            CliError::new(Kind::Usage, format!("reading {name} was stopped in {phase}"))
-        }
-        HeapDumpError::Open(e) => CliError::usage(format!("cannot read {name}"))
-            .because(e)
-            .hint("plimsoll read takes a Java heap dump (HPROF), plain or packed by gzip or zstd"),
-        HeapDumpError::Io(e) => CliError::usage(format!("cannot open {name}")).because(e),
-        e @ (HeapDumpError::Graph(_) | HeapDumpError::Memory { .. }) => {
-            CliError::cannot_judge(format!("cannot read {name}")).because(e)
-        }
-        e @ HeapDumpError::Flaw(_) => {
-            CliError::new(Kind::Internal, format!("the reading of {name} is wrong")).because(e)
-        }
-    }
-}
-
-/// Shows how far the work is, and ends it on Ctrl-C.
-struct Bar {
-    progress: Progress,
-    size: u64,
-}
-
-impl Bar {
-    fn new(path: &Path) -> Bar {
-        let size = std::fs::metadata(path).map_or(0, |m| m.len());
-        Bar { progress: Progress::new(), size }
-    }
-}
-
-impl Watch for Bar {
-    fn step(&self, phase: Phase, done: u64, total: u64) -> ControlFlow<()> {
-        let of = if total == 0 { self.size } else { total };
-        let percent = (done.min(of) * 100).checked_div(of).unwrap_or(0);
-        self.progress.show(&format!("{phase}: {percent} %"));
-        ControlFlow::Continue(())
     }
 }

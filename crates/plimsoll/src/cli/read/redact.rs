@@ -13,7 +13,7 @@ use plimsoll_read::redact::{RedactError, redact};
 use plimsoll_read::secrets::dump::{SecretsError, SecretsReport, secrets_in_dump};
 use serde_json::{Value, json};
 
-use super::HeapFile;
+use super::input::Input;
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -174,7 +174,7 @@ pub(super) struct SecretsArgs {
 }
 
 pub(super) fn run_secrets(args: &SecretsArgs, format: Format) -> Result<u8, CliError> {
-    let source = HeapFile::open(&args.file)?;
+    let source = Input::open(&args.file)?;
     let found = secrets_in_dump(|| Ok(source.whole()), Limits::default());
     let report = found.map_err(|e| match e {
         SecretsError::Io(e) => CliError::usage(format!("cannot open {}", args.file.display())).because(e),

@@ -1,0 +1,259 @@
+//! Several artifacts of one incident: files, a folder, an archive; one conclusion, and what each says.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use plimsoll_core::recording::API_VERSION;
+use plimsoll_read::bundle::{Part, conclude};
+use plimsoll_read::formats::{Found, Reading, unpacked};
+use plimsoll_read::reading::{Context, Finding, Report, Table};
+use serde_json::{Value, json};
+
+use super::artifact::{Content, recognise};
+use super::input::Input;
+use super::{One, heap};
+use crate::error::CliError;
+use crate::exit_code;
+use crate::output::{self, Format, Progress};
+use crate::render;
+use crate::render::paint::Paint;
+
+/// Folders below a folder that are looked into, and files that are read.
+const DEPTH: usize = 8;
+const FILES: usize = 2000;
+/// Kinds of artifact that are compared when a folder has several.
+const HEAP_DUMP: &str = "hprof";
+
+/// One file, and what became of it.
+struct Member {
+    name: PathBuf,
+    content: Result<Content, CliError>,
+    input: Input,
+}
+
+/// What one file or several of a kind say.
+struct Said {
+    name: String,
+    kind: &'static str,
+    reading: Reading,
+}
+
+/// Reads all that was named: files, and what is in folders.
+pub(super) fn run(args: &One, format: Format) -> Result<u8, CliError> {
+    let mut files = Vec::new();
+    for named in &args.files {
+        if let Some(pid) = live_process(named) {
+            return Err(CliError::usage(format!("{} is a living process", named.display()))
+                .hint(format!("plimsoll triage {pid}")));
+        }
+        if named.is_dir() { walk(named, DEPTH, &mut files)? } else { files.push(named.clone()) }
+    }
+    let mut members = Vec::new();
+    let progress = Progress::new();
+    for name in files {
+        progress.show(&format!("reading {}", name.display()));
+        let input = Input::open(&name)?;
+        members.push(Member { content: recognise(&name, &input), input, name });
+    }
+    drop(progress);
+    show(args, &title(&args.files), &members, Vec::new(), format)
+}
+
+/// Reads what is in an archive, file by file.
+pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format) -> Result<u8, CliError> {
+    let failed = |e: io::Error| CliError::usage(format!("cannot read {}", file.display())).because(e);
+    let mut archive = tar::Archive::new(unpacked(input).map_err(failed)?);
+    let (mut members, mut troubles) = (Vec::new(), Vec::new());
+    let progress = Progress::new();
+    for entry in archive.entries().map_err(failed)? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                troubles.push(format!("the archive could not be read to its end: {e}"));
+                break;
+            }
+        };
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        if members.len() == FILES {
+            troubles.push(format!("only the first {FILES} files were read"));
+            break;
+        }
+        let name =
+            entry.path().map_or_else(|_| PathBuf::from("(a name that is no path)"), |p| p.into_owned());
+        progress.show(&format!("reading {}", name.display()));
+        let size = entry.size();
+        let input = Input::keep(&mut entry.take(size), &name)?;
+        if input.len() < size {
+            troubles.push(format!("the archive ends within {}", name.display()));
+        }
+        members.push(Member { content: recognise(&name, &input), input, name });
+    }
+    drop(progress);
+    show(args, &file.display().to_string(), &members, troubles, format)
+}
+
+fn title(named: &[PathBuf]) -> String {
+    match named {
+        [one] => one.display().to_string(),
+        many => format!("{} files and folders", many.len()),
+    }
+}
+
+/// The process of `/proc/PID`, which is read by sampling and not by walking.
+fn live_process(named: &Path) -> Option<u32> {
+    let path = fs::canonicalize(named).ok()?;
+    let pid = path.strip_prefix("/proc").ok()?.components().next()?;
+    pid.as_os_str().to_str()?.parse().ok().filter(|_| named.is_dir())
+}
+
+/// The files of a folder, in the order of their names; links are not followed.
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+    let failed = |e: io::Error| CliError::usage(format!("cannot read {}", folder.display())).because(e);
+    let entries = fs::read_dir(folder).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    for path in paths {
+        let Ok(kind) = path.symlink_metadata().map(|m| m.file_type()) else { continue };
+        if kind.is_dir() && depth > 0 {
+            walk(&path, depth - 1, files)?;
+        } else if kind.is_file() && files.len() < FILES {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn show(
+    args: &One,
+    title: &str,
+    members: &[Member],
+    troubles: Vec<String>,
+    format: Format,
+) -> Result<u8, CliError> {
+    let found = |m: &Member| match &m.content {
+        Ok(Content::Other(found)) => found.known(),
+        _ => Context::default(),
+    };
+    let context = members.iter().fold(args.known.context(), |known, m| known.or(found(m)));
+    let mut unread = troubles;
+    let mut said = series(members, &context);
+    for member in members {
+        match one(args, member, &context) {
+            Ok(reading) => said.push(reading),
+            Err(e) => unread.push(e.to_string().replace("\n  hint: ", "; ")),
+        }
+    }
+    if said.is_empty() {
+        let mut error = CliError::usage(format!("{title} holds nothing that is read"));
+        for why in unread.into_iter().take(8) {
+            error = error.hint(why);
+        }
+        return Err(error);
+    }
+    let parts: Vec<Part<'_>> =
+        said.iter().map(|s| Part { name: &s.name, kind: s.kind, report: &s.reading.head }).collect();
+    let mut report = conclude(&parts);
+    report.warnings.splice(0..0, unread.iter().map(|why| format!("not read: {why}")));
+    let text = match format {
+        Format::Table => {
+            let reading = Reading { value: Value::Null, tables: vec![table(&said)], head: report.clone() };
+            render::reading::screen(Path::new(title), &reading, Paint::new(output::colour()))
+        }
+        _ => render::json::text(&document(title, &report, &said, &unread), format),
+    };
+    output::result(&text)?;
+    Ok(exit(&report, !unread.is_empty()))
+}
+
+fn exit(report: &Report, unread: bool) -> u8 {
+    if report.artifact.truncated.is_some() || unread {
+        exit_code::PARTIAL
+    } else if report.findings.iter().any(Finding::accuses) {
+        exit_code::FINDINGS
+    } else {
+        exit_code::FINE
+    }
+}
+
+fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError> {
+    let name = member.name.display().to_string();
+    let failed = |what: &str| CliError::usage(format!("{name} {what}"));
+    match &member.content {
+        Ok(Content::HeapDump) => {
+            let rss = context.rss.map(|rss| rss as f64);
+            let reading = heap::reading(args, &member.name, &member.input, rss)?;
+            Ok(Said { name, kind: HEAP_DUMP, reading })
+        }
+        Ok(Content::Archive) => Err(failed("is an archive within an archive or a folder: read it by itself")),
+        Ok(Content::Other(found)) => {
+            let reading = found.reading(context).ok_or_else(|| failed("holds nothing of its kind"))?;
+            Ok(Said { name, kind: found.format, reading })
+        }
+        Err(e) => Err(failed(&format!("was not recognised: {e}"))),
+    }
+}
+
+/// Artifacts of one kind in one folder.
+struct Run<'a> {
+    folder: Option<&'a Path>,
+    kind: &'static str,
+    of: Vec<(&'a Path, &'a Found)>,
+}
+
+/// Artifacts of one kind in one folder, in the order of their names, as a series.
+fn series(members: &[Member], context: &Context) -> Vec<Said> {
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    for member in members {
+        let Ok(Content::Other(found)) = &member.content else { continue };
+        let folder = member.name.parent();
+        match runs.iter_mut().find(|run| run.folder == folder && run.kind == found.format) {
+            Some(run) => run.of.push((&member.name, found)),
+            None => runs.push(Run { folder, kind: found.format, of: vec![(&member.name, found)] }),
+        }
+    }
+    runs.iter().filter_map(|run| compared(&run.of, context)).collect()
+}
+
+fn compared(of: &[(&Path, &Found)], context: &Context) -> Option<Said> {
+    let ((last, found), earlier) = of.split_last()?;
+    let (first, _) = earlier.first()?;
+    let founds: Vec<&Found> = earlier.iter().map(|(_, f)| *f).collect();
+    let mut reading = found.change(&founds, context)?;
+    reading.warn("taken for one process, in the order of the files' names".to_owned());
+    let last =
+        last.file_name().map_or_else(|| last.display().to_string(), |n| n.to_string_lossy().into_owned());
+    Some(Said { name: format!("{} to {last}", first.display()), kind: found.format, reading })
+}
+
+fn table(said: &[Said]) -> Table {
+    let row =
+        |s: &Said| vec![s.name.clone(), s.reading.head.artifact.kind.clone(), s.reading.head.summary.clone()];
+    Table {
+        title: "ARTIFACTS".to_owned(),
+        head: vec!["file", "kind", "says"],
+        rows: said.iter().map(row).collect(),
+    }
+}
+
+fn document(title: &str, report: &Report, said: &[Said], unread: &[String]) -> Value {
+    let parts: Vec<Value> =
+        said.iter().map(|s| render::reading::json(Path::new(&s.name), &s.reading)).collect();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Reading",
+        "artifact": {
+            "kind": "bundle",
+            "file": title,
+            "bytes": report.artifact.bytes,
+            "truncated": report.artifact.truncated.is_some(),
+        },
+        "summary": report.summary,
+        "findings": report.findings,
+        "artifacts": parts,
+        "notRead": unread,
+        "warnings": report.warnings,
+    })
+}
