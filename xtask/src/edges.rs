@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "serde",
             "serde_json",
             "signal-hook",
+            "tar",
             "tempfile",
             "thiserror",
         ],

@@ -57,10 +57,7 @@ pub fn conclude(parts: &[Part<'_>]) -> Report {
         CAUSES.iter().filter_map(|cause| combined(*cause, &said, parts)).collect();
     findings.sort_by_key(|f| std::cmp::Reverse((f.certainty, f.cause.is_some(), f.pro.len())));
     findings.extend(calm(&said));
-    let mut warnings = Warnings::default();
-    for part in parts {
-        part.report.warnings.iter().take(WARNINGS).for_each(|w| warnings.say(format!("{}: {w}", part.name)));
-    }
+    let warnings = warnings(parts);
     let cut = parts.iter().filter(|p| p.report.artifact.truncated.is_some());
     let cut: Vec<&str> = cut.map(|p| p.name).collect();
     Report {
@@ -72,8 +69,27 @@ pub fn conclude(parts: &[Part<'_>]) -> Report {
         summary: summary(&findings, parts),
         findings,
         groups: Vec::new(),
-        warnings: warnings.list(),
+        warnings,
     }
+}
+
+/// What readers must know before believing each, said once for all that it is true of.
+fn warnings(parts: &[Part<'_>]) -> Vec<String> {
+    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
+    for part in parts {
+        for text in part.report.warnings.iter().take(WARNINGS) {
+            match said.iter_mut().find(|(t, _)| t == text) {
+                Some((_, names)) => names.push(part.name),
+                None => said.push((text, vec![part.name])),
+            }
+        }
+    }
+    let mut out = Warnings::default();
+    for (text, names) in said {
+        let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+        out.say(format!("{text} ({}{more})", names.first().unwrap_or(&"")));
+    }
+    out.list()
 }
 
 fn combined(cause: Option<Cause>, said: &[Said<'_>], parts: &[Part<'_>]) -> Option<Finding> {
@@ -94,6 +110,7 @@ fn combined(cause: Option<Cause>, said: &[Said<'_>], parts: &[Part<'_>]) -> Opti
     }
     let text = match cause {
         Some(cause) if kinds.is_empty() => format!("{}, perhaps: {}", cause.name(), first.words()),
+        Some(cause) if kinds.len() == 1 => format!("{}: {}", cause.name(), first.words()),
         Some(cause) => {
             format!("{}, by {} of {}: {}", cause.name(), kinds.len(), kinds_of(parts), first.words())
         }

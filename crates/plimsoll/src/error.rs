@@ -48,6 +48,11 @@ impl CliError {
         self
     }
 
+    /// What went wrong, without causes and hints.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Usage => exit_code::USAGE,

@@ -45,9 +45,9 @@ impl Reading {
         Reading { head: head.clone(), value, tables }
     }
 
-    /// Says that the artifact is not whole, unless the reader knew.
+    /// Says that the artifact is not whole, and why: that explains what the reader may have noticed.
     pub fn cut(&mut self, why: &str) {
-        let truncated = self.head.artifact.truncated.get_or_insert_with(|| why.to_owned()).clone();
+        let truncated = self.head.artifact.truncated.insert(why.to_owned()).clone();
         if let Some(Value::Object(artifact)) = self.value.get_mut("artifact") {
             artifact.insert("truncated".to_owned(), true.into());
             artifact.insert("truncatedWhy".to_owned(), truncated.into());

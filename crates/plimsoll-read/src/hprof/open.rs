@@ -148,7 +148,7 @@ fn sniff(first: &[u8]) -> Result<Packing, OpenError> {
 /// What bytes that are no heap dump look like.
 pub fn looks_like(first: &[u8]) -> &'static str {
     match first {
-        [] => "nothing: it is empty",
+        [] => "an empty file",
         [0x7f, b'E', b'L', b'F', ..] => "an ELF file (a core dump or a program)",
         [b'P', b'K', 3, 4, ..] => "a zip archive: unpack it first",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file: unpack it first",

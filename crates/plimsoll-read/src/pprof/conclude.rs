@@ -20,6 +20,9 @@ const LARGE: f64 = 0.15;
 /// From this part on, what a site allocates is kept; below the other it only passes through.
 const KEPT: f64 = 0.5;
 const PASSED: f64 = 0.05;
+/// A single profile accuses a site of this part of all and this many objects; fewer are blocks of a fixed number.
+const MOST_OF_ALL: f64 = 0.5;
+const MANY: f64 = 1000.0;
 /// Samples below which a number is noise.
 const NOISE: f64 = 4.0;
 
@@ -61,6 +64,8 @@ pub struct Change {
     pub low: f64,
     /// Upper end of its 95 % interval, bytes.
     pub high: f64,
+    /// Samples of it in the later profile.
+    pub samples: f64,
 }
 
 impl Change {
@@ -88,6 +93,8 @@ impl Profile {
         let changes = changes(&old, &new);
         let mut report = self.reported(new, rss);
         let grown = growth(&changes, &old, &report);
+        // What one profile could only suspect, two have decided: it grew, and is told so, or it did not.
+        report.head.findings.retain(|f| f.cause != Some(Cause::Retention));
         report.head.summary = summary_of_change(&old, &report, &grown);
         report.head.findings.splice(0..0, grown);
         if before.truncated.is_some() {
@@ -213,6 +220,12 @@ fn evidence(mut f: Finding, a: &Amount, site: &Site) -> Finding {
     }
 }
 
+/// Whether a site allocates while the program starts: Go's package initialisers.
+fn at_start(site: &Site) -> bool {
+    let init = |f: &String| f.contains(".init (") || f.contains(".init.") || f.starts_with("runtime.doInit");
+    site.stack.iter().any(init)
+}
+
 /// Sites that hold much.
 fn retained(sites: &Sites) -> Vec<Finding> {
     let Some(total) = sites.in_use.filter(|t| t.bytes > 0.0) else { return Vec::new() };
@@ -222,8 +235,9 @@ fn retained(sites: &Sites) -> Vec<Finding> {
         let part = percent(a.bytes / total.bytes);
         let kept = site.kept();
         let keeps = kept.is_some_and(|k| k >= KEPT);
+        let many = a.objects >= MANY && a.low / total.bytes >= MOST_OF_ALL;
         let certainty =
-            if keeps && a.low / total.bytes >= LARGE { Certainty::Likely } else { Certainty::CannotTell };
+            if keeps && many && !at_start(site) { Certainty::Likely } else { Certainty::CannotTell };
         let verb = if keeps { "keeps what it allocates" } else { "holds" };
         let mut f = Finding::new(
             certainty,
@@ -239,6 +253,15 @@ fn retained(sites: &Sites) -> Vec<Finding> {
             }
             None => f.but("the profile does not say what was ever allocated"),
         };
+        if a.objects < MANY {
+            f = f.but(format!(
+                "{:.0} objects only: blocks of a fixed number, rather than ever more entries",
+                a.objects.max(1.0)
+            ));
+        }
+        if at_start(site) {
+            f = f.but("it is allocated while the program starts, once");
+        }
         f = f.but("data that is loaded once and kept on purpose looks the same: one profile shows no growth");
         out.push(
             evidence(f, &a, site)
@@ -285,7 +308,15 @@ fn changes(old: &Sites, new: &Sites) -> Vec<Change> {
     let change = |(site, (was, is)): (&str, (Amount, Amount))| {
         let (delta_bytes, low, high) = was.change_to(&is);
         let (before_bytes, after_bytes) = (was.bytes, is.bytes);
-        Change { site: site.to_owned(), before_bytes, after_bytes, delta_bytes, low, high }
+        Change {
+            site: site.to_owned(),
+            before_bytes,
+            after_bytes,
+            delta_bytes,
+            low,
+            high,
+            samples: is.samples,
+        }
     };
     let mut out: Vec<Change> =
         by_site.into_iter().map(change).filter(|c| c.before_bytes != c.after_bytes).collect();
@@ -314,6 +345,10 @@ fn growth(changes: &[Change], old: &Sites, new: &HeapReport) -> Vec<Finding> {
             .because("more than the sampling of both profiles explains");
         if all.0 > 0.0 {
             f = f.because(format!("{} of all growth", percent(c.delta_bytes / all.0)));
+        }
+        if c.samples < NOISE {
+            f = f.but(format!("{:.0} samples: a few blocks rather than ever more entries", c.samples));
+            f.certainty = Certainty::CannotTell;
         }
         f = f.but("two profiles do not show that it goes on: a cache that fills looks the same");
         if !held {

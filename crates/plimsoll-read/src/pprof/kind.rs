@@ -31,8 +31,9 @@ impl Kind for Profile {
             return legacy::is_legacy(whole) || folded::looks_like(whole);
         }
         // Fields come in any order: each must be of the type that the format gives it.
-        let mut fields = Fields::of(head).peekable();
-        fields.peek().is_some() && fields.all(|(field, value)| fits(field, value))
+        let has_message =
+            Fields::of(head).any(|(field, value)| field <= 5 && matches!(value, Value::Bytes([_, ..])));
+        has_message && Fields::of(head).all(|(field, value)| fits(field, value))
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {

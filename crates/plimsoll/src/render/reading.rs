@@ -34,20 +34,37 @@ pub(crate) fn screen(file: &Path, reading: &Reading, paint: Paint) -> String {
     s.out
 }
 
+/// The screen of several artifacts: what they say together, and each by itself.
+pub(crate) fn bundle(title: &str, together: &Report, parts: &[(&str, &Report)], paint: Paint) -> String {
+    let mut s = Screen { out: String::new(), paint };
+    let bytes = units::bytes(together.artifact.bytes as f64);
+    s.line(&format!("{} · {}, {bytes}", paint.bold(title), together.artifact.kind));
+    s.line("");
+    s.conclusion(together);
+    s.line("");
+    s.line(&paint.bold("ARTIFACTS"));
+    for (name, report) in parts {
+        s.line(&format!("{name} · {}", paint.dim(&report.artifact.kind)));
+        s.row("", &report.summary, |l| colour(report, paint, l));
+    }
+    s.notes(&together.warnings);
+    s.out
+}
+
 /// A screen while it is written.
-pub(crate) struct Screen {
-    pub(crate) out: String,
-    pub(crate) paint: Paint,
+struct Screen {
+    out: String,
+    paint: Paint,
 }
 
 impl Screen {
-    pub(crate) fn line(&mut self, text: &str) {
+    fn line(&mut self, text: &str) {
         self.out.push_str(text.trim_end());
         self.out.push('\n');
     }
 
     /// Text beside a label, painted line by line.
-    pub(crate) fn row(&mut self, label: &str, text: &str, paint: impl Fn(&str) -> String) {
+    fn row(&mut self, label: &str, text: &str, paint: impl Fn(&str) -> String) {
         let mut label = self.paint.bold(&format!("{label:<LABEL$}"));
         for line in wrap(text, WIDTH - LABEL) {
             let line = format!("{label}{}", paint(&line));
@@ -57,16 +74,21 @@ impl Screen {
     }
 
     /// Everything but the title.
-    pub(crate) fn body(&mut self, reading: &Reading) {
-        let (head, paint) = (&reading.head, self.paint);
+    fn body(&mut self, reading: &Reading) {
+        self.conclusion(&reading.head);
+        self.groups(&reading.head.groups);
+        reading.tables.iter().for_each(|t| self.table(t));
+        self.notes(&reading.head.warnings);
+    }
+
+    /// What it comes to, and what speaks for and against it.
+    fn conclusion(&mut self, head: &Report) {
+        let paint = self.paint;
         if let Some(why) = &head.artifact.truncated {
             self.row("CUT", why, |l| paint.red(l));
         }
         self.row("WHAT", &head.summary, |l| colour(head, paint, l));
         head.findings.iter().take(FINDINGS).for_each(|f| self.finding(f));
-        self.groups(&head.groups);
-        reading.tables.iter().for_each(|t| self.table(t));
-        self.notes(&head.warnings);
     }
 
     fn finding(&mut self, f: &Finding) {
@@ -116,7 +138,7 @@ impl Screen {
     }
 
     /// A table under its title: columns as wide as their cells.
-    pub(crate) fn table(&mut self, table: &Table) {
+    fn table(&mut self, table: &Table) {
         if table.rows.is_empty() {
             return;
         }

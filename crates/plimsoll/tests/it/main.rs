@@ -5,6 +5,7 @@ mod from_file;
 mod guest;
 mod live;
 mod read;
+mod read_artifacts;
 
 use std::process::{Command, Output};
 

@@ -134,9 +134,9 @@ fn what_is_no_heap_dump_is_refused_with_a_word() {
     strange_ids.extend([0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
     let cases: [(PathBuf, &str); 5] = [
         (folder.path().join("nowhere.hprof"), "cannot open"),
-        (folder.path().to_owned(), "is a folder"),
-        (file(folder.path(), "empty", b""), "cannot read"),
-        (file(folder.path(), "text", b"hello, this is a log line\n"), "cannot read"),
+        (folder.path().to_owned(), "holds nothing that is read"),
+        (file(folder.path(), "empty", b""), "an empty file"),
+        (file(folder.path(), "text", b"hello, this is a log line\n"), "it looks like text"),
         (file(folder.path(), "ids", &strange_ids), "identifier"),
     ];
     for (path, word) in cases {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_read::bundle::{Part, conclude};
 use plimsoll_read::formats::{Found, Reading, unpacked};
-use plimsoll_read::reading::{Context, Finding, Report, Table};
+use plimsoll_read::reading::{Context, Finding, Report};
 use serde_json::{Value, json};
 
 use super::artifact::{Content, recognise};
@@ -47,17 +47,26 @@ pub(super) fn run(args: &One, format: Format) -> Result<u8, CliError> {
             return Err(CliError::usage(format!("{} is a living process", named.display()))
                 .hint(format!("plimsoll triage {pid}")));
         }
-        if named.is_dir() { walk(named, DEPTH, &mut files)? } else { files.push(named.clone()) }
+        if named.is_dir() {
+            let mut inside = Vec::new();
+            walk(named, DEPTH, &mut inside)?;
+            let alone = args.files.len() == 1;
+            files.extend(
+                inside.into_iter().map(|path| (if alone { short(&path, named) } else { path.clone() }, path)),
+            );
+        } else {
+            files.push((named.clone(), named.clone()));
+        }
     }
     let mut members = Vec::new();
     let progress = Progress::new();
-    for name in files {
-        progress.show(&format!("reading {}", name.display()));
-        let input = Input::open(&name)?;
+    for (name, path) in files {
+        progress.show(&format!("reading {}", path.display()));
+        let input = Input::open(&path)?;
         members.push(Member { content: recognise(&name, &input), input, name });
     }
     drop(progress);
-    show(args, &title(&args.files), &members, Vec::new(), format)
+    show(args, &title(&args.files), members, Vec::new(), format)
 }
 
 /// Reads what is in an archive, file by file.
@@ -92,7 +101,7 @@ pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format
         members.push(Member { content: recognise(&name, &input), input, name });
     }
     drop(progress);
-    show(args, &file.display().to_string(), &members, troubles, format)
+    show(args, &file.display().to_string(), members, troubles, format)
 }
 
 fn title(named: &[PathBuf]) -> String {
@@ -100,6 +109,11 @@ fn title(named: &[PathBuf]) -> String {
         [one] => one.display().to_string(),
         many => format!("{} files and folders", many.len()),
     }
+}
+
+/// A path as the folder that was named sees it; as it is when several were.
+fn short(path: &Path, folder: &Path) -> PathBuf {
+    path.strip_prefix(folder).unwrap_or(path).to_owned()
 }
 
 /// The process of `/proc/PID`, which is read by sampling and not by walking.
@@ -126,21 +140,44 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Cli
     Ok(())
 }
 
+/// What a name is sorted by: numbers in it count as numbers, so the tenth comes after the second.
+fn natural(name: &Path) -> Vec<(String, u64)> {
+    let name = name.to_string_lossy();
+    let mut parts = vec![(String::new(), 0u64)];
+    let mut in_number = false;
+    for c in name.chars() {
+        match (c.to_digit(10), parts.last_mut()) {
+            (Some(digit), Some((_, number))) => {
+                *number = number.saturating_mul(10).saturating_add(u64::from(digit));
+                in_number = true;
+            }
+            (None, _) if in_number => {
+                parts.push((c.to_string(), 0));
+                in_number = false;
+            }
+            (_, Some((text, _))) => text.push(c),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
 fn show(
     args: &One,
     title: &str,
-    members: &[Member],
+    mut members: Vec<Member>,
     troubles: Vec<String>,
     format: Format,
 ) -> Result<u8, CliError> {
+    members.sort_by_cached_key(|m| natural(&m.name));
     let found = |m: &Member| match &m.content {
         Ok(Content::Other(found)) => found.known(),
         _ => Context::default(),
     };
     let context = members.iter().fold(args.known.context(), |known, m| known.or(found(m)));
     let mut unread = troubles;
-    let mut said = series(members, &context);
-    for member in members {
+    let mut said = series(&members, &context);
+    for member in &members {
         match one(args, member, &context) {
             Ok(reading) => said.push(reading),
             Err(e) => unread.push(e.to_string().replace("\n  hint: ", "; ")),
@@ -159,8 +196,9 @@ fn show(
     report.warnings.splice(0..0, unread.iter().map(|why| format!("not read: {why}")));
     let text = match format {
         Format::Table => {
-            let reading = Reading { value: Value::Null, tables: vec![table(&said)], head: report.clone() };
-            render::reading::screen(Path::new(title), &reading, Paint::new(output::colour()))
+            let parts: Vec<(&str, &Report)> =
+                said.iter().map(|s| (s.name.as_str(), &s.reading.head)).collect();
+            render::reading::bundle(title, &report, &parts, Paint::new(output::colour()))
         }
         _ => render::json::text(&document(title, &report, &said, &unread), format),
     };
@@ -192,7 +230,7 @@ fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError>
             let reading = found.reading(context).ok_or_else(|| failed("holds nothing of its kind"))?;
             Ok(Said { name, kind: found.format, reading })
         }
-        Err(e) => Err(failed(&format!("was not recognised: {e}"))),
+        Err(e) => Err(CliError::usage(e.message())),
     }
 }
 
@@ -228,16 +266,6 @@ fn compared(of: &[(&Path, &Found)], context: &Context) -> Option<Said> {
     Some(Said { name: format!("{} to {last}", first.display()), kind: found.format, reading })
 }
 
-fn table(said: &[Said]) -> Table {
-    let row =
-        |s: &Said| vec![s.name.clone(), s.reading.head.artifact.kind.clone(), s.reading.head.summary.clone()];
-    Table {
-        title: "ARTIFACTS".to_owned(),
-        head: vec!["file", "kind", "says"],
-        rows: said.iter().map(row).collect(),
-    }
-}
-
 fn document(title: &str, report: &Report, said: &[Said], unread: &[String]) -> Value {
     let parts: Vec<Value> =
         said.iter().map(|s| render::reading::json(Path::new(&s.name), &s.reading)).collect();
@@ -256,4 +284,16 @@ fn document(title: &str, report: &Report, said: &[Said], unread: &[String]) -> V
         "notRead": unread,
         "warnings": report.warnings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_their_numbers() {
+        let mut names = ["a/g10.txt", "a/g2.txt", "a/g1.txt", "a/f.txt", "b", "a/g2b.txt"].map(Path::new);
+        names.sort_by_key(|n| natural(n));
+        assert_eq!(names, ["a/f.txt", "a/g1.txt", "a/g2.txt", "a/g2b.txt", "a/g10.txt", "b"].map(Path::new));
+    }
 }
