@@ -1,4 +1,4 @@
-//! Records inside a heap dump segment: roots, classes, objects, arrays. [`batch`] takes as many whole ones as a
+//! Records inside a heap dump segment: roots, classes, objects, arrays. `batch` takes as many whole ones as a
 //! slice holds; what does not fit is told to the caller, who reads on or streams the array.
 
 use super::visitor::{Class, Instance, ObjectArray, PrimitiveArray, Root, RootKind, Type, Visitor};
