@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plimsoll-read",
             "rustix",
             "serde_json",
+            "sha2",
             "tempfile",
             "thiserror",
             "tungstenite",

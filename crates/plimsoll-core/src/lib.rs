@@ -9,6 +9,7 @@ pub mod fact;
 pub mod judge;
 pub mod keys;
 pub mod plan;
+pub mod preflight;
 pub mod recording;
 pub mod replay;
 pub mod runtime;

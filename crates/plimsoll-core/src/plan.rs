@@ -9,14 +9,16 @@ use serde::Serialize;
 use crate::classify::{Cause, Certainty, Verdict};
 use crate::clock::{Clock, Decision};
 use crate::fact::Fact;
+use crate::preflight;
 use crate::recording::Recording;
 use crate::runtime;
 use crate::runtime::rules::{ArtifactRule, Cost};
-use crate::units;
 
 /// One artifact with its check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
+    /// Name on the command line.
+    pub id: &'static str,
     /// Name in the user's terms.
     pub artifact: String,
     /// What it shows.
@@ -42,12 +44,6 @@ pub struct Plan {
     pub advice: String,
 }
 
-/// Smallest reserve that a capture must leave, bytes, and as a share of the limit.
-const MARGIN: f64 = 16.0 * 1024.0 * 1024.0;
-const MARGIN_SHARE: f64 = 0.01;
-/// Seconds until a capture starts on a target that was never attached to.
-const ATTACH: f64 = 0.2;
-
 /// Chooses the artifact that fits the verdict and checks it against the clock's headroom.
 pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
     let rules = runtime::rules(r.target.runtime);
@@ -67,6 +63,17 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
     Plan { advice: advice(clock, verdict, next.as_ref()), next, others: steps }
 }
 
+/// Every artifact that the runtime can give, cheap to heavy, each with its check.
+pub fn ladder(r: &Recording, clock: &Clock) -> Vec<Step> {
+    runtime::rules(r.target.runtime).ladder.iter().map(|rule| check(rule, r, clock)).collect()
+}
+
+/// The predicted cost of an artifact of the runtime's ladder; why it cannot be predicted; none when it is not on it.
+pub fn cost(r: &Recording, id: &str) -> Option<Result<Cost, String>> {
+    let rule = runtime::rules(r.target.runtime).ladder.iter().find(|rule| rule.id == id)?;
+    Some((rule.cost)(r))
+}
+
 /// While the cause is open but the floor climbs, the artifact for retention is the one to prepare.
 fn strongest_suspicion(clock: &Clock) -> Option<Cause> {
     (clock.p_leak() >= 0.5).then_some(Cause::Retention)
@@ -78,6 +85,7 @@ fn check(rule: &ArtifactRule, r: &Recording, clock: &Clock) -> Step {
         Ok(cost) => admit(&cost, clock, r),
     };
     Step {
+        id: rule.id,
         artifact: rule.name.to_owned(),
         shows: rule.shows,
         safe,
@@ -94,54 +102,14 @@ fn was_taken(r: &Recording) -> bool {
 
 /// Headroom, burn rate and pause against the cost. Names the term that fails and the lever.
 fn admit(cost: &Cost, clock: &Clock, r: &Recording) -> (Option<bool>, String) {
-    let prediction = in_words(cost);
-    if r.ended.is_some() {
-        return (Some(false), "the process is gone".to_owned());
+    let prediction = preflight::in_words(cost);
+    if let Some(dead) = preflight::life(r, clock, cost) {
+        let lever = dead.lever.map_or_else(String::new, |lever| format!(": {lever}"));
+        return (Some(false), format!("{prediction}; {}{lever}", dead.text));
     }
-    let hangs = clock.dead_zone.as_ref().is_some_and(|z| !z.in_heap());
-    if hangs && cost.memory > 0.0 {
-        return (
-            Some(false),
-            format!("{prediction}; it stalls at its limit and would not answer: raise the limit first"),
-        );
-    }
-    let Some(bound) = clock.bounds.iter().find(|b| kills_by_memory(&b.name)) else {
-        return (None, format!("{prediction}; no container limit could be read"));
-    };
-    let burn = bound.posterior.as_ref().map_or(0.0, |p| p.slope.high.max(0.0));
-    let margin = MARGIN.max(MARGIN_SHARE * bound.limit);
-    let need = cost.memory + burn * (ATTACH + cost.running) + margin;
-    let have = bound.headroom();
-    let sum = format!("needs {} of {} headroom", units::bytes(need), units::bytes(have));
-    if have < need {
-        let lever = format!(
-            "raise the limit by {} first, or drain a replica and take it there",
-            units::bytes(need - have)
-        );
-        return (Some(false), format!("{prediction}; {sum} ({}): {lever}", bound.name));
-    }
-    (Some(true), format!("{prediction}; {sum}"))
-}
-
-/// The limits at which extra memory of a capture kills: all but the heap's own.
-fn kills_by_memory(name: &str) -> bool {
-    name.starts_with("container limit")
-        || name.starts_with("memory of the machine")
-        || name.starts_with("recorded")
-        || name.starts_with("limit given")
-}
-
-fn in_words(c: &Cost) -> String {
-    let mut parts = vec![format!("{} in the target", units::bytes(c.memory))];
-    if c.disk > 0.0 {
-        parts.push(format!("{} on disk", units::bytes(c.disk)));
-    }
-    parts.push(if c.pause >= 0.01 {
-        format!("pause {:.1} s", c.pause)
-    } else {
-        "no pause to speak of".to_owned()
-    });
-    format!("predicted {} ({})", parts.join(", "), c.basis)
+    let memory = preflight::memory(cost, clock);
+    let lever = memory.lever.map_or_else(String::new, |lever| format!(": {lever}"));
+    (memory.ok, format!("{prediction}; {}{lever}", memory.text))
 }
 
 fn advice(clock: &Clock, verdict: &Verdict, next: Option<&Step>) -> String {
@@ -180,6 +148,7 @@ fn or(text: String, otherwise: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextJson<'a> {
+    id: &'static str,
     artifact: &'a str,
     safe: Option<bool>,
     why: &'a str,
@@ -192,6 +161,7 @@ impl Step {
     /// The step as the JSON contract has it.
     pub fn json(&self) -> NextJson<'_> {
         NextJson {
+            id: self.id,
             artifact: &self.artifact,
             safe: self.safe,
             why: &self.why,

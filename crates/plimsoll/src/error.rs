@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Usage,
     /// The data that judgement needs is not there.
     CannotJudge,
+    /// It was refused, as it is not safe.
+    Refused,
     /// Ours.
     Internal,
 }
@@ -57,6 +59,7 @@ impl CliError {
         match self.kind {
             Kind::Usage => exit_code::USAGE,
             Kind::CannotJudge => exit_code::CANNOT_JUDGE,
+            Kind::Refused => exit_code::REFUSED,
             Kind::Internal => exit_code::INTERNAL,
         }
     }

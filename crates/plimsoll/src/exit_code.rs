@@ -9,7 +9,6 @@ pub(crate) const USAGE: u8 = 2;
 /// Cannot judge: data missing.
 pub(crate) const CANNOT_JUDGE: u8 = 3;
 /// Refused as unsafe.
-#[expect(dead_code, reason = "part of the public table; the first command that refuses is capture")]
 pub(crate) const REFUSED: u8 = 4;
 /// Partial: truncated input, some targets unreadable.
 pub(crate) const PARTIAL: u8 = 5;

@@ -131,6 +131,8 @@ pub struct Cost {
 /// One artifact that a runtime can give.
 #[derive(Clone, Copy)]
 pub struct ArtifactRule {
+    /// Name on the command line.
+    pub id: &'static str,
     /// Name in the user's terms.
     pub name: &'static str,
     /// Causes that it can prove or name the owner of.

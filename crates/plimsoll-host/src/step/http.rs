@@ -47,8 +47,13 @@ pub enum HttpError {
 
 /// An agent without proxies, redirects or kept connections.
 pub(crate) fn agent() -> ureq::Agent {
+    patient_agent(DEADLINE)
+}
+
+/// The same with another deadline for each answer.
+pub(crate) fn patient_agent(deadline: Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
-        .timeout_global(Some(DEADLINE))
+        .timeout_global(Some(deadline))
         .proxy(None)
         .max_redirects(0)
         .max_idle_connections(0)
@@ -59,6 +64,17 @@ pub(crate) fn agent() -> ureq::Agent {
 
 /// Gets `path` from a port of this network namespace, as text; bytes that are no UTF-8 are replaced.
 pub(crate) fn get(agent: &ureq::Agent, address: SocketAddr, path: &str) -> Result<String, HttpError> {
+    let body = get_bytes(agent, address, path, LARGEST)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// The same as bytes, `largest` of them at most.
+pub(crate) fn get_bytes(
+    agent: &ureq::Agent,
+    address: SocketAddr,
+    path: &str,
+    largest: u64,
+) -> Result<Vec<u8>, HttpError> {
     let url = format!("http://{address}{path}");
     let silent = |source| HttpError::Silent { url: url.clone(), source: Box::new(source) };
     let response = agent.get(&url).call().map_err(silent)?;
@@ -67,9 +83,9 @@ pub(crate) fn get(agent: &ureq::Agent, address: SocketAddr, path: &str) -> Resul
         return Err(HttpError::Status { url, status });
     }
     let mut body = Vec::new();
-    let mut reader = response.into_body().into_reader().take(LARGEST);
+    let mut reader = response.into_body().into_reader().take(largest);
     reader.read_to_end(&mut body).map_err(|e| silent(ureq::Error::Io(e)))?;
-    Ok(String::from_utf8_lossy(&body).into_owned())
+    Ok(body)
 }
 
 /// Moves the calling thread into the process's network namespace when it is another one. Only for threads of

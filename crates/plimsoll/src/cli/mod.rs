@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub(crate) mod capture;
 mod completions;
 mod drill;
 mod from_file;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Triage(triage::Args),
+    Capture(capture::Args),
     Read(read::Args),
     #[cfg(feature = "tui")]
     Top(top::Args),
@@ -54,6 +56,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
+        Command::Capture(args) => capture::run(args, cli.output),
         Command::Read(args) => read::run(args, cli.output),
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),

@@ -98,11 +98,11 @@ impl FailOn {
     }
 }
 
-fn duration(text: &str) -> Result<f64, String> {
+pub(crate) fn duration(text: &str) -> Result<f64, String> {
     units::parse_duration(text).ok_or_else(|| format!("{text:?} is no time; say 30s, 5m or 2h"))
 }
 
-fn bytes(text: &str) -> Result<f64, String> {
+pub(crate) fn bytes(text: &str) -> Result<f64, String> {
     units::parse_bytes(text).ok_or_else(|| format!("{text:?} is no amount; say 512MiB or 2GiB"))
 }
 

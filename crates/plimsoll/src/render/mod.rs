@@ -1,5 +1,6 @@
 //! Judgements as text and as JSON.
 
+pub(crate) mod capture;
 pub(crate) mod chart;
 pub(crate) mod heap;
 pub(crate) mod heap_scant;

@@ -52,19 +52,19 @@ pub(crate) fn bundle(title: &str, together: &Report, parts: &[(&str, &Report)], 
 }
 
 /// A screen while it is written.
-struct Screen {
-    out: String,
-    paint: Paint,
+pub(crate) struct Screen {
+    pub(crate) out: String,
+    pub(crate) paint: Paint,
 }
 
 impl Screen {
-    fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         self.out.push_str(text.trim_end());
         self.out.push('\n');
     }
 
     /// Text beside a label, painted line by line.
-    fn row(&mut self, label: &str, text: &str, paint: impl Fn(&str) -> String) {
+    pub(crate) fn row(&mut self, label: &str, text: &str, paint: impl Fn(&str) -> String) {
         let mut label = self.paint.bold(&format!("{label:<LABEL$}"));
         for line in wrap(text, WIDTH - LABEL) {
             let line = format!("{label}{}", paint(&line));

@@ -11,6 +11,7 @@ use plimsoll_core::signals::{Rising, total_series};
 use plimsoll_core::slope::{Interval, Posterior};
 use plimsoll_core::target::RuntimeKind;
 use plimsoll_core::units;
+use plimsoll_host::capture::is_taken;
 
 use super::chart::{gauge, sparkline};
 use super::paint::Paint;
@@ -27,7 +28,7 @@ pub(crate) fn screen(r: &Recording, j: &Judgement, paint: Paint) -> String {
     s.how_long(j);
     s.what(j);
     s.picture(r, j);
-    s.next(j);
+    s.next(r, j);
     s.net(j);
     s.limits(j);
     s.warnings(r);
@@ -182,11 +183,11 @@ impl Screen {
         self.more(&grid[2]);
     }
 
-    fn next(&mut self, j: &Judgement) {
+    fn next(&mut self, r: &Recording, j: &Judgement) {
         self.out.push('\n');
         self.row("NEXT", &self.paint.bold(&j.plan.advice));
         if let Some(step) = &j.plan.next {
-            self.step(step);
+            self.step(r, step);
         }
         for step in &j.plan.others {
             let safe = verdict_word(step);
@@ -194,10 +195,16 @@ impl Screen {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, r: &Recording, step: &Step) {
         self.more(&format!("{}: {}", step.artifact, step.shows));
         self.more(&format!("{}: {}", verdict_word(step), step.why));
-        self.more(&self.paint.dim(&format!("$ {}", step.command)));
+        let live = r.target.pid > 0 && r.ended.is_none();
+        if live && is_taken(&r.target, step.id) {
+            let command = format!("plimsoll capture {} --artifact {} --go", r.target.pid, step.id);
+            self.more(&self.paint.dim(&format!("$ {command}")));
+        } else {
+            self.more(&self.paint.dim(&format!("$ {}", step.command)));
+        }
     }
 
     fn net(&mut self, j: &Judgement) {

@@ -12,6 +12,7 @@ const GROUPED_BYTES: f64 = 220.0;
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
+        id: "goroutines",
         name: "goroutine profile, grouped (debug=1)",
         proves: &[Cause::Accumulation],
         shows: "how many goroutines are parked at which line",
@@ -30,6 +31,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "heap",
         name: "heap profile (inuse_space), two to compare",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites hold the memory, and which allocate",
@@ -46,6 +48,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "smaps",
         name: "smaps of the process",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which mappings outside the Go heap grow (cgo, mmap)",

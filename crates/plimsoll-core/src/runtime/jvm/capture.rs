@@ -15,6 +15,7 @@ const GIB: f64 = 1024.0 * MIB;
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
+        id: "threads",
         name: "thread dump (Thread.print)",
         proves: &[Cause::Accumulation],
         shows: "which pool the threads belong to and where they wait",
@@ -25,6 +26,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "nmt",
         name: "native memory summary (VM.native_memory)",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which native account grows and what the heap has committed",
@@ -33,6 +35,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "histogram",
         name: "class histogram (GC.class_histogram -all), twice",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which classes grow between the two",
@@ -50,6 +53,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "heap",
         name: "heap dump (GC.heap_dump -all)",
         proves: &[Cause::Retention],
         shows: "the holder: which static field, thread or global keeps it",
@@ -58,6 +62,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "jfr",
         name: "flight recording with allocation samples (JFR)",
         proves: &[Cause::Churn],
         shows: "which call sites allocate",

@@ -10,6 +10,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
+        id: "smaps",
         name: "smaps and the allocator's free share",
         proves: &[Cause::Fragmentation, Cause::Accumulation, Cause::OffHeap],
         shows: "which mappings grow and how much of the heap is free inside the allocator",
@@ -18,6 +19,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "core",
         name: "core of the frozen process",
         proves: &[Cause::Retention],
         shows: "the contents of the heap: count the repeating objects, find their owner",
@@ -36,6 +38,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "malloc-stacks",
         name: "allocation stacks (bpf uprobes on malloc, for seconds)",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites allocate what is not freed",

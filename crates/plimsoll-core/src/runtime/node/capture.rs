@@ -10,6 +10,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
+        id: "statistics",
         name: "heap space statistics and memoryUsage()",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "whether the heap or its buffers grow",
@@ -18,6 +19,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "sampling",
         name: "sampling heap profile (HeapProfiler)",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which functions allocate what stays",
@@ -40,6 +42,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "snapshot",
         name: "heap snapshot",
         proves: &[Cause::Retention],
         shows: "the holder and the path to the root",

@@ -9,6 +9,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
+        id: "stacks",
         name: "stacks from outside (py-spy dump)",
         proves: &[Cause::Accumulation],
         shows: "where each thread stands",
@@ -19,6 +20,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
     ArtifactRule {
+        id: "memray",
         name: "allocation trace (memray attach)",
         proves: &[Cause::Retention, Cause::OffHeap, Cause::Churn, Cause::Fragmentation],
         shows: "which lines allocate what stays, after the attach",

@@ -22,6 +22,8 @@ use crate::render::paint::Paint;
 /// Folders below a folder that are looked into, and files that are read.
 const DEPTH: usize = 8;
 const FILES: usize = 2000;
+/// A manifest is smaller, bytes.
+const MANIFEST: u64 = 16 << 20;
 /// Kinds of artifact that are compared when a folder has several.
 const HEAP_DUMP: &str = "hprof";
 
@@ -174,8 +176,10 @@ fn show(
         Ok(Content::Other(found)) => found.known(),
         _ => Context::default(),
     };
-    let context = members.iter().fold(args.known.context(), |known, m| known.or(found(m)));
+    let (told, cut) = manifests(&mut members);
+    let context = members.iter().fold(args.known.context(), |known, m| known.or(found(m))).or(told);
     let mut unread = troubles;
+    unread.extend(cut);
     let mut said = series(&members, &context);
     for member in &members {
         match one(args, member, &context) {
@@ -204,6 +208,28 @@ fn show(
     };
     output::result(&text)?;
     Ok(exit(&report, !unread.is_empty()))
+}
+
+/// Takes the manifests of captures out of the members; gives what they know of the process, and what they say is
+/// missing.
+fn manifests(members: &mut Vec<Member>) -> (Context, Vec<String>) {
+    let (mut context, mut cut) = (Context::default(), Vec::new());
+    members.retain(|member| {
+        let Some(manifest) = manifest(member) else { return true };
+        let bytes = |key: &str| manifest[key].as_f64().map(|b| b as u64);
+        context = context.or(Context { rss: bytes("residentBytes"), limit: bytes("limitBytes") });
+        cut.extend(manifest["failed"].as_str().map(|why| format!("the rest of the capture: {why}")));
+        false
+    });
+    (context, cut)
+}
+
+fn manifest(member: &Member) -> Option<Value> {
+    if member.name.file_name()? != "manifest.json" || member.input.len() > MANIFEST {
+        return None;
+    }
+    let document: Value = serde_json::from_reader(member.input.whole()).ok()?;
+    (document["kind"] == "CaptureResult").then_some(document)
 }
 
 fn exit(report: &Report, unread: bool) -> u8 {

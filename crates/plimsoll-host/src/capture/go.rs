@@ -1,0 +1,99 @@
+//! Artifacts of a Go program, from its pprof endpoint.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{CaptureError, Folder, Order};
+use crate::step::http;
+
+/// The full stacks stop the program again and again: only up to this many goroutines.
+const FULL_STACKS: u64 = 20_000;
+/// How long a profile may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Largest profile that is kept.
+const LARGEST: u64 = 256 << 20;
+
+/// Takes it on a thread of its own, which may move into the target's network.
+pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
+    thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            http::enter_network(order.world, order.target.pid).map_err(CaptureError::Http)?;
+            let door = Door::find(order)?;
+            match order.id {
+                "goroutines" => door.goroutines(folder),
+                _ => door.heap(order, folder),
+            }
+        });
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The port that answers as pprof.
+struct Door {
+    agent: ureq::Agent,
+    at: SocketAddr,
+}
+
+impl Door {
+    fn find(order: &Order<'_>) -> Result<Door, CaptureError> {
+        let pid = order.target.pid;
+        let folder = order.world.proc_root.join(pid.to_string());
+        let listening = http::listening(order.world, pid).map_err(|e| CaptureError::file(&folder, e))?;
+        let quick = http::agent();
+        let is_pprof = |at: &SocketAddr| {
+            http::get(&quick, *at, "/debug/pprof/").is_ok_and(|text| text.contains("goroutine"))
+        };
+        let at = listening.into_iter().find(is_pprof).ok_or_else(|| {
+            CaptureError::NoDoor("no port of the process answers as pprof: import net/http/pprof".to_owned())
+        })?;
+        Ok(Door { agent: http::patient_agent(PATIENCE), at })
+    }
+
+    fn keep(&self, path: &str, name: &str, folder: &mut Folder) -> Result<Vec<u8>, CaptureError> {
+        let began = Instant::now();
+        let body = http::get_bytes(&self.agent, self.at, path, LARGEST).map_err(CaptureError::Http)?;
+        folder.keep(name, began, &body)?;
+        Ok(body)
+    }
+
+    /// The profile first: it is whole however many there are. What the runtime has proved to leak where it can say so;
+    /// full stacks only of a few.
+    fn goroutines(&self, folder: &mut Folder) -> Result<(), CaptureError> {
+        self.keep("/debug/pprof/goroutine?debug=0", "goroutines.pb.gz", folder)?;
+        let text = self.keep("/debug/pprof/goroutine?debug=1", "goroutines.txt", folder)?;
+        // Absent before Go 1.27: that is no failure.
+        if let Ok(leaks) =
+            http::get_bytes(&self.agent, self.at, "/debug/pprof/goroutineleak?debug=1", LARGEST)
+        {
+            folder.keep("goroutineleak.txt", Instant::now(), &leaks)?;
+        }
+        if total(&text).is_some_and(|n| n <= FULL_STACKS) {
+            self.keep("/debug/pprof/goroutine?debug=2", "goroutine-stacks.txt", folder)?;
+        }
+        Ok(())
+    }
+
+    fn heap(&self, order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
+        self.keep("/debug/pprof/heap", "heap-1.pb.gz", folder)?;
+        super::wait(order)?;
+        self.keep("/debug/pprof/heap", "heap-2.pb.gz", folder).map(|_| ())
+    }
+}
+
+/// 12 of `goroutine profile: total 12`.
+fn total(text: &[u8]) -> Option<u64> {
+    let line = text.split(|b| *b == b'\n').next()?;
+    std::str::from_utf8(line).ok()?.strip_prefix("goroutine profile: total ")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_goroutines_is_in_the_first_line() {
+        assert_eq!(total(b"goroutine profile: total 12\n1 @ 0x1\n"), Some(12));
+        assert_eq!(total(b"unknown profile\n"), None);
+    }
+}

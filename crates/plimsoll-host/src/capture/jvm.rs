@@ -1,0 +1,220 @@
+//! Artifacts of HotSpot, by its own attach protocol: no JDK in the target's image is needed.
+//!
+//! A heap dump is streamed out through a FIFO in the target's `/tmp`: it takes no disk and no page cache in the
+//! container, and closing our end stops it.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+
+use super::store::Draft;
+use super::{CaptureError, Folder, Order};
+use crate::step::jvm_attach::{AttachError, jcmd};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a heap dump may take: a hundred GiB at the slowest rate that was measured.
+const DUMP_PATIENCE: Duration = Duration::from_secs(600);
+/// How long the JVM may take to begin to write: it must reach a safepoint first.
+const BEGIN: Duration = Duration::from_secs(60);
+/// Between two looks at whether to go on.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// Bytes that the pipe holds, where the system allows it.
+const PIPE: usize = 1 << 20;
+/// The first version whose heap dumps may overwrite, and so go into a FIFO.
+const OVERWRITES: u32 = 17;
+/// From this version on several threads write segments beside the file, unless told otherwise.
+const SEGMENTS: u32 = 22;
+/// The record that ends a heap dump: its tag, then time and length, both 0.
+const END: [u8; 9] = [0x2c, 0, 0, 0, 0, 0, 0, 0, 0];
+
+pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
+    match order.id {
+        "threads" => ask(order, folder, "Thread.print -l", "threads.txt"),
+        "nmt" => ask(order, folder, "VM.native_memory summary", "nmt.txt"),
+        "histogram" => {
+            ask(order, folder, "GC.class_histogram -all", "histogram-1.txt")?;
+            super::wait(order)?;
+            ask(order, folder, "GC.class_histogram -all", "histogram-2.txt")
+        }
+        _ => heap(order, folder),
+    }
+}
+
+fn ask(order: &Order<'_>, folder: &mut Folder, command: &str, name: &str) -> Result<(), CaptureError> {
+    let began = Instant::now();
+    let answer = jcmd(order.world, order.target.pid, command, PATIENCE).map_err(CaptureError::Attach)?;
+    if answer.contains("Native memory tracking is not enabled") {
+        return Err(CaptureError::Jvm(
+            "native memory tracking is off: restart with -XX:NativeMemoryTracking=summary".to_owned(),
+        ));
+    }
+    folder.keep(name, began, answer.as_bytes())
+}
+
+fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
+    let version = order.target.runtime_version.as_deref().map_or(0, major);
+    if version != 0 && version < OVERWRITES {
+        return Err(CaptureError::Jvm(format!(
+            "JDK {version} cannot write a heap dump into a pipe (17 is the first): take it by hand, to a disk with room"
+        )));
+    }
+    let fifo = Fifo::make(order)?;
+    let one_thread = if version >= SEGMENTS { " -parallel=1" } else { "" };
+    let command = format!("GC.heap_dump -all -overwrite{one_thread} {}", fifo.inside);
+    let mut draft = folder.begin("heap.hprof")?;
+    let (send, answer) = channel();
+    let (world, pid) = (order.world.clone(), order.target.pid);
+    let asker = thread::Builder::new().spawn(move || {
+        // Nobody listens any more when the reader gave up: then nothing is to be told.
+        let _unheard = send.send(jcmd(&world, pid, &command, DUMP_PATIENCE));
+    });
+    asker.map_err(|e| CaptureError::file(&fifo.path, e))?;
+    let read = copy(order, &fifo, &mut draft, &answer);
+    // Closing our end stops a dump that is under way; the JVM goes on.
+    drop(fifo);
+    let said = match read {
+        Err(e) if draft.bytes() == 0 => {
+            draft.discard();
+            return Err(e);
+        }
+        Err(e) => Some(e.to_string()),
+        Ok(()) => settle(&answer),
+    };
+    let cut = match said {
+        Some(why) => Some(why),
+        None if draft.tail() != END => Some("it ends without the record that ends a heap dump".to_owned()),
+        None => None,
+    };
+    if draft.bytes() == 0 {
+        draft.discard();
+        return Err(CaptureError::Jvm(cut.unwrap_or_else(|| "it wrote nothing".to_owned())));
+    }
+    folder.end(draft, cut)
+}
+
+/// What the JVM says in the end, when that is not success.
+fn settle(answer: &Receiver<Result<String, AttachError>>) -> Option<String> {
+    match answer.recv_timeout(PATIENCE) {
+        Ok(Ok(text)) if text.contains("Heap dump file created") => None,
+        Ok(Ok(text)) => Some(format!("the JVM says: {}", text.lines().next().unwrap_or("nothing"))),
+        Ok(Err(e)) => Some(e.to_string()),
+        Err(_) => Some("the JVM never said that it is done".to_owned()),
+    }
+}
+
+/// Copies until the JVM closes its end.
+fn copy(
+    order: &Order<'_>,
+    fifo: &Fifo,
+    draft: &mut Draft,
+    answer: &Receiver<Result<String, AttachError>>,
+) -> Result<(), CaptureError> {
+    let mut buffer = vec![0; 1 << 20];
+    let began = Instant::now();
+    loop {
+        if order.stop.load(Ordering::Relaxed) {
+            return Err(CaptureError::Stopped);
+        }
+        let mut ready = [PollFd::new(&fifo.reader, PollFlags::IN)];
+        poll(&mut ready, Some(&GLANCE)).map_err(|e| CaptureError::file(&fifo.path, e.into()))?;
+        match (&fifo.reader).read(&mut buffer) {
+            Ok(0) if draft.bytes() > 0 => return Ok(()),
+            // Nobody has opened the other end yet.
+            Ok(0) => {
+                refused(answer)?;
+                if began.elapsed() > BEGIN {
+                    return Err(CaptureError::Jvm(
+                        "it did not begin to write within 60 s: is it stuck before a safepoint?".to_owned(),
+                    ));
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(n) => draft.write(&buffer[..n])?,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(e) => return Err(CaptureError::file(&fifo.path, e)),
+        }
+    }
+}
+
+/// An answer before the first byte is a refusal.
+fn refused(answer: &Receiver<Result<String, AttachError>>) -> Result<(), CaptureError> {
+    match answer.try_recv() {
+        Ok(Ok(text)) => Err(CaptureError::Jvm(text.lines().next().unwrap_or("no word").to_owned())),
+        Ok(Err(e)) => Err(CaptureError::Attach(e)),
+        Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(()),
+    }
+}
+
+/// A pipe with a name in the target's `/tmp`, for its user; removed when dropped.
+struct Fifo {
+    /// As this process sees it.
+    path: PathBuf,
+    /// As the target sees it.
+    inside: String,
+    reader: fs::File,
+}
+
+impl Fifo {
+    fn make(order: &Order<'_>) -> Result<Fifo, CaptureError> {
+        let process = order.world.proc_root.join(order.target.pid.to_string());
+        let unique = format!(
+            ".plimsoll-{}-{}-{}.fifo",
+            order.target.pid,
+            std::process::id(),
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos())
+        );
+        let inside = format!("/tmp/{unique}");
+        let path = process.join("root/tmp").join(&unique);
+        let failed = |e: io::Error| CaptureError::file(&path, e);
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .map_err(|e| failed(e.into()))?;
+        let made = give(&process, &path).and_then(|()| {
+            // Opened without waiting for the writer: else the first of the two would wait for ever.
+            fs::OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&path)
+        });
+        match made {
+            Ok(reader) => {
+                // A larger pipe wakes the two ends less often; the usual one does as well.
+                let _as_it_is = rustix::pipe::fcntl_setpipe_size(&reader, PIPE);
+                Ok(Fifo { path, inside, reader })
+            }
+            Err(e) => {
+                // The pipe is ours alone and empty.
+                let _left_behind = fs::remove_file(&path);
+                Err(failed(e))
+            }
+        }
+    }
+}
+
+/// Gives the pipe to the target's user, who must be able to open it.
+fn give(process: &Path, path: &Path) -> io::Result<()> {
+    let owner = fs::metadata(process)?;
+    if rustix::process::geteuid().as_raw() == owner.uid() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        // The target may be gone, and its file system with it.
+        let _left_behind = fs::remove_file(&self.path);
+    }
+}
+
+/// 8 of `1.8.0_392`, 17 of `17.0.15+6`.
+fn major(version: &str) -> u32 {
+    let v = version.strip_prefix("1.").unwrap_or(version);
+    v.split(|c: char| !c.is_ascii_digit()).next().and_then(|d| d.parse().ok()).unwrap_or(0)
+}

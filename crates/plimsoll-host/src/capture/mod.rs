@@ -1,0 +1,126 @@
+//! Taking an artifact from a living process: one file per runtime, each with what it can take and how.
+//!
+//! Nothing here decides whether it is safe; that is the plan's work. What is here leaves no trace in the target but
+//! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
+
+mod go;
+mod jvm;
+mod native;
+mod node;
+pub mod place;
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use plimsoll_core::target::{RuntimeKind, Target};
+
+use crate::step::http::HttpError;
+use crate::step::jvm_attach::AttachError;
+use crate::world::World;
+pub use store::{Folder, Piece};
+
+/// Between two looks at whether to go on.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What to take, and from whom.
+pub struct Order<'a> {
+    /// The machine.
+    pub world: &'a World,
+    /// The process.
+    pub target: &'a Target,
+    /// The artifact's name on the command line.
+    pub id: &'a str,
+    /// Between the two of a pair, and how long a sampling profile samples.
+    pub window: Duration,
+    /// Set when the user wants it to stop: what is half taken is given up.
+    pub stop: &'a AtomicBool,
+}
+
+/// Why an artifact was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// It has to be taken by hand.
+    #[error("{id} of a {runtime} process is not taken by plimsoll: take it by hand")]
+    ByHand {
+        /// The artifact.
+        id: String,
+        /// The runtime.
+        runtime: String,
+    },
+    /// The JVM could not be asked.
+    #[error("failed to attach")]
+    Attach(#[source] AttachError),
+    /// The JVM answered, but not with what was asked for.
+    #[error("the JVM did not do it: {0}")]
+    Jvm(String),
+    /// A port of the process could not be asked.
+    #[error("failed to ask the process")]
+    Http(#[source] HttpError),
+    /// No port answers as what is needed.
+    #[error("{0}")]
+    NoDoor(String),
+    /// The inspector said no, or nothing.
+    #[error("the inspector did not do it: {0}")]
+    Inspector(String),
+    /// A file could not be written or read.
+    #[error("failed to use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The user or a signal ended it.
+    #[error("stopped before it was whole")]
+    Stopped,
+}
+
+impl CaptureError {
+    fn file(path: &Path, source: std::io::Error) -> Self {
+        CaptureError::File { path: path.to_owned(), source }
+    }
+}
+
+/// Takes the artifact into the folder. What was complete before a failure stays in it.
+///
+/// # Errors
+/// [`CaptureError`] says what failed; the target is as it was.
+pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
+    let by_hand = || {
+        let runtime = format!("{:?}", order.target.runtime).to_lowercase();
+        Err(CaptureError::ByHand { id: order.id.to_owned(), runtime })
+    };
+    match (order.target.runtime, order.id) {
+        (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
+        (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
+        (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
+        (_, "smaps") => native::take(order, folder),
+        _ => by_hand(),
+    }
+}
+
+/// Whether [`take`] knows how to take it.
+pub fn is_taken(target: &Target, id: &str) -> bool {
+    match target.runtime {
+        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "smaps"),
+        RuntimeKind::Go => matches!(id, "goroutines" | "heap" | "smaps"),
+        RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot" | "smaps"),
+        _ => id == "smaps",
+    }
+}
+
+/// Waits for the window between two artifacts of a pair.
+fn wait(order: &Order<'_>) -> Result<(), CaptureError> {
+    let until = Instant::now() + order.window;
+    while Instant::now() < until {
+        if order.stop.load(Ordering::Relaxed) {
+            return Err(CaptureError::Stopped);
+        }
+        thread::sleep(GLANCE.min(until.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
+}

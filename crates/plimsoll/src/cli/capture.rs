@@ -1,0 +1,313 @@
+//! `plimsoll capture`: the right artifact, after a check that taking it does not kill. Nothing is done without `--go`.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use plimsoll_core::judge::{Judgement, judge};
+use plimsoll_core::plan::{self, Step};
+use plimsoll_core::preflight::{self, Check, Place};
+use plimsoll_core::recording::{API_VERSION, Recording};
+use plimsoll_core::runtime::rules::Cost;
+use plimsoll_host::capture::{self, CaptureError, Folder, Order, place};
+use plimsoll_host::world::World;
+use serde_json::{Value, json};
+
+use super::{live, triage};
+use crate::error::{CliError, Kind};
+use crate::exit_code;
+use crate::output::{self, Format};
+use crate::render;
+use crate::render::paint::Paint;
+
+/// The artifact that answers the question, checked so that taking it does not kill
+///
+/// Without --go nothing is done: the plan is shown, with what it would cost and what is refused.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  plimsoll capture 4711                     what to take, what it costs, whether it is safe
+  plimsoll capture 4711 --go --to /evidence     take it, check it, store it
+  plimsoll capture name:java --artifact threads --go
+Artifacts: threads, nmt, histogram, heap (JVM); goroutines, heap (Go); statistics, sampling, snapshot (Node.js); smaps
+(any process). A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
+Exit codes: 0 taken whole, or the plan is shown; 2 usage, 3 cannot judge, 4 refused as unsafe, 5 only a part was taken.")]
+pub(crate) struct Args {
+    /// PID, pid:N, name:GLOB or cgroup:PATH.
+    target: String,
+
+    /// Do it.
+    #[arg(long)]
+    go: bool,
+
+    /// What to take; else what the verdict calls for.
+    #[arg(long, value_name = "NAME")]
+    artifact: Option<String>,
+
+    /// Folder in which a folder for this capture is made.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    to: PathBuf,
+
+    /// Longest time to watch before.
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = triage::duration)]
+    watch: f64,
+
+    /// Time between the two of a pair, and how long a sampling profile samples.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = triage::duration)]
+    window: f64,
+
+    /// How long the target may stand still before its liveness probe has it restarted:
+    /// (failureThreshold - 1) x periodSeconds.
+    #[arg(long, value_name = "TIME", value_parser = triage::duration)]
+    probe_budget: Option<f64>,
+
+    /// Limit to judge against, such as 2GiB, where none can be read.
+    #[arg(long, value_name = "BYTES", value_parser = triage::bytes)]
+    limit: Option<f64>,
+
+    /// Take it although it is refused: the target may be killed, or the disk filled.
+    #[arg(long, requires = "go")]
+    force: bool,
+}
+
+/// What would be taken, and whether it may.
+pub(crate) struct Plan<'a> {
+    pub(crate) recording: &'a Recording,
+    pub(crate) judgement: &'a Judgement,
+    /// The artifact chosen; none when nothing calls for one.
+    pub(crate) step: Option<Step>,
+    pub(crate) why: &'static str,
+    pub(crate) cost: Result<Cost, String>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) place: Place,
+    /// The others of the ladder.
+    pub(crate) others: Vec<Step>,
+}
+
+impl Plan<'_> {
+    pub(crate) fn allowed(&self) -> Option<bool> {
+        match (&self.step, &self.cost) {
+            (Some(_), Ok(_)) => preflight::allowed(&self.checks),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    let stop = triage::stop_flag()?;
+    let watch =
+        live::Watch { seconds: args.watch, every: 1.0, whole: false, record: None, limit: args.limit };
+    let recording = live::watch(&args.target, &watch, &stop)?;
+    let judgement = judge(&recording, args.limit);
+    let plan = plan(args, &recording, &judgement)?;
+    let Some(step) = plan.step.as_ref().filter(|_| args.go) else {
+        show_plan(args, &plan, format)?;
+        return Ok(exit_code::FINE);
+    };
+    if let Some(refusal) = refusal(&plan, step).filter(|_| !args.force) {
+        show_plan(args, &plan, format)?;
+        return Err(refusal);
+    }
+    let order = Order {
+        world: &World::default(),
+        target: &recording.target,
+        id: step.id,
+        window: Duration::from_secs_f64(args.window.clamp(0.0, 3600.0)),
+        stop: &stop,
+    };
+    let mut folder = Folder::make(&args.to, &name(&recording)).map_err(|e| failed(&args.target, e))?;
+    audit(&recording, step, "begin", folder.path())?;
+    let taken = capture::take(&order, &mut folder);
+    let end = if taken.is_ok() { "taken" } else { "failed" };
+    audit(&recording, step, end, folder.path())?;
+    if folder.pieces.is_empty() {
+        folder.discard_if_empty();
+        return Err(failed(&args.target, taken.err().unwrap_or(CaptureError::Stopped)));
+    }
+    let head = manifest(&plan, step, taken.as_ref().err());
+    folder.close(head.clone()).map_err(|e| failed(&args.target, e))?;
+    show_result(&folder, head, format)?;
+    let whole = taken.is_ok() && folder.pieces.iter().all(|p| p.cut.is_none());
+    Ok(if whole { exit_code::FINE } else { exit_code::PARTIAL })
+}
+
+fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>, CliError> {
+    let place = place::of(&args.to).map_err(|e| {
+        CliError::usage(format!("cannot use {}", args.to.display()))
+            .because(e)
+            .hint("--to names a folder that is there")
+    })?;
+    let mut ladder = plan::ladder(r, &j.clock);
+    if !ladder.iter().any(|s| s.id == "smaps") {
+        ladder.push(smaps(r));
+    }
+    let (step, why) = match &args.artifact {
+        Some(id) => {
+            let known: Vec<&str> = ladder.iter().map(|s| s.id).collect();
+            let found = ladder.iter().position(|s| s.id == id).ok_or_else(|| {
+                CliError::usage(format!("no artifact of this runtime is called {id}"))
+                    .hint(format!("there are: {}", known.join(", ")))
+            })?;
+            (Some(ladder.remove(found)), "asked for")
+        }
+        None => {
+            let fitting = j.plan.next.iter().chain(&j.plan.others).map(|s| s.id);
+            let takeable: Vec<&str> = fitting.filter(|id| capture::is_taken(&r.target, id)).collect();
+            // The heaviest that is safe tells the most; the first, where none is.
+            let safe = |id: &&&str| ladder.iter().any(|s| s.id == **id && s.safe == Some(true));
+            let chosen = takeable.iter().rev().find(safe).or(takeable.first());
+            let found = chosen.and_then(|id| ladder.iter().position(|s| s.id == *id));
+            (found.map(|at| ladder.remove(at)), "the verdict calls for it")
+        }
+    };
+    let cost = match &step {
+        Some(step) if step.id == "smaps" => Ok(SMAPS),
+        Some(step) => plan::cost(r, step.id).unwrap_or_else(|| Err("its cost is unknown".to_owned())),
+        None => Err("nothing is to be taken".to_owned()),
+    };
+    let checks = cost
+        .as_ref()
+        .map_or_else(|_| Vec::new(), |c| preflight::checks(c, &j.clock, r, &place, args.probe_budget));
+    Ok(Plan { recording: r, judgement: j, step, why, cost, checks, place, others: ladder })
+}
+
+/// Mappings cost the target nothing but the time in which its lock is held.
+const SMAPS: Cost = Cost {
+    memory: 0.0,
+    disk: 48.0 * 1024.0 * 1024.0,
+    pause: 0.7,
+    running: 0.0,
+    basis: "30,000 mappings: 43 MB, 0.7 s under the lock on them",
+};
+
+fn smaps(r: &Recording) -> Step {
+    Step {
+        id: "smaps",
+        artifact: "smaps of the process".to_owned(),
+        shows: "which mappings are resident",
+        safe: Some(r.ended.is_none()),
+        why: preflight::in_words(&SMAPS),
+        command: format!("cat /proc/{}/smaps > smaps.txt", r.target.pid_shown()),
+        taken: false,
+    }
+}
+
+/// Why it is not done, when it must not be.
+fn refusal(plan: &Plan<'_>, step: &Step) -> Option<CliError> {
+    let refused =
+        |why: String| CliError::new(Kind::Refused, format!("{} is not taken: {why}", step.artifact));
+    if !capture::is_taken(&plan.recording.target, step.id) {
+        return Some(
+            refused("plimsoll cannot take it".to_owned()).hint(format!("by hand: {}", step.command)),
+        );
+    }
+    if let Err(why) = &plan.cost {
+        return Some(
+            refused(format!("what it costs cannot be told: {why}")).hint("--force takes it nevertheless"),
+        );
+    }
+    let failed = plan.checks.iter().find(|c| c.ok == Some(false));
+    let unsure =
+        plan.checks.iter().find(|c| c.ok.is_none() && plan.cost.as_ref().is_ok_and(|c| c.memory > 0.0));
+    let check = failed.or(unsure.filter(|_| !is_without_limit(plan)))?;
+    let mut error = refused(check.text.clone());
+    if let Some(lever) = &check.lever {
+        error = error.hint(lever.clone());
+    }
+    Some(error.hint("--force takes it nevertheless: the target may be killed, or the disk filled"))
+}
+
+/// Where there is no limit there is nothing to be killed by.
+fn is_without_limit(plan: &Plan<'_>) -> bool {
+    plan.judgement.clock.bounds.is_empty()
+}
+
+/// A name for the folder: the program's, the process's, the time.
+fn name(r: &Recording) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let program: String = r.target.name.chars().map(plain).take(32).collect();
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("plimsoll-{program}-{}-{now}", r.target.pid)
+}
+
+fn failed(target: &str, e: CaptureError) -> CliError {
+    let kind = if matches!(e, CaptureError::ByHand { .. }) { Kind::Refused } else { Kind::CannotJudge };
+    CliError::new(kind, format!("nothing was taken of {target}")).because(e)
+}
+
+/// One line for each act, where the user's state is kept.
+fn audit(r: &Recording, step: &Step, what: &str, folder: &Path) -> Result<(), CliError> {
+    let Some(state) = state_folder() else { return Ok(()) };
+    let path = state.join("audit.jsonl");
+    let failed = |e: std::io::Error| {
+        CliError::new(Kind::Internal, format!("failed to write {}", path.display())).because(e)
+    };
+    let line = json!({
+        "time": Timestamp::now().to_string(),
+        "act": "capture",
+        "what": what,
+        "artifact": step.id,
+        "pid": r.target.pid,
+        "name": r.target.name,
+        "folder": folder.display().to_string(),
+        "undo": "remove the folder",
+    });
+    DirBuilder::new().recursive(true).mode(0o700).create(&state).map_err(failed)?;
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+    file.write_all(format!("{line}\n").as_bytes()).map_err(failed)
+}
+
+/// `PLIMSOLL_STATE`, else where the user's state is kept by convention.
+fn state_folder() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    var("PLIMSOLL_STATE")
+        .or_else(|| Some(var("XDG_STATE_HOME")?.join("plimsoll")))
+        .or_else(|| Some(var("HOME")?.join(".local/state/plimsoll")))
+}
+
+fn show_plan(args: &Args, plan: &Plan<'_>, format: Format) -> Result<(), CliError> {
+    let text = match format {
+        Format::Table => render::capture::plan(&args.target, plan, Paint::new(output::colour())),
+        _ => render::json::text(&render::capture::plan_json(plan), format),
+    };
+    output::result(&text)
+}
+
+fn show_result(folder: &Folder, mut head: Value, format: Format) -> Result<(), CliError> {
+    let text = match format {
+        Format::Table => render::capture::result(folder, &head, Paint::new(output::colour())),
+        _ => {
+            head["artifacts"] = folder.pieces.iter().map(capture::Piece::json).collect();
+            head["folder"] = folder.path().display().to_string().into();
+            render::json::text(&head, format)
+        }
+    };
+    output::result(&text)
+}
+
+/// What the manifest says beside the files.
+fn manifest(plan: &Plan<'_>, step: &Step, failed: Option<&CaptureError>) -> Value {
+    let r = plan.recording;
+    let binding = plan.judgement.clock.binding();
+    let verdict = &plan.judgement.verdict;
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "CaptureResult",
+        "taken": Timestamp::now().to_string(),
+        "artifact": step.id,
+        "target": {
+            "pid": r.target.pid,
+            "name": r.target.name,
+            "runtime": r.target.runtime,
+            "runtimeVersion": r.target.runtime_version,
+            "container": r.target.container,
+        },
+        "residentBytes": r.last(plimsoll_core::fact::Fact::Rss),
+        "limitBytes": binding.map(|b| b.limit).filter(|l| l.is_finite()),
+        "verdict": {"cause": verdict.cause, "certainty": verdict.certainty},
+        "failed": failed.map(|e| CliError::cannot_judge("it was not taken whole").because(e.to_string()).to_string()),
+        "plimsoll": env!("CARGO_PKG_VERSION"),
+    })
+}

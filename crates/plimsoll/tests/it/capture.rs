@@ -1,0 +1,289 @@
+//! `plimsoll capture` of real processes: the plan does nothing, `--go` takes what `plimsoll read` then understands.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{plimsoll_command, skipped, stderr, stdout};
+
+const JAVA: &str = r#"
+import java.util.*;
+public class Hoarder {
+    static final Map<String, byte[]> CACHE = new HashMap<>();
+    public static void main(String[] args) throws Exception {
+        for (int i = 0; i < 60_000; i++) CACHE.put("/users/" + i, new byte[256]);
+        System.out.println("ready");
+        Thread.sleep(600_000);
+    }
+}
+"#;
+
+const GO: &str = r#"
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	_ "net/http/pprof"
+)
+
+func await(c chan int) { <-c }
+
+func main() {
+	for i := 0; i < 1500; i++ {
+		go await(make(chan int))
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("ready")
+	http.Serve(listener, nil)
+}
+"#;
+
+const NODE: &str = "const kept = []; for (let i = 0; i < 20000; i++) kept.push({i}); console.log('ready'); setInterval(() => kept.push({}), 50)";
+
+/// A process that has said that it is ready, and is killed in the end.
+struct Target(Child);
+
+impl Target {
+    fn start(command: &mut Command) -> std::io::Result<Target> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        assert_eq!(line.trim(), "ready");
+        Ok(Target(child))
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("plimsoll-capture-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .expect("a folder")
+}
+
+/// A Java program of the machine's JDK; none where there is none.
+fn java(test: &str, folder: &Path) -> Option<Target> {
+    let source = folder.join("Hoarder.java");
+    fs::write(&source, JAVA).expect("written");
+    let compiled = Command::new("javac").arg("-d").arg(folder).arg(&source).status();
+    if !compiled.is_ok_and(|s| s.success()) {
+        skipped(test, "there is no JDK");
+        return None;
+    }
+    let mut command = Command::new("java");
+    command.args(["-Xmx200m", "-XX:NativeMemoryTracking=summary", "-cp"]).arg(folder).arg("Hoarder");
+    Some(Target::start(&mut command).expect("java runs"))
+}
+
+fn capture(state: &Path, args: &[&str]) -> (Value, Option<i32>, String) {
+    let all = [&["capture", "-o", "json", "--for", "2s", "--window", "300ms"], args].concat();
+    let out = plimsoll_command(&all).env("PLIMSOLL_STATE", state).output().expect("it runs");
+    (serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null), out.status.code(), stderr(&out))
+}
+
+fn read(path: &str) -> Value {
+    let out = plimsoll_command(&["read", path, "-o", "json"]).output().expect("it runs");
+    serde_json::from_str(&stdout(&out)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&out)))
+}
+
+/// What a capture took, checked against the disk: names, sizes, modes, sums.
+fn pieces(result: &Value) -> Vec<String> {
+    let folder = PathBuf::from(result["folder"].as_str().expect("a folder"));
+    let list = result["artifacts"].as_array().expect("artifacts");
+    for piece in list {
+        let path = folder.join(piece["file"].as_str().expect("a name"));
+        let about = fs::metadata(&path).expect("there");
+        assert_eq!(about.len(), piece["bytes"].as_u64().expect("bytes"));
+        assert_eq!(about.permissions().mode() & 0o777, 0o600);
+        assert_eq!(piece["complete"], true, "{piece}");
+        let sum = Command::new("sha256sum").arg(&path).output().expect("sha256sum runs");
+        assert!(String::from_utf8_lossy(&sum.stdout).starts_with(piece["sha256"].as_str().expect("a sum")));
+    }
+    let names = list.iter().map(|p| p["file"].as_str().expect("a name").to_owned());
+    names.collect()
+}
+
+#[test]
+fn a_plan_shows_the_cost_and_does_nothing() {
+    let folder = folder();
+    let Some(target) = java("a_plan_shows_the_cost", folder.path()) else { return };
+    let to = folder.path().display().to_string();
+    let before = fs::read_dir(folder.path()).expect("listed").count();
+    let (plan, code, _) = capture(folder.path(), &[&target.pid(), "--artifact", "heap", "--to", &to]);
+    assert_eq!(code, Some(0));
+    assert_eq!(plan["kind"], "CapturePlan");
+    assert_eq!((&plan["artifact"]["id"], &plan["artifact"]["byPlimsoll"]), (&"heap".into(), &true.into()));
+    assert!(plan["cost"]["diskBytes"].as_f64().is_some_and(|b| b > 1e6), "{plan}");
+    let terms: Vec<&str> =
+        plan["checks"].as_array().expect("checks").iter().filter_map(|c| c["term"].as_str()).collect();
+    assert!(terms.contains(&"memory") && terms.contains(&"disk"), "{terms:?}");
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), before, "nothing is made");
+}
+
+#[test]
+fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
+    let folder = folder();
+    let Some(mut target) = java("a_jvm_gives_all", folder.path()) else { return };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    for (id, files) in [
+        ("threads", vec!["threads.txt"]),
+        ("nmt", vec!["nmt.txt"]),
+        ("histogram", vec!["histogram-1.txt", "histogram-2.txt"]),
+        ("heap", vec!["heap.hprof"]),
+    ] {
+        let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+        assert_eq!(code, Some(0), "{id}: {said}");
+        assert_eq!(pieces(&result), files, "{id}");
+        if id == "heap" {
+            let path = format!("{}/heap.hprof", result["folder"].as_str().expect("a folder"));
+            assert_eq!(read(&path)["suspects"][0]["owner"], "Hoarder.CACHE");
+            let bundle = read(result["folder"].as_str().expect("a folder"));
+            assert_eq!(bundle["findings"][0]["cause"], "retention", "{bundle:#}");
+            assert_eq!(bundle["notRead"], serde_json::json!([]), "the manifest is understood");
+        }
+    }
+    let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
+    let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
+    assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe is left");
+    assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
+    let audit = fs::read_to_string(folder.path().join("audit.jsonl")).expect("an audit");
+    assert_eq!(audit.lines().count(), 8, "two lines for each act: {audit}");
+}
+
+#[test]
+fn a_heap_dump_is_given_up_on_ctrl_c_and_the_jvm_lives() {
+    let folder = folder();
+    let Some(mut target) = java("a_heap_dump_is_given_up", folder.path()) else { return };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let args =
+        ["capture", &pid, "--artifact", "histogram", "--window", "10m", "--for", "1s", "--to", &to, "--go"];
+    let child = plimsoll_command(&args)
+        .env("PLIMSOLL_STATE", folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.expect("it runs");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let begun = || {
+        let made = fs::read_dir(folder.path()).expect("listed").flatten();
+        made.into_iter().any(|e| e.path().join("histogram-1.txt").exists())
+    };
+    while !begun() {
+        assert!(std::time::Instant::now() < deadline, "it does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
+    assert!(stdout(&out).contains("stopped before it was whole"), "{}", stdout(&out));
+    assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
+}
+
+#[test]
+fn a_go_program_gives_its_goroutines_and_its_heap() {
+    let folder = folder();
+    let source = folder.path().join("hoard.go");
+    fs::write(&source, GO).expect("written");
+    let program = folder.path().join("hoard");
+    let tools =
+        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/go")).unwrap_or_default();
+    let go = if Path::new(&tools).exists() { tools } else { "go".to_owned() };
+    let built = Command::new(go).args(["build", "-o"]).arg(&program).arg(&source).status();
+    if !built.is_ok_and(|s| s.success()) {
+        return skipped("a_go_program_gives", "there is no Go");
+    }
+    let target = Target::start(&mut Command::new(&program)).expect("it runs");
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let (result, code, said) =
+        capture(folder.path(), &[&pid, "--artifact", "goroutines", "--to", &to, "--go"]);
+    assert_eq!(code, Some(0), "{said}");
+    let files = pieces(&result);
+    assert!(
+        files.contains(&"goroutines.pb.gz".to_owned()) && files.contains(&"goroutine-stacks.txt".to_owned()),
+        "{files:?}"
+    );
+    let stacks = read(&format!("{}/goroutine-stacks.txt", result["folder"].as_str().expect("a folder")));
+    assert_eq!(
+        (&stacks["groups"][0]["count"], &stacks["groups"][0]["state"]),
+        (&1500.into(), &"chan receive".into())
+    );
+    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "heap", "--to", &to, "--go"]);
+    assert_eq!(
+        (code, pieces(&result)),
+        (Some(0), vec!["heap-1.pb.gz".to_owned(), "heap-2.pb.gz".to_owned()]),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_node_program_gives_what_its_inspector_has_and_the_inspector_is_closed_again() {
+    let folder = folder();
+    let Ok(target) = Target::start(Command::new("node").args(["-e", NODE])) else {
+        return skipped("a_node_program_gives", "there is no Node.js");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    for (id, file) in [
+        ("statistics", "statistics.json"),
+        ("sampling", "sampling.heapprofile"),
+        ("snapshot", "heap.heapsnapshot"),
+    ] {
+        let args = [pid.as_str(), "--artifact", id, "--to", &to, "--go", "--force"];
+        let (result, code, said) = capture(folder.path(), &args);
+        assert_eq!((code, pieces(&result)), (Some(0), vec![file.to_owned()]), "{id}: {said}");
+        let path = format!("{}/{file}", result["folder"].as_str().expect("a folder"));
+        let document: Value = serde_json::from_str(&fs::read_to_string(path).expect("text")).expect("JSON");
+        assert!(document.is_object(), "{id}");
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let listens = || {
+        let tcp = fs::read_to_string(format!("/proc/{pid}/net/tcp")).expect("text");
+        tcp.lines().any(|l| l.contains(":240D ") && l.contains(" 0A "))
+    };
+    while listens() {
+        assert!(std::time::Instant::now() < deadline, "the inspector stays open");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_is_not_safe_is_refused_with_the_number_and_the_lever() {
+    let folder = folder();
+    let Some(target) = java("what_is_not_safe", folder.path()) else { return };
+    let to = folder.path().display().to_string();
+    let args = [&target.pid(), "--artifact", "heap", "--to", &to, "--go", "--probe-budget", "10ms"];
+    let (plan, code, said) = capture(folder.path(), &args);
+    assert_eq!(code, Some(4), "{said}");
+    assert_eq!(plan["allowed"], false);
+    assert!(said.contains("probe") && said.contains("hint"), "{said}");
+    let (_, code, said) =
+        capture(folder.path(), &[&target.pid(), "--artifact", "heap", "--to", "/dev/shm", "--go"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("memory, not a disk"), "{said}");
+    let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "jfr", "--to", &to, "--go"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("by hand: jcmd"), "{said}");
+    let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "nonsense", "--to", &to]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("there are: threads, nmt, histogram, heap"), "{said}");
+}
