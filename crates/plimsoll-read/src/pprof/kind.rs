@@ -8,7 +8,7 @@ use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
 use super::wire::{Fields, Value};
-use super::{Change, HeapReport, Profile, Site, folded, is_text, legacy, parse};
+use super::{Change, HeapReport, Profile, Site, folded, heapprofile, is_text, legacy, parse};
 use crate::formats::{Kind, Reading};
 use crate::reading::{Context, Finding, Report, Source, Table, share};
 
@@ -28,7 +28,7 @@ impl Kind for Profile {
             let text = String::from_utf8_lossy(head);
             // The last line may be cut.
             let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or(&text);
-            return legacy::is_legacy(whole) || folded::looks_like(whole);
+            return legacy::is_legacy(whole) || heapprofile::looks_like(&text) || folded::looks_like(whole);
         }
         // Fields come in any order: each must be of the type that the format gives it.
         let has_message =

@@ -1,8 +1,10 @@
 //! Profiles: `profile.proto` (Go, Node, Pyroscope, Parca), Go's, tcmalloc's and jemalloc's heap profiles as text,
-//! folded stacks. Top sites with the interval that sampling leaves them, retention or churn, and what grew.
+//! V8's sampling heap profiles, folded stacks. Top sites with the interval that sampling leaves them, retention or
+//! churn, and what grew.
 
 mod conclude;
 mod folded;
+mod heapprofile;
 mod kind;
 mod legacy;
 mod model;
@@ -38,7 +40,11 @@ fn packed(bytes: &[u8]) -> Option<Profile> {
 fn plain(bytes: &[u8]) -> Option<Profile> {
     if is_text(bytes) {
         let text = String::from_utf8_lossy(bytes);
-        let profile = if legacy::is_legacy(&text) { legacy::read(&text) } else { folded::read(&text) };
+        let profile = match () {
+            () if legacy::is_legacy(&text) => legacy::read(&text),
+            () if heapprofile::looks_like(&text) => heapprofile::read(&text),
+            () => folded::read(&text),
+        };
         if profile.is_some() {
             return profile;
         }

@@ -254,6 +254,10 @@ fn a_node_program_gives_what_its_inspector_has_and_the_inspector_is_closed_again
         let path = format!("{}/{file}", result["folder"].as_str().expect("a folder"));
         let document: Value = serde_json::from_str(&fs::read_to_string(path).expect("text")).expect("JSON");
         assert!(document.is_object(), "{id}");
+        if id == "sampling" {
+            let reading = read(&format!("{}/{file}", result["folder"].as_str().expect("a folder")));
+            assert_eq!(reading["artifact"]["kind"], "profile", "{reading}");
+        }
     }
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let listens = || {
