@@ -9,7 +9,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crates/plimsoll-core", &["rand", "rand_chacha", "serde", "serde_json", "thiserror"]),
     (
         "crates/plimsoll-read",
-        &["csv", "flate2", "jiff", "plimsoll-core", "ruzstd", "serde", "serde_json", "thiserror"],
+        &[
+            "csv",
+            "flate2",
+            "jiff",
+            "plimsoll-core",
+            "ruzstd",
+            "serde",
+            "serde-saphyr",
+            "serde_json",
+            "thiserror",
+        ],
     ),
     (
         "crates/plimsoll-host",

@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod classify;
 pub mod clock;
+pub mod death;
 pub mod fact;
 pub mod judge;
 pub mod keys;

@@ -78,6 +78,29 @@ pub fn parse_bytes(text: &str) -> Option<f64> {
     }
 }
 
+/// Reads an amount of bytes as Kubernetes writes it: `512Mi`, `1G`, `1e9`, `128974848000m`.
+pub fn parse_quantity(text: &str) -> Option<u64> {
+    let text = text.trim();
+    // An exponent looks like the suffix of an exabyte until a digit follows.
+    let units: &[(&str, f64)] = &[
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("m", 1e-3),
+        ("", 1.0),
+    ];
+    let (number, unit) = units.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
+    let value = number.parse::<f64>().ok()? * unit;
+    (value.is_finite() && (0.0..1e18).contains(&value)).then_some(value.ceil() as u64)
+}
+
 /// Reads a duration: `30s`, `5m`, `2h`, `7d`, `1h30m`, or plain seconds.
 pub fn parse_duration(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -108,6 +131,24 @@ pub fn parse_duration(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_of_kubernetes() {
+        let cases = [
+            ("512Mi", 512 << 20),
+            ("1G", 1_000_000_000),
+            ("2k", 2000),
+            ("1e9", 1_000_000_000),
+            ("1500m", 2),
+            ("7", 7),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse_quantity(text), Some(bytes), "{text}");
+        }
+        for text in ["", "x", "-1", "1X", "inf", "nan", "1e99"] {
+            assert_eq!(parse_quantity(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn amounts_in_words() {

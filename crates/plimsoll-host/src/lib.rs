@@ -1,6 +1,7 @@
 //! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
 
 pub mod capture;
+pub mod death;
 pub mod drill;
 pub mod fleet;
 pub mod identify;

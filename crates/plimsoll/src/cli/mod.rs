@@ -5,6 +5,7 @@ mod completions;
 mod drill;
 mod from_file;
 mod live;
+mod oom;
 mod overview;
 mod read;
 mod replay;
@@ -38,6 +39,7 @@ enum Command {
     Triage(triage::Args),
     Capture(capture::Args),
     Read(read::Args),
+    Oom(oom::Args),
     #[cfg(feature = "tui")]
     Top(top::Args),
     Drill(drill::Args),
@@ -58,6 +60,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Triage(args) => triage::run(args, cli.output),
         Command::Capture(args) => capture::run(args, cli.output),
         Command::Read(args) => read::run(args, cli.output),
+        Command::Oom(args) => oom::run(args, cli.output),
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),
         Command::Drill(args) => drill::run(args, cli.output),

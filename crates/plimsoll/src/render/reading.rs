@@ -28,7 +28,9 @@ pub(crate) fn screen(file: &Path, reading: &Reading, paint: Paint) -> String {
     let mut s = Screen { out: String::new(), paint };
     let head = &reading.head;
     let name = paint.bold(&file.display().to_string());
-    s.line(&format!("{name} · {}, {}", head.artifact.kind, units::bytes(head.artifact.bytes as f64)));
+    let size = Some(head.artifact.bytes).filter(|b| *b > 0);
+    let size = size.map_or_else(String::new, |b| format!(", {}", units::bytes(b as f64)));
+    s.line(&format!("{name} · {}{size}", head.artifact.kind));
     s.line("");
     s.body(reading);
     s.out

@@ -5,6 +5,7 @@ mod drill;
 mod from_file;
 mod guest;
 mod live;
+mod oom;
 mod read;
 mod read_artifacts;
 

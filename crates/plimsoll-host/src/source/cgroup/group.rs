@@ -13,6 +13,8 @@ use crate::world::World;
 const NO_LIMIT: f64 = 9.0e18;
 /// Groups below the binding one that are visited to count processes.
 const MOST_GROUPS: usize = 512;
+/// Groups that are visited at most to find those with kills.
+const ALL_GROUPS: usize = 50_000;
 
 /// Version of the hierarchy that holds the memory controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,8 +159,41 @@ impl Group {
         field(&fs::read_to_string(self.path.join(file)).ok()?, "oom_kill")
     }
 
+    /// Every group of the machine in which the kernel killed, with its count.
+    pub(crate) fn with_kills(world: &World) -> Result<Vec<(Group, u64)>, String> {
+        let own = Group::of(world, std::process::id().cast_signed())?;
+        let (mut out, mut open, mut visited) = (Vec::new(), vec![own.root.clone()], 0);
+        while let Some(folder) = open.pop().filter(|_| visited < ALL_GROUPS) {
+            visited += 1;
+            let group = own.at(&folder);
+            if let Some(kills) = group.own_kills().filter(|k| *k > 0) {
+                out.push((group, kills));
+            }
+            let inner = fs::read_dir(&folder).into_iter().flatten().flatten();
+            open.extend(inner.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+        }
+        Ok(out)
+    }
+
+    /// OOM kills in this very group; none where that is not counted apart from the groups below.
+    fn own_kills(&self) -> Option<u64> {
+        let file = match self.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events.local",
+        };
+        field(&fs::read_to_string(self.path.join(file)).ok()?, "oom_kill").map(|n| n as u64)
+    }
+
+    /// Its own limit, bytes.
+    pub(crate) fn limit(&self) -> Option<f64> {
+        read_limit(&self.path.join(match self.version {
+            Version::V1 => "memory.limit_in_bytes",
+            Version::V2 => "memory.max",
+        }))
+    }
+
     /// Processes of the group and those below it; none when there are too many groups.
-    pub(super) fn processes(&self) -> Option<usize> {
+    pub(crate) fn processes(&self) -> Option<usize> {
         let mut count = 0;
         let mut open = vec![self.path.clone()];
         let mut visited = 0;

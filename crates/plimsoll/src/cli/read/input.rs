@@ -10,12 +10,12 @@ use plimsoll_read::heap_dump::Source;
 use crate::error::CliError;
 
 /// An artifact in a file; what comes through a pipe is kept in one, as it is read more than once.
-pub(super) struct Input {
+pub(in crate::cli) struct Input {
     file: File,
 }
 
 impl Input {
-    pub(super) fn open(path: &Path) -> Result<Input, CliError> {
+    pub(in crate::cli) fn open(path: &Path) -> Result<Input, CliError> {
         let failed = |e: io::Error| CliError::usage(format!("cannot open {}", path.display())).because(e);
         if path == Path::new("-") {
             return Input::keep(&mut io::stdin().lock(), path);

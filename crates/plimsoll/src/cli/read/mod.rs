@@ -16,7 +16,7 @@ use plimsoll_read::reading::Context;
 use crate::error::CliError;
 use crate::output::Format;
 use artifact::Content;
-use input::Input;
+pub(super) use input::Input;
 
 /// What an artifact says, on one screen
 #[derive(Debug, clap::Args)]

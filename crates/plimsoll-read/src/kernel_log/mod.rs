@@ -1,53 +1,19 @@
 //! The kernel's log: which processes the kernel killed for want of memory, and why.
 //!
 //! Reads `/dev/kmsg` records, `dmesg` output and journals alike. One kill is a run of lines: who asked, usage
-//! and limit, the choice (`oom-kill:`), and the kill itself. A log that begins or ends within a run is normal.
+//! and limit, what the group held, the table of processes, the choice (`oom-kill:`), and the kill itself. A log that
+//! begins or ends within a run is normal.
+
+mod line;
+mod table;
 
 use std::collections::VecDeque;
 
-/// How tight it was where the kernel killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// A memory control group was at its limit.
-    Group,
-    /// The whole machine was out of memory.
-    Machine,
-    /// The NUMA nodes allowed to the task were full, others were not.
-    Nodes,
-}
+use plimsoll_core::death::Moment;
+pub use plimsoll_core::death::{Kill as OomKill, Scope};
 
-/// One process killed by the kernel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OomKill {
-    /// Seconds since boot, when the line carries a time.
-    pub at: Option<f64>,
-    /// The victim, in the kernel's own pid namespace.
-    pub pid: i32,
-    /// Name of the victim (`comm`).
-    pub name: String,
-    /// What ran out; none when the log does not say.
-    pub scope: Option<Scope>,
-    /// The control group at its limit.
-    pub limit_group: Option<String>,
-    /// The control group of the victim.
-    pub victim_group: Option<String>,
-    /// Who asked for the page that could not be had (`comm`).
-    pub invoked_by: Option<String>,
-    /// Usage of the group at its limit, bytes.
-    pub usage: Option<u64>,
-    /// Limit of that group, bytes.
-    pub limit: Option<u64>,
-    /// Resident anonymous memory of the victim, bytes.
-    pub anon: Option<u64>,
-    /// Resident file mappings of the victim, bytes.
-    pub file: Option<u64>,
-    /// Resident shared memory of the victim, bytes.
-    pub shmem: Option<u64>,
-    /// Page tables of the victim, bytes.
-    pub page_tables: Option<u64>,
-    /// `oom_score_adj` of the victim.
-    pub score_adj: Option<i32>,
-}
+use line::{Line, strip};
+use table::Report;
 
 /// What a whole log says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -93,6 +59,8 @@ pub fn read(bytes: &[u8]) -> KernelLog {
 #[derive(Debug, Clone, Default)]
 struct Story {
     at: Option<f64>,
+    when: Option<Moment>,
+    report: Report,
     invoked_by: Option<String>,
     usage: Option<u64>,
     limit: Option<u64>,
@@ -113,10 +81,17 @@ impl Reader {
     /// Takes in one line; the kill, when the line completes one.
     pub fn line(&mut self, line: &[u8]) -> Option<OomKill> {
         let line = String::from_utf8_lossy(line.get(..LONGEST_LINE).unwrap_or(line));
-        let (at, message) = strip(line.trim_end())?;
+        self.text(&line)
+    }
+
+    /// As [`Reader::line`], of text.
+    pub fn text(&mut self, line: &str) -> Option<OomKill> {
+        let line = strip(line.trim_end())?;
+        let message = line.message;
         if let Some((who, _)) = message.split_once(" invoked oom-killer:") {
             let unfinished = self.finish();
-            self.story = Story { at, invoked_by: Some(who.to_owned()), ..Story::default() };
+            let (at, when) = (line.at, line.when);
+            self.story = Story { at, when, invoked_by: Some(who.to_owned()), ..Story::default() };
             return unfinished;
         }
         if let Some(rest) = message.strip_prefix("memory: usage ") {
@@ -124,12 +99,14 @@ impl Reader {
             self.story.limit = rest.split_once("limit ").and_then(|(_, r)| kib(r));
         } else if let Some(rest) = message.strip_prefix("oom-kill:") {
             let unfinished = self.finish();
-            self.choice(rest, at);
+            self.choice(rest, &line);
             return unfinished;
         } else if let Some(rest) = message.strip_prefix("Task in ") {
             self.old_choice(rest);
         } else if let Some((before, rest)) = message.split_once("Killed process ") {
-            return self.kill(before, rest, at);
+            return self.kill(before, rest, &line);
+        } else if self.story.invoked_by.is_some() {
+            self.story.report.line(message);
         }
         None
     }
@@ -137,13 +114,14 @@ impl Reader {
     /// The kill that was announced and not told in full, at the end of a log.
     pub fn finish(&mut self) -> Option<OomKill> {
         let (pid, name) = self.story.chosen.take()?;
-        Some(self.told(pid, name, self.story.at))
+        Some(self.told(pid, name, &Line::default()))
     }
 
     /// `constraint=CONSTRAINT_MEMCG,…,oom_memcg=/a,task_memcg=/a/b,task=java,pid=7,uid=0`.
-    fn choice(&mut self, rest: &str, at: Option<f64>) {
+    fn choice(&mut self, rest: &str, line: &Line<'_>) {
         let s = &mut self.story;
-        s.at = at.or(s.at);
+        s.at = line.at.or(s.at);
+        s.when = line.when.clone().or_else(|| s.when.take());
         s.scope = rest.strip_prefix("constraint=").and_then(|r| match r.split(',').next() {
             Some("CONSTRAINT_MEMCG") => Some(Scope::Group),
             Some("CONSTRAINT_NONE") => Some(Scope::Machine),
@@ -172,7 +150,7 @@ impl Reader {
     }
 
     /// `7 (java) total-vm:1kB, anon-rss:1kB, …` behind `Memory cgroup out of memory: Killed process `.
-    fn kill(&mut self, before: &str, rest: &str, at: Option<f64>) -> Option<OomKill> {
+    fn kill(&mut self, before: &str, rest: &str, line: &Line<'_>) -> Option<OomKill> {
         // The name may hold brackets, blanks and anything else: what follows it does not.
         let end = rest.rfind(") total-vm:").or_else(|| rest.rfind("), ")).or_else(|| rest.rfind(')'))?;
         let (pid, name) = rest.get(..end)?.split_once(" (")?;
@@ -182,14 +160,17 @@ impl Reader {
         }
         let sizes = rest.get(end..)?;
         let size = |key: &str| sizes.split_once(key).and_then(|(_, r)| kib(r));
-        let scope = match before.trim_end() {
-            "Memory cgroup out of memory:" => Some(Scope::Group),
-            "Out of memory:" => Some(Scope::Machine),
-            _ => None,
+        let before = before.trim_end();
+        // An event of a cluster has its own words before the kernel's.
+        let scope = match () {
+            () if before.ends_with("Memory cgroup out of memory:") => Some(Scope::Group),
+            () if before.ends_with("Out of memory:") => Some(Scope::Machine),
+            () => None,
         };
-        let told = self.told(pid, name.to_owned(), at.or(self.story.at));
+        let told = self.told(pid, name.to_owned(), line);
         Some(OomKill {
             scope: told.scope.or(scope),
+            page: self.story.report.page(pid, size("total-vm:")),
             anon: size("anon-rss:"),
             file: size("file-rss:"),
             shmem: size("shmem-rss:"),
@@ -200,10 +181,11 @@ impl Reader {
     }
 
     /// A kill with what the lines before it said. A group that is killed as a whole has several of them.
-    fn told(&self, pid: i32, name: String, at: Option<f64>) -> OomKill {
+    fn told(&self, pid: i32, name: String, line: &Line<'_>) -> OomKill {
         let s = &self.story;
         OomKill {
-            at,
+            at: line.at.or(s.at),
+            when: line.when.clone().or_else(|| s.when.clone()),
             pid,
             name,
             scope: s.scope,
@@ -212,11 +194,10 @@ impl Reader {
             invoked_by: s.invoked_by.clone(),
             usage: s.usage,
             limit: s.limit,
-            anon: None,
-            file: None,
-            shmem: None,
-            page_tables: None,
-            score_adj: None,
+            held: s.report.held(),
+            tasks: s.report.tasks(pid),
+            page: s.report.page(pid, None),
+            ..OomKill::default()
         }
     }
 }
@@ -224,36 +205,6 @@ impl Reader {
 /// The number before `kB`, in bytes.
 fn kib(text: &str) -> Option<u64> {
     text.get(..text.find("kB")?)?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// Time since boot and message of a line of `/dev/kmsg`, `dmesg` or a journal. None for what the kernel did
-/// not write: a program that may write to the log could tell of kills that never were.
-fn strip(line: &str) -> Option<(Option<f64>, &str)> {
-    if let Some((head, message)) = line.split_once(';')
-        && let Some((priority, time)) = record_head(head)
-    {
-        return (priority >> 3 == 0).then_some((Some(time), message));
-    }
-    let line = match line.split_once(" kernel: ") {
-        Some((_, message)) => message,
-        None => line,
-    };
-    // `dmesg -r` puts the priority first.
-    let line = line.strip_prefix('<').and_then(|l| l.split_once('>')).map_or(line, |(_, l)| l);
-    let stamped = line.strip_prefix('[').and_then(|l| l.split_once("] "));
-    match stamped {
-        Some((time, message)) => Some((time.trim().parse().ok(), message)),
-        None => Some((None, line)),
-    }
-}
-
-/// `priority,sequence,microseconds,flags` of a `/dev/kmsg` record.
-fn record_head(head: &str) -> Option<(u64, f64)> {
-    let mut parts = head.split(',');
-    let priority = parts.next()?.parse().ok()?;
-    let _sequence: u64 = parts.next()?.parse().ok()?;
-    let micros: u64 = parts.next()?.parse().ok()?;
-    Some((priority, micros as f64 / 1e6))
 }
 
 /// A process id; none is below one.
@@ -264,6 +215,7 @@ fn process_id(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plimsoll_core::death::Held;
 
     const DMESG: &str = "\
 [ 3305.256346] drill invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
@@ -293,6 +245,53 @@ mod tests {
     }
 
     #[test]
+    fn the_table_and_what_the_group_held_are_read() {
+        let text = "\
+[ 1.0] java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+[ 1.1] memory: usage 524288kB, limit 524288kB, failcnt 97
+[ 1.1] Memory cgroup stats for /a:
+[ 1.1] anon 314572800
+[ 1.1] file 209715200
+[ 1.1] kernel 4194304
+[ 1.1] shmem 209715200
+[ 1.2] Tasks state (memory values in pages):
+[ 1.2] [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes swapents oom_score_adj name
+[ 1.2] [     10]     0    10      200       50       50        0         0    45056        7          -997 pause
+[ 1.2] [     12]     0    12   131072    76800    76800        0         0   458752        0             5 my java
+[ 1.3] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a,task=my java,pid=12,uid=0
+[ 1.3] Memory cgroup out of memory: Killed process 12 (my java) total-vm:524288kB, anon-rss:307200kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:448kB oom_score_adj:5
+";
+        let k = one(text);
+        let held = Held {
+            anon: Some(300 << 20),
+            file: Some(200 << 20),
+            shmem: Some(200 << 20),
+            kernel: Some(4 << 20),
+        };
+        assert_eq!((k.held, k.page), (held, 4096));
+        let rows: Vec<_> =
+            k.tasks.iter().map(|t| (t.pid, t.name.as_str(), t.resident_pages, t.score_adj)).collect();
+        assert_eq!(rows, [(12, "my java", 76800, 5), (10, "pause", 50, -997)]);
+        assert_eq!(k.tasks[1].swapped_pages, 7);
+        let large = text.replace("total-vm:524288kB", "total-vm:8388608kB");
+        assert_eq!(one(&large).page, 65536);
+    }
+
+    #[test]
+    fn an_old_kernels_group_is_read_from_one_line() {
+        let k = one("[1.0] x invoked oom-killer: gfp_mask=0x50, order=0, oom_score_adj=0\n\
+             [1.0] Memory cgroup stats for /docker/c: cache:100KB rss:200KB rss_huge:0KB shmem:40KB mapped_file:0KB\n\
+             [1.0] [ pid ]   uid  tgid total_vm      rss nr_ptes nr_pmds swapents oom_score_adj name\n\
+             [1.0] [ 9]     0     9     4000       50       5       3        0             0 x\n\
+             [1.1] Killed process 9 (x) total-vm:16000kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB\n");
+        assert_eq!(
+            (k.held.anon, k.held.file, k.held.shmem),
+            (Some(200 << 10), Some(100 << 10), Some(40 << 10))
+        );
+        assert_eq!((k.tasks[0].pid, k.tasks[0].resident_pages), (9, 50));
+    }
+
+    #[test]
     fn records_of_kmsg_and_lines_of_a_journal_say_the_same() {
         let plain = one(DMESG);
         let record = |l: &str| format!("4,12,3305267570,-;{}\n SUBSYSTEM=memory", &l[15..]);
@@ -300,7 +299,9 @@ mod tests {
         assert_eq!(one(&kmsg.join("\n")), plain);
         let journal: Vec<String> =
             DMESG.lines().map(|l| format!("Nov 23 11:00:00 host kernel: {}", &l[15..])).collect();
-        assert_eq!(one(&journal.join("\n")), OomKill { at: None, ..plain });
+        let told = one(&journal.join("\n"));
+        assert_eq!(told.when.as_ref().expect("a time").said, "Nov 23 11:00:00");
+        assert_eq!(told, OomKill { at: None, when: told.when.clone(), ..plain });
     }
 
     #[test]
