@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod audit;
 pub mod classify;
 pub mod clock;
 pub mod death;

@@ -1,5 +1,6 @@
 //! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
 
+pub mod audit;
 pub mod capture;
 pub mod death;
 pub mod drill;

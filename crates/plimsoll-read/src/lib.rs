@@ -28,6 +28,7 @@ pub mod heap_dump;
 pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
+pub mod manifest;
 mod moment;
 pub mod nmt;
 pub mod pprof;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{CaptureError, Folder, Order};
 use crate::step::http;
+use crate::world::World;
 
 /// The full stacks stop the program again and again: only up to this many goroutines.
 const FULL_STACKS: u64 = 20_000;
@@ -19,7 +20,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
     thread::scope(|scope| {
         let work = scope.spawn(|| {
             http::enter_network(order.world, order.target.pid).map_err(CaptureError::Http)?;
-            let door = Door::find(order)?;
+            let door = Door::find(order.world, order.target.pid)?;
             match order.id {
                 "goroutines" => door.goroutines(folder),
                 _ => door.heap(order, folder),
@@ -35,11 +36,25 @@ struct Door {
     at: SocketAddr,
 }
 
+/// Whether a port of the process answers as pprof.
+pub(super) fn answers(world: &World, pid: i32) -> Result<bool, CaptureError> {
+    thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            http::enter_network(world, pid).map_err(CaptureError::Http)?;
+            match Door::find(world, pid) {
+                Ok(_) => Ok(true),
+                Err(CaptureError::NoDoor(_)) => Ok(false),
+                Err(e) => Err(e),
+            }
+        });
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 impl Door {
-    fn find(order: &Order<'_>) -> Result<Door, CaptureError> {
-        let pid = order.target.pid;
-        let folder = order.world.proc_root.join(pid.to_string());
-        let listening = http::listening(order.world, pid).map_err(|e| CaptureError::file(&folder, e))?;
+    fn find(world: &World, pid: i32) -> Result<Door, CaptureError> {
+        let folder = world.proc_root.join(pid.to_string());
+        let listening = http::listening(world, pid).map_err(|e| CaptureError::file(&folder, e))?;
         let quick = http::agent();
         let is_pprof = |at: &SocketAddr| {
             http::get(&quick, *at, "/debug/pprof/").is_ok_and(|text| text.contains("goroutine"))

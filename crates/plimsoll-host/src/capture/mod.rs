@@ -103,6 +103,11 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     }
 }
 
+/// Whether a port of a Go program answers as pprof; the reason when that cannot be told.
+pub fn profiles_answer(world: &World, pid: i32) -> Result<bool, String> {
+    go::answers(world, pid).map_err(|e| e.to_string())
+}
+
 /// Whether [`take`] knows how to take it.
 pub fn is_taken(target: &Target, id: &str) -> bool {
     match target.runtime {

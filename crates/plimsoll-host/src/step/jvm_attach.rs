@@ -117,7 +117,41 @@ const LISTENER: Duration = Duration::from_secs(5);
 pub fn jcmd(world: &World, pid: i32, command: &str, patience: Duration) -> Result<String, AttachError> {
     let jvm = Jvm::find(world, pid)?;
     let stream = jvm.connect()?;
-    jvm.ask(stream, command, patience)
+    jvm.ask(stream, ["jcmd", command, "", ""], patience)
+}
+
+/// Whether somebody attached to the JVM `pid` before: then asking needs no signal.
+pub(crate) fn is_warm(world: &World, pid: i32) -> bool {
+    Jvm::find(world, pid).and_then(|jvm| jvm.try_connect()).is_ok_and(|stream| stream.is_some())
+}
+
+/// Sets a manageable flag of the JVM `pid`, such as `HeapDumpOnOutOfMemoryError` to `true`.
+pub fn set_flag(
+    world: &World,
+    pid: i32,
+    (name, value): (&str, &str),
+    patience: Duration,
+) -> Result<(), AttachError> {
+    let jvm = Jvm::find(world, pid)?;
+    let stream = jvm.connect()?;
+    jvm.ask(stream, ["setflag", name, value, ""], patience).map(|_| ())
+}
+
+/// The value of a flag as the JVM `pid` has it now; none when it has no such flag.
+pub fn flag(world: &World, pid: i32, name: &str, patience: Duration) -> Result<Option<String>, AttachError> {
+    let jvm = Jvm::find(world, pid)?;
+    let stream = jvm.connect()?;
+    let said = jvm.ask(stream, ["printflag", name, "", ""], patience)?;
+    Ok(printed(&said, name))
+}
+
+/// `-XX:+Name`, `-XX:-Name` or `-XX:Name=value`.
+fn printed(said: &str, name: &str) -> Option<String> {
+    let flag = said.split_ascii_whitespace().find_map(|w| w.strip_prefix("-XX:"))?;
+    match flag.strip_prefix(['+', '-']) {
+        Some(rest) if rest == name => Some(flag.starts_with('+').to_string()),
+        _ => flag.strip_prefix(name)?.strip_prefix('=').map(|v| v.trim_matches('"').to_owned()),
+    }
 }
 
 /// A JVM that may be attached to.
@@ -227,14 +261,23 @@ impl Jvm {
         sent.map_err(|e| AttachError::Signal { pid: self.pid, source: e.into() })
     }
 
-    fn ask(&self, mut stream: UnixStream, command: &str, patience: Duration) -> Result<String, AttachError> {
+    /// Asks for an operation with its three arguments.
+    fn ask(
+        &self,
+        mut stream: UnixStream,
+        [operation, arguments @ ..]: [&str; 4],
+        patience: Duration,
+    ) -> Result<String, AttachError> {
+        let command = arguments.join(" ");
+        let command = command.trim_end();
         let failed = |source: io::Error| AttachError::File { path: self.socket(), source };
         let silent = || AttachError::Silent { pid: self.pid, command: command.to_owned(), waited: patience };
         let until = Instant::now() + patience;
         stream.set_write_timeout(Some(patience)).map_err(failed)?;
         // Version, operation and always three arguments, each ended by a zero byte.
-        let line = command.replace('\0', " ");
-        stream.write_all(format!("1\0jcmd\0{line}\0\0\0").as_bytes()).map_err(failed)?;
+        let [first, second, third] = arguments.map(|a| a.replace('\0', " "));
+        let request = format!("1\0{operation}\0{first}\0{second}\0{third}\0");
+        stream.write_all(request.as_bytes()).map_err(failed)?;
         let mut answer = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
         loop {
@@ -383,7 +426,7 @@ mod tests {
     fn an_answer_that_never_comes_is_given_up() {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         let jvm = Jvm { pid: 7, uid: 0, gid: 0, handle: None, folder: PathBuf::from("/nowhere"), inner: 7 };
-        let e = jvm.ask(ours, "VM.version", Duration::from_millis(50)).expect_err("silent");
+        let e = jvm.ask(ours, ["jcmd", "VM.version", "", ""], Duration::from_millis(50)).expect_err("silent");
         assert!(matches!(e, AttachError::Silent { .. }) && e.may_pass(), "{e}");
     }
 }

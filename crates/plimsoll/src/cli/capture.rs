@@ -1,8 +1,5 @@
 //! `plimsoll capture`: the right artifact, after a check that taking it does not kill. Nothing is done without `--go`.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +13,7 @@ use plimsoll_host::capture::{self, CaptureError, Folder, Order, place};
 use plimsoll_host::world::World;
 use serde_json::{Value, json};
 
-use super::{live, triage};
+use super::{live, trail, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -237,15 +234,8 @@ fn failed(target: &str, e: CaptureError) -> CliError {
     CliError::new(kind, format!("nothing was taken of {target}")).because(e)
 }
 
-/// One line for each act, where the user's state is kept.
 fn audit(r: &Recording, step: &Step, what: &str, folder: &Path) -> Result<(), CliError> {
-    let Some(state) = state_folder() else { return Ok(()) };
-    let path = state.join("audit.jsonl");
-    let failed = |e: std::io::Error| {
-        CliError::new(Kind::Internal, format!("failed to write {}", path.display())).because(e)
-    };
-    let line = json!({
-        "time": Timestamp::now().to_string(),
+    trail::write(&json!({
         "act": "capture",
         "what": what,
         "artifact": step.id,
@@ -253,18 +243,7 @@ fn audit(r: &Recording, step: &Step, what: &str, folder: &Path) -> Result<(), Cl
         "name": r.target.name,
         "folder": folder.display().to_string(),
         "undo": "remove the folder",
-    });
-    DirBuilder::new().recursive(true).mode(0o700).create(&state).map_err(failed)?;
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(failed)
-}
-
-/// `PLIMSOLL_STATE`, else where the user's state is kept by convention.
-fn state_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var("PLIMSOLL_STATE")
-        .or_else(|| Some(var("XDG_STATE_HOME")?.join("plimsoll")))
-        .or_else(|| Some(var("HOME")?.join(".local/state/plimsoll")))
+    }))
 }
 
 fn show_plan(args: &Args, plan: &Plan<'_>, format: Format) -> Result<(), CliError> {

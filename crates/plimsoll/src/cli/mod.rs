@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub(crate) mod audit;
 pub(crate) mod capture;
 mod completions;
 mod drill;
@@ -11,6 +12,7 @@ mod read;
 mod replay;
 #[cfg(feature = "tui")]
 mod top;
+mod trail;
 mod triage;
 
 use std::ffi::OsString;
@@ -38,6 +40,7 @@ struct Cli {
 enum Command {
     Triage(triage::Args),
     Capture(capture::Args),
+    Audit(audit::Args),
     Read(read::Args),
     Oom(oom::Args),
     #[cfg(feature = "tui")]
@@ -59,6 +62,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match &cli.command {
         Command::Triage(args) => triage::run(args, cli.output),
         Command::Capture(args) => capture::run(args, cli.output),
+        Command::Audit(args) => audit::run(args, cli.output),
         Command::Read(args) => read::run(args, cli.output),
         Command::Oom(args) => oom::run(args, cli.output),
         #[cfg(feature = "tui")]

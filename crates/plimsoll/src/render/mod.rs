@@ -1,7 +1,9 @@
 //! Judgements as text and as JSON.
 
+pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod chart;
+pub(crate) mod ci;
 pub(crate) mod heap;
 pub(crate) mod heap_scant;
 pub(crate) mod heap_views;

@@ -1,5 +1,6 @@
 //! The binary as its user runs it: one file per kind of input.
 
+mod audit;
 mod capture;
 mod drill;
 mod from_file;

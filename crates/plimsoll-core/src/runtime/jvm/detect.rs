@@ -23,6 +23,11 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
         "-XX:+Use",
         "-XX:-Use",
         "-XX:+PerfDisableSharedMem",
+        "-XX:-HeapDumpOnOutOfMemoryError",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:+CrashOnOutOfMemoryError",
+        "-XX:OnOutOfMemoryError=",
+        "-XX:+DisableAttachMechanism",
     ],
     variables: &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"],
 };

@@ -8,6 +8,13 @@ pub(in crate::runtime) static RECOGNITION: Recognition = Recognition {
     kind: RuntimeKind::Node,
     detect: |e| e.exe == "node" || e.exe == "nodejs" || e.maps("libnode.so"),
     name: script,
-    flags: &["--max-old-space-size", "--trace-gc", "--inspect", "--heapsnapshot"],
+    flags: &[
+        "--max-old-space-size",
+        "--trace-gc",
+        "--inspect",
+        "--heapsnapshot",
+        "--diagnostic-dir",
+        "--report-on-fatalerror",
+    ],
     variables: &["NODE_OPTIONS"],
 };

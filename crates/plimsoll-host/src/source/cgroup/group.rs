@@ -184,6 +184,11 @@ impl Group {
         field(&fs::read_to_string(self.path.join(file)).ok()?, "oom_kill").map(|n| n as u64)
     }
 
+    /// Whether the kernel kills all of the group's processes together.
+    pub(crate) fn dies_whole(&self) -> bool {
+        fs::read_to_string(self.path.join("memory.oom.group")).is_ok_and(|text| text.trim() == "1")
+    }
+
     /// Its own limit, bytes.
     pub(crate) fn limit(&self) -> Option<f64> {
         read_limit(&self.path.join(match self.version {
