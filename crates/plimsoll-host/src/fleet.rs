@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::{Observation, Recording};
+use plimsoll_core::series::Point;
 
 use crate::identify;
 use crate::source::Source as _;
@@ -27,6 +28,8 @@ const MOST_SAMPLES: usize = 1_200_000;
 const RESCAN_EVERY: u32 = 5;
 /// Looks after which a kernel thread's pid is looked at again: it may belong to a process by then.
 const FORGET_KERNEL_EVERY: u32 = 12 * RESCAN_EVERY;
+/// Looks for new processes over which a process is young.
+const YOUNG: u32 = 6;
 /// Open files that are left to the rest of the program.
 const FILES_LEFT: usize = 128;
 /// Files that the reader of a group keeps open at most.
@@ -83,6 +86,10 @@ struct Process {
     start_ticks: u64,
     statm: Option<File>,
     group: Option<String>,
+    /// Tick at which it was seen first.
+    since: u32,
+    /// It was the so many-th to be seen.
+    number: u64,
     /// Resident pages, and those of them that are anonymous.
     pages: Held<(u32, u32)>,
 }
@@ -133,6 +140,15 @@ struct Tick {
     groups: bool,
 }
 
+/// A group with a limit.
+pub(crate) struct Limited<'f> {
+    pub(crate) group: &'f Group,
+    /// Its limit, bytes.
+    pub(crate) limit: f64,
+    /// Its processes, the largest first.
+    pub(crate) pids: Vec<i32>,
+}
+
 /// Samples every process of the machine.
 pub struct Fleet {
     world: World,
@@ -146,6 +162,11 @@ pub struct Fleet {
     kept_open: usize,
     page: f64,
     unreadable: usize,
+    /// Ticks between two looks for new processes.
+    rescan_every: u32,
+    /// Processes seen so far, and those of them that were told as new.
+    seen: u64,
+    told: u64,
 }
 
 impl Fleet {
@@ -162,12 +183,30 @@ impl Fleet {
             kept_open: files_to_keep(),
             page: rustix::param::page_size() as f64,
             unreadable: 0,
+            rescan_every: RESCAN_EVERY,
+            seen: 0,
+            told: 0,
         }
+    }
+
+    /// Looks for new processes at every tick: for ticks that are far apart.
+    #[must_use]
+    pub fn rescanning_always(mut self) -> Fleet {
+        self.rescan_every = 1;
+        self
+    }
+
+    /// Looks for new processes between two ticks; gives those that were seen first since the last call.
+    pub(crate) fn newcomers(&mut self) -> Vec<i32> {
+        self.find();
+        self.regroup();
+        let told = std::mem::replace(&mut self.told, self.seen);
+        self.processes.iter().filter(|(_, p)| p.number > told).map(|(pid, _)| *pid).collect()
     }
 
     /// Reads every process once.
     pub fn tick(&mut self) {
-        let full_look = self.tick.is_multiple_of(RESCAN_EVERY);
+        let full_look = self.tick.is_multiple_of(self.rescan_every);
         if full_look {
             self.rescan();
             self.forget();
@@ -228,6 +267,41 @@ impl Fleet {
         Some(r)
     }
 
+    /// Every group with a limit, with its processes, the largest first.
+    pub(crate) fn limited(&self) -> Vec<Limited<'_>> {
+        let mut members: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for (pid, process) in &self.processes {
+            if let Some(group) = &process.group {
+                members.entry(group).or_default().push(*pid);
+            }
+        }
+        let limited = |(name, mut pids): (&str, Vec<i32>)| {
+            let track = self.groups.get(name)?;
+            let limit = track.tracks.get(&Fact::CgroupLimit)?;
+            let limit = limit.first + f64::from(limit.since.at(self.tick)?);
+            pids.sort_by(|a, b| {
+                self.resident(*b).unwrap_or(0.0).total_cmp(&self.resident(*a).unwrap_or(0.0))
+            });
+            Some(Limited { group: track.reader.group(), limit, pids })
+        };
+        members.into_iter().filter_map(limited).collect()
+    }
+
+    /// What the group of a process has in use that cannot be reclaimed, over what is kept.
+    pub(crate) fn usage(&self, pid: i32) -> Vec<Point> {
+        let group = self.processes.get(&pid).and_then(|p| self.groups.get(p.group.as_ref()?));
+        let track = group.and_then(|g| {
+            g.tracks.get(&Fact::CgroupUnreclaimable).or_else(|| g.tracks.get(&Fact::CgroupUsage))
+        });
+        let Some(track) = track else { return Vec::new() };
+        let looks = (self.oldest()..).zip(&self.ticks).filter(|(_, look)| look.groups);
+        looks
+            .filter_map(|(tick, look)| {
+                Some(Point { t: look.t, v: track.first + f64::from(track.since.at(tick)?) })
+            })
+            .collect()
+    }
+
     /// What the group does not tell, and why.
     fn missing(&self, group: Option<&GroupTrack>) -> Observation {
         let mut o = Observation::at(self.ticks.back().map_or(0.0, |look| look.t));
@@ -265,6 +339,13 @@ impl Fleet {
         if self.tick.is_multiple_of(FORGET_KERNEL_EVERY) {
             self.kernel.clear();
         }
+        self.find();
+        self.regroup();
+        let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
+        self.groups.retain(|name, _| used.contains(name));
+    }
+
+    fn find(&mut self) {
         let entries = std::fs::read_dir(&self.world.proc_root).into_iter().flatten().flatten();
         let pids: Vec<i32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         for pid in pids {
@@ -273,8 +354,20 @@ impl Fleet {
                 self.look_at(pid);
             }
         }
-        let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
-        self.groups.retain(|name, _| used.contains(name));
+    }
+
+    /// A young process is often seen before it is moved into its container's group; an old one is moved rarely.
+    fn regroup(&mut self) {
+        let all = self.tick.is_multiple_of(FORGET_KERNEL_EVERY);
+        let young = |p: &Process| self.tick - p.since <= YOUNG * self.rescan_every;
+        let due: Vec<i32> =
+            self.processes.iter().filter(|(_, p)| all || young(p)).map(|(pid, _)| *pid).collect();
+        for pid in due {
+            let group = Group::of(&self.world, pid).ok().and_then(|g| self.track(&g));
+            if let Some(process) = self.processes.get_mut(&pid) {
+                process.group = group;
+            }
+        }
     }
 
     fn look_at(&mut self, pid: i32) {
@@ -290,18 +383,28 @@ impl Fleet {
     }
 
     fn add(&mut self, pid: i32, start_ticks: u64) {
+        self.seen += 1;
         let may_stay_open = self.processes.len() + FILES_OF_GROUP * self.groups.len() < self.kept_open;
         let path = self.world.proc_root.join(pid.to_string()).join("statm");
         let statm = may_stay_open.then(|| File::open(path).ok()).flatten();
         let group = Group::of(&self.world, pid).ok().and_then(|g| self.track(&g));
-        self.processes.insert(pid, Process { start_ticks, statm, group, pages: Held::new() });
+        self.processes.insert(
+            pid,
+            Process { start_ticks, statm, group, since: self.tick, number: self.seen, pages: Held::new() },
+        );
     }
 
     /// Begins to read the group that binds, unless it is the machine.
     fn track(&mut self, own: &Group) -> Option<String> {
         let reader = GroupReader::open(&self.world, own)?;
         let key = reader.key();
-        let new = || GroupTrack { reader, tracks: BTreeMap::new(), unknown: BTreeMap::new() };
+        let (tick, t) = (self.tick, self.clock.now());
+        // It is read at once: a fast one may be gone by the next tick.
+        let new = || {
+            let mut track = GroupTrack { reader, tracks: BTreeMap::new(), unknown: BTreeMap::new() };
+            track.read(tick, t);
+            track
+        };
         self.groups.entry(key.clone()).or_insert_with(new);
         Some(key)
     }

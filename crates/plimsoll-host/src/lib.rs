@@ -1,5 +1,6 @@
 //! Plimsoll touches here: the sources, the sampling loop and the steps. What touches does not decide.
 
+pub mod agent;
 pub mod audit;
 pub mod capture;
 pub mod death;
@@ -10,4 +11,5 @@ pub mod own_memory;
 pub mod sampler;
 pub mod source;
 pub mod step;
+pub mod store;
 pub mod world;

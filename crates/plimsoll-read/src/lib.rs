@@ -15,6 +15,7 @@
 
 pub mod bundle;
 pub mod class_histogram;
+pub mod config;
 mod container_log;
 pub mod csv_series;
 pub mod deaths;

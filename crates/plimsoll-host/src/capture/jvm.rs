@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -18,6 +18,7 @@ use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use super::store::Draft;
 use super::{CaptureError, Folder, Order};
 use crate::step::jvm_attach::{AttachError, jcmd};
+use crate::world::World;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -204,6 +205,22 @@ fn give(process: &Path, path: &Path) -> io::Result<()> {
     }
     let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
     rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
+}
+
+/// Removes pipes that a capture left in the target's `/tmp` when it was killed itself.
+pub(super) fn sweep(world: &World, pid: i32) {
+    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
+    let head = format!(".plimsoll-{pid}-");
+    for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|n| n.strip_prefix(&head)?.split('-').next()?.parse::<u32>().ok());
+        let is_pipe = entry.file_type().is_ok_and(|t| t.is_fifo());
+        let alive = |owner: u32| world.proc_root.join(owner.to_string()).exists();
+        if is_pipe && owner.is_some_and(|o| !alive(o)) {
+            // It is ours, and nobody reads it any more.
+            let _left_behind = fs::remove_file(entry.path());
+        }
+    }
 }
 
 impl Drop for Fifo {

@@ -108,6 +108,11 @@ pub fn profiles_answer(world: &World, pid: i32) -> Result<bool, String> {
     go::answers(world, pid).map_err(|e| e.to_string())
 }
 
+/// Removes what a capture that was killed itself left in the process's file system.
+pub fn sweep(world: &World, pid: i32) {
+    jvm::sweep(world, pid);
+}
+
 /// Whether [`take`] knows how to take it.
 pub fn is_taken(target: &Target, id: &str) -> bool {
     match target.runtime {

@@ -121,30 +121,20 @@ pub(crate) fn sentence(k: &OomKill) -> String {
     format!("the kernel killed {} (pid {}){held}: {cause}", k.name, k.pid)
 }
 
-/// Tells kills that happen while we watch.
-struct Notes {
+/// Kills that happen from now on.
+pub(crate) struct Kills {
     tail: Result<Tail, String>,
     reader: Reader,
     carry: Vec<u8>,
-    pid: i32,
-    group: Option<String>,
-    told_why: bool,
 }
 
-impl Notes {
-    fn open(world: &World, target: &Target) -> Notes {
-        Notes {
-            tail: Tail::open(world, SeekFrom::End(0)),
-            reader: Reader::default(),
-            carry: Vec::new(),
-            pid: target.pid,
-            group: target.limit_cgroup.clone().filter(|g| g != "/"),
-            told_why: false,
-        }
+impl Kills {
+    pub(crate) fn open(world: &World) -> Kills {
+        Kills { tail: Tail::open(world, SeekFrom::End(0)), reader: Reader::default(), carry: Vec::new() }
     }
 
-    /// Kills since the last look that touch the process: itself, its group, or the whole machine.
-    fn news(&mut self) -> Vec<OomKill> {
+    /// Kills since the last look.
+    pub(crate) fn next(&mut self) -> Vec<OomKill> {
         let Ok(tail) = &mut self.tail else { return Vec::new() };
         let carry = &mut self.carry;
         tail.drain(|piece| carry.extend_from_slice(piece));
@@ -154,8 +144,31 @@ impl Notes {
             self.carry.clear();
         }
         let reader = &mut self.reader;
-        let mut kills: Vec<OomKill> =
-            lines.split(|b| *b == b'\n').filter_map(|line| reader.line(line)).collect();
+        lines.split(|b| *b == b'\n').filter_map(|line| reader.line(line)).collect()
+    }
+}
+
+/// Tells kills that happen while we watch.
+struct Notes {
+    kills: Kills,
+    pid: i32,
+    group: Option<String>,
+    told_why: bool,
+}
+
+impl Notes {
+    fn open(world: &World, target: &Target) -> Notes {
+        Notes {
+            kills: Kills::open(world),
+            pid: target.pid,
+            group: target.limit_cgroup.clone().filter(|g| g != "/"),
+            told_why: false,
+        }
+    }
+
+    /// Kills since the last look that touch the process: itself, its group, or the whole machine.
+    fn news(&mut self) -> Vec<OomKill> {
+        let mut kills = self.kills.next();
         kills.retain(|k| concerns(k, self.pid, self.group.as_deref()));
         kills
     }
@@ -171,7 +184,7 @@ fn concerns(k: &OomKill, pid: i32, group: Option<&str>) -> bool {
 
 impl Source for Notes {
     fn sample(&mut self, out: &mut Observation) {
-        if let Err(why) = &self.tail {
+        if let Err(why) = &self.kills.tail {
             if !self.told_why {
                 self.told_why = true;
                 super::note(out, format!("the kernel's log stays unread: {why}"));

@@ -137,9 +137,6 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
             .hint("--to names a folder that is there")
     })?;
     let mut ladder = plan::ladder(r, &j.clock);
-    if !ladder.iter().any(|s| s.id == "smaps") {
-        ladder.push(smaps(r));
-    }
     let (step, why) = match &args.artifact {
         Some(id) => {
             let known: Vec<&str> = ladder.iter().map(|s| s.id).collect();
@@ -160,7 +157,6 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
         }
     };
     let cost = match &step {
-        Some(step) if step.id == "smaps" => Ok(SMAPS),
         Some(step) => plan::cost(r, step.id).unwrap_or_else(|| Err("its cost is unknown".to_owned())),
         None => Err("nothing is to be taken".to_owned()),
     };
@@ -168,27 +164,6 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
         .as_ref()
         .map_or_else(|_| Vec::new(), |c| preflight::checks(c, &j.clock, r, &place, args.probe_budget));
     Ok(Plan { recording: r, judgement: j, step, why, cost, checks, place, others: ladder })
-}
-
-/// Mappings cost the target nothing but the time in which its lock is held.
-const SMAPS: Cost = Cost {
-    memory: 0.0,
-    disk: 48.0 * 1024.0 * 1024.0,
-    pause: 0.7,
-    running: 0.0,
-    basis: "30,000 mappings: 43 MB, 0.7 s under the lock on them",
-};
-
-fn smaps(r: &Recording) -> Step {
-    Step {
-        id: "smaps",
-        artifact: "smaps of the process".to_owned(),
-        shows: "which mappings are resident",
-        safe: Some(r.ended.is_none()),
-        why: preflight::in_words(&SMAPS),
-        command: format!("cat /proc/{}/smaps > smaps.txt", r.target.pid_shown()),
-        taken: false,
-    }
 }
 
 /// Why it is not done, when it must not be.

@@ -14,6 +14,7 @@ mod replay;
 mod top;
 mod trail;
 mod triage;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -45,6 +46,7 @@ enum Command {
     Oom(oom::Args),
     #[cfg(feature = "tui")]
     Top(top::Args),
+    Watch(watch::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -67,6 +69,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Oom(args) => oom::run(args, cli.output),
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),
+        Command::Watch(args) => watch::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

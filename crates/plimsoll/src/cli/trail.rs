@@ -35,7 +35,7 @@ pub(super) fn read() -> Vec<Value> {
 }
 
 /// `PLIMSOLL_STATE`, else where the user's state is kept by convention.
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     var("PLIMSOLL_STATE")
         .or_else(|| Some(var("XDG_STATE_HOME")?.join("plimsoll")))

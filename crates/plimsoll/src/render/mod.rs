@@ -8,6 +8,7 @@ pub(crate) mod heap;
 pub(crate) mod heap_scant;
 pub(crate) mod heap_views;
 pub(crate) mod json;
+pub(crate) mod openmetrics;
 pub(crate) mod overview;
 pub(crate) mod paint;
 pub(crate) mod reading;

@@ -9,6 +9,7 @@ mod live;
 mod oom;
 mod read;
 mod read_artifacts;
+mod watch;
 
 use std::process::{Command, Output};
 

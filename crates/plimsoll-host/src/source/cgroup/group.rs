@@ -191,10 +191,23 @@ impl Group {
 
     /// Its own limit, bytes.
     pub(crate) fn limit(&self) -> Option<f64> {
-        read_limit(&self.path.join(match self.version {
+        read_limit(&self.limit_file())
+    }
+
+    /// The file of its own limit.
+    pub(crate) fn limit_file(&self) -> PathBuf {
+        self.path.join(match self.version {
             Version::V1 => "memory.limit_in_bytes",
             Version::V2 => "memory.max",
-        }))
+        })
+    }
+
+    /// The file of its usage, and whether the kernel can be asked to tell when it crosses a threshold (version 1).
+    pub(crate) fn usage_file(&self) -> (PathBuf, bool) {
+        match self.version {
+            Version::V1 => (self.path.join("memory.usage_in_bytes"), true),
+            Version::V2 => (self.path.join("memory.current"), false),
+        }
     }
 
     /// Processes of the group and those below it; none when there are too many groups.

@@ -192,6 +192,11 @@ impl GroupReader {
         self.binding.shown()
     }
 
+    /// The group that is read: the one whose limit binds.
+    pub(crate) fn group(&self) -> &Group {
+        &self.binding
+    }
+
     /// Limits may be changed while we watch (a raise is the first thing that helps).
     fn limits(&mut self, out: &mut Observation) {
         let (limit, binding) = self.own.binding(self.machine);

@@ -1,0 +1,241 @@
+//! The rules of the agent, as its configuration has them.
+
+use serde::Deserialize;
+
+use crate::units::{parse_bytes, parse_duration};
+
+/// What the agent may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Sample, judge, tell; touch nothing.
+    #[default]
+    Observe,
+    /// Take artifacts, too.
+    Capture,
+}
+
+/// Buying time: raise the limit of a group for a while, so that a capture can end.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Brake {
+    /// By how much of the limit.
+    #[serde(default = "raise")]
+    pub raise_share: f64,
+    /// Never above this limit, bytes.
+    #[serde(default = "most", deserialize_with = "bytes")]
+    pub never_above: f64,
+    /// For how long, seconds; then the limit is set back, if usage is below it again.
+    #[serde(default = "for_seconds", rename = "for", deserialize_with = "seconds")]
+    pub for_seconds: f64,
+}
+
+/// Everything that may be set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Rules {
+    /// What may be done.
+    pub mode: Mode,
+    /// Seconds between two looks at everything.
+    #[serde(deserialize_with = "seconds")]
+    pub every: f64,
+    /// Names of programs that are watched, as globs; all when empty.
+    pub only: Vec<String>,
+    /// Names that are left alone.
+    pub except: Vec<String>,
+    /// Time to the limit from which processes are prepared, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub armed_below: f64,
+    /// Time to the limit from which cheap artifacts are taken, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub light_below: f64,
+    /// Time to the limit from which the heavy artifact is taken, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub heavy_below: f64,
+    /// The heavy artifact is taken when the time left is this many times what it needs.
+    pub heavy_reserve: f64,
+    /// Share of the limit from which the heavy artifact is taken while the climb is one of minutes.
+    pub heavy_share: f64,
+    /// Least time between two cheap captures of a workload, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub light_every: f64,
+    /// Least time between two heavy captures of a workload, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub heavy_every: f64,
+    /// Whether JVMs are attached to once when they are seen first: the first time takes long, and may fail later.
+    pub prepare: bool,
+    /// Whether JVMs get their safety net switched on when they are armed.
+    pub arm_net: bool,
+    /// Whether and how time is bought; not at all when it is missing.
+    pub brake: Option<Brake>,
+    /// Bytes of evidence that are kept; the oldest go first, never those of an open incident.
+    #[serde(deserialize_with = "bytes")]
+    pub keep_bytes: f64,
+    /// Age up to which evidence is kept, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub keep_for: f64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            mode: Mode::Observe,
+            every: 10.0,
+            only: Vec::new(),
+            except: Vec::new(),
+            armed_below: 3600.0,
+            light_below: 900.0,
+            heavy_below: 20.0,
+            heavy_reserve: 3.0,
+            heavy_share: 0.92,
+            light_every: 900.0,
+            heavy_every: 3600.0,
+            prepare: true,
+            arm_net: false,
+            brake: None,
+            keep_bytes: 20.0 * 1_073_741_824.0,
+            keep_for: 14.0 * 86_400.0,
+        }
+    }
+}
+
+impl Rules {
+    /// What is wrong with them, in words; none when they make sense.
+    pub fn wrong(&self) -> Option<String> {
+        let order = [
+            ("armedBelow", self.armed_below),
+            ("lightBelow", self.light_below),
+            ("heavyBelow", self.heavy_below),
+        ];
+        for pair in order.windows(2) {
+            if let [(a, longer), (b, shorter)] = pair
+                && longer < shorter
+            {
+                return Some(format!("{a} ({longer} s) must not be shorter than {b} ({shorter} s)"));
+            }
+        }
+        if !(0.05..=3600.0).contains(&self.every) {
+            return Some(format!("every ({} s) must be between 50ms and 1h", self.every));
+        }
+        if !(0.1..=1.0).contains(&self.heavy_share) {
+            return Some(format!("heavyShare ({}) must be between 0.1 and 1", self.heavy_share));
+        }
+        let brake = self.brake?;
+        (!(0.01..=4.0).contains(&brake.raise_share))
+            .then(|| format!("brake.raiseShare ({}) must be between 0.01 and 4", brake.raise_share))
+    }
+
+    /// Whether a program of this name is watched.
+    pub fn watches(&self, name: &str) -> bool {
+        let matches = |globs: &[String]| globs.iter().any(|g| glob(g, name));
+        (self.only.is_empty() || matches(&self.only)) && !matches(&self.except)
+    }
+}
+
+/// Whether a name matches a pattern with `*` and `?`.
+fn glob(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || Some(c) == name.get(n) => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                n = taken + 1;
+            }
+        }
+    }
+    pattern.get(p..).unwrap_or_default().iter().all(|c| *c == '*')
+}
+
+fn raise() -> f64 {
+    0.25
+}
+
+fn most() -> f64 {
+    f64::INFINITY
+}
+
+fn for_seconds() -> f64 {
+    600.0
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Number(f64),
+    Text(String),
+}
+
+/// `10s`, `5m`, `1h`, or plain seconds.
+fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    amount(from, parse_duration, "a time such as 10s, 5m or 1h")
+}
+
+/// `512MiB`, `20Gi`, or plain bytes.
+fn bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    amount(from, parse_bytes, "an amount such as 512MiB or 20Gi")
+}
+
+fn amount<'de, D: serde::Deserializer<'de>>(
+    from: D,
+    parse: fn(&str) -> Option<f64>,
+    wanted: &str,
+) -> Result<f64, D::Error> {
+    let value = match Amount::deserialize(from)? {
+        Amount::Number(n) => Some(n),
+        Amount::Text(text) => parse(&text),
+    };
+    value
+        .filter(|v| v.is_finite() && *v >= 0.0)
+        .ok_or_else(|| serde::de::Error::custom(format!("expected {wanted}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (pattern, name, is) in [
+            ("java", "java", true),
+            ("java", "javac", false),
+            ("j*", "java", true),
+            ("*a", "java", true),
+            ("j?v?", "java", true),
+            ("*", "", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+        ] {
+            assert_eq!(glob(pattern, name), is, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn rules_are_read_and_checked() {
+        let rules: Rules =
+            serde_json::from_str(r#"{"mode": "capture", "every": "5s", "brake": {"for": "2m", "neverAbove": "1Gi"}, "keepBytes": 5}"#)
+                .expect("rules");
+        assert_eq!((rules.mode, rules.every, rules.keep_bytes), (Mode::Capture, 5.0, 5.0));
+        let brake = rules.brake.expect("one");
+        assert_eq!((brake.for_seconds, brake.never_above, brake.raise_share), (120.0, 1_073_741_824.0, 0.25));
+        assert_eq!(rules.wrong(), None);
+        let typo = serde_json::from_str::<Rules>(r#"{"evry": 5}"#).expect_err("a typo");
+        assert!(typo.to_string().contains("evry"), "{typo}");
+        assert!(serde_json::from_str::<Rules>(r#"{"every": "soon"}"#).is_err());
+        let wrong = Rules { light_below: 5.0, ..Rules::default() };
+        assert!(wrong.wrong().is_some_and(|w| w.contains("lightBelow")));
+        let only =
+            Rules { only: vec!["java".to_owned()], except: vec!["j*x".to_owned()], ..Rules::default() };
+        assert!(only.watches("java") && !only.watches("go"));
+    }
+}

@@ -1,0 +1,573 @@
+//! The agent: samples everything, keeps the clock of every group with a limit, and climbs the ladder as clocks run
+//! down. Every act is in the log before it is done.
+//!
+//! One thread samples and decides, one watches the tripwires, and one at a time climbs: so there is never more than one
+//! capture on a machine.
+
+mod brake;
+mod climb;
+mod tripwire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use plimsoll_core::agent::{Danger, Event, Level, LimitChange, Mode, Open, Past, Rules, What, level};
+use plimsoll_core::death::Workload;
+use plimsoll_core::judge::{Judgement, judge};
+use plimsoll_core::recording::Recording;
+use plimsoll_core::slope::Interval;
+use plimsoll_core::target::{RuntimeKind, Target};
+use plimsoll_core::units::{bytes, duration};
+
+use crate::capture;
+use crate::fleet::{Fleet, Limited};
+use crate::identify;
+use crate::source::kernel_log::{self, Kills};
+use crate::store::{Store, StoreError};
+use crate::world::{Clock as Time, World};
+use climb::{Climb, Journal};
+use tripwire::{Trip, Tripwire, Wire};
+
+/// Seconds between two judgements of one workload that is not near its end.
+const JUDGE_EVERY: f64 = 30.0;
+/// Probability of a climb from which the estimator's clock counts.
+const BELIEVED: f64 = 0.5;
+/// Growth that is worth a judgement, as a share of the limit.
+const GREW: f64 = 0.01;
+/// Looks in a row that must be calmer before a level is left.
+const CALMER: u32 = 3;
+/// Longest wait before a stop or the end of a climb is noticed.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Between the two looks that tell how fast a group burns that has tripped.
+const BURST: Duration = Duration::from_millis(30);
+/// Between two looks for new processes: a fast one is born and dead between two ticks.
+const NEW: Duration = Duration::from_secs(1);
+/// Age, seconds, from which a process has set itself up so far that it can be prepared.
+const GROWN_UP: f64 = 3.0;
+/// Newcomers that wait to be prepared.
+const WAITING: usize = 1000;
+/// Seconds to the limit below which time is bought before anything else.
+const BUY_BELOW: f64 = 10.0;
+/// Seconds between two looks at what may be removed.
+const CHORES: f64 = 30.0;
+/// Seconds that a heavy capture needs to begin, and its rate: bytes a second of the memory in use.
+const BEGIN: f64 = 1.0;
+const RATE: f64 = 1_073_741_824.0 / 3.0;
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The store.
+    #[error("failed to open the store")]
+    Store(#[source] StoreError),
+    /// A thread.
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// One workload while it is watched.
+#[derive(Debug, Clone)]
+struct Watched {
+    level: Level,
+    calmer: u32,
+    judged: f64,
+    forecast: Option<Forecast>,
+}
+
+/// What the estimator says of a group's usage against its limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// Probability of a climb without a plateau.
+    pub p_leak: f64,
+    /// Bytes a second of the floor: lower end, middle, upper end.
+    pub slope: [f64; 3],
+    /// Seconds to the limit: lower end, middle, upper end; infinite without a climb.
+    pub seconds: [f64; 3],
+}
+
+impl Forecast {
+    fn of(j: &Judgement) -> Option<Forecast> {
+        let posterior = j.clock.binding()?.posterior.as_ref().ok()?;
+        let ends = |i: &Interval| [i.low, i.mid, i.high];
+        Some(Forecast {
+            p_leak: posterior.p_leak,
+            slope: ends(&posterior.slope),
+            seconds: ends(&posterior.time_to_limit),
+        })
+    }
+
+    /// The lower end of the time to the limit, when the estimator believes in a climb.
+    fn soonest(&self) -> Option<f64> {
+        (self.p_leak >= BELIEVED).then_some(self.seconds[0])
+    }
+}
+
+/// One row of what the agent knows, for metrics and pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The workload.
+    pub workload: String,
+    /// Its largest process.
+    pub pid: i32,
+    /// That process's name.
+    pub name: String,
+    /// How near the end is.
+    pub level: Level,
+    /// What its limit is run against by.
+    pub danger: Danger,
+    /// The limit, bytes.
+    pub limit: f64,
+    /// What the estimator says, when it was asked.
+    pub forecast: Option<Forecast>,
+}
+
+/// The agent.
+pub struct Agent {
+    world: World,
+    rules: Rules,
+    fleet: Fleet,
+    journal: Journal,
+    events: Receiver<Event>,
+    news: Vec<Event>,
+    tripwire: Tripwire,
+    kills: Kills,
+    open: Open,
+    watched: BTreeMap<String, Watched>,
+    rows: Vec<Row>,
+    climbing: Option<(Level, JoinHandle<()>)>,
+    arming: Option<JoinHandle<()>>,
+    /// Processes that were seen newly and are to be prepared when they are old enough.
+    newcomers: VecDeque<i32>,
+    looked_for_new: Instant,
+    climb_stop: Arc<AtomicBool>,
+    chores_at: f64,
+    looks: u64,
+}
+
+impl Agent {
+    /// Opens the store, and ends what an agent before left half done.
+    ///
+    /// # Errors
+    /// When the store is another agent's, or no thread can be started.
+    pub fn open(world: &World, rules: Rules, store: &Path) -> Result<Agent, AgentError> {
+        let (store, open) = Store::open(store).map_err(AgentError::Store)?;
+        let (tell, events) = channel();
+        let journal = Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start() };
+        let mut agent = Agent {
+            fleet: Fleet::open(world).rescanning_always(),
+            kills: Kills::open(world),
+            tripwire: Tripwire::start().map_err(AgentError::Thread)?,
+            world: world.clone(),
+            rules,
+            journal,
+            events,
+            news: Vec::new(),
+            open,
+            watched: BTreeMap::new(),
+            rows: Vec::new(),
+            climbing: None,
+            arming: None,
+            newcomers: VecDeque::new(),
+            looked_for_new: Instant::now(),
+            climb_stop: Arc::new(AtomicBool::new(false)),
+            chores_at: 0.0,
+            looks: 0,
+        };
+        agent.come_up();
+        Ok(agent)
+    }
+
+    /// Says that it runs, and what it found open.
+    fn come_up(&mut self) {
+        let damaged = self.store(|s| s.log.damaged);
+        let also = if damaged > 0 {
+            format!("; {damaged} damaged lines of its log are left out")
+        } else {
+            String::new()
+        };
+        self.write(self.journal.event(
+            "agent",
+            What::Agent,
+            format!("up, {:?}{also}", self.rules.mode).to_lowercase(),
+        ));
+        for (workload, folder) in std::mem::take(&mut self.open.captures) {
+            let why = self.half_done(&folder);
+            let event = self.journal.event(&workload, What::Failed, why);
+            self.write(Event { folder: Some(folder), ..event });
+        }
+        self.set_back(true);
+        for (workload, level) in &self.open.incidents {
+            let watched = Watched { level: *level, calmer: 0, judged: 0.0, forecast: None };
+            self.watched.insert(workload.clone(), watched);
+        }
+    }
+
+    /// What is left of a capture that an agent did not end: whole files stay, parts go.
+    fn half_done(&self, name: &str) -> String {
+        // The name is from our own log, and still must not lead out of the folder.
+        let Some(name) = Path::new(name).file_name() else { return "its folder has no name".to_owned() };
+        let folder = self.store(|s| s.captures()).join(name);
+        // `TIME-NAME-PID-ARTIFACT`
+        let pid = name.to_str().and_then(|n| n.rsplit('-').nth(1)?.parse().ok());
+        pid.into_iter().for_each(|pid| capture::sweep(&self.world, pid));
+        let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path());
+        let (parts, whole): (Vec<_>, Vec<_>) =
+            files.partition(|p| p.extension().is_some_and(|e| e == "partial"));
+        for part in &parts {
+            // What cannot be removed goes with the folder when it is old.
+            let _left = fs::remove_file(part);
+        }
+        if whole.is_empty() {
+            let _left = fs::remove_dir(&folder);
+        }
+        format!(
+            "the agent ended while it was taken: {} whole files are kept, {} parts removed",
+            whole.len(),
+            parts.len()
+        )
+    }
+
+    fn store<T>(&self, f: impl FnOnce(&Store) -> T) -> T {
+        f(&self.journal.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&mut self, event: Event) {
+        self.journal.write(event);
+        self.hear();
+    }
+
+    /// Takes in what was written, by whichever thread.
+    fn hear(&mut self) {
+        for event in self.events.try_iter() {
+            self.open.take(&event);
+            self.news.push(event);
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn news(&mut self) -> Vec<Event> {
+        self.hear();
+        std::mem::take(&mut self.news)
+    }
+
+    /// What is known of every workload with a limit.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Looks at everything since the start.
+    pub fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Runs until `stop`, and calls `tell` after every look and event.
+    pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(&mut Agent)) {
+        let every = Duration::from_secs_f64(self.rules.every);
+        let mut next = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            self.look();
+            tell(self);
+            next = (next + every).max(Instant::now());
+            while Instant::now() < next && !stop.load(Ordering::Relaxed) {
+                let left = next.saturating_duration_since(Instant::now());
+                if let Some(trip) = self.tripwire.next(left.min(GLANCE)) {
+                    self.tripped(&trip);
+                }
+                self.ended(false);
+                self.greet();
+                tell(self);
+            }
+        }
+        self.go_down();
+        tell(self);
+    }
+
+    fn go_down(&mut self) {
+        self.climb_stop.store(true, Ordering::Relaxed);
+        self.ended(true);
+        self.set_back(true);
+        let owed: Vec<&str> = self.open.raised.iter().map(|c| c.file.as_str()).collect();
+        let owed = if owed.is_empty() {
+            String::new()
+        } else {
+            format!("; still raised, as it is in use: {}", owed.join(", "))
+        };
+        self.write(self.journal.event("agent", What::Agent, format!("down{owed}")));
+    }
+
+    /// Wires groups of new processes, and prepares the processes: there may be no time for it later.
+    fn greet(&mut self) {
+        if self.looked_for_new.elapsed() >= NEW {
+            self.looked_for_new = Instant::now();
+            let new = self.fleet.newcomers();
+            if !new.is_empty() {
+                self.wire();
+            }
+            self.newcomers.extend(new);
+            self.newcomers.truncate(WAITING);
+        }
+        if self.arming.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.arming = None;
+        }
+        if self.arming.is_none() && self.rules.prepare && self.rules.mode == Mode::Capture {
+            self.prepare_next();
+        }
+    }
+
+    /// Prepares the newcomer that has waited longest, of those that are old enough and have a limit.
+    fn prepare_next(&mut self) {
+        if self.newcomers.is_empty() {
+            return;
+        }
+        let limited: BTreeMap<i32, String> = self
+            .fleet
+            .limited()
+            .iter()
+            .flat_map(|l| l.pids.iter().map(|pid| (*pid, l.group.shown())))
+            .collect();
+        let waiting = std::mem::take(&mut self.newcomers);
+        for pid in waiting {
+            let Ok(target) = identify::identify(&self.world, pid) else { continue };
+            // It may still be moved into its group, and become what it is going to be.
+            if self.arming.is_some() || self.journal.now() - target.started < GROWN_UP {
+                self.newcomers.push_back(pid);
+            } else if let Some(group) = limited.get(&pid)
+                && target.runtime == RuntimeKind::Jvm
+                && self.rules.watches(&target.name)
+            {
+                let workload = Workload::of(group).words();
+                self.climb(&workload, Level::Armed, target, None, f64::INFINITY);
+            }
+        }
+    }
+
+    /// Has the tripwire watch every group with a limit.
+    fn wire(&mut self) {
+        let wire = |limited: Limited<'_>| {
+            let (usage, told) = limited.group.usage_file();
+            Wire { group: limited.group.shown(), usage, told, limit: limited.limit }
+        };
+        let wires = self.fleet.limited().into_iter().map(wire).collect();
+        self.tripwire.watch(wires);
+    }
+
+    /// Waits for the climb, or sees whether it has ended.
+    fn ended(&mut self, wait: bool) {
+        let done = self.climbing.as_ref().is_some_and(|(_, thread)| wait || thread.is_finished());
+        if let Some((_, thread)) = self.climbing.take_if(|_| done)
+            && thread.join().is_err()
+        {
+            self.write(self.journal.event("agent", What::Failed, "a capture broke off"));
+        }
+        self.hear();
+    }
+
+    /// One look at everything.
+    fn look(&mut self) {
+        self.looks += 1;
+        self.fleet.tick();
+        self.tell_kills();
+        self.judge_all(None);
+        let now = self.journal.now();
+        self.set_back(false);
+        if now >= self.chores_at {
+            self.chores_at = now + CHORES;
+            self.prune();
+        }
+    }
+
+    fn tell_kills(&mut self) {
+        for kill in self.kills.next() {
+            let workload =
+                kill.victim_group.as_deref().map_or_else(|| kill.name.clone(), |g| Workload::of(g).words());
+            self.write(self.journal.event(&workload, What::Killed, kernel_log::sentence(&kill)));
+        }
+    }
+
+    /// A group crossed a share of its limit: two quick looks tell how fast it burns.
+    fn tripped(&mut self, trip: &Trip) {
+        self.fleet.tick();
+        std::thread::sleep(BURST);
+        self.fleet.tick();
+        self.judge_all(Some(trip));
+    }
+
+    /// Judges every group with a limit, or the one that tripped.
+    fn judge_all(&mut self, trip: Option<&Trip>) {
+        let mut subjects = Vec::new();
+        for limited in self.fleet.limited() {
+            let name = limited.group.shown();
+            if trip.is_none_or(|t| t.group == name)
+                && let Some(pid) = limited.pids.first()
+            {
+                subjects.push((name, *pid, limited.limit));
+            }
+        }
+        if trip.is_none() {
+            self.wire();
+            self.rows.clear();
+        }
+        for (group, pid, limit) in subjects {
+            self.judge_one(&group, pid, limit, trip.is_some());
+        }
+    }
+
+    fn judge_one(&mut self, group: &str, pid: i32, limit: f64, tripped: bool) {
+        let points = self.fleet.usage(pid);
+        let Some(quick) = Danger::of(&points, limit, None) else { return };
+        let workload = Workload::of(group).words();
+        let now = self.journal.now();
+        let known = self.watched.get(&workload).cloned();
+        let lowest = points.iter().map(|p| p.v).fold(f64::INFINITY, f64::min);
+        let grows = points.last().is_some_and(|p| p.v - lowest >= GREW * limit);
+        let due = known.as_ref().is_none_or(|w| now - w.judged >= JUDGE_EVERY);
+        let mut forecast = known.as_ref().and_then(|w| w.forecast).filter(|_| grows);
+        let mut judged = known.as_ref().map_or(0.0, |w| w.judged);
+        let mut view = None;
+        if grows && due && !tripped {
+            view = self.view(pid);
+            forecast = view.as_ref().and_then(|(_, j)| Forecast::of(j));
+            judged = now;
+        }
+        let danger = Danger { estimate: forecast.and_then(|f| f.soonest()), ..quick };
+        let heavy = BEGIN + (danger.share * limit) / RATE;
+        let level = level(&danger, heavy, &self.rules);
+        let Ok(target) = identify::identify(&self.world, pid) else { return };
+        if !self.rules.watches(&target.name) {
+            return;
+        }
+        if !tripped {
+            let name = target.name.clone();
+            self.rows.push(Row { workload: workload.clone(), pid, name, level, danger, limit, forecast });
+        }
+        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast });
+        (watched.judged, watched.forecast) = (judged, forecast);
+        self.change(&workload, &mut watched, level, &danger);
+        self.watched.insert(workload.clone(), watched);
+        if level > Level::Calm {
+            self.climb(&workload, level, target, view, danger.seconds());
+        }
+    }
+
+    /// What is known of one process, judged.
+    fn view(&self, pid: i32) -> Option<(Recording, Judgement)> {
+        let recording = self.fleet.recording(pid)?;
+        let judgement = judge(&recording, None);
+        Some((recording, judgement))
+    }
+
+    /// Tells a level that is higher at once, one that is lower when it stays.
+    fn change(&mut self, workload: &str, watched: &mut Watched, level: Level, danger: &Danger) {
+        watched.calmer = if level < watched.level { watched.calmer + 1 } else { 0 };
+        if level > watched.level || watched.calmer >= CALMER {
+            let left = danger.seconds();
+            let left = if left.is_finite() { duration(left) } else { "no end in sight".to_owned() };
+            let text = format!(
+                "{} → {}: {left} at {} a second, {} of headroom",
+                watched.level.name(),
+                level.name(),
+                bytes(danger.burn),
+                bytes(danger.headroom)
+            );
+            (watched.level, watched.calmer) = (level, 0);
+            let event = self.journal.event(workload, What::Level, text);
+            self.write(Event { level: Some(level), ..event });
+        }
+    }
+
+    /// Does what is due, when the rules allow it and nobody climbs.
+    fn climb(
+        &mut self,
+        workload: &str,
+        level: Level,
+        target: Target,
+        view: Option<(Recording, Judgement)>,
+        left: f64,
+    ) {
+        let busy_with = match level {
+            Level::Armed => self.arming.as_ref().map(|_| Level::Armed),
+            _ => self.climbing.as_ref().map(|(level, _)| *level),
+        };
+        // A heavy one that is due ends a lighter one that is under way.
+        if busy_with.is_some_and(|busy| busy < level && level == Level::Heavy) {
+            self.climb_stop.store(true, Ordering::Relaxed);
+            self.ended(true);
+        } else if busy_with.is_some() {
+            return;
+        }
+        let (now, life) = (self.journal.now(), (target.pid, target.started as i64));
+        let past: &mut Past = self.open.past.entry(workload.to_owned()).or_default();
+        let done = match level {
+            Level::Armed => past.armed.contains(&life),
+            level => past.allows(level, now, &self.rules).is_err(),
+        };
+        if done {
+            return;
+        }
+        if level == Level::Armed {
+            past.armed.push(life);
+        } else {
+            past.act(level, now);
+        }
+        let Some((_, judgement)) = view.or_else(|| self.view(target.pid)) else { return };
+        if level > Level::Armed {
+            self.climb_stop = Arc::new(AtomicBool::new(false));
+        }
+        let climb = Climb {
+            world: self.world.clone(),
+            journal: self.journal.clone(),
+            rules: self.rules.clone(),
+            workload: workload.to_owned(),
+            level,
+            target,
+            clock: judgement.clock,
+            buy_first: left <= BUY_BELOW,
+            stop: Arc::clone(&self.climb_stop),
+        };
+        match std::thread::Builder::new().name("climb".to_owned()).spawn(move || climb.run()) {
+            Ok(thread) if level == Level::Armed => self.arming = Some(thread),
+            Ok(thread) => self.climbing = Some((level, thread)),
+            Err(e) => self.write(self.journal.event(
+                workload,
+                What::Failed,
+                format!("no thread can be started: {e}"),
+            )),
+        }
+    }
+
+    /// Sets limits back whose time is over; at the start all of them, as nobody climbs.
+    fn set_back(&mut self, all: bool) {
+        if self.climbing.is_some() {
+            return;
+        }
+        let now = self.journal.now();
+        let due: Vec<LimitChange> =
+            self.open.raised.iter().filter(|c| all || c.until <= now).cloned().collect();
+        for change in due {
+            if brake::restore(&change).is_ok() {
+                let event =
+                    self.journal.event("agent", What::Restored, format!("{} is as it was", change.file));
+                self.write(Event { limit: Some(change), ..event });
+            }
+        }
+    }
+
+    /// Removes old evidence, never that of an open incident.
+    fn prune(&mut self) {
+        let (most, age) = (self.rules.keep_bytes, Duration::from_secs_f64(self.rules.keep_for));
+        let gone = self.store(|s| s.prune(most, age, &|name| self.open.is_evidence(name)));
+        for name in gone {
+            self.write(self.journal.event(
+                "agent",
+                What::Agent,
+                format!("the capture {name} was removed: it was old"),
+            ));
+        }
+    }
+}

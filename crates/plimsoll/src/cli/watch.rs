@@ -1,0 +1,197 @@
+//! `plimsoll watch`: the agent of a machine, in the foreground; a service manager keeps it running.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use plimsoll_core::agent::{Event, Mode, Rules, What};
+use plimsoll_host::agent::Agent;
+use plimsoll_host::world::World;
+use plimsoll_read::config;
+
+use super::{trail, triage};
+use crate::error::{CliError, Kind};
+use crate::exit_code;
+use crate::output::{self, Format, tell};
+use crate::render::openmetrics::{self, Own};
+use crate::render::paint::Paint;
+
+/// The agent: watches every group with a limit, and captures before the kernel kills
+///
+/// Without `mode: capture` in the configuration (or --go) it observes: it tells what it would do, and touches nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  plimsoll watch                            observe, and say what would be done
+  plimsoll watch --go --store /var/lib/plimsoll --listen 127.0.0.1:9464
+  plimsoll watch --config plimsoll.yaml     rules, with what is not said at its default:
+      mode: capture            # observe
+      every: 10s
+      only: [java, 'api-*']    # every process of a group with a limit
+      armedBelow: 1h           # prepared from this time to the limit
+      lightBelow: 15m          # cheap artifacts
+      heavyBelow: 20s          # the heavy one, or 3 times what it needs
+      heavyEvery: 1h           # at most one per workload in this time
+      brake: {raiseShare: 0.25, for: 10m, neverAbove: 4Gi}    # no limit is raised without it
+      keepBytes: 20Gi
+      keepFor: 14d
+Metrics are at http://ADDRESS/metrics.")]
+pub(crate) struct Args {
+    /// Rules, as YAML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Folder of the agent's log and evidence; of one agent at a time.
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
+
+    /// Take artifacts, too, whatever the configuration says.
+    #[arg(long)]
+    go: bool,
+
+    /// Serve metrics there.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Stop after this time.
+    #[arg(long = "for", value_name = "TIME", value_parser = triage::duration)]
+    seconds: Option<f64>,
+}
+
+pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    let rules = rules(args)?;
+    let stop = triage::stop_flag()?;
+    let store = args.store.clone().or_else(|| trail::folder().map(|f| f.join("store")));
+    let store =
+        store.ok_or_else(|| CliError::usage("there is no place for the store").hint("--store names one"))?;
+    let page: Arc<Mutex<String>> = Arc::default();
+    if let Some(address) = args.listen {
+        serve(address, Arc::clone(&page), Arc::clone(&stop))?;
+    }
+    let mut agent = Agent::open(&World::default(), rules, &store)
+        .map_err(|e| CliError::new(Kind::CannotJudge, "the agent cannot run").because(e))?;
+    tell(&format!("plimsoll: the store is {}", store.display()));
+    let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
+    let mut own = Own::default();
+    agent.run(&stop, &mut |agent| {
+        if end.is_some_and(|end| Instant::now() >= end) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        let news = agent.news();
+        let open = news.iter().all(|event| say(event, format));
+        if !open {
+            stop.store(true, Ordering::Relaxed);
+        }
+        news.iter().for_each(|event| count(&mut own, event.what));
+        if args.listen.is_some() {
+            own.looks = agent.looks();
+            (own.resident, own.cpu) = footprint();
+            *page.lock().unwrap_or_else(PoisonError::into_inner) = openmetrics::text(agent.rows(), &own);
+        }
+    });
+    Ok(exit_code::FINE)
+}
+
+fn rules(args: &Args) -> Result<Rules, CliError> {
+    let mut rules = match &args.config {
+        None => Rules::default(),
+        Some(path) => {
+            let name = path.display();
+            let text = fs::read_to_string(path)
+                .map_err(|e| CliError::usage(format!("cannot read {name}")).because(e))?;
+            config::rules(&text).map_err(|e| CliError::usage(format!("{name}: {e}")))?
+        }
+    };
+    if args.go {
+        rules.mode = Mode::Capture;
+    }
+    Ok(rules)
+}
+
+/// Prints an event; false when nobody reads any more.
+fn say(event: &Event, format: Format) -> bool {
+    if format != Format::Table {
+        return serde_json::to_string(event).is_ok_and(|text| output::line(&text));
+    }
+    let paint = Paint::new(output::colour());
+    let at = Timestamp::from_second(event.time as i64).unwrap_or_default().to_zoned(TimeZone::system());
+    let what = format!("{:?}", event.what).to_lowercase();
+    let what = match event.what {
+        What::Killed | What::Failed => paint.red(&format!("{what:8}")),
+        What::Refused | What::Level => paint.yellow(&format!("{what:8}")),
+        What::Stored | What::Restored => paint.green(&format!("{what:8}")),
+        _ => format!("{what:8}"),
+    };
+    output::line(&format!(
+        "{} {what} {}: {}",
+        at.strftime("%H:%M:%S"),
+        paint.bold(&event.workload),
+        event.text
+    ))
+}
+
+fn count(own: &mut Own, what: What) {
+    match what {
+        What::Stored => own.stored += 1,
+        What::Failed => own.failed += 1,
+        What::Killed => own.killed += 1,
+        _ => {}
+    }
+}
+
+/// Resident bytes and seconds of processor time of this program.
+fn footprint() -> (f64, f64) {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|w| w.parse::<f64>().ok()).unwrap_or(0.0);
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    (pages * rustix::param::page_size() as f64, time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
+/// Serves the page of metrics from a thread of its own.
+fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
+    let failed = |e| CliError::usage(format!("cannot listen on {address}")).because(e);
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let place = listener.local_addr().map_err(failed)?;
+    tell(&format!("plimsoll: metrics are at http://{place}/metrics"));
+    std::thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let body = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                // A reader that goes away or says nothing costs only its own answer.
+                let _unheard = answer(stream, &body);
+            }
+        })
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// One request, one answer: a scraper asks for one page.
+fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const REQUEST: u64 = 8192;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = BufReader::new(stream.try_clone()?.take(REQUEST)).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    // The rest of the head is read: closing before would reset the connection.
+    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let path = request.strip_prefix("GET ").and_then(|r| r.split(' ').next()).unwrap_or_default();
+    let (status, kind, body) = match path {
+        "/metrics" => ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
+        _ => ("404 Not Found", "text/plain", "metrics are at /metrics\n"),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
