@@ -1,6 +1,7 @@
 //! `plimsoll audit`: manifests with their forms for CI, and a live JVM that is armed and disarmed.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -92,16 +93,19 @@ fn a_live_jvm_is_armed_and_disarmed() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(
         folder.path().join("Idle.java"),
-        "public class Idle { public static void main(String[] a) throws Exception { System.in.read(); } }",
+        "public class Idle { public static void main(String[] a) throws Exception { System.out.println(\"ready\"); System.in.read(); } }",
     )
     .expect("written");
     let idle = Command::new("java")
         .args(["-Xmx64m", "Idle.java"])
         .current_dir(folder.path())
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn();
-    let Ok(idle) = idle.map(Idle) else { return skipped(test, "there is no JDK") };
+    let Ok(mut idle) = idle.map(Idle) else { return skipped(test, "there is no JDK") };
+    // By then it handles the signal that wakes its attach listener.
+    let mut ready = String::new();
+    BufReader::new(idle.0.stdout.take().expect("a pipe")).read_line(&mut ready).expect("a line");
     let pid = idle.0.id().to_string();
     let state = folder.path().join("state");
     let run = |args: &[&str]| {
@@ -112,12 +116,6 @@ fn a_live_jvm_is_armed_and_disarmed() {
         let out = run(&["-o", "json"]);
         finding(&json(&stdout(&out))["subjects"][0], "jvm/heap-dump-on-oom")["state"].clone()
     };
-    // It is a JVM for others once its performance counters are there.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !stdout(&run(&["-o", "json"])).contains("jvm/heap-dump-on-oom") || on() == "unknown" {
-        assert!(std::time::Instant::now() < deadline, "it must become a JVM");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
     assert_eq!(on(), "fails");
     let place = folder.path().display().to_string();
     let dry = run(&["--fix", "--dump-path", &place]);
