@@ -28,8 +28,9 @@ const MOST_SAMPLES: usize = 1_200_000;
 const RESCAN_EVERY: u32 = 5;
 /// Looks after which a kernel thread's pid is looked at again: it may belong to a process by then.
 const FORGET_KERNEL_EVERY: u32 = 12 * RESCAN_EVERY;
-/// Looks for new processes over which a process is young.
-const YOUNG: u32 = 6;
+/// Seconds over which a process is new, and over which it is young.
+const NEW: f64 = 5.0;
+const YOUNG: f64 = 60.0;
 /// Open files that are left to the rest of the program.
 const FILES_LEFT: usize = 128;
 /// Files that the reader of a group keeps open at most.
@@ -86,8 +87,8 @@ struct Process {
     start_ticks: u64,
     statm: Option<File>,
     group: Option<String>,
-    /// Tick at which it was seen first.
-    since: u32,
+    /// When it was seen first.
+    since: f64,
     /// It was the so many-th to be seen.
     number: u64,
     /// Resident pages, and those of them that are anonymous.
@@ -199,7 +200,7 @@ impl Fleet {
     /// Looks for new processes between two ticks; gives those that were seen first since the last call.
     pub(crate) fn newcomers(&mut self) -> Vec<i32> {
         self.find();
-        self.regroup();
+        self.regroup(NEW);
         let told = std::mem::replace(&mut self.told, self.seen);
         self.processes.iter().filter(|(_, p)| p.number > told).map(|(pid, _)| *pid).collect()
     }
@@ -340,7 +341,7 @@ impl Fleet {
             self.kernel.clear();
         }
         self.find();
-        self.regroup();
+        self.regroup(YOUNG);
         let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
         self.groups.retain(|name, _| used.contains(name));
     }
@@ -356,12 +357,12 @@ impl Fleet {
         }
     }
 
-    /// A young process is often seen before it is moved into its container's group; an old one is moved rarely.
-    fn regroup(&mut self) {
-        let all = self.tick.is_multiple_of(FORGET_KERNEL_EVERY);
-        let young = |p: &Process| self.tick - p.since <= YOUNG * self.rescan_every;
+    /// A process is often seen before it is moved into its container's group; one older than `age` is moved rarely.
+    fn regroup(&mut self, age: f64) {
+        let all = self.tick.is_multiple_of(FORGET_KERNEL_EVERY) && age == YOUNG;
+        let now = self.clock.now();
         let due: Vec<i32> =
-            self.processes.iter().filter(|(_, p)| all || young(p)).map(|(pid, _)| *pid).collect();
+            self.processes.iter().filter(|(_, p)| all || now - p.since < age).map(|(pid, _)| *pid).collect();
         for pid in due {
             let group = Group::of(&self.world, pid).ok().and_then(|g| self.track(&g));
             if let Some(process) = self.processes.get_mut(&pid) {
@@ -390,7 +391,14 @@ impl Fleet {
         let group = Group::of(&self.world, pid).ok().and_then(|g| self.track(&g));
         self.processes.insert(
             pid,
-            Process { start_ticks, statm, group, since: self.tick, number: self.seen, pages: Held::new() },
+            Process {
+                start_ticks,
+                statm,
+                group,
+                since: self.clock.now(),
+                number: self.seen,
+                pages: Held::new(),
+            },
         );
     }
 

@@ -88,7 +88,8 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
             stop.store(true, Ordering::Relaxed);
         }
         news.iter().for_each(|event| count(&mut own, event.what));
-        if args.listen.is_some() {
+        let changed = own.looks != agent.looks() || !news.is_empty();
+        if args.listen.is_some() && changed {
             own.looks = agent.looks();
             (own.resident, own.cpu) = footprint();
             *page.lock().unwrap_or_else(PoisonError::into_inner) = openmetrics::text(agent.rows(), &own);
