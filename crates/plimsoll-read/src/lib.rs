@@ -27,6 +27,7 @@ pub mod heap_dump;
 pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
+mod lines;
 pub mod nmt;
 pub mod pprof;
 pub mod prometheus_text;

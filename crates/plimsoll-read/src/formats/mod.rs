@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::nmt;
 use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
 use crate::thread_dump::ThreadDumps;
@@ -186,7 +187,8 @@ impl Format for Profiles {
 }
 
 /// Every format, the stricter ones first.
-pub static FORMATS: &[&dyn Format] = &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Profiles];
+pub static FORMATS: &[&dyn Format] =
+    &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Of::<nmt::Reports>::NEW, &Profiles];
 
 /// The format of what begins like this.
 pub fn recognise(head: &[u8]) -> Option<&'static dyn Format> {
