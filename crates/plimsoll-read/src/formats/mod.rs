@@ -17,6 +17,7 @@ use crate::heap_dump::Source;
 use crate::nmt;
 use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
+use crate::smaps;
 use crate::thread_dump::ThreadDumps;
 use plain::Plain;
 
@@ -187,8 +188,13 @@ impl Format for Profiles {
 }
 
 /// Every format, the stricter ones first.
-pub static FORMATS: &[&dyn Format] =
-    &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Of::<nmt::Reports>::NEW, &Profiles];
+pub static FORMATS: &[&dyn Format] = &[
+    &Of::<Goroutines>::NEW,
+    &Of::<ThreadDumps>::NEW,
+    &Of::<nmt::Reports>::NEW,
+    &Of::<smaps::Survey>::NEW,
+    &Profiles,
+];
 
 /// The format of what begins like this.
 pub fn recognise(head: &[u8]) -> Option<&'static dyn Format> {
