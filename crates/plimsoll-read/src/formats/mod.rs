@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::class_histogram;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
 use crate::nmt;
@@ -192,6 +193,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &Of::<Goroutines>::NEW,
     &Of::<ThreadDumps>::NEW,
     &Of::<nmt::Reports>::NEW,
+    &Of::<class_histogram::Histograms>::NEW,
     &Of::<smaps::Survey>::NEW,
     &Profiles,
 ];
