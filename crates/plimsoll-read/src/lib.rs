@@ -28,6 +28,7 @@ pub mod hprof;
 pub mod hsperf;
 pub mod kernel_log;
 mod lines;
+pub mod malloc_info;
 pub mod nmt;
 pub mod pprof;
 pub mod prometheus_text;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::class_histogram;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::malloc_info;
 use crate::nmt;
 use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
@@ -195,6 +196,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &Of::<nmt::Reports>::NEW,
     &Of::<class_histogram::Histograms>::NEW,
     &Of::<smaps::Survey>::NEW,
+    &Of::<malloc_info::Infos>::NEW,
     &Profiles,
 ];
 
