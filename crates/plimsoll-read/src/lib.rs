@@ -26,6 +26,7 @@ pub mod graph;
 pub mod heap_dump;
 pub mod hprof;
 pub mod hsperf;
+pub mod jemalloc_stats;
 pub mod kernel_log;
 mod lines;
 pub mod malloc_info;

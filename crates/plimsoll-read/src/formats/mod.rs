@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::class_histogram;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::jemalloc_stats;
 use crate::malloc_info;
 use crate::nmt;
 use crate::pprof::Profile;
@@ -197,6 +198,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &Of::<class_histogram::Histograms>::NEW,
     &Of::<smaps::Survey>::NEW,
     &Of::<malloc_info::Infos>::NEW,
+    &Of::<jemalloc_stats::AllStats>::NEW,
     &Profiles,
 ];
 
