@@ -16,6 +16,7 @@
 pub mod bundle;
 pub mod class_histogram;
 mod container_log;
+pub mod core_file;
 pub mod csv_series;
 pub mod formats;
 pub mod gc_log;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::class_histogram;
+use crate::core_file;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
 use crate::jemalloc_stats;
@@ -199,6 +200,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &Of::<smaps::Survey>::NEW,
     &Of::<malloc_info::Infos>::NEW,
     &Of::<jemalloc_stats::AllStats>::NEW,
+    &Of::<core_file::Core>::NEW,
     &Profiles,
 ];
 
