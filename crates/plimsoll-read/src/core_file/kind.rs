@@ -32,7 +32,7 @@ pub struct CoreReport {
     pub memory_bytes: u64,
     /// Memory of it that is in the file, bytes.
     pub kept_bytes: u64,
-    /// Memory of it that is of no file, bytes.
+    /// Memory in the file that is of no mapped file, bytes.
     pub anonymous_bytes: u64,
     /// Bytes that a whole file would have.
     pub expected_file_bytes: u64,
@@ -85,18 +85,18 @@ impl Core {
     pub fn report(&self) -> CoreReport {
         let sum = |of: &dyn Fn(&Segment) -> u64| self.segments.iter().map(of).fold(0u64, u64::saturating_add);
         let (memory, kept) = (sum(&|s| s.size), sum(&|s| s.kept));
-        let anonymous = sum(&|s| if self.path(s.start).is_none() { s.size } else { 0 });
+        let anonymous = sum(&|s| if self.path(s.start).is_none() { s.kept } else { 0 });
         let mut findings = vec![self.next()];
         findings.extend(self.signal.map(died));
         if let Some(why) = self.lacks() {
-            let f = Finding::new(Certainty::Certain, format!("the core is cut: {why}")).of(Cause::Undecided);
+            let f = Finding::new(Certainty::Certain, format!("the core is cut: {why}")).of(Cause::None);
             findings.insert(0, f.hint("look at the limit (ulimit -c), the disk, and the handler in /proc/sys/kernel/core_pattern"));
         }
         let mut warnings = self.warnings.clone();
         warnings.say("what is in the memory is not read here");
         if kept < memory {
             warnings.say(format!(
-                "{} of the memory was not written: unmodified files, or what /proc/PID/coredump_filter leaves out",
+                "{} of what was mapped is not in it: reserved addresses, unmodified files, what /proc/PID/coredump_filter leaves out",
                 size(memory - kept)
             ));
         }
@@ -128,13 +128,13 @@ impl Core {
     fn summary(&self, memory: u64, anonymous: u64) -> String {
         let program = self.program.as_deref().unwrap_or("a program that it does not name");
         let why = match self.signal {
-            Some(s) if s.number > 0 => format!(" died by SIG{} with", s.name()),
+            Some(s) if s.number > 0 => format!(" left a core at SIG{} with", s.name()),
             Some(_) => " was living, with".to_owned(),
             None => " with".to_owned(),
         };
         let (memory, anonymous) = (size(memory), size(anonymous));
         format!(
-            "{program}{why} {}, {memory} mapped, {anonymous} of it anonymous.",
+            "{program}{why} {}, {memory} mapped; {anonymous} of anonymous memory are in the file.",
             count(self.threads, "thread")
         )
     }
@@ -180,14 +180,17 @@ impl Core {
 }
 
 fn died(signal: Signal) -> Finding {
+    if signal.number == 0 {
+        return Finding::new(Certainty::Likely, "it was taken from a living process: no signal is told")
+            .of(Cause::None);
+    }
     let name = signal.name();
     let from = match (signal.code, signal.sender) {
-        (Some(-6), Some(pid)) => format!(", which the program (process {pid}) sent to itself or by thread"),
+        (Some(-6), Some(pid)) => format!(", sent by process {pid} to one of its threads or another's"),
         (Some(_), Some(pid)) if pid > 0 => format!(", sent by process {pid}"),
         _ => String::new(),
     };
     let what = match name {
-        "none" => "no signal: it was taken from a living process (gcore)",
         "SEGV" => {
             "an access to memory that is not mapped, or not so; a failed allocation that nobody checked is one way to it"
         }
@@ -197,13 +200,13 @@ fn died(signal: Signal) -> Finding {
         "ABRT" => {
             "the program gave up: an assertion, a broken heap, or its runtime's own out-of-memory handling"
         }
-        "QUIT" | "TRAP" => "asked for, or a runtime that gave up",
+        "QUIT" | "TRAP" => "asked for, or a runtime that gave up; gcore may leave TRAP too",
         _ => "see the program's last lines of log",
     };
-    Finding::new(Certainty::Certain, format!("it died by signal {} (SIG{name}){from}", signal.number))
-        .of(Cause::Undecided)
+    Finding::new(Certainty::Certain, format!("signal {} (SIG{name}){from}", signal.number))
+        .of(Cause::None)
         .because(what)
-        .but("an OOM kill by the kernel is SIGKILL and leaves no core: this death was none")
+        .because("an OOM kill by the kernel is SIGKILL and leaves no core: this was none")
 }
 
 impl CoreReport {

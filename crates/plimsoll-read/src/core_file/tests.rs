@@ -70,7 +70,7 @@ fn a_core_tells_who_died_and_how() {
     let r = core.report();
     assert_eq!(
         r.head.summary,
-        "java died by SIGABRT with 3 threads, 12.0 KiB mapped, 8.00 KiB of it anonymous."
+        "java left a core at SIGABRT with 3 threads, 12.0 KiB mapped; 8.00 KiB of anonymous memory are in the file."
     );
     assert_eq!((r.memory_bytes, r.kept_bytes, r.anonymous_bytes), (12_288, 8192, 8192));
     let hint = r.head.findings[0].hint.as_ref().unwrap();
@@ -78,7 +78,7 @@ fn a_core_tells_who_died_and_how() {
         hint.contains("jhsdb jmap --binaryheap --dumpfile heap.hprof --exe /opt/jdk/bin/java --core FILE"),
         "{hint}"
     );
-    assert!(r.head.findings.iter().any(|f| f.contra.iter().any(|c| c.contains("leaves no core"))));
+    assert!(r.head.findings.iter().any(|f| f.pro.iter().any(|c| c.contains("leaves no core"))));
     let json = serde_json::to_string(&r).unwrap();
     assert!(!json.contains("hunter2"), "the command line is not told");
 }

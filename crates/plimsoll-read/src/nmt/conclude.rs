@@ -348,8 +348,10 @@ fn large(rows: &[Row], points: usize) -> Vec<Finding> {
     if points > 1 {
         return Vec::new();
     }
+    // What any JVM needs in proportion to its heap and code is worth a word only when it is very large.
+    let least = |r: &Row| if kind(&r.name).settles { 2.0 * LARGE } else { LARGE };
     let large =
-        rows.iter().filter(|r| r.name != "Java Heap" && r.share >= LARGE && r.committed_bytes >= 32 << 20);
+        rows.iter().filter(|r| r.name != "Java Heap" && r.share >= least(r) && r.committed_bytes >= 32 << 20);
     let say = |row: &Row| {
         let kind = kind(&row.name);
         let text = format!(
