@@ -12,11 +12,17 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::class_histogram;
+use crate::core_file;
 use crate::deaths::Deaths;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::jemalloc_stats;
+use crate::malloc_info;
+use crate::nmt;
 use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
+use crate::smaps;
 use crate::thread_dump::ThreadDumps;
 use plain::Plain;
 
@@ -187,8 +193,18 @@ impl Format for Profiles {
 }
 
 /// Every format, the stricter ones first.
-pub static FORMATS: &[&dyn Format] =
-    &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Profiles, &Of::<Deaths>::NEW];
+pub static FORMATS: &[&dyn Format] = &[
+    &Of::<Goroutines>::NEW,
+    &Of::<ThreadDumps>::NEW,
+    &Of::<nmt::Reports>::NEW,
+    &Of::<class_histogram::Histograms>::NEW,
+    &Of::<smaps::Survey>::NEW,
+    &Of::<malloc_info::Infos>::NEW,
+    &Of::<jemalloc_stats::AllStats>::NEW,
+    &Of::<core_file::Core>::NEW,
+    &Profiles,
+    &Of::<Deaths>::NEW,
+];
 
 /// The format of what begins like this.
 pub fn recognise(head: &[u8]) -> Option<&'static dyn Format> {

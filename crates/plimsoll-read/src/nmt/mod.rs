@@ -1,6 +1,16 @@
-//! The summary of HotSpot's native memory tracking (`VM.native_memory summary`).
+//! HotSpot's native memory tracking (`VM.native_memory`): the summary of a running JVM ([`parse`]), and reports of every
+//! form as artifacts that conclude ([`Reports`]).
+
+#[cfg(test)]
+mod artifact_tests;
+mod conclude;
+mod kind;
+mod text;
 
 use plimsoll_core::artifact::NmtCategory;
+
+pub use conclude::NmtReport;
+pub use text::{Amount, Category, Reports, Site, Tracking, read};
 
 /// What a summary says, bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

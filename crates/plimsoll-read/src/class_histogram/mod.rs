@@ -1,8 +1,18 @@
-//! HotSpot's class histogram (`GC.class_histogram`): instances and shallow bytes per class.
+//! HotSpot's class histogram (`GC.class_histogram`): instances and shallow bytes per class; of a running JVM ([`parse`]),
+//! and as an artifact that concludes ([`Histograms`]).
+
+#[cfg(test)]
+mod artifact_tests;
+mod conclude;
+mod kind;
+mod whole;
 
 use std::collections::HashMap;
 
 use plimsoll_core::artifact::{ClassCount, ROWS_KEPT};
+
+pub use conclude::{HistogramReport, Row};
+pub use whole::{Histogram, Histograms, read};
 
 /// What a histogram says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

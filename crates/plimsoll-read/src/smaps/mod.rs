@@ -1,6 +1,19 @@
-//! `/proc/PID/smaps`: what each kind of mapping holds, and where glibc's heaps lie.
+//! `/proc/PID/smaps` and its relatives: what each kind of mapping holds, and where glibc's heaps lie.
+//!
+//! [`read`] keeps every mapping, for who walks the heaps; [`survey`] sums them in one pass, as an artifact that concludes.
+
+mod area;
+#[cfg(test)]
+mod artifact_tests;
+mod conclude;
+mod kind;
+mod survey;
 
 use crate::glibc_heap::{HEAP_MAX, HeapInfo};
+
+pub use area::Area;
+pub use conclude::MapsReport;
+pub use survey::{Form, Sum, Survey, Use, survey};
 
 /// What a mapping is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +148,13 @@ fn kib(text: &str) -> Option<u64> {
 }
 
 fn kind(all: &[Mapping], i: usize) -> Option<Kind> {
-    let m = all.get(i)?;
-    let before = i.checked_sub(1).and_then(|j| all.get(j)).filter(|b| b.end == m.start);
-    let after = all.get(i + 1).filter(|a| a.start == m.end);
+    kind_of(all.get(i)?, i.checked_sub(1).and_then(|j| all.get(j)), all.get(i + 1))
+}
+
+/// What a mapping is for, by its name and its neighbours.
+fn kind_of(m: &Mapping, before: Option<&Mapping>, after: Option<&Mapping>) -> Option<Kind> {
+    let before = before.filter(|b| b.end == m.start);
+    let after = after.filter(|a| a.start == m.end);
     match m.name.as_str() {
         "[heap]" => Some(Kind::Brk),
         name if name.starts_with("[stack") => Some(Kind::Stack),
