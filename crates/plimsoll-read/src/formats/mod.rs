@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::gc_log::GcLog;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
 use crate::pprof::Profile;
@@ -186,7 +187,8 @@ impl Format for Profiles {
 }
 
 /// Every format, the stricter ones first.
-pub static FORMATS: &[&dyn Format] = &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Profiles];
+pub static FORMATS: &[&dyn Format] =
+    &[&Of::<Goroutines>::NEW, &Of::<ThreadDumps>::NEW, &Of::<GcLog>::NEW, &Profiles];
 
 /// The format of what begins like this.
 pub fn recognise(head: &[u8]) -> Option<&'static dyn Format> {
