@@ -11,10 +11,12 @@ use super::life::Life;
 use super::{Form, GcLog};
 use crate::reading::{Context, Finding, Report, Source, Table, count};
 
-/// A slope below this part of the floor's level per hour moves nothing, and so does one below [`STILL`].
+/// A slope below this part of the floor's level per hour moves nothing.
 const STILL_SHARE: f64 = 0.05;
-/// Bytes per second that no log tells from rest: the estimator's own error on seven collectors.
+/// Bytes per second that a short log does not tell from rest: the estimator's own error on seven collectors.
 const STILL: f64 = 0.2 * 1_048_576.0;
+/// Points from which on a slow climb is believed.
+const SURE: usize = 8;
 /// The part of the heap above which a floor leaves no room.
 const TIGHT: f64 = 0.85;
 /// The part of the time above which collecting is the load.
@@ -113,19 +115,22 @@ pub struct LifeReport {
     pub humongous_bytes: Option<f64>,
 }
 
-/// The floor's slope in words.
+/// What the slope's interval proves.
 pub(super) fn moves(f: &Floor) -> Motion {
-    let still = STILL.min((f.level * STILL_SHARE / 3600.0).max(64.0));
-    // An upper bound that is flat proves rest; one that climbs proves nothing.
-    if f.slope.high <= STILL && f.slope.mid < still.max(STILL * 0.25) && f.slope.low <= 0.0 {
-        return Motion::Still;
+    let slow = f.level * STILL_SHARE / 3600.0;
+    if f.slope.low > 0.0 {
+        // Few points and a slope below the estimator's own error prove nothing.
+        let sure = f.slope.mid > STILL || f.points >= SURE;
+        return match (f.basis.is_bound(), f.slope.mid > slow, sure) {
+            (false, true, true) => Motion::Climbs,
+            (_, false, _) => Motion::Still,
+            _ => Motion::Perhaps,
+        };
     }
-    match f.slope.low > 0.0 && f.slope.mid > still {
-        true if f.basis.is_bound() => Motion::Perhaps,
-        true if f.slope.mid > STILL || f.points >= 8 => Motion::Climbs,
-        true => Motion::Perhaps,
-        false if f.slope.high < 0.0 => Motion::Still,
-        false => Motion::Unclear,
+    match f.slope.high {
+        high if high <= slow => Motion::Still,
+        high if high <= STILL => Motion::SoFar,
+        _ => Motion::Unclear,
     }
 }
 
@@ -138,6 +143,8 @@ pub(super) enum Motion {
     Perhaps,
     /// It does not climb.
     Still,
+    /// No climb to be seen; a slow one would not show yet.
+    SoFar,
     /// The interval holds both.
     Unclear,
 }
@@ -331,7 +338,7 @@ pub(super) fn cause(m: Motion) -> (Cause, Certainty) {
     match m {
         Motion::Climbs => (Cause::Retention, Certainty::Likely),
         Motion::Still => (Cause::None, Certainty::Likely),
-        Motion::Perhaps | Motion::Unclear => (Cause::Undecided, Certainty::CannotTell),
+        Motion::Perhaps | Motion::Unclear | Motion::SoFar => (Cause::Undecided, Certainty::CannotTell),
     }
 }
 

@@ -46,6 +46,12 @@ impl Collector {
         })
     }
 
+    /// Whether it marks the whole heap beside the program, again and again.
+    pub(super) fn marks_beside(self) -> bool {
+        use Collector::{GenerationalShenandoah, GenerationalZ, Go, Shenandoah, V8, Z};
+        matches!(self, Z | GenerationalZ | Shenandoah | GenerationalShenandoah | Go | V8)
+    }
+
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
@@ -168,8 +174,14 @@ pub(super) enum Event {
     Region(f64),
     /// A collection ended.
     Collection(Collection),
-    /// Bytes that the marking of cycle `.0` found alive.
-    Live(u64, f64),
+    /// Bytes that the marking of a cycle found alive: of the whole heap, or of one generation.
+    Live { id: u64, bytes: f64, young: Option<bool> },
+    /// Bytes that Shenandoah's pacer expects alive: the mean of the last five markings.
+    Expected(f64),
+    /// A marking of the old generation ended (generational Shenandoah), which took a pause of so many seconds.
+    OldMarked(f64),
+    /// Bytes that the marking of the old generation before this one found alive.
+    OldWas(f64),
     /// Bytes of the old generation when a cycle ended.
     OldLive(f64),
     /// Bytes of the old generation before and after a collection.

@@ -62,6 +62,7 @@ fn floor(now: &Judged<'_>, to_max: Option<Times>, to_limit: Option<Times>, conte
     let finding = match motion {
         Motion::Climbs => climbs(now, f, to_max, to_limit),
         Motion::Perhaps | Motion::Unclear => unclear(now, f, motion),
+        Motion::SoFar => so_far(f),
         Motion::Still => still(now, f, context),
     };
     let mut finding = Finding { certainty, ..finding }.of(of);
@@ -105,6 +106,17 @@ fn unclear(now: &Judged<'_>, f: &Floor, motion: Motion) -> Finding {
     } else {
         out.but("the interval of the slope is too wide for the time that the log covers")
     }
+}
+
+fn so_far(f: &Floor) -> Finding {
+    let most = rate(f.slope.high.max(0.0));
+    let text = format!(
+        "no climb of the floor to be seen in {}; one of up to {most} would not show yet",
+        duration(f.span)
+    );
+    Finding::new(Certainty::CannotTell, text)
+        .because(format!("the floor is at {} and its slope {}", bytes(f.level), slope(f.slope)))
+        .hint("let it run longer and read the log again: the bound falls with the time")
 }
 
 fn still(now: &Judged<'_>, f: &Floor, context: &Context) -> Finding {

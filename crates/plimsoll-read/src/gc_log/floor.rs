@@ -17,8 +17,10 @@ const PAIRS: usize = 400;
 const START: (f64, f64) = (0.25, 300.0);
 /// The normal distribution's 90 % quantile: an interval of 80 %, as all intervals here.
 const NINETY: f64 = 1.281_6;
-/// Marks that a sawtooth needs.
-const FEWEST: usize = 6;
+/// Blocks that an envelope needs: each is a sawtooth's lowest of three at least.
+const ENVELOPE: usize = 5;
+/// Smoothed points that are believed.
+const FEWEST: usize = 8;
 
 /// Which points were taken for the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub enum Basis {
     AfterMixed,
     /// What marking found alive.
     Live,
+    /// What marking found alive in the old generation.
+    OldLive,
+    /// What the pacer expects alive: the mean of the last five markings.
+    Expected,
     /// The old generation at the end of cycles.
     Old,
     /// The lowest heap after concurrent cycles, of each stretch.
@@ -44,6 +50,8 @@ impl Basis {
             Basis::AfterFull => "heap after full collections",
             Basis::AfterMixed => "lowest heap after mixed collections",
             Basis::Live => "live bytes found by marking",
+            Basis::OldLive => "live bytes found by marking the old generation",
+            Basis::Expected => "live bytes that the pacer expects (mean of five markings)",
             Basis::Old => "old generation at the end of cycles",
             Basis::AfterCycle => "lowest heap after concurrent cycles",
             Basis::AfterYoung => "lowest heap after young collections",
@@ -79,8 +87,9 @@ pub(super) fn of(life: &Life) -> Result<Floor, String> {
     let from = began + ((last - began) * START.0).min(START.1);
     let collector = life.collector.map(|(c, _)| c);
     let (basis, points) = choose(life, collector, from);
-    let needed = if basis.is_bound() || basis == Basis::AfterCycle { FEWEST } else { ENOUGH };
-    if points.len() < needed.min(ENOUGH) {
+    let envelope = matches!(basis, Basis::AfterYoung | Basis::AfterCycle | Basis::Old);
+    let needed = if envelope { ENVELOPE } else { ENOUGH };
+    if points.len() < needed {
         let n = points.len();
         return Err(format!("only {n} of {needed} floor points ({})", basis.name()));
     }
@@ -92,33 +101,33 @@ pub(super) fn of(life: &Life) -> Result<Floor, String> {
 /// The points of the floor from `from` on, by the rule of the collector.
 fn choose(life: &Life, collector: Option<Collector>, from: f64) -> (Basis, Vec<Point>) {
     let since = |list: &[Point]| -> Vec<Point> { list.iter().filter(|p| p.t >= from).copied().collect() };
+    let marks = life.marks.iter().filter(|m| m.t >= from);
+    let afters = || lowest(&marks.clone().map(|m| Point { t: m.t, v: m.after }).collect::<Vec<_>>());
     let full = since(&life.full);
-    let afters = || -> Vec<Point> {
-        life.marks.iter().filter(|m| m.t >= from).map(|m| Point { t: m.t, v: m.after }).collect()
-    };
+    let live = since(&life.live);
     match collector {
-        Some(Collector::Z | Collector::GenerationalZ) if life.live.len() >= ENOUGH => {
-            (Basis::Live, since(&life.live))
-        }
-        Some(Collector::GenerationalShenandoah) if life.old.len() >= ENOUGH => {
-            (Basis::Old, lowest(&since(&life.old)))
-        }
-        Some(Collector::Go) if life.live.len() >= ENOUGH => (Basis::Live, since(&life.live)),
-        Some(Collector::Z | Collector::GenerationalZ | Collector::Shenandoah | Collector::Go) => {
-            (Basis::AfterCycle, lowest(&afters()))
+        Some(c) if c.marks_beside() => {
+            let expected = since(&life.expected);
+            let old = since(&life.old);
+            let two = c == Collector::GenerationalShenandoah;
+            if live.len() >= ENOUGH {
+                (if two { Basis::OldLive } else { Basis::Live }, live)
+            } else if two && old.len() >= ENOUGH {
+                (Basis::Old, lowest(&old))
+            } else if !two && expected.len() >= FEWEST {
+                (Basis::Expected, expected)
+            } else {
+                (Basis::AfterCycle, afters())
+            }
         }
         _ if full.len() >= ENOUGH => (Basis::AfterFull, full),
         Some(Collector::G1) => {
             let mut mixed = since(&life.mixed);
             mixed.extend(full);
             mixed.sort_by(|a, b| a.t.total_cmp(&b.t));
-            if mixed.len() >= ENOUGH {
-                (Basis::AfterMixed, lowest(&mixed))
-            } else {
-                (Basis::AfterYoung, lowest(&afters()))
-            }
+            if mixed.len() >= ENOUGH { (Basis::AfterMixed, mixed) } else { (Basis::AfterYoung, afters()) }
         }
-        _ => (Basis::AfterYoung, lowest(&afters())),
+        _ => (Basis::AfterYoung, afters()),
     }
 }
 

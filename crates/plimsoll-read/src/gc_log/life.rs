@@ -8,6 +8,8 @@ use super::event::{Collection, Collector, Event, Kind, Mishap, Stamp};
 const KEPT: usize = 8192;
 /// Lines of several threads may stand in the log this much out of order, seconds.
 const DISORDER: f64 = 2.0;
+/// Values of the pacer that still hold its first guess.
+const GUESSES: u32 = 6;
 const MIB: f64 = 1_048_576.0;
 const KIB: f64 = 1024.0;
 /// Bytes of a G1 region before the log says otherwise: HotSpot's smallest.
@@ -102,10 +104,12 @@ pub struct Life {
     pub marks: Vec<Mark>,
     /// Heap after collections of the whole heap.
     pub full: Vec<Point>,
-    /// Heap after mixed pauses.
+    /// Lowest heap of each row of mixed pauses.
     pub mixed: Vec<Point>,
     /// What marking found alive, bytes.
     pub live: Vec<Point>,
+    /// What the pacer expected alive, bytes, without its first guesses.
+    pub expected: Vec<Point>,
     /// The old generation when a cycle ended, bytes.
     pub old: Vec<Point>,
     /// Bytes that the old generation gained at young collections; none when the log does not tell.
@@ -127,6 +131,9 @@ pub struct Life {
     /// Coarsest step of the sizes, bytes.
     pub step: f64,
     last: Option<Collection>,
+    young: Option<(u64, f64)>,
+    guesses: u32,
+    old_marked: Option<f64>,
 }
 
 impl Life {
@@ -175,7 +182,17 @@ impl Life {
                 }
                 self.collect(t, c);
             }
-            Event::Live(_, v) => self.push_live(t, v),
+            Event::Live { id, bytes, young } => self.marked(t, id, bytes, young),
+            Event::Expected(v) => self.expect(t, v),
+            Event::OldMarked(s) => {
+                self.pause(s);
+                self.old_marked = t;
+            }
+            Event::OldWas(v) => {
+                if let Some(at) = self.old_marked.take() {
+                    keep(&mut self.live, Some(at), v);
+                }
+            }
             Event::OldLive(v) => {
                 self.worded(Collector::GenerationalShenandoah);
                 keep(&mut self.old, t, v);
@@ -225,6 +242,7 @@ impl Life {
             (&mut self.mixed, &next.mixed),
             (&mut self.live, &next.live),
             (&mut self.old, &next.old),
+            (&mut self.expected, &next.expected),
         ] {
             more.iter().for_each(|p| keep(all, Some(p.t), p.v));
         }
@@ -260,8 +278,25 @@ impl Life {
         self.promoted = Some(self.promoted.unwrap_or(0.0) + bytes.max(0.0));
     }
 
-    fn push_live(&mut self, t: Option<f64>, bytes: f64) {
-        keep(&mut self.live, t, bytes);
+    /// What is alive is the sum of both generations, where there are two: of one cycle, the young one first.
+    fn marked(&mut self, t: Option<f64>, id: u64, bytes: f64, young: Option<bool>) {
+        match young {
+            None => keep(&mut self.live, t, bytes),
+            Some(true) => self.young = Some((id, bytes)),
+            Some(false) => {
+                if let Some((_, more)) = self.young.take().filter(|(of, _)| *of == id) {
+                    keep(&mut self.live, t, bytes + more);
+                }
+            }
+        }
+    }
+
+    /// The first values hold the pacer's guess of the beginning.
+    fn expect(&mut self, t: Option<f64>, bytes: f64) {
+        self.guesses += 1;
+        if self.guesses > GUESSES {
+            keep(&mut self.expected, t, bytes);
+        }
     }
 
     pub(super) fn mishap(&mut self, what: Mishap, seconds: f64, t: Option<f64>) {
@@ -294,6 +329,7 @@ impl Life {
         self.step = if coarse && (self.step == 0.0 || self.step == MIB) { MIB } else { KIB };
         let since = self.last.map_or(0.0, |l| l.after);
         let allocated = (c.before - since).max(0.0);
+        let in_row = self.last.is_some_and(|l| l.kind == Kind::Mixed);
         let t = t.or_else(|| self.last.is_none().then_some(0.0)).unwrap_or(f64::NAN);
         self.last = Some(c);
         let pause = c.pause_seconds.unwrap_or(0.0);
@@ -305,7 +341,15 @@ impl Life {
         }
         let list = match c.kind {
             Kind::Full | Kind::Degenerated => &mut self.full,
-            Kind::Mixed => &mut self.mixed,
+            Kind::Mixed => {
+                if let (true, Some(low)) = (in_row, self.mixed.last_mut()) {
+                    if c.after <= low.v {
+                        *low = Point { t, v: c.after };
+                    }
+                    return self.thin();
+                }
+                &mut self.mixed
+            }
             _ => return self.thin(),
         };
         keep(list, Some(t), c.after);

@@ -72,6 +72,10 @@ fn beside(message: &str) -> Option<Event> {
             let length = text.rsplit(' ').next().and_then(seconds)?;
             Some(Event::Mishap(Mishap::Stall, length))
         }
+        b'T' => {
+            let (_, live) = after("Trigger (Old):")?.split_once("live at end of previous OLD marking: ")?;
+            size(live.split(',').next()?).map(Event::OldWas)
+        }
         b'C' if message.starts_with("CommandLine flags:") => max_heap(message).map(Event::HeapMax),
         _ => None,
     }
@@ -99,9 +103,10 @@ fn of_cycle(id: u64, text: &str) -> Option<Event> {
             ended(id, text).map(Event::Collection)
         }
         b'C' => concurrent(id, text),
-        b'L' if generation != Some('Y') => {
+        b'L' => {
             let mut marked = text.strip_prefix("Live:")?.split_ascii_whitespace().skip(1);
-            marked.next().and_then(size_of_share).map(|v| Event::Live(id, v))
+            let bytes = marked.next().and_then(size_of_share)?;
+            Some(Event::Live { id, bytes, young: generation.map(|g| g == 'Y') })
         }
         b'O' => old(text),
         b'A' => {
@@ -130,7 +135,13 @@ fn paused(id: u64, text: &str) -> Option<Event> {
     if text.eq_ignore_ascii_case("promotion failed") {
         return Some(Event::Mishap(Mishap::PromotionFailed, 0.0));
     }
+    if let Some((_, expected)) = text.split_once(". Expected Live: ") {
+        return size(expected.split(',').next()?).map(Event::Expected);
+    }
     let pause = text.strip_prefix("Pause ")?;
+    if let Some(rest) = pause.strip_prefix("Final Mark (Old) ") {
+        return seconds(rest).map(Event::OldMarked);
+    }
     match ended(id, text) {
         Some(c) => Some(Event::Collection(c)),
         // What starts is said without a length.
