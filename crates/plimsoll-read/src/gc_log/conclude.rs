@@ -11,12 +11,12 @@ use super::life::Life;
 use super::{Form, GcLog};
 use crate::reading::{Context, Finding, Report, Source, Table, count};
 
-/// A slope below this part of the floor's level per hour moves nothing.
+/// A climb by less than this part of the floor's level within an hour, or all the time that was seen, is none.
 const STILL_SHARE: f64 = 0.05;
 /// Bytes per second that a short log does not tell from rest: the estimator's own error on seven collectors.
 const STILL: f64 = 0.2 * 1_048_576.0;
-/// Points from which on a slow climb is believed.
-const SURE: usize = 8;
+/// Points from which on a climb is believed by its interval alone: four in a row rise by chance once in 24 times.
+const SURE: usize = 4;
 /// The part of the heap above which a floor leaves no room.
 const TIGHT: f64 = 0.85;
 /// The part of the time above which collecting is the load.
@@ -117,10 +117,11 @@ pub struct LifeReport {
 
 /// What the slope's interval proves.
 pub(super) fn moves(f: &Floor) -> Motion {
-    let slow = f.level * STILL_SHARE / 3600.0;
+    let slow = f.level * STILL_SHARE / f.span.max(3600.0);
     if f.slope.low > 0.0 {
         // Few points and a slope below the estimator's own error prove nothing.
-        let sure = f.slope.mid > STILL || f.points >= SURE;
+        let grew = f.slope.mid * f.span > STILL_SHARE * f.level;
+        let sure = f.points >= SURE || (f.slope.mid > STILL && grew);
         return match (f.basis.is_bound(), f.slope.mid > slow, sure) {
             (false, true, true) => Motion::Climbs,
             (_, false, _) => Motion::Still,
@@ -129,7 +130,7 @@ pub(super) fn moves(f: &Floor) -> Motion {
     }
     match f.slope.high {
         high if high <= slow => Motion::Still,
-        high if high <= STILL => Motion::SoFar,
+        high if high <= STILL && f.slope.mid <= slow => Motion::SoFar,
         _ => Motion::Unclear,
     }
 }
@@ -282,6 +283,9 @@ impl Form {
     pub fn name(self) -> &'static str {
         match self {
             Form::Unified => "collection log of a JVM (unified, JDK 9 or later)",
+            Form::Jdk8 => "collection log of a JVM (JDK 8 or earlier)",
+            Form::GcTrace => "collection log of a Go program (gctrace)",
+            Form::V8 => "collection log of Node.js (--trace-gc)",
         }
     }
 }

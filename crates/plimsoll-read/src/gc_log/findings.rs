@@ -185,6 +185,8 @@ fn too_small(now: &Judged<'_>) -> Option<Finding> {
 
 /// The floor at the same uptime, over the lives.
 fn over_lives(lives: &[Judged<'_>]) -> Option<Finding> {
+    let process = &lives.last()?.life.process;
+    let lives: Vec<&Judged<'_>> = lives.iter().filter(|j| j.life.process == *process).collect();
     let climbing = lives.iter().filter(|j| j.motion() == Some(Motion::Climbs)).count();
     if lives.len() < 2 {
         return None;

@@ -15,6 +15,8 @@ const BLOCKS: usize = 12;
 const PAIRS: usize = 400;
 /// The part of a life that counts as its start, and at most so many seconds.
 const START: (f64, f64) = (0.25, 300.0);
+/// Full collections within this part of the time of all of them are one.
+const NEAR: f64 = 0.02;
 /// The normal distribution's 90 % quantile: an interval of 80 %, as all intervals here.
 const NINETY: f64 = 1.281_6;
 /// Blocks that an envelope needs: each is a sawtooth's lowest of three at least.
@@ -103,7 +105,7 @@ fn choose(life: &Life, collector: Option<Collector>, from: f64) -> (Basis, Vec<P
     let since = |list: &[Point]| -> Vec<Point> { list.iter().filter(|p| p.t >= from).copied().collect() };
     let marks = life.marks.iter().filter(|m| m.t >= from);
     let afters = || lowest(&marks.clone().map(|m| Point { t: m.t, v: m.after }).collect::<Vec<_>>());
-    let full = since(&life.full);
+    let full = apart(&since(&life.full));
     let live = since(&life.live);
     match collector {
         Some(c) if c.marks_beside() => {
@@ -129,6 +131,28 @@ fn choose(life: &Life, collector: Option<Collector>, from: f64) -> (Basis, Vec<P
         }
         _ => (Basis::AfterYoung, afters()),
     }
+}
+
+/// Full collections right after one another are one point, the lowest: the first may leave what a finaliser holds.
+fn apart(points: &[Point]) -> Vec<Point> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    let near = (last.t - first.t) * NEAR;
+    let mut out: Vec<Point> = Vec::new();
+    let mut begun = f64::NEG_INFINITY;
+    for p in points {
+        match out.last_mut() {
+            Some(low) if p.t - begun < near => {
+                if p.v <= low.v {
+                    *low = *p;
+                }
+            }
+            _ => {
+                begun = p.t;
+                out.push(*p);
+            }
+        }
+    }
+    out
 }
 
 /// The lowest point of each block of time.

@@ -137,6 +137,11 @@ pub struct Life {
 }
 
 impl Life {
+    /// A life of a process, of which nothing is known yet.
+    pub(super) fn of(process: Option<String>) -> Self {
+        Life { process, ..Life::default() }
+    }
+
     /// Seconds from the first to the last line with a time.
     pub fn seconds(&self) -> f64 {
         self.span.map_or(0.0, |(a, b)| b - a)
