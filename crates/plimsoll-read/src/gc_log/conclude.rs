@@ -167,7 +167,9 @@ impl<'a> Judged<'a> {
     /// The heap's bound, and whether the log says it or it is the most that was committed.
     pub(super) fn bound(&self) -> Option<(f64, bool)> {
         let committed = self.numbers.committed_bytes.map(|[_, most, _]| (most, false));
-        self.life.heap_max.map(|v| (v, true)).or(committed)
+        // What V8 has committed says nothing of what it may.
+        let jvm = self.life.collector.is_none_or(|(c, _)| c.is_jvm());
+        self.life.heap_max.map(|v| (v, true)).or(committed.filter(|_| jvm))
     }
 
     pub(super) fn motion(&self) -> Option<Motion> {

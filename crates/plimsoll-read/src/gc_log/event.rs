@@ -46,6 +46,11 @@ impl Collector {
         })
     }
 
+    /// Whether it is of a JVM.
+    pub(super) fn is_jvm(self) -> bool {
+        !matches!(self, Collector::Go | Collector::V8)
+    }
+
     /// Whether it marks the whole heap beside the program, again and again.
     pub(super) fn marks_beside(self) -> bool {
         use Collector::{GenerationalShenandoah, GenerationalZ, Go, Shenandoah, V8, Z};

@@ -84,11 +84,23 @@ fn climbs(now: &Judged<'_>, f: &Floor, to_max: Option<Times>, to_limit: Option<T
             "the floor is at {} and the whole interval of its slope is above zero",
             bytes(f.level)
         ))
-        .hint("take a heap dump now and one later, and let `plimsoll read diff` name what grew");
+        .hint(format!(
+            "take a {} now and one later, and let `plimsoll read diff` name what grew",
+            picture(now)
+        ));
     if f.points < 8 {
         out = out.but(format!("only {} points", f.points));
     }
     out.but("a cache that still fills climbs the same way until it is full")
+}
+
+/// What shows who holds the memory.
+fn picture(now: &Judged<'_>) -> &'static str {
+    match now.life.collector {
+        Some((Collector::Go, _)) => "heap profile",
+        Some((Collector::V8, _)) => "heap snapshot",
+        _ => "heap dump",
+    }
 }
 
 fn unclear(now: &Judged<'_>, f: &Floor, motion: Motion) -> Finding {
@@ -328,16 +340,17 @@ fn committed(now: &Judged<'_>) -> Option<Finding> {
 pub(super) fn warnings(now: &Judged<'_>) -> Vec<String> {
     let life = now.life;
     let mut out = Vec::new();
-    if let Some(id) = life.first_id.filter(|id| *id > 0) {
+    let jvm = life.collector.is_none_or(|(c, _)| c.is_jvm());
+    if let Some(id) = life.first_id.filter(|id| *id > u64::from(!jvm)) {
         out.push(format!("the log begins with collection {id}: what was before was rotated away or cut"));
     }
-    if life.step >= 1_048_576.0 {
+    if jvm && life.step >= 1_048_576.0 {
         out.push("sizes are rounded to 1 MiB (-Xlog:gc* tells more than -Xlog:gc)".to_owned());
     }
-    if life.collector.is_some_and(|(_, named)| !named) {
+    if jvm && life.collector.is_some_and(|(_, named)| !named) {
         out.push("the collector is not named: told by the wording of its lines".to_owned());
     }
-    if let Some((v, false)) = now.bound() {
+    if jvm && let Some((v, false)) = now.bound() {
         out.push(format!("the heap's bound is not in the log: {} is the most that was committed", bytes(v)));
     }
     if life.span.is_none() {

@@ -27,7 +27,6 @@ fn read(text: &str) -> Option<(Stamp, [Event; 3])> {
     let (sizes, rest) = rest.split_once(" MB")?;
     let mut sizes = sizes.split("->").map(|s| number(s).map(|v| v * MIB));
     let (before, _, live) = (sizes.next()??, sizes.next()??, sizes.next()??);
-    let goal = rest.strip_prefix(", ").and_then(|r| r.split_once(" MB goal")).and_then(|(g, _)| number(g));
     let collection = Collection {
         id: Some(id),
         uptime: at.uptime,
@@ -38,7 +37,8 @@ fn read(text: &str) -> Option<(Stamp, [Event; 3])> {
         failed: false,
         before,
         after: live,
-        capacity: goal.map(|g| g * MIB),
+        // The goal is no room that was taken.
+        capacity: None,
         pause_seconds: Some(stop + end),
     };
     let marked = Event::Live { id, bytes: live, young: None };
@@ -58,7 +58,7 @@ mod tests {
             let (at, [collection, marked, _]) = read(text).unwrap();
             let Event::Collection(c) = collection else { panic!("{collection:?}") };
             assert_eq!((at.uptime, c.id, c.before, c.after), (Some(0.512), Some(7), 4.0 * MIB, MIB));
-            assert_eq!((c.capacity, c.explicit), (Some(5.0 * MIB), text.ends_with("(forced)")));
+            assert_eq!((c.capacity, c.explicit), (None, text.ends_with("(forced)")));
             assert!((c.pause_seconds.unwrap() - 126e-6).abs() < 1e-12);
             assert_eq!(marked, Event::Live { id: 7, bytes: MIB, young: None });
         }

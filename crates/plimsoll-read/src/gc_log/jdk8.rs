@@ -58,6 +58,10 @@ impl Reader {
         let full = line.find("[Full GC");
         let Some(start) = full.or_else(|| line.find("[GC")) else { return };
         let (head, text) = line.split_at(start);
+        // `[GC Worker Start (ms): …`: what a collection consists of.
+        if text.starts_with("[GC Worker") {
+            return;
+        }
         let at = stamp(head);
         let says = |word: &str| text.contains(word);
         let only_pause = [
@@ -74,7 +78,7 @@ impl Reader {
             }
             return;
         }
-        if says("[GC concurrent-") {
+        if text.starts_with("[GC concurrent-") {
             return;
         }
         let kind = match (full, says("(mixed)")) {
@@ -249,7 +253,7 @@ mod tests {
         );
         assert_eq!((c.by, c.after, c.uptime), (Some(Collector::Serial), 1634.0 * K, Some(0.265)));
         assert_eq!(c.pause_seconds, Some(0.004_17));
-        let g1 = "24.263: [GC pause (G1 Evacuation Pause) (mixed), 0.0053 secs]\n   [Parallel Time: 4.4 ms, GC Workers: 8]\n   [Eden: 24.0M(24.0M)->0.0B(30.0M) Survivors: 0.0B->3072.0K Heap: 33.5M(256.0M)->13,5M(256.0M)]\n [Times: user=0.03 sys=0.00, real=0.00 secs] \n";
+        let g1 = "24.263: [GC pause (G1 Evacuation Pause) (mixed), 0.0053 secs]\n   [Parallel Time: 4.4 ms, GC Workers: 8]\n      [GC Worker Total (ms): Min: 2.7, Avg: 3.9]\n   [Eden: 24.0M(24.0M)->0.0B(30.0M) Survivors: 0.0B->3072.0K Heap: 33.5M(256.0M)->13,5M(256.0M)]\n [Times: user=0.03 sys=0.00, real=0.00 secs] \n";
         let c = one(g1);
         assert_eq!((c.by, c.kind, c.after), (Some(Collector::G1), Kind::Mixed, 13.5 * K * K));
         assert_eq!((c.capacity, c.pause_seconds), (Some(256.0 * K * K), Some(0.0053)));
