@@ -19,8 +19,8 @@ one() {
         echo "SKIPPED: $name: $java does not have it" >&2
         return
     fi
-    truth=$("$java" "$@" -Xmx160m "-Xlog:gc*:file=$log:uptime,level,tags:filecount=0" "$here/GcFloor.java" \
-        leak="$leak" seed="$seed" churn=131072 seconds="${SECONDS_EACH:-30}" |
+    truth=$("$java" "$@" -Xmx208m "-Xlog:gc*:file=$log:uptime,level,tags:filecount=0" "$here/GcFloor.java" \
+        leak="$leak" seed="$seed" churn=131072 seconds="${SECONDS_EACH:-40}" |
         awk '$2 > 5 { if (!n++) { t = $2; b = $3 } T = $2; B = $3 } END { printf "%.2f", (B - b) / (T - t) / 1048576 }')
     "$plimsoll" read "$log" --output json | python3 "$here/row.py" "$name" "$seed" "$truth"
 }

@@ -32,9 +32,12 @@ pub(super) fn all(
 ) -> Vec<Finding> {
     let mut out = Vec::new();
     out.extend(too_small(now));
+    // When collecting is what the program does, that comes first.
+    let (first, then) = if is_heavy(now) { (load(now), None) } else { (None, load(now)) };
+    out.extend(first);
     out.push(floor(now, to_max, to_limit, context));
     out.extend(over_lives(lives));
-    out.extend(load(now));
+    out.extend(then);
     out.extend(mishaps(now));
     out.extend(explicit(now));
     out.extend(metaspace(now));
@@ -148,7 +151,10 @@ fn still(now: &Judged<'_>, f: &Floor, context: &Context) -> Finding {
             bytes(committed)
         ));
     }
-    out.but(format!("a climb slower than {} would not be seen", rate(f.slope.high.max(0.0))))
+    if f.slope.high > 0.0 {
+        out = out.but(format!("a climb slower than {} would not be seen", rate(f.slope.high)));
+    }
+    out
 }
 
 fn times(t: Times) -> String {
@@ -200,19 +206,15 @@ fn over_lives(lives: &[Judged<'_>]) -> Option<Finding> {
     let process = &lives.last()?.life.process;
     let lives: Vec<&Judged<'_>> = lives.iter().filter(|j| j.life.process == *process).collect();
     let climbing = lives.iter().filter(|j| j.motion() == Some(Motion::Climbs)).count();
-    if lives.len() < 2 {
+    if lives.len() < 2 || climbing == 0 {
         return None;
     }
     let text = format!("{}: the floor climbs in {climbing} of them", count(lives.len() as u64, "life"));
     let text = text.replace("lifes", "lives");
     let certain = climbing >= 3 && climbing == lives.len();
-    let out = if climbing == 0 {
-        Finding::new(Certainty::CannotTell, text).of(Cause::Undecided)
-    } else {
-        let certainty = if certain { Certainty::Certain } else { Certainty::Likely };
-        Finding::new(certainty, text).of(Cause::Retention).because("a restart hides the climb from its level")
-    };
-    Some(out)
+    let certainty = if certain { Certainty::Certain } else { Certainty::Likely };
+    let out = Finding::new(certainty, text).of(Cause::Retention);
+    Some(out.because("each restart takes the level back, not the slope"))
 }
 
 /// The share of time in pauses, and whether it rises.
@@ -226,7 +228,10 @@ fn load(now: &Judged<'_>) -> Option<Finding> {
     let text =
         format!("{} of the time goes into pauses, {words} ({} in the first half)", percent(b), percent(a));
     let still = now.motion() == Some(Motion::Still);
+    let (full, all) = (now.numbers.full_collections, now.numbers.collections);
+    let gains_little = 2 * full > all;
     let (certainty, of) = match (is_heavy(now), still) {
+        (true, _) if gains_little => (Certainty::Likely, Cause::OverBudget),
         (true, true) => (Certainty::Likely, Cause::Churn),
         (true, false) => (Certainty::Likely, Cause::Undecided),
         _ => (Certainty::CannotTell, Cause::None),
@@ -238,6 +243,10 @@ fn load(now: &Judged<'_>) -> Option<Finding> {
     ));
     if let Some(r) = now.numbers.allocation_bytes_per_second {
         out = out.because(format!("the program allocates {}", rate(r)));
+    }
+    if gains_little {
+        out =
+            out.because(format!("{full} of {all} collections were of the whole heap: they gain too little"));
     }
     Some(out)
 }
@@ -257,10 +266,13 @@ fn mishaps(now: &Judged<'_>) -> Vec<Finding> {
                 if m.seconds > 0.0 { format!(", {} of waiting", seconds(m.seconds)) } else { String::new() };
             let last = m.last.map_or_else(String::new, |t| format!(", last at {t:.0} s"));
             let of = if m.what == Mishap::Stall { Cause::OverBudget } else { Cause::Undecided };
-            Finding::new(Certainty::Likely, format!("{}: {} times{took}{last}", m.what.name(), m.count))
-                .of(of)
-                .because("the collector had no room to work in")
-                .hint("more heap, or less allocation; it is a retention only when the floor climbs")
+            Finding::new(
+                Certainty::Likely,
+                format!("{}: {}{took}{last}", m.what.name(), count(m.count, "time")),
+            )
+            .of(of)
+            .because("the collector had no room to work in")
+            .hint("more heap, or less allocation; it is a retention only when the floor climbs")
         })
         .collect();
     let full = now.life.counts.full - now.life.counts.explicit.min(now.life.counts.full);
@@ -268,13 +280,13 @@ fn mishaps(now: &Judged<'_>) -> Vec<Finding> {
         matches!(now.life.collector, Some((Collector::Serial | Collector::Parallel | Collector::V8, _)));
     if full > 0 && !quiet && had(now.life, Mishap::ConcurrentMode).is_none() {
         let last = now.life.last_full.map_or_else(String::new, |t| format!(", the last at {t:.0} s"));
-        let text = format!("{full} full collections that nobody asked for{last}");
+        let text = format!("{} that nobody asked for{last}", count(full, "full collection"));
         out.push(Finding::new(Certainty::Likely, text).of(Cause::Undecided).because(
             "this collector falls back to a full collection only when it cannot keep up or has no room",
         ));
     }
     if now.life.counts.degenerated > 0 {
-        let text = format!("{} degenerated collections", now.life.counts.degenerated);
+        let text = count(now.life.counts.degenerated, "degenerated collection");
         out.push(
             Finding::new(Certainty::Likely, text)
                 .of(Cause::Undecided)

@@ -17,6 +17,7 @@ mod v8;
 use std::io::Read;
 
 use crate::reading::Warnings;
+pub use conclude::{GcReport, LifeReport, Times};
 use event::Event;
 pub use event::{Collection, Collector, Kind, Mishap, Stamp};
 pub use floor::{Basis, Floor};
@@ -190,3 +191,6 @@ impl GcLog {
         self.lives.push(ended);
     }
 }
+
+#[cfg(test)]
+mod tests;
