@@ -24,7 +24,7 @@ pub use floor::{Basis, Floor};
 pub use life::{Counts, Life, Mark, Mishaps};
 pub use unified::collections;
 
-/// Lives that are kept at most; the first ones go when there are more.
+/// Lives that are kept at least; when there are twice as many, the first ones go.
 const LIVES: usize = 256;
 
 /// Isolates of one log that are told apart at most.
@@ -184,9 +184,9 @@ impl GcLog {
         if ended.counts.all() == 0 && ended.collector.is_none() {
             return;
         }
-        if self.lives.len() == LIVES {
-            self.lives.remove(0);
-            self.warnings.say("more than 256 lives: the oldest ones are left out");
+        if self.lives.len() == 2 * LIVES {
+            self.lives.drain(..LIVES);
+            self.warnings.say("more than 512 lives: the oldest ones are left out");
         }
         self.lives.push(ended);
     }

@@ -11,6 +11,8 @@ pub fn collections(text: &str) -> impl Iterator<Item = Collection> + '_ {
     text.lines().filter_map(collection)
 }
 
+/// A time with its date is at least that long, bytes.
+const DATED: usize = 20;
 /// Milliseconds above this are no uptime but Unix time (1973; an uptime of three years).
 const UNIX_MILLIS: f64 = 1e11;
 
@@ -154,7 +156,7 @@ fn concurrent(id: u64, text: &str) -> Option<Event> {
         return amounts(rest, Collector::Cms);
     }
     let rest = text.strip_prefix("Concurrent ")?;
-    if rest.to_ascii_lowercase().starts_with("mode failure") {
+    if rest.get(..12).is_some_and(|words| words.eq_ignore_ascii_case("mode failure")) {
         return Some(Event::Mishap(Mishap::ConcurrentMode, 0.0));
     }
     if let Some(c) = ended(id, text) {
@@ -269,8 +271,14 @@ pub(super) enum Instant {
 
 /// `2.720s`, `2,048s`, `245ms`, `245000000ns`, `2022-11-10T03:37:32.146-0800`.
 pub(super) fn instant(text: &str) -> Option<Instant> {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     if let Some(s) = seconds(text) {
         return Some(if s > UNIX_MILLIS / 1000.0 { Instant::Unix(s) } else { Instant::Uptime(s) });
+    }
+    if text.len() < DATED {
+        return None;
     }
     let text = text.replacen(',', ".", 1);
     let time = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok()?;
@@ -281,7 +289,8 @@ pub(super) fn instant(text: &str) -> Option<Instant> {
 pub(super) fn seconds(text: &str) -> Option<f64> {
     let units = [("ms", 1e3), ("us", 1e6), ("ns", 1e9), ("s", 1.0)];
     let (digits, parts) = units.iter().find_map(|(unit, parts)| Some((text.strip_suffix(unit)?, parts)))?;
-    number(&digits.replacen(',', ".", 1)).map(|v| v / parts)
+    let value = if digits.contains(',') { number(&digits.replacen(',', ".", 1)) } else { number(digits) };
+    value.map(|v| v / parts)
 }
 
 /// `123M`.
