@@ -112,8 +112,8 @@ impl GcLog {
         let mut after = None;
         for c in gc_log::collections(&String::from_utf8_lossy(&lines)) {
             match c.kind {
-                gc_log::Kind::Full => self.full += 1.0,
-                gc_log::Kind::Young | gc_log::Kind::Concurrent => self.other += 1.0,
+                k if k.is_full() => self.full += 1.0,
+                _ => self.other += 1.0,
             }
             after = Some(c.after);
         }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::class_histogram;
 use crate::core_file;
 use crate::deaths::Deaths;
+use crate::gc_log::GcLog;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
 use crate::jemalloc_stats;
@@ -196,6 +197,7 @@ impl Format for Profiles {
 pub static FORMATS: &[&dyn Format] = &[
     &Of::<Goroutines>::NEW,
     &Of::<ThreadDumps>::NEW,
+    &Of::<GcLog>::NEW,
     &Of::<nmt::Reports>::NEW,
     &Of::<class_histogram::Histograms>::NEW,
     &Of::<smaps::Survey>::NEW,
