@@ -15,9 +15,16 @@ use crate::graph::verify::{Flaw, verify};
 use crate::graph::walk::Walk;
 use crate::graph::watch::{Phase, Watch};
 
+mod advice;
+mod climb;
+mod count;
 mod json;
+mod names;
+pub mod report;
+mod suspects;
 mod table;
 
+pub use count::{ClassRow, Counts};
 use json::{Broken, Scanner};
 use table::{Edge, Edges, Layout, Nodes, Rows, Strings};
 pub use table::{EdgeKind, NodeKind};
