@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::heap_snapshot;
 use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
 use crate::thread_dump::ThreadDumps;
@@ -238,6 +239,8 @@ impl Found {
 pub enum Recognised {
     /// A Java heap dump: [`crate::heap_dump`] reads it.
     HeapDump,
+    /// A V8 heap snapshot: [`crate::heap_snapshot`] reads it.
+    HeapSnapshot,
     /// A tar archive.
     Archive,
     /// An artifact that was read.
@@ -255,6 +258,9 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     let mut plain = Plain::new(source.open()?);
     if plain.head().starts_with(HEAP_DUMP) {
         return Ok(Recognised::HeapDump);
+    }
+    if heap_snapshot::looks_like(plain.head()) {
+        return Ok(Recognised::HeapSnapshot);
     }
     if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Ok(Recognised::Archive);

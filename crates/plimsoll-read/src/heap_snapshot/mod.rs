@@ -18,6 +18,7 @@ use crate::graph::watch::{Phase, Watch};
 mod advice;
 mod climb;
 mod count;
+pub mod growth;
 mod json;
 mod names;
 pub mod report;
