@@ -81,7 +81,7 @@ impl HeapSnapshot {
         if !knows_holders {
             findings.insert(0, without_references());
         } else if !places.iter().any(|place| place.accused) {
-            findings.push(calm(self, &places));
+            findings.push(if found.iter().any(unexplained) { undecided() } else { calm(self, &places) });
         }
         let reachable = knows_holders.then(|| self.retained.reached_bytes());
         let mut classes = self.histogram(knows_holders);
@@ -166,6 +166,16 @@ fn accused(suspect: &Suspect) -> bool {
         && suspect.entries >= PILE
         && suspect.is_programs
         && suspect.bound_by.is_none()
+}
+
+/// Whether so much is held at a place that nothing can be said to be clean.
+fn unexplained(suspect: &Suspect) -> bool {
+    suspect.share >= ACCUSED && suspect.retained >= LARGE && suspect.is_programs
+}
+
+fn undecided() -> Finding {
+    Finding::new(Certainty::CannotTell, "whether what is held at the places above is meant to be")
+        .hint("compare two snapshots taken some time apart: plimsoll read diff")
 }
 
 fn place(suspect: &Suspect) -> Place {
@@ -265,7 +275,14 @@ fn summary(heap: &HeapSnapshot, counts: &Counts, found: &[Suspect], reachable: O
             suspect.entry,
             bytes(reachable as f64)
         ),
-        None => format!("{} reachable of {total}; nothing piles up without a bound", bytes(reachable as f64)),
+        None => match found.iter().find(|s| unexplained(s)) {
+            Some(suspect) => {
+                format!("{} reachable of {total}; {}", bytes(reachable as f64), holding(suspect))
+            }
+            None => {
+                format!("{} reachable of {total}; nothing piles up without a bound", bytes(reachable as f64))
+            }
+        },
     }
 }
 

@@ -123,6 +123,9 @@ fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect 
     }
 }
 
+/// By kind and name: how many, what they retain, one of them.
+type Groups = HashMap<(NodeKind, u32), (u64, u64, u32)>;
+
 /// What a node refers to as its content.
 struct Entries {
     count: u64,
@@ -135,7 +138,7 @@ struct Entries {
 impl Entries {
     /// By constructor, the one that retains most; strings that are not the most are keys.
     fn of(heap: &HeapSnapshot, point: u32) -> Entries {
-        let mut groups: HashMap<(NodeKind, u32), (u64, u64, u32)> = HashMap::new();
+        let mut groups = Groups::new();
         let (mut keys, mut strings, mut properties) = (Keys::default(), 0usize, 0usize);
         let content = |kind| matches!(kind, EdgeKind::Element | EdgeKind::Property | EdgeKind::Internal);
         for edge in heap.edges_of(point).filter(|edge| content(edge.kind)) {
@@ -158,6 +161,9 @@ impl Entries {
                 keys.push(&heap.name(edge.to).unwrap_or_default());
             }
         }
+        if groups.values().all(|group| group.0 < PILE) {
+            below_alone(heap, point, &mut groups);
+        }
         let most = groups.iter().max_by_key(|(key, group)| (group.1, **key));
         let (count, retained, example) =
             most.map_or((0, 0, None), |(_, (n, bytes, at))| (*n, *bytes, Some(*at)));
@@ -168,6 +174,18 @@ impl Entries {
             retained,
             example,
             keys: Some(keys.finish()).filter(|report| report.keys >= PILE && has_keys),
+        }
+    }
+}
+
+/// What a node alone holds without a reference of its own, as the elements of a linked list.
+fn below_alone(heap: &HeapSnapshot, point: u32, groups: &mut Groups) {
+    for node in 0..heap.nodes() {
+        let kind = heap.kind(node);
+        if kind == NodeKind::Object && heap.tree.holder(node) == Holder::Object(point) {
+            let group = groups.entry((kind, heap.nodes.name(node))).or_insert((0, 0, node));
+            group.0 += 1;
+            group.1 += heap.retained.of(node);
         }
     }
 }
