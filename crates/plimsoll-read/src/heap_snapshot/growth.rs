@@ -94,14 +94,16 @@ pub fn growth(series: &[Outline]) -> Option<Growth> {
         Change::new(class.clone(), series.iter().map(at).collect())
     });
     let classes = largest(names.collect());
-    let at = |o: &Outline, path: &str| {
-        let place = o.places.iter().find(|place| place.path == path);
+    // The engine numbers an object once: its id stays, where the shortest way to it may change.
+    let at = |o: &Outline, wanted: &Place| {
+        let same = o.places.iter().find(|place| place.id == wanted.id && place.what == wanted.what);
+        let place = same.or_else(|| o.places.iter().find(|place| place.path == wanted.path));
         place.map_or((0, 0), |place| (place.entries, place.retained_bytes))
     };
     let places = last
         .places
         .iter()
-        .map(|place| Change::new(place.path.clone(), series.iter().map(|o| at(o, &place.path)).collect()));
+        .map(|place| Change::new(place.path.clone(), series.iter().map(|o| at(o, place)).collect()));
     let places = largest(places.collect());
     let grown = last.total.saturating_sub(first.total);
     let mut source = last.source.clone();
@@ -139,9 +141,10 @@ fn findings(
     let is_notable = |c: &&Change| c.grown() >= LARGE && share(c.grown(), grown) >= NOTABLE;
     let mut found: Vec<Finding> = Vec::new();
     for change in places.iter().filter(is_notable).take(3) {
-        let is_sure = change.always && is_whole;
+        // Where it was not yet among the large places, how much it held is not known.
+        let is_sure = change.always && is_whole && !change.bytes.contains(&0);
         let certainty = if is_sure { Certainty::Likely } else { Certainty::CannotTell };
-        let sizes: Vec<String> = change.bytes.iter().map(|b| bytes(*b as f64)).collect();
+        let sizes: Vec<String> = change.bytes.iter().map(|b| size(*b)).collect();
         let text = format!("{} → it retains {}", change.what, sizes.join(" → "));
         let finding = Finding::new(certainty, text)
             .of(Cause::Retention)
@@ -166,6 +169,10 @@ fn findings(
         );
     }
     found
+}
+
+fn size(retained: u64) -> String {
+    if retained == 0 { "(not yet large)".to_owned() } else { bytes(retained as f64) }
 }
 
 impl Growth {
