@@ -27,6 +27,7 @@ pub mod go_memstats;
 pub mod goroutines;
 pub mod graph;
 pub mod heap_dump;
+pub mod heap_snapshot;
 pub mod hprof;
 pub mod hsperf;
 pub mod jemalloc_stats;

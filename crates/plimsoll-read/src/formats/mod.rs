@@ -18,6 +18,7 @@ use crate::deaths::Deaths;
 use crate::gc_log::GcLog;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
+use crate::heap_snapshot;
 use crate::jemalloc_stats;
 use crate::malloc_info;
 use crate::nmt;
@@ -258,6 +259,8 @@ impl Found {
 pub enum Recognised {
     /// A Java heap dump: [`crate::heap_dump`] reads it.
     HeapDump,
+    /// A V8 heap snapshot: [`crate::heap_snapshot`] reads it.
+    HeapSnapshot,
     /// A tar archive.
     Archive,
     /// An artifact that was read.
@@ -275,6 +278,9 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     let mut plain = Plain::new(source.open()?);
     if plain.head().starts_with(HEAP_DUMP) {
         return Ok(Recognised::HeapDump);
+    }
+    if heap_snapshot::looks_like(plain.head()) {
+        return Ok(Recognised::HeapSnapshot);
     }
     if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Ok(Recognised::Archive);

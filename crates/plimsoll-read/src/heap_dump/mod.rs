@@ -56,6 +56,7 @@ use kinds::Kinds;
 use places::Places;
 pub use roots::{Local, RootedBy, Roots};
 pub use sizing::{SizeChoice, SizeReport};
+pub(crate) use skeleton::Skeleton;
 pub use source::Source;
 
 /// Why a dump could not be made into a graph.

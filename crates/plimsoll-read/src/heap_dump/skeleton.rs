@@ -10,14 +10,14 @@ const MOST: usize = 1 << 16;
 
 /// Objects that retain at least some share of the heap, and who holds them.
 #[derive(Debug)]
-pub(super) struct Skeleton {
+pub(crate) struct Skeleton {
     /// By holder (none for the roots), biggest first.
     held: HashMap<Option<u32>, Vec<(u32, u64)>>,
 }
 
 impl Skeleton {
     /// The objects that retain `least` bytes or more; with more than 65,536 of them, the biggest.
-    pub(super) fn of(tree: &Dominators, retained: &Retained, least: u64) -> Skeleton {
+    pub(crate) fn of(tree: &Dominators, retained: &Retained, least: u64) -> Skeleton {
         let mut big: Vec<(u64, u32)> = Vec::new();
         let mut least = least.max(1);
         for object in 0..tree.objects() {
@@ -46,7 +46,7 @@ impl Skeleton {
     }
 
     /// What an object (or the roots) holds, of the objects kept, biggest first.
-    pub(super) fn held_by(&self, holder: Option<u32>) -> &[(u32, u64)] {
+    pub(crate) fn held_by(&self, holder: Option<u32>) -> &[(u32, u64)] {
         self.held.get(&holder).map_or(&[], Vec::as_slice)
     }
 }

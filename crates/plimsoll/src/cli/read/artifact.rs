@@ -18,6 +18,8 @@ use crate::render::paint::Paint;
 pub(super) enum Content {
     /// A Java heap dump, which is read more than once.
     HeapDump,
+    /// A V8 heap snapshot, with a graph of its own.
+    HeapSnapshot,
     /// Files in one.
     Archive,
     /// What is read in one pass.
@@ -30,6 +32,7 @@ pub(super) fn recognise(file: &Path, input: &Input) -> Result<Content, CliError>
     let read = formats::read(input).map_err(|e| CliError::usage(format!("cannot read {name}")).because(e))?;
     match read {
         Recognised::HeapDump => Ok(Content::HeapDump),
+        Recognised::HeapSnapshot => Ok(Content::HeapSnapshot),
         Recognised::Archive => Ok(Content::Archive),
         Recognised::Artifact(found) => Ok(Content::Other(found)),
         Recognised::Unknown(head) => Err(CliError::usage(format!(
@@ -58,7 +61,7 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
         match recognise(file, &Input::open(file)?)? {
             Content::Other(found) if found.artifact.is_none() => return Err(empty(file, &found)),
             Content::Other(found) => read.push((file, found)),
-            Content::HeapDump | Content::Archive => {
+            Content::HeapDump | Content::HeapSnapshot | Content::Archive => {
                 return Err(CliError::usage(format!("{} is of another kind", file.display()))
                     .hint("artifacts of one kind are compared"));
             }
@@ -80,7 +83,7 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     tell(file, &reading, format)
 }
 
-fn tell(file: &Path, reading: &Reading, format: Format) -> Result<u8, CliError> {
+pub(super) fn tell(file: &Path, reading: &Reading, format: Format) -> Result<u8, CliError> {
     let text = match format {
         Format::Table => render::reading::screen(file, reading, Paint::new(output::colour())),
         _ => render::json::text(&render::reading::json(file, reading), format),

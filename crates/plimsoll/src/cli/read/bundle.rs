@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::artifact::{Content, recognise};
 use super::input::Input;
-use super::{One, heap};
+use super::{One, heap, snapshot};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::output::{self, Format, Progress};
@@ -250,6 +250,10 @@ fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError>
             let rss = context.rss.map(|rss| rss as f64);
             let reading = heap::reading(args, &member.name, &member.input, rss)?;
             Ok(Said { name, kind: HEAP_DUMP, reading })
+        }
+        Ok(Content::HeapSnapshot) => {
+            let reading = snapshot::reading(args, &member.name, &member.input, context)?;
+            Ok(Said { name, kind: snapshot::KIND, reading })
         }
         Ok(Content::Archive) => Err(failed("is an archive within an archive or a folder: read it by itself")),
         Ok(Content::Other(found)) => {

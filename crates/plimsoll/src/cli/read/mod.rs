@@ -5,6 +5,7 @@ mod bundle;
 mod heap;
 mod input;
 mod redact;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub(super) use input::Input;
   plimsoll read redact heap.hprof out.hprof   a copy to hand on
   plimsoll read secrets heap.hprof        what must not be handed on
   ssh host cat heap.hprof | plimsoll read -
-Read are: Java heap dumps, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, folded stacks), plain
+Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, folded stacks), plain
 or packed by gzip or zstd, also within a log.
 Exit codes: 0 nothing to accuse, 1 a finding, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -181,6 +182,7 @@ fn read(args: &One, format: Format) -> Result<u8, CliError> {
     let input = Input::open(file)?;
     match artifact::recognise(file, &input)? {
         Content::HeapDump => heap::run(args, file, &input, format),
+        Content::HeapSnapshot => snapshot::run(args, file, &input, format),
         Content::Archive => bundle::run_archive(args, file, &input, format),
         Content::Other(found) => {
             args.only_of_heap_dumps(file)?;
@@ -196,6 +198,7 @@ fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     };
     match artifact::recognise(first, &Input::open(first)?)? {
         Content::HeapDump => heap::diff(args, format),
+        Content::HeapSnapshot => snapshot::diff(args, format),
         Content::Archive => Err(CliError::usage(format!("{} is an archive", first.display()))
             .hint("unpack it, and compare artifacts of one kind")),
         Content::Other(_) => artifact::diff(args, format),
@@ -205,9 +208,20 @@ fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
 impl One {
     /// Views of a heap dump are asked of a heap dump only.
     fn only_of_heap_dumps(&self, file: &Path) -> Result<(), CliError> {
+        for (flag, is_asked) in [("--verify", self.verify), ("--histogram", self.histogram)] {
+            if is_asked {
+                return Err(CliError::usage(format!(
+                    "{flag} is of heap dumps, and {} is none",
+                    file.display()
+                )));
+            }
+        }
+        self.only_of_java(file)
+    }
+
+    /// Views of a Java heap dump are asked of one only.
+    fn only_of_java(&self, file: &Path) -> Result<(), CliError> {
         let asked = [
-            ("--verify", self.verify),
-            ("--histogram", self.histogram),
             ("--dominators", self.dominators),
             ("--path", self.path.is_some()),
             ("--threads", self.threads),
@@ -217,7 +231,7 @@ impl One {
         ];
         match asked.iter().find(|(_, is)| *is) {
             Some((flag, _)) => {
-                Err(CliError::usage(format!("{flag} is of heap dumps, and {} is none", file.display())))
+                Err(CliError::usage(format!("{flag} is of Java heap dumps, and {} is none", file.display())))
             }
             None => Ok(()),
         }

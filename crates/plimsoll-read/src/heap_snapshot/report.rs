@@ -1,0 +1,316 @@
+//! What a heap snapshot says: who holds what, how many, and whether anything bounds it.
+
+use plimsoll_core::classify::{Cause, Certainty};
+use plimsoll_core::units::{bytes, percent};
+use serde::Serialize;
+
+use super::climb::text;
+use super::count::{ClassRow, Counts};
+use super::suspects::{PILE, Suspect, suspects};
+use super::{HeapSnapshot, advice};
+use crate::reading::{Context, Finding, Report, Source, Table, Warnings, clip, share};
+
+/// Share of the reachable bytes from which on a place is accused.
+const ACCUSED: f64 = 0.2;
+/// Bytes from which on a place is accused: what a runtime holds by itself is of this size.
+const LARGE: u64 = 1 << 20;
+/// Rows of a table.
+const ROWS: usize = 12;
+/// Share of the whole from which on duplicates, native memory or what is detached are told of.
+const NOTABLE: f64 = 0.2;
+
+/// A place where bytes pile up, as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The engine's id (`@123`).
+    pub id: u32,
+    /// What it is.
+    pub what: String,
+    /// The way from a root.
+    pub path: String,
+    /// Bytes that go with it.
+    pub retained_bytes: u64,
+    /// Share of the reachable bytes, 0 to 1.
+    pub share: f64,
+    /// Entries or elements.
+    pub entries: u64,
+    /// What they are.
+    pub entry: String,
+    /// The shape of most keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
+    /// Whether it is named as what is wrong.
+    pub accused: bool,
+}
+
+/// What a snapshot says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotReport {
+    /// What every reading says.
+    #[serde(flatten)]
+    pub head: Report,
+    /// Nodes.
+    pub nodes: u32,
+    /// References, weak ones included.
+    pub references: u64,
+    /// Bytes that the root reaches; none where references are missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reachable_bytes: Option<u64>,
+    /// What was counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Constructors, by their own bytes, most first.
+    pub classes: Vec<ClassRow>,
+    /// Where bytes pile up, most first.
+    pub places: Vec<Place>,
+}
+
+impl HeapSnapshot {
+    /// What it says.
+    pub fn report(&self, context: &Context) -> SnapshotReport {
+        let counts = self.counts();
+        let knows_holders = !self.missing.edges;
+        let found = if knows_holders { suspects(self) } else { Vec::new() };
+        let places: Vec<Place> = found.iter().map(place).collect();
+        let mut findings: Vec<Finding> = found.iter().filter(|s| accused(s)).map(accusation).collect();
+        findings
+            .extend(found.iter().filter(|s| !accused(s) && s.is_programs && s.retained >= LARGE).map(remark));
+        findings.extend(self.remarks(&counts, context));
+        if !knows_holders {
+            findings.insert(0, without_references());
+        } else if !places.iter().any(|place| place.accused) {
+            findings.push(if found.iter().any(unexplained) { undecided() } else { calm(self, &places) });
+        }
+        let reachable = knows_holders.then(|| self.retained.reached_bytes());
+        let mut classes = self.histogram(knows_holders);
+        classes.truncate(40);
+        let head = Report {
+            artifact: self.source(),
+            summary: summary(self, &counts, &found, reachable),
+            findings,
+            groups: Vec::new(),
+            warnings: self.warnings(),
+        };
+        let (nodes, references) = (self.nodes(), self.references());
+        SnapshotReport { head, nodes, references, reachable_bytes: reachable, counts, classes, places }
+    }
+
+    pub(super) fn source(&self) -> Source {
+        Source {
+            kind: "V8 heap snapshot".to_owned(),
+            bytes: self.bytes,
+            truncated: self.truncated().map(str::to_owned),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Warnings::default();
+        if self.missing.names {
+            warnings.say("names are missing: objects are told by what names are left, else by kind");
+        }
+        if self.strings.dropped > 0 {
+            warnings.say(format!("{} strings were not kept for want of room", self.strings.dropped));
+        }
+        warnings.list()
+    }
+
+    /// What is large beside the places.
+    fn remarks(&self, counts: &Counts, context: &Context) -> Vec<Finding> {
+        let total = counts.total_bytes;
+        let is_notable = |part| part >= LARGE && share(part, total) >= NOTABLE;
+        let mut found = Vec::new();
+        if is_notable(counts.detached_bytes) {
+            let (n, size) = (counts.detached_nodes, bytes(counts.detached_bytes as f64));
+            let text = format!("{n} nodes are detached from their document and kept: {size} go with them");
+            found.push(
+                Finding::new(Certainty::Likely, text)
+                    .of(Cause::Retention)
+                    .hint("drop what refers to them from scripts: variables, listeners, caches of elements"),
+            );
+        }
+        if is_notable(counts.native_bytes) {
+            let text = format!(
+                "{} of {} are native memory (array buffers, code of the engine)",
+                bytes(counts.native_bytes as f64),
+                bytes(total as f64)
+            );
+            found.push(Finding::new(Certainty::CannotTell, text).of(Cause::OffHeap));
+        }
+        if is_notable(counts.duplicate_string_bytes) {
+            let (n, size) = (counts.duplicate_strings, bytes(counts.duplicate_string_bytes as f64));
+            let text = format!("{size} are {n} strings that are there already");
+            found.push(
+                Finding::new(Certainty::CannotTell, text)
+                    .but("a snapshot keeps the first 1,024 characters of a text: longer ones may differ behind")
+                    .hint("keep one copy of each text that repeats"),
+            );
+        }
+        if let Some(rss) = context.rss.filter(|rss| *rss > 2 * total) {
+            let text = format!(
+                "the snapshot explains {} of {} resident bytes",
+                bytes(total as f64),
+                bytes(rss as f64)
+            );
+            found.push(Finding::new(Certainty::CannotTell, text).hint("look outside the JavaScript heap"));
+        }
+        found
+    }
+}
+
+/// Whether a place is named as what is wrong: large, of the program, piled up, and nothing known to bound it.
+fn accused(suspect: &Suspect) -> bool {
+    suspect.share >= ACCUSED
+        && suspect.retained >= LARGE
+        && suspect.entries >= PILE
+        && suspect.is_programs
+        && suspect.bound_by.is_none()
+}
+
+/// Whether so much is held at a place that nothing can be said to be clean.
+fn unexplained(suspect: &Suspect) -> bool {
+    suspect.share >= ACCUSED && suspect.retained >= LARGE && suspect.is_programs
+}
+
+fn undecided() -> Finding {
+    Finding::new(Certainty::CannotTell, "whether what is held at the places above is meant to be")
+        .hint("compare two snapshots taken some time apart: plimsoll read diff")
+}
+
+fn place(suspect: &Suspect) -> Place {
+    Place {
+        id: suspect.id,
+        what: suspect.label.clone(),
+        path: text(&suspect.path),
+        retained_bytes: suspect.retained,
+        share: suspect.share,
+        entries: suspect.entries,
+        entry: suspect.entry.clone(),
+        keys: suspect.keys.as_ref().and_then(|keys| keys.templates.first()).map(|t| clip(&t.text, 120)),
+        accused: accused(suspect),
+    }
+}
+
+fn holding(suspect: &Suspect) -> String {
+    format!(
+        "{} @{} holds {} ({} of what is reachable)",
+        suspect.label,
+        suspect.id,
+        bytes(suspect.retained as f64),
+        percent(suspect.share)
+    )
+}
+
+fn accusation(suspect: &Suspect) -> Finding {
+    let each = suspect.entries_retained / suspect.entries.max(1);
+    let text = format!("{} in {} × {}", holding(suspect), suspect.entries, suspect.entry);
+    let mut finding = Finding::new(Certainty::Likely, text)
+        .of(Cause::Retention)
+        .because(format!("held by {}", self::text(&suspect.path)))
+        .because(format!("each entry retains {} on average", bytes(each as f64)));
+    if let Some(captured) = &suspect.captured {
+        finding = finding.because(format!("each function keeps its context alive; most by {captured}"));
+    }
+    if let Some(keys) = &suspect.keys {
+        finding = finding.because(shape(keys));
+    }
+    finding
+        .but("one snapshot does not show growth: what is meant to be this large looks the same")
+        .hint(format!("{}; then compare two snapshots: plimsoll read diff", advice::advice(suspect)))
+}
+
+/// What the keys are made from.
+fn shape(keys: &plimsoll_core::keys::KeyReport) -> String {
+    let first = keys.templates.first().map(|t| clip(&t.text, 120)).unwrap_or_default();
+    let carrier = keys
+        .carrier
+        .as_ref()
+        .map(|c| format!("; {} makes them so many: without it {} would be left", c.slot, c.normal_keys));
+    format!("keys like {first} ({} different of {}){}", keys.distinct, keys.keys, carrier.unwrap_or_default())
+}
+
+/// A large place that is not accused, and why not.
+fn remark(suspect: &Suspect) -> Finding {
+    let mut finding = Finding::new(Certainty::CannotTell, holding(suspect))
+        .because(format!("held by {}", text(&suspect.path)));
+    if let Some(bound) = &suspect.bound_by {
+        finding = finding.but(format!("{bound} seems to bound it; the snapshot does not tell to how many"));
+    } else if suspect.entries < PILE {
+        finding = finding.but(format!("nothing piles up in it: {} entries", suspect.entries));
+    }
+    finding
+}
+
+fn calm(heap: &HeapSnapshot, places: &[Place]) -> Finding {
+    let most = places.first().map_or(0.0, |place| place.share);
+    let text = if most > 0.0 {
+        format!("nothing of the program piles up without a bound; the largest place holds {}", percent(most))
+    } else {
+        "nothing piles up: no place holds a tenth of what is reachable".to_owned()
+    };
+    let reachable = bytes(heap.retained.reached_bytes() as f64);
+    Finding::new(Certainty::Likely, text)
+        .of(Cause::None)
+        .because(format!("{reachable} are reachable in {} nodes", heap.nodes()))
+        .but("a leak that has only begun looks like this: compare snapshots taken some time apart")
+}
+
+fn without_references() -> Finding {
+    Finding::new(Certainty::CannotTell, "who holds what cannot be told: references are missing")
+        .because("a snapshot has its references behind its nodes, and its names last; this one ends before")
+        .hint("take it again with room on the disk and time to finish; near the heap's limit it may not")
+}
+
+fn summary(heap: &HeapSnapshot, counts: &Counts, found: &[Suspect], reachable: Option<u64>) -> String {
+    let total = bytes(counts.total_bytes as f64);
+    let Some(reachable) = reachable else {
+        return format!("{total} in {} nodes; who holds them is not in the file", heap.nodes());
+    };
+    match found.iter().find(|s| accused(s)) {
+        Some(suspect) => format!(
+            "{} in {} × {}, of {} reachable ({total} in all)",
+            holding(suspect).split(" of what").next().unwrap_or_default().to_owned() + ")",
+            suspect.entries,
+            suspect.entry,
+            bytes(reachable as f64)
+        ),
+        None => match found.iter().find(|s| unexplained(s)) {
+            Some(suspect) => {
+                format!("{} reachable of {total}; {}", bytes(reachable as f64), holding(suspect))
+            }
+            None => {
+                format!("{} reachable of {total}; nothing piles up without a bound", bytes(reachable as f64))
+            }
+        },
+    }
+}
+
+impl SnapshotReport {
+    /// Tables of the screen.
+    pub fn tables(&self) -> Vec<Table> {
+        let rows = self.places.iter().map(|place| {
+            vec![
+                bytes(place.retained_bytes as f64),
+                percent(place.share),
+                place.entries.to_string(),
+                format!("{} @{}", place.what, place.id),
+                place.entry.clone(),
+            ]
+        });
+        let places = Table {
+            title: "Where bytes pile up".to_owned(),
+            head: vec!["#retained", "#share", "#entries", "what", "entries are"],
+            rows: rows.collect(),
+        };
+        let classes = table("Constructors, by their own bytes", &self.classes, ROWS);
+        [places, classes].into_iter().filter(|table| !table.rows.is_empty()).collect()
+    }
+}
+
+/// Constructors as a table.
+pub fn table(title: &str, classes: &[ClassRow], most: usize) -> Table {
+    let rows = classes.iter().take(most);
+    let rows = rows.map(|row| vec![bytes(row.bytes as f64), row.objects.to_string(), row.class.clone()]);
+    Table { title: title.to_owned(), head: vec!["#bytes", "#objects", "constructor"], rows: rows.collect() }
+}

@@ -1,0 +1,227 @@
+//! Where bytes pile up: down the dominator tree to what holds much and no part of which holds most of it.
+
+use std::collections::HashMap;
+
+use plimsoll_core::keys::{KeyReport, Keys};
+
+use super::climb::{Step, Ways, told};
+use super::table::EdgeKind;
+use super::{HeapSnapshot, NodeKind};
+use crate::graph::dominators::Holder;
+use crate::heap_dump::Skeleton;
+
+/// Share of the reachable bytes from which on a place is told of.
+const SHARE: f64 = 0.10;
+/// Share of its holder's bytes at which the search follows one node down.
+const FOLLOWED: f64 = 0.70;
+/// Steps down at most.
+const DEEP: usize = 1000;
+/// Places told of at most.
+const TOLD: usize = 8;
+/// Keys looked at.
+const KEYS: usize = 1 << 15;
+/// Entries from which on something has piled up.
+pub(super) const PILE: u64 = 100;
+
+/// A place where bytes pile up.
+#[derive(Debug, Clone)]
+pub(super) struct Suspect {
+    /// The engine's id for it (`@123` in developer tools).
+    pub(super) id: u32,
+    /// What it is: the collection, else the node that bytes pile up at.
+    pub(super) label: String,
+    /// The way from the root.
+    pub(super) path: Vec<Step>,
+    /// Bytes that go with it.
+    pub(super) retained: u64,
+    /// Share of the reachable bytes, 0 to 1.
+    pub(super) share: f64,
+    /// Entries or elements.
+    pub(super) entries: u64,
+    /// What most of them are; functions with their place.
+    pub(super) entry: String,
+    /// What the entries retain together, bytes.
+    pub(super) entries_retained: u64,
+    /// What keys that are strings are made from.
+    pub(super) keys: Option<KeyReport>,
+    /// What a closure among the entries keeps in its context: variable and class.
+    pub(super) captured: Option<String>,
+    /// Properties by which libraries bound a collection.
+    pub(super) bound_by: Option<String>,
+    /// Whether it belongs to the program, not to the engine.
+    pub(super) is_programs: bool,
+}
+
+/// The places, most bytes first.
+pub(super) fn suspects(heap: &HeapSnapshot) -> Vec<Suspect> {
+    let total = heap.retained.reached_bytes();
+    let least = ((total as f64 * SHARE) as u64).max(1);
+    let skeleton = Skeleton::of(&heap.tree, &heap.retained, least);
+    let mut points = Vec::new();
+    below(heap, &skeleton, 0, 0, &mut points);
+    points.sort_by_key(|node| std::cmp::Reverse(heap.retained.of(*node)));
+    points.truncate(TOLD);
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let ways = Ways::of(heap);
+    points.iter().map(|point| suspect(heap, &ways, *point, total)).collect()
+}
+
+/// Follows what is large below a node; false when there is nothing worth it.
+fn below(heap: &HeapSnapshot, skeleton: &Skeleton, node: u32, depth: usize, found: &mut Vec<u32>) -> bool {
+    let large = skeleton.held_by(Some(node));
+    let sum: u64 = large.iter().map(|(_, bytes)| bytes).sum();
+    // A group of roots holds nothing by itself.
+    let is_group = heap.kind(node) == NodeKind::Synthetic;
+    let enough = is_group || sum as f64 >= FOLLOWED * heap.retained.of(node) as f64;
+    if large.is_empty() || !enough || depth >= DEEP {
+        return false;
+    }
+    for (inner, _) in large {
+        if !below(heap, skeleton, *inner, depth + 1, found) && heap.kind(*inner) != NodeKind::Synthetic {
+            found.push(*inner);
+        }
+    }
+    true
+}
+
+/// The object whose storage a point is, else the point.
+fn subject(heap: &HeapSnapshot, point: u32) -> u32 {
+    let most = heap.retained.of(point).saturating_add(heap.retained.of(point) / 4);
+    let named = |node: &u32| {
+        matches!(heap.kind(*node), NodeKind::Object | NodeKind::Native) && !heap.is_context(*node)
+    };
+    if heap.kind(point) != NodeKind::Array {
+        return point;
+    }
+    let mut above = heap.tree.holders_of(point).take(4).take_while(|at| heap.retained.of(*at) <= most);
+    above.find(named).unwrap_or(point)
+}
+
+fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect {
+    let node = subject(heap, point);
+    let way = ways.down_to(node);
+    let entries = Entries::of(heap, point);
+    let above = heap.tree.holders_of(node).take(2);
+    let kind = heap.kind(node);
+    let is_programs = matches!(kind, NodeKind::Object | NodeKind::Closure | NodeKind::Array)
+        && !heap.name(node).is_some_and(|name| name.starts_with("system / ") && !heap.is_context(node));
+    Suspect {
+        id: heap.nodes.id(node),
+        label: heap.label(node),
+        path: told(heap, &way),
+        retained: heap.retained.of(node),
+        share: heap.retained.of(node) as f64 / total.max(1) as f64,
+        entries: entries.count,
+        captured: entries.example.and_then(|example| captured(heap, example)),
+        entry: entries.class,
+        entries_retained: entries.retained,
+        keys: entries.keys,
+        bound_by: std::iter::once(node).chain(above).find_map(|at| bound(heap, at)),
+        is_programs,
+    }
+}
+
+/// By kind and name: how many, what they retain, one of them.
+type Groups = HashMap<(NodeKind, u32), (u64, u64, u32)>;
+
+/// What a node refers to as its content.
+struct Entries {
+    count: u64,
+    class: String,
+    retained: u64,
+    example: Option<u32>,
+    keys: Option<KeyReport>,
+}
+
+impl Entries {
+    /// By constructor, the one that retains most; strings that are not the most are keys.
+    fn of(heap: &HeapSnapshot, point: u32) -> Entries {
+        let mut groups = Groups::new();
+        let (mut keys, mut strings, mut properties) = (Keys::default(), 0usize, 0usize);
+        let content = |kind| matches!(kind, EdgeKind::Element | EdgeKind::Property | EdgeKind::Internal);
+        for edge in heap.edges_of(point).filter(|edge| content(edge.kind)) {
+            let kind = heap.kind(edge.to);
+            if heap.tree.holder(edge.to) == Holder::Object(point) || kind == NodeKind::String {
+                let by = if matches!(kind, NodeKind::Object | NodeKind::Native) {
+                    heap.nodes.name(edge.to)
+                } else {
+                    0
+                };
+                let group = groups.entry((kind, by)).or_insert((0, 0, edge.to));
+                group.0 += 1;
+                group.1 += heap.retained.of(edge.to);
+            }
+            properties += usize::from(edge.kind == EdgeKind::Property);
+            if edge.kind == EdgeKind::Property && properties <= KEYS {
+                keys.push(&heap.strings.get(edge.name).unwrap_or_default());
+            } else if kind == NodeKind::String && strings < KEYS {
+                strings += 1;
+                keys.push(&heap.name(edge.to).unwrap_or_default());
+            }
+        }
+        if groups.values().all(|group| group.0 < PILE) {
+            below_alone(heap, point, &mut groups);
+        }
+        let most = groups.iter().max_by_key(|(key, group)| (group.1, **key));
+        let (count, retained, example) =
+            most.map_or((0, 0, None), |(_, (n, bytes, at))| (*n, *bytes, Some(*at)));
+        let has_keys = (strings.max(properties) as u64) >= count.min(KEYS as u64) / 2;
+        Entries {
+            count,
+            class: example.map(|at| entry_name(heap, at)).unwrap_or_default(),
+            retained,
+            example,
+            keys: Some(keys.finish()).filter(|report| report.keys >= PILE && has_keys),
+        }
+    }
+}
+
+/// What a node alone holds without a reference of its own, as the elements of a linked list.
+fn below_alone(heap: &HeapSnapshot, point: u32, groups: &mut Groups) {
+    for node in 0..heap.nodes() {
+        let kind = heap.kind(node);
+        if kind == NodeKind::Object && heap.tree.holder(node) == Holder::Object(point) {
+            let group = groups.entry((kind, heap.nodes.name(node))).or_insert((0, 0, node));
+            group.0 += 1;
+            group.1 += heap.retained.of(node);
+        }
+    }
+}
+
+fn entry_name(heap: &HeapSnapshot, node: u32) -> String {
+    match heap.kind(node) {
+        NodeKind::Closure => heap.label(node),
+        _ => heap.class(node),
+    }
+}
+
+/// What a function keeps that is large: the variable of its context, and what it is.
+fn captured(heap: &HeapSnapshot, closure: u32) -> Option<String> {
+    if heap.kind(closure) != NodeKind::Closure {
+        return None;
+    }
+    let context = heap.inner(closure, "context").filter(|context| heap.is_context(*context))?;
+    let variables = heap.edges_of(context).filter(|edge| edge.kind == EdgeKind::Context);
+    let largest = variables.max_by_key(|edge| heap.retained.of(edge.to))?;
+    Some(format!("variable {} ({})", heap.edge_name(&largest), heap.class(largest.to)))
+}
+
+/// The property of an object that libraries keep their bound in, if there is one.
+fn bound(heap: &HeapSnapshot, node: u32) -> Option<String> {
+    const NAMES: [&str; 6] = ["max", "maxSize", "maxEntries", "limit", "capacity", "ttl"];
+    let class = heap.class(node);
+    if class.contains("LRU") {
+        return Some(class);
+    }
+    // One with many properties is a collection itself: its properties are keys.
+    if heap.nodes.edges(node).len() > 64 {
+        return None;
+    }
+    let mut edges = heap.edges_of(node).filter(|edge| edge.kind == EdgeKind::Property);
+    edges.find_map(|edge| {
+        let name = heap.strings.get(edge.name)?;
+        NAMES.contains(&name.trim_start_matches(['_', '#'])).then(|| format!("{class}.{name}"))
+    })
+}

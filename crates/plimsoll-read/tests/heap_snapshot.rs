@@ -1,0 +1,124 @@
+//! Heap snapshots: the graph against a brute force, and what is said of snapshots that are cut.
+
+use std::collections::HashSet;
+
+use plimsoll_read::graph::watch::Unwatched;
+use plimsoll_read::heap_snapshot::{HeapSnapshot, Options, looks_like, read};
+use proptest::prelude::*;
+
+const META: &str = r#"{"node_fields":["type","name","id","self_size","edge_count","detachedness"],
+"node_types":[["hidden","array","string","object","code","closure","regexp","number","native","synthetic"],
+"string","number","number","number","number"],"edge_fields":["type","name_or_index","to_node"],
+"edge_types":[["context","element","property","internal","hidden","shortcut","weak"],"string_or_number","node"],
+"location_fields":["object_index","script_id","line","column"]}"#;
+const WEAK: u32 = 6;
+const SHORTCUT: u32 = 5;
+
+/// A snapshot of objects, each with its size and edges (kind and target).
+fn written(nodes: &[(u32, Vec<(u32, usize)>)]) -> String {
+    let (mut rows, mut edges) = (Vec::new(), Vec::new());
+    for (number, (size, to)) in nodes.iter().enumerate() {
+        let kind = if number == 0 { 9 } else { 3 };
+        rows.push(format!("{kind},{},{},{size},{},0", number.min(1), 2 * number + 1, to.len()));
+        edges.extend(to.iter().map(|(kind, to)| format!("{kind},1,{}", to * 6)));
+    }
+    format!(
+        "{{\"snapshot\":{{\"meta\":{META},\"node_count\":{},\"edge_count\":{}}},\n\"nodes\":[{}],\n\"edges\":[{}],\n\
+         \"trace_tree\":[],\"locations\":[],\n\"strings\":[\"\",\n\"Thing\"]}}",
+        nodes.len(),
+        edges.len(),
+        rows.join("\n,"),
+        edges.join("\n,")
+    )
+}
+
+fn parsed(text: &str) -> HeapSnapshot {
+    read(text.as_bytes(), Options { verify: true }, &Unwatched).expect("a snapshot")
+}
+
+/// Nodes reached from the root when one of them is taken away.
+fn reached(nodes: &[(u32, Vec<(u32, usize)>)], without: Option<usize>) -> HashSet<usize> {
+    let (mut seen, mut todo) = (HashSet::new(), vec![0]);
+    while let Some(at) = todo.pop() {
+        if Some(at) == without || !seen.insert(at) {
+            continue;
+        }
+        let holds = |kind: u32| kind != WEAK && (kind != SHORTCUT || at == 0);
+        todo.extend(nodes[at].1.iter().filter(|(kind, _)| holds(*kind)).map(|(_, to)| *to));
+    }
+    seen
+}
+
+proptest! {
+    /// What a node retains is what is no longer reached without it.
+    #[test]
+    fn retained_sizes_are_those_of_a_brute_force(
+        nodes in (1usize..24).prop_flat_map(|count| {
+            prop::collection::vec((0u32..1000, prop::collection::vec((0u32..7, 0..count), 0..5)), count)
+        })
+    ) {
+        let heap = parsed(&written(&nodes));
+        prop_assert_eq!(heap.truncated(), None);
+        let all = reached(&nodes, None);
+        for (number, node) in nodes.iter().enumerate() {
+            let mut bytes = u64::from(node.0);
+            if all.contains(&number) {
+                let left = reached(&nodes, Some(number));
+                bytes = all.difference(&left).map(|n| u64::from(nodes[*n].0)).sum();
+                prop_assert_eq!(heap.retained().of(number as u32), bytes);
+            }
+            prop_assert_eq!(heap.tree().is_reached(number as u32), all.contains(&number));
+            prop_assert!(bytes >= heap.shallow(number as u32));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(text in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..900) {
+        let mut bytes = written(&[(1, vec![(2, 1)]), (5, vec![])]).into_bytes();
+        let at = at.min(bytes.len());
+        bytes.splice(at..(at + text.len()).min(bytes.len()), text);
+        let read = read(bytes.as_slice(), Options::default(), &Unwatched);
+        prop_assert!(read.is_err() || read.is_ok_and(|heap| heap.nodes() > 0));
+    }
+}
+
+#[test]
+fn a_cut_file_says_what_it_lacks() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![(1, 2)]), (7, vec![])]);
+    assert!(looks_like(text.as_bytes()));
+    let cut = |marker: &str, more: usize| {
+        let at = text.find(marker).expect("the marker") + more;
+        let heap = parsed(&text[..at]);
+        (heap.nodes(), heap.references(), heap.truncated().expect("cut").to_owned())
+    };
+    let (nodes, _, why) = cut("\"nodes\"", 22);
+    assert!(nodes == 1 && why.contains("1 of 3 nodes"), "{why}");
+    let (nodes, edges, why) = cut("\"edges\"", 17);
+    assert!(nodes == 3 && edges == 1 && why.contains("1 of 2 references"), "{why}");
+    let (.., why) = cut("\"Thing\"", 3);
+    assert!(why.contains("first 1 names"), "{why}");
+    let (.., why) = cut("\"Thing\"", 7);
+    assert!(why.contains("first 2 names"), "{why}");
+}
+
+#[test]
+fn a_cut_at_any_byte_is_told() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![(1, 2)]), (7, vec![])]);
+    let mut read_some = 0;
+    for at in 0..text.len() {
+        if let Ok(heap) = read(&text.as_bytes()[..at], Options::default(), &Unwatched) {
+            assert!(heap.truncated().is_some(), "cut at {at}");
+            read_some += 1;
+        }
+    }
+    assert!(read_some > 50);
+    assert!(!looks_like(br#"{"nodes":[]}"#) && !looks_like(b"hello"));
+}
+
+#[test]
+fn spaces_make_no_difference() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![])]);
+    let heap = parsed(&text.replace(',', " ,\r\n\t ").replace('[', "[ ").replace(']', "\n]"));
+    assert_eq!((heap.nodes(), heap.references(), heap.truncated()), (2, 1, None));
+    assert_eq!(heap.retained().of(0), 6);
+}
