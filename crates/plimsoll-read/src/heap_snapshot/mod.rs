@@ -32,6 +32,9 @@ pub use table::{EdgeKind, NodeKind};
 
 /// Bytes of `snapshot` kept.
 const META: usize = 1 << 20;
+/// Bytes of a text that is put together from its parts, and parts that are looked at.
+const TEXT: usize = 160;
+const PARTS: usize = 64;
 /// Bytes of a string looked at.
 const LOOKED_AT: usize = 4096;
 /// Rows that room is made for by what a file claims; more come as they come.
@@ -364,5 +367,25 @@ impl HeapSnapshot {
     /// Its name as the snapshot has it, its first 160 bytes: a constructor, a function, a string's text.
     pub fn name(&self, node: u32) -> Option<Cow<'_, str>> {
         self.strings.get(self.nodes.name(node))
+    }
+
+    /// The text of a string, its first [`TEXT`] bytes: of one that was put together, that of its parts in order.
+    pub fn text(&self, node: u32) -> String {
+        let (mut out, mut open, mut parts) = (String::new(), vec![node], 0);
+        while let Some(node) = open.pop().filter(|_| out.len() < TEXT && parts < PARTS) {
+            parts += 1;
+            if self.kind(node) != NodeKind::Concatenated {
+                out.push_str(&self.name(node).unwrap_or_default());
+                continue;
+            }
+            let part = |wanted: &str| {
+                let is_it = |edge: &Edge| self.strings.get(edge.name).as_deref() == Some(wanted);
+                self.edges_of(node).find(is_it).map(|edge| edge.to)
+            };
+            open.extend(part("second"));
+            open.extend(part("first"));
+        }
+        out.truncate(out.floor_char_boundary(TEXT));
+        out
     }
 }

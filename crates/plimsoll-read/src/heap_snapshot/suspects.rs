@@ -156,9 +156,9 @@ impl Entries {
             properties += usize::from(edge.kind == EdgeKind::Property);
             if edge.kind == EdgeKind::Property && properties <= KEYS {
                 keys.push(&heap.strings.get(edge.name).unwrap_or_default());
-            } else if kind == NodeKind::String && strings < KEYS {
+            } else if matches!(kind, NodeKind::String | NodeKind::Concatenated) && strings < KEYS {
                 strings += 1;
-                keys.push(&heap.name(edge.to).unwrap_or_default());
+                keys.push(&heap.text(edge.to));
             }
         }
         if groups.values().all(|group| group.0 < PILE) {

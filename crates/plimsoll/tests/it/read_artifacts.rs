@@ -189,3 +189,38 @@ fn what_is_not_read_is_said_with_what_to_do() {
     assert_eq!(out.status.code(), Some(2));
     assert!(stderr(&out).contains("--histogram is of heap dumps"), "{}", stderr(&out));
 }
+
+/// A heap snapshot of a real Node.js program with this many entries in a map, one for each of `counts`.
+fn snapshots(test: &str, folder: &Path, counts: usize) -> Option<Vec<String>> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drills/node-snapshot/leak.js");
+    let base = folder.join("heap.heapsnapshot").display().to_string();
+    let run = Command::new("node").arg(script).args(["cache", "3000", &base, &counts.to_string()]).output();
+    if !run.is_ok_and(|o| o.status.success()) {
+        super::skipped(test, "there is no Node.js");
+        return None;
+    }
+    Some(if counts == 1 { vec![base] } else { (1..=counts).map(|n| format!("{base}.{n}")).collect() })
+}
+
+#[test]
+fn a_heap_snapshot_names_the_map_its_entries_and_what_their_keys_are_made_from() {
+    let folder = folder();
+    let test = "a_heap_snapshot_names_the_map";
+    let Some(files) = snapshots(test, folder.path(), 3) else { return };
+    let (r, code) = json(&["read", &files[2], "-o", "json"]);
+    assert_eq!(code, Some(1), "{r:#}");
+    let text = r.to_string();
+    for part in ["Map", "Session", "sessionCache", "/api/user/"] {
+        assert!(text.contains(part), "{part} in {r:#}");
+    }
+    let (grown, _) = json(&["read", "diff", &files[0], &files[1], &files[2], "-o", "json"]);
+    assert!(grown.to_string().contains("Session"), "{grown:#}");
+    // Cut in the middle, as a process that is killed leaves it.
+    let bytes = fs::read(&files[0]).expect("a file");
+    let cut = file(folder.path(), "cut.heapsnapshot", &bytes[..bytes.len() / 2]);
+    let (r, code) = json(&["read", &cut, "-o", "json"]);
+    assert_eq!((code, &r["artifact"]["truncated"]), (Some(5), &true.into()), "{r:#}");
+    let packed = gzip(&fs::read(&files[2]).expect("a file"));
+    let packed = file(folder.path(), "heap.heapsnapshot.gz", packed);
+    assert_eq!(json(&["read", &packed, "-o", "json"]).1, Some(1));
+}

@@ -1,0 +1,15 @@
+//! Any bytes as a heap snapshot of V8, through the graph to the report.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll_read::graph::watch::Unwatched;
+use plimsoll_read::heap_snapshot::{Options, read};
+use plimsoll_read::reading::Context;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(heap) = read(bytes, Options { verify: true }, &Unwatched) else { return };
+    let report = heap.report(&Context::default());
+    assert!(!report.tables().is_empty() || heap.nodes() == 0 || heap.truncated().is_some());
+    (0..heap.nodes().min(8)).for_each(|node| assert!(heap.text(node).len() <= 160));
+    let _rows = heap.histogram(true);
+});
