@@ -30,6 +30,23 @@ pub enum Collector {
     V8,
 }
 
+/// The causes of HotSpot's collections that somebody asked for (`gcCause.cpp`): the program, a tool, a dump.
+const ASKED: &[&str] = &[
+    "System.gc()",
+    "(System)",
+    "Diagnostic Command",
+    "Heap Inspection Initiated GC",
+    "Heap Dump Initiated GC",
+    "JvmtiEnv ForceGarbageCollection",
+    "WhiteBox Initiated",
+    "Full GC for -Xshare:dump",
+];
+
+/// Whether a line of HotSpot's names a cause that somebody asked for.
+pub(super) fn is_asked_for(line: &str) -> bool {
+    ASKED.iter().any(|cause| line.contains(cause))
+}
+
 impl Collector {
     /// As the JVM names it in its line `Using …`.
     pub(super) fn named(text: &str) -> Option<Self> {

@@ -1,7 +1,7 @@
 //! The logs of JDK 6 to 8 (`-XX:+PrintGC`, `-XX:+PrintGCDetails`): a collection may take several lines, and lines of
 //! concurrent phases may stand within it.
 
-use super::event::{Collection, Collector, Event, Kind, Mishap, Stamp};
+use super::event::{Collection, Collector, Event, Kind, Mishap, Stamp, is_asked_for};
 use super::unified::{Instant, instant, max_heap, number, size};
 
 /// Reads line after line.
@@ -87,7 +87,7 @@ impl Reader {
             (None, false) => Kind::Young,
         };
         let by = says("[GC pause").then_some(Collector::G1);
-        let explicit = says("System.gc()") || says("(System)") || says("Heap Inspection Initiated GC");
+        let explicit = is_asked_for(text);
         self.begun = Some(Begun { at, kind, by, explicit, pause: None });
     }
 }

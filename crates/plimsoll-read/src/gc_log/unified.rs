@@ -4,7 +4,7 @@
 
 use jiff::fmt::strtime;
 
-use super::event::{Collection, Collector, Event, Kind, Mishap, Stamp};
+use super::event::{Collection, Collector, Event, Kind, Mishap, Stamp, is_asked_for};
 
 /// The collections of a log, in its order. Lines that tell none are passed over.
 pub fn collections(text: &str) -> impl Iterator<Item = Collection> + '_ {
@@ -215,7 +215,7 @@ fn ended(id: u64, event: &str) -> Option<Collection> {
         unix: None,
         kind,
         by: wording(event),
-        explicit: event.contains("System.gc()") || event.contains("Diagnostic Command"),
+        explicit: is_asked_for(event),
         failed: event.contains("(Evacuation Failure"),
         before: size(before)?,
         after: size(after)?,
@@ -335,6 +335,9 @@ mod tests {
             (full.kind, full.pause_seconds, full.capacity),
             (Kind::Full, Some(0.797), Some(1024.0 * MIB))
         );
+        let asked =
+            one("[8.4s][info][gc] GC(0) Pause Full (Heap Inspection Initiated GC) 6M->5M(27M) 17.283ms");
+        assert!(full.explicit && asked.explicit && !c.explicit);
         let z = one("[2,048s][info][gc] GC(1) Garbage Collection (Warmup) 208M(20%)->164M(16%)");
         assert_eq!(
             (z.kind, z.after, z.capacity, z.uptime),
