@@ -13,6 +13,8 @@ const ASK: &str = "take one replica out of traffic, run `jcmd PID GC.run` on it 
                    read the log again: each is one exact floor point";
 /// A steeper rise of the share of pauses than this is a trend.
 const WORSE: f64 = 2.0;
+/// Seconds of a life that may be all start.
+const STARTING: f64 = 30.0;
 /// A heap that was committed and is not used: the part above which it is told.
 const IDLE: f64 = 0.5;
 /// Bytes per second above which garbage is made fast.
@@ -231,6 +233,7 @@ fn load(now: &Judged<'_>) -> Option<Finding> {
     let (full, all) = (now.numbers.full_collections, now.numbers.collections);
     let gains_little = 2 * full > all;
     let (certainty, of) = match (is_heavy(now), still) {
+        (true, _) if now.life.seconds() < STARTING => (Certainty::CannotTell, Cause::Undecided),
         (true, _) if gains_little => (Certainty::Likely, Cause::OverBudget),
         (true, true) => (Certainty::Likely, Cause::Churn),
         (true, false) => (Certainty::Likely, Cause::Undecided),
@@ -243,6 +246,9 @@ fn load(now: &Judged<'_>) -> Option<Finding> {
     ));
     if let Some(r) = now.numbers.allocation_bytes_per_second {
         out = out.because(format!("the program allocates {}", rate(r)));
+    }
+    if now.life.seconds() < STARTING {
+        out = out.but("the log covers no more than a start, which collects much");
     }
     if gains_little {
         out =

@@ -33,8 +33,10 @@ pub(super) use input::Input;
   plimsoll read redact heap.hprof out.hprof   a copy to hand on
   plimsoll read secrets heap.hprof        what must not be handed on
   ssh host cat heap.hprof | plimsoll read -
-Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, folded stacks), plain
-or packed by gzip or zstd, also within a log.
+Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, V8,
+folded stacks), collection logs (JDK 6 to 25, Go, Node.js), native memory tracking, smaps, maps and pmap, malloc_info,
+jemalloc's statistics, class histograms, kernel and cluster logs of deaths, cores; plain or packed by gzip or zstd,
+also within a log.
 Exit codes: 0 nothing to accuse, 1 a finding, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
