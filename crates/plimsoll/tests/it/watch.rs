@@ -347,20 +347,25 @@ fn metrics_are_served_while_it_watches() {
         .filter_map(|l| Some(l.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()))
         .next()
         .expect("an address");
-    let end = Instant::now() + PATIENCE;
-    let page = loop {
-        let mut stream = TcpStream::connect(&address).expect("listens");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("an answer");
-        if page.contains("plimsoll_agent_looks_total") {
-            break page;
-        }
-        assert!(Instant::now() < end, "{page}");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let page = page(&address, |page| page.contains("plimsoll_agent_looks_total"));
     child.kill().expect("killed");
     child.wait().expect("ended");
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.ends_with("# EOF\n"), "{page}");
     assert!(page.contains("plimsoll_agent_resident_bytes "), "{page}");
+}
+
+/// The page of metrics, once it says what is waited for.
+fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let mut stream = TcpStream::connect(address).expect("listens");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("an answer");
+        if says(&page) {
+            return page;
+        }
+        assert!(Instant::now() < end, "{page}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
