@@ -6,8 +6,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use plimsoll_core::death::pod_uid;
 use plimsoll_core::runtime::detect::{self, Evidence};
-use plimsoll_core::target::{Container, RuntimeKind, Target};
+use plimsoll_core::target::{Container, RuntimeKind, Target, glob};
 
 use crate::source::cgroup::Group;
 use crate::world::World;
@@ -302,14 +303,6 @@ fn is_id(text: &str) -> bool {
     text.len() >= 12 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
-/// `pod<uid>` or `kubepods-burstable-pod<uid_with_underscores>.slice`.
-fn pod_uid(part: &str) -> Option<String> {
-    let part = part.strip_suffix(".slice").unwrap_or(part);
-    let uid = part.rsplit_once("-pod").map(|(_, uid)| uid).or_else(|| part.strip_prefix("pod"))?;
-    let uid = uid.replace('_', "-");
-    (uid.len() >= 32 && uid.chars().all(|c| c.is_ascii_hexdigit() || c == '-')).then_some(uid)
-}
-
 /// Every process that is neither a kernel thread nor a zombie.
 pub fn processes(world: &World) -> Vec<i32> {
     let entries = fs::read_dir(&world.proc_root).into_iter().flatten().flatten();
@@ -322,15 +315,15 @@ pub fn processes(world: &World) -> Vec<i32> {
 }
 
 /// Processes whose name, comm or executable's base name matches a glob of `*` and `?`.
-pub fn by_name(world: &World, glob: &str) -> Vec<i32> {
+pub fn by_name(world: &World, pattern: &str) -> Vec<i32> {
     let matches = |pid: &i32| {
         let folder = world.proc_root.join(pid.to_string());
         let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         let argv = argv(&folder);
         let zero = argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
-        glob_match(glob, comm.trim())
-            || glob_match(glob, zero)
-            || identify(world, *pid).is_ok_and(|t| glob_match(glob, &t.name))
+        glob(pattern, comm.trim())
+            || glob(pattern, zero)
+            || identify(world, *pid).is_ok_and(|t| glob(pattern, &t.name))
     };
     processes(world).into_iter().filter(matches).collect()
 }
@@ -341,26 +334,6 @@ pub fn by_cgroup(world: &World, path: &str) -> Vec<i32> {
     let inside =
         |shown: String| shown == wanted || shown.starts_with(&format!("{}/", wanted.trim_end_matches('/')));
     processes(world).into_iter().filter(|p| Group::of(world, *p).is_ok_and(|g| inside(g.shown()))).collect()
-}
-
-/// Matches `*` (any run) and `?` (any one character).
-fn glob_match(glob: &str, text: &str) -> bool {
-    let (g, t): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
-    let (mut i, mut j, mut star) = (0, 0, None);
-    while j < t.len() {
-        if i < g.len() && (g[i] == '?' || g[i] == t[j]) && g[i] != '*' {
-            (i, j) = (i + 1, j + 1);
-        } else if i < g.len() && g[i] == '*' {
-            star = Some((i, j));
-            i += 1;
-        } else if let Some((at, from)) = star {
-            (i, j) = (at + 1, from + 1);
-            star = Some((at, from + 1));
-        } else {
-            return false;
-        }
-    }
-    g[i..].iter().all(|c| *c == '*')
 }
 
 #[cfg(test)]
@@ -491,22 +464,6 @@ mod tests {
                 .kernel
         );
         assert_eq!(parse_life("cut"), None);
-    }
-
-    #[test]
-    fn globs() {
-        for (glob, text, yes) in [
-            ("java", "java", true),
-            ("jav?", "java", true),
-            ("*api*", "my-api-server", true),
-            ("a*b*c", "aXXbYYc", true),
-            ("a*b", "aXc", false),
-            ("", "", true),
-            ("*", "", true),
-            ("java", "javac", false),
-        ] {
-            assert_eq!(glob_match(glob, text), yes, "{glob} {text}");
-        }
     }
 
     #[test]

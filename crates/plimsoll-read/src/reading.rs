@@ -234,6 +234,34 @@ impl Warnings {
     }
 }
 
+/// One number of each of a series, oldest first.
+pub(crate) fn numbers<T>(series: &[&T], of: impl Fn(&T) -> u64) -> Vec<u64> {
+    series.iter().map(|one| of(one)).collect()
+}
+
+/// Growth from which a number of a series has grown, bytes, and as a share of the first.
+const GROWN: u64 = 8 << 20;
+const GROWN_SHARE: f64 = 0.10;
+
+/// That an amount of bytes grew over a series, when it did: two points are no proof, growth at every step is likely one.
+pub(crate) fn grew(what: &str, cause: Cause, numbers: &[u64]) -> Option<Finding> {
+    let (first, last) = (*numbers.first()?, *numbers.last()?);
+    let more = last.checked_sub(first)?;
+    if more < GROWN || (more as f64) < GROWN_SHARE * first as f64 {
+        return None;
+    }
+    let size = |n: u64| plimsoll_core::units::bytes(n as f64);
+    let always = numbers.len() > 2 && numbers.array_windows().all(|[a, b]| b > a);
+    let certainty = if always { Certainty::Likely } else { Certainty::CannotTell };
+    let text = format!("{what} grew by {}: {} → {}", size(more), size(first), size(last));
+    let f = Finding::new(certainty, text).of(cause);
+    Some(match numbers.len() {
+        2 => f.but("two points: a warm-up, or a cache that fills, looks the same"),
+        n if always => f.because(format!("it grew at each of {} steps", n - 1)),
+        n => f.but(format!("it did not grow at each of {} steps", n - 1)),
+    })
+}
+
 /// `n` things in words: `1 goroutine`, `12 goroutines`.
 pub(crate) fn count(n: u64, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }

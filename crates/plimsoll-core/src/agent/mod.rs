@@ -114,6 +114,15 @@ fn burn(points: &[Point], limit: f64) -> f64 {
     if took < SHORTEST || grown < NOISE * limit { 0.0 } else { grown / took }
 }
 
+/// Seconds that a heavy capture needs to begin, and its rate: bytes a second of the memory in use.
+const BEGIN: f64 = 1.0;
+const RATE: f64 = 1_073_741_824.0 / 3.0;
+
+/// Seconds that the heavy artifact of a group would need, by what is in use, bytes.
+pub fn heavy_seconds(used: f64) -> f64 {
+    BEGIN + used / RATE
+}
+
 /// The level of a danger. `heavy` is how long the heavy artifact would need from now, seconds.
 pub fn level(danger: &Danger, heavy: f64, rules: &Rules) -> Level {
     let seconds = danger.seconds();

@@ -77,15 +77,15 @@ pub(super) fn ancestor(path: &str) -> String {
     }
 }
 
-/// `pod<uid>` (cgroupfs) or `kubepods-burstable-pod<uid with underscores>.slice` (systemd).
-fn pod_uid(part: &str) -> Option<String> {
+/// The pod's uid in a part of a group's path: `pod<uid>` (cgroupfs) or `kubepods-burstable-pod<uid with underscores>.slice` (systemd).
+pub fn pod_uid(part: &str) -> Option<String> {
     let name = part.strip_suffix(".slice").unwrap_or(part);
     let uid = match name.strip_prefix("pod") {
         Some(uid) => uid,
         None if name.starts_with("kubepods") => name.rsplit_once("-pod")?.1,
         None => return None,
     };
-    let is_uid = uid.len() >= 8 && uid.chars().all(|c| c.is_ascii_hexdigit() || c == '-' || c == '_');
+    let is_uid = uid.len() >= 32 && uid.chars().all(|c| c.is_ascii_hexdigit() || c == '-' || c == '_');
     is_uid.then(|| uid.replace('_', "-"))
 }
 

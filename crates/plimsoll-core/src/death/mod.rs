@@ -7,7 +7,7 @@ mod kill;
 
 use crate::classify::Certainty;
 
-pub use control_group::Workload;
+pub use control_group::{Workload, pod_uid};
 
 /// How tight it was where the kernel killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use plimsoll_core::agent::{Danger, Event, Level, LimitChange, Mode, Open, Past, Rules, What, level};
+use plimsoll_core::agent::{
+    Danger, Event, Level, LimitChange, Mode, Open, Past, Rules, What, heavy_seconds, level,
+};
 use plimsoll_core::death::Workload;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
@@ -56,9 +58,6 @@ const WAITING: usize = 1000;
 const BUY_BELOW: f64 = 10.0;
 /// Seconds between two looks at what may be removed.
 const CHORES: f64 = 30.0;
-/// Seconds that a heavy capture needs to begin, and its rate: bytes a second of the memory in use.
-const BEGIN: f64 = 1.0;
-const RATE: f64 = 1_073_741_824.0 / 3.0;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -436,7 +435,7 @@ impl Agent {
             judged = now;
         }
         let danger = Danger { estimate: forecast.and_then(|f| f.soonest()), ..quick };
-        let heavy = BEGIN + (danger.share * limit) / RATE;
+        let heavy = heavy_seconds(danger.share * limit);
         let level = level(&danger, heavy, &self.rules);
         let Ok(target) = identify::identify(&self.world, pid) else { return };
         if !self.rules.watches(&target.name) {

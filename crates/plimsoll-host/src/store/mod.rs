@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use plimsoll_core::agent::{Event, Open};
+use plimsoll_core::agent::Open;
 use rustix::fs::FlockOperation;
 
 pub use log::Log;
@@ -71,20 +71,6 @@ impl Store {
         let (log, events) = Log::open(&file).map_err(|e| StoreError::file(&file, e))?;
         let open = Open::replay(&events);
         Ok((Store { path: path.to_owned(), _lock: lock, log }, open))
-    }
-
-    /// Events of a store that another process may be using.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn events(path: &Path) -> Result<Vec<Event>, StoreError> {
-        let file = path.join("events.log");
-        Log::read(&file).map_err(|e| StoreError::file(&file, e))
-    }
-
-    /// Its folder.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Where captures go.

@@ -5,16 +5,13 @@ use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
 use super::{AllStats, Stats};
-use crate::reading::{Context, Finding, Report, Source, Table, share};
+use crate::reading::{Context, Finding, Report, Source, Table, grew, numbers, share};
 
 /// Amounts below are not named; parts of active or resident memory from which on they are the matter.
 const LARGE: u64 = 32 << 20;
 const LOST: f64 = 0.30;
 const UNRETURNED: f64 = 0.30;
 const HARDLY: f64 = 0.10;
-/// Growth that is worth a finding.
-const GROWN: i64 = 8 << 20;
-const GROWN_SHARE: f64 = 0.10;
 
 /// What jemalloc's statistics say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,11 +43,6 @@ fn size(n: u64) -> String {
     bytes(n as f64)
 }
 
-fn less(a: u64, b: u64) -> i64 {
-    let [a, b] = [a, b].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-    a.saturating_sub(b)
-}
-
 impl Stats {
     /// Bytes lost inside pages that hold something.
     pub fn lost(&self) -> u64 {
@@ -72,8 +64,16 @@ pub(super) fn conclude(series: &[&Stats], of: &AllStats, context: &Context) -> O
         findings.push(in_use(last));
     }
     if !earlier.is_empty() {
-        findings.extend(grew("memory in use by the program", Cause::OffHeap, series, |s| s.allocated));
-        findings.extend(grew("memory lost inside pages", Cause::Fragmentation, series, Stats::lost));
+        findings.extend(grew(
+            "memory in use by the program",
+            Cause::OffHeap,
+            &numbers(series, |s| s.allocated),
+        ));
+        findings.extend(grew(
+            "memory lost inside pages",
+            Cause::Fragmentation,
+            &numbers(series, Stats::lost),
+        ));
     }
     findings.sort_by_key(|f| std::cmp::Reverse((f.accuses(), f.certainty)));
     let version = last.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
@@ -172,24 +172,6 @@ fn in_use(last: &Stats) -> Finding {
         .hint(
             "if it grows, something allocates and does not free: MALLOC_CONF=prof:true and two heap profiles",
         )
-}
-
-fn grew(what: &str, cause: Cause, series: &[&Stats], of: impl Fn(&Stats) -> u64) -> Option<Finding> {
-    let numbers: Vec<u64> = series.iter().map(|s| of(s)).collect();
-    let (first, last) = (*numbers.first()?, *numbers.last()?);
-    let more = less(last, first);
-    if more < GROWN || (more as f64) < GROWN_SHARE * first as f64 {
-        return None;
-    }
-    let always = numbers.len() > 2 && numbers.array_windows().all(|[a, b]| b > a);
-    let certainty = if always { Certainty::Likely } else { Certainty::CannotTell };
-    let text = format!("{what} grew by {}: {} → {}", size(more.unsigned_abs()), size(first), size(last));
-    let f = Finding::new(certainty, text).of(cause);
-    Some(match numbers.len() {
-        2 => f.but("two points: a warm-up, or a cache that fills, looks the same"),
-        n if always => f.because(format!("it grew at each of {} steps", n - 1)),
-        n => f.but(format!("it did not grow at each of {} steps", n - 1)),
-    })
 }
 
 impl JemallocReport {

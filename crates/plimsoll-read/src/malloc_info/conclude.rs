@@ -5,7 +5,7 @@ use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
 use super::{Info, Infos};
-use crate::reading::{Context, Finding, Report, Source, Table, count, share};
+use crate::reading::{Context, Finding, Report, Source, Table, count, grew, numbers, share};
 
 /// Rows of a table, arenas of a report.
 const ROWS: usize = 12;
@@ -14,9 +14,6 @@ const KEPT: usize = 40;
 const LARGE: u64 = 32 << 20;
 const MOSTLY: f64 = 0.5;
 const HARDLY: f64 = 0.15;
-/// Growth that is worth a finding.
-const GROWN: i64 = 8 << 20;
-const GROWN_SHARE: f64 = 0.10;
 
 /// What malloc's books say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,9 +72,12 @@ pub(super) fn conclude(series: &[&Info], of: &Infos, context: &Context) -> Optio
     let (last, earlier) = series.split_last()?;
     let mut findings = vec![free(last, context)];
     if let Some(first) = earlier.first() {
-        findings.extend(grew("memory in use by the program", Cause::OffHeap, series, Info::in_use));
-        findings
-            .extend(grew("free memory that malloc keeps", Cause::Fragmentation, series, |i| i.total.free()));
+        findings.extend(grew("memory in use by the program", Cause::OffHeap, &numbers(series, Info::in_use)));
+        findings.extend(grew(
+            "free memory that malloc keeps",
+            Cause::Fragmentation,
+            &numbers(series, |i| i.total.free()),
+        ));
         if findings.len() == 1 {
             let more = less(last.held(), first.held());
             let text = format!(
@@ -185,24 +185,6 @@ fn free(last: &Info, context: &Context) -> Finding {
         f.hint("malloc_trim(0) gives free pages back now (a JVM: jcmd PID System.trim_native_heap); MALLOC_TRIM_THRESHOLD_ makes \
                 it return the top earlier; or jemalloc, which returns pages by time")
     }
-}
-
-fn grew(what: &str, cause: Cause, series: &[&Info], of: impl Fn(&Info) -> u64) -> Option<Finding> {
-    let numbers: Vec<u64> = series.iter().map(|i| of(i)).collect();
-    let (first, last) = (*numbers.first()?, *numbers.last()?);
-    let more = less(last, first);
-    if more < GROWN || (more as f64) < GROWN_SHARE * first as f64 {
-        return None;
-    }
-    let always = numbers.len() > 2 && numbers.array_windows().all(|[a, b]| b > a);
-    let certainty = if always { Certainty::Likely } else { Certainty::CannotTell };
-    let text = format!("{what} grew by {}: {} → {}", size(more.unsigned_abs()), size(first), size(last));
-    let f = Finding::new(certainty, text).of(cause);
-    Some(match numbers.len() {
-        2 => f.but("two points: a warm-up, or a cache that fills, looks the same"),
-        n if always => f.because(format!("it grew at each of {} steps", n - 1)),
-        n => f.but(format!("it did not grow at each of {} steps", n - 1)),
-    })
 }
 
 impl MallocReport {
