@@ -251,6 +251,14 @@ impl HeapDump {
         self.summary.is_complete() && self.roots != Roots::Guessed
     }
 
+    /// Whether it is there to its end, with its roots, and damage took at most a hundredth of it: shares of the heap are
+    /// as good as those of a whole one, only a holder may be gone.
+    pub fn is_nearly_whole(&self) -> bool {
+        let summary = &self.summary;
+        let lost = summary.damage.bytes.saturating_mul(100);
+        matches!(summary.ending, Ending::Complete) && self.roots != Roots::Guessed && lost <= summary.bytes
+    }
+
     /// Who dominates whom.
     pub fn tree(&self) -> &Dominators {
         &self.tree

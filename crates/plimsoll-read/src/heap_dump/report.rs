@@ -99,17 +99,18 @@ pub fn report(
         let all = found.iter().zip(&subjects).zip(&insides);
         all.map(|((point, subject), inside)| suspect(view, point, *subject, inside)).collect::<Vec<_>>()
     })?;
-    accuse(&mut suspects, heap.summary.is_complete());
+    accuse(heap, &mut suspects);
     Ok(Report { suspects, classes })
 }
 
-/// Names what is wrong. In a cut dump nothing is accused whose owner is not known, and a collection whose table is gone
-/// only when it is by far the largest of its kind.
-fn accuse(suspects: &mut [Suspect], is_complete: bool) {
+/// Names what is wrong. In a dump that is cut or damaged nothing is accused whose owner is not known, and a collection
+/// whose table is gone only when it is by far the largest of its kind; a group in one that is cut never.
+fn accuse(heap: &HeapDump, suspects: &mut [Suspect]) {
+    let (is_complete, is_nearly) = (heap.summary.is_complete(), heap.is_nearly_whole());
     let is_owned = |s: &Suspect| !matches!(s.path.owner, Owner::Unknown(_));
     for suspect in suspects.iter_mut().filter(|s| !s.lost && !s.is_bounded()) {
-        suspect.accused =
-            suspect.share >= ACCUSED && (is_complete || is_owned(suspect) && suspect.count == 1);
+        suspect.accused = suspect.share >= ACCUSED
+            && (is_complete || is_owned(suspect) && (suspect.count == 1 || is_nearly));
     }
     let rivals = suspects.iter().filter(|s| s.lost && !s.is_bounded() && is_owned(s)).map(Suspect::entries);
     let mut rivals: Vec<u64> = rivals.collect();

@@ -8,6 +8,7 @@ use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
+use plimsoll_read::hprof::records::{Ending, Summary};
 use plimsoll_read::reading::{self, Finding};
 use serde_json::{Value, json};
 
@@ -76,7 +77,7 @@ impl Screen {
     fn banner(&mut self, heap: &HeapDump) {
         if let Some(what) = heap.summary.truncation() {
             let text = self.paint.red(&format!("the {what}"));
-            self.row("CUT", &text);
+            self.row(gap(&heap.summary), &text);
             let all = (heap.references + heap.dangling).max(1);
             let gone = units::percent(heap.dangling as f64 / all as f64);
             self.more(&format!(
@@ -105,7 +106,7 @@ impl Screen {
     }
 
     fn clean(&mut self, heap: &HeapDump, said: &Report) {
-        if !heap.summary.is_complete() {
+        if cannot_tell(heap, said) {
             let text = "cannot tell: what holds the objects below is not in what is left of the dump";
             let text = self.paint.yellow(text);
             self.row("WHAT", &text);
@@ -117,7 +118,11 @@ impl Screen {
         } else {
             "nothing to accuse: no object, and no class of objects, holds 10 % of the heap".to_owned()
         };
-        let text = self.paint.green(&text);
+        let text = if heap.is_whole() {
+            self.paint.green(&text)
+        } else {
+            self.paint.yellow(&format!("in what is left, {text}"))
+        };
         self.row("WHAT", &text);
     }
 
@@ -229,6 +234,17 @@ impl Screen {
             self.row(if number == 0 { "WARNING" } else { "" }, &warning.to_string());
         }
     }
+}
+
+/// What is missing of a dump, in one word.
+pub(super) fn gap(summary: &Summary) -> &'static str {
+    if matches!(summary.ending, Ending::Complete) { "DAMAGED" } else { "CUT" }
+}
+
+/// Whether what is missing may hold what would be accused.
+fn cannot_tell(heap: &HeapDump, said: &Report) -> bool {
+    let without_owner = said.suspects.iter().any(|s| matches!(s.path.owner, Owner::Unknown(_)));
+    !heap.summary.is_complete() && (!heap.is_nearly_whole() || without_owner)
 }
 
 /// The live heap as a share of resident memory.
@@ -353,6 +369,9 @@ pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> readi
         Some(first) => first.text.clone(),
         None if heap.is_whole() => {
             "the heap has nothing to accuse: nothing without a bound is large".to_owned()
+        }
+        None if !cannot_tell(heap, said) => {
+            "what is left of the heap has nothing to accuse: nothing without a bound is large".to_owned()
         }
         None => "cannot tell: what holds the objects is not in what is left of the dump".to_owned(),
     };

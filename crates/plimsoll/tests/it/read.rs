@@ -113,6 +113,28 @@ fn a_cut_dump_is_told_to_be_cut_wherever_it_ends() {
 }
 
 #[test]
+fn a_damaged_dump_still_names_the_field_and_tells_where_it_is_damaged() {
+    let folder = folder("damaged");
+    let mut bytes = dump(1500);
+    let at = bytes.len() / 2;
+    bytes[at..at + 40].fill(0xee);
+    let path = file(folder.path(), "heap.hprof", &bytes);
+    let out = plimsoll(&["read", path.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
+    let screen = stdout(&out);
+    assert!(screen.contains("DAMAGED    the dump is damaged: "), "{screen}");
+    assert!(screen.contains("shop.Metrics.BY_URL retains"), "{screen}");
+    let warning = screen.lines().find(|line| line.starts_with("WARNING")).expect("a warning");
+    let offset = warning.split_once("offset ").and_then(|(_, rest)| rest.split_once(':')).expect("an offset");
+    let offset: usize = offset.0.parse().expect("a number");
+    assert!((at - 100..at + 40).contains(&offset), "damage at {at}: {warning}");
+
+    let (document, code) = json(&["read", path.to_str().expect("text"), "-o", "json"]);
+    assert_eq!((code, &document["artifact"]["truncated"]), (Some(5), &true.into()));
+    assert_eq!(document["suspects"][0]["owner"], "shop.Metrics.BY_URL");
+}
+
+#[test]
 fn a_packed_dump_that_ends_early_is_a_cut_one() {
     let folder = folder("gz");
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
