@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{plimsoll, stderr, stdout};
 use story::Story;
 
+#[path = "../../../plimsoll-read/tests/jvm/mod.rs"]
+#[expect(clippy::print_stderr, reason = "shared with the reader's tests")]
+mod jvm;
 #[path = "../../../plimsoll-read/tests/common/mod.rs"]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
 mod story;
@@ -109,6 +112,25 @@ fn a_cut_dump_is_told_to_be_cut_wherever_it_ends() {
         let out = plimsoll(&["read", path.to_str().expect("text")]);
         assert_eq!(out.status.code(), Some(5), "{percent} %: {}", stderr(&out));
         assert!(stdout(&out).contains("CUT"), "{percent} %: {}", stdout(&out));
+    }
+}
+
+#[test]
+fn a_real_dump_that_was_cut_names_the_leak_or_says_that_it_cannot_tell() {
+    let folder = folder("cut-real");
+    let scratch = jvm::Folder::new("cli");
+    for jdk in jvm::jdks() {
+        let Some(whole) = jdk.leak(&scratch, "G1", 3000) else { continue };
+        for percent in [10, 50, 90] {
+            let path = file(folder.path(), "cut.hprof", &whole[..whole.len() * percent / 100]);
+            let out = plimsoll(&["read", path.to_str().expect("text")]);
+            let screen = stdout(&out);
+            let shown = format!("JDK {} at {percent} %: {screen}{}", jdk.version, stderr(&out));
+            assert_eq!(out.status.code(), Some(5), "{shown}");
+            assert!(screen.contains("CUT        the dump ends after"), "{shown}");
+            let what = screen.lines().find(|line| line.starts_with("WHAT")).expect("a verdict");
+            assert!(what.contains("Leak$Registry.BY_URL") || what.contains("cannot tell"), "{shown}");
+        }
     }
 }
 
