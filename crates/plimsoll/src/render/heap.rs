@@ -84,6 +84,10 @@ impl Screen {
                 "{gone} of the references lead to objects that are gone: sizes are those of the rest"
             ));
         }
+        if let Some(what) = contradicts(heap) {
+            let text = self.paint.red(&what);
+            self.row("DAMAGED", &text);
+        }
         if heap.roots == Roots::Guessed {
             let text = "no roots in what is left: classes, and what nobody refers to, stand in for them";
             let text = self.paint.yellow(text);
@@ -229,9 +233,8 @@ impl Screen {
     }
 
     fn warnings(&mut self, heap: &HeapDump) {
-        let warnings = heap.summary.warnings.kept();
-        for (number, warning) in warnings.iter().take(3).enumerate() {
-            self.row(if number == 0 { "WARNING" } else { "" }, &warning.to_string());
+        for (number, warning) in heap.warnings().iter().take(3).enumerate() {
+            self.row(if number == 0 { "WARNING" } else { "" }, warning);
         }
     }
 }
@@ -239,6 +242,16 @@ impl Screen {
 /// What is missing of a dump, in one word.
 pub(super) fn gap(summary: &Summary) -> &'static str {
     if matches!(summary.ending, Ending::Complete) { "DAMAGED" } else { "CUT" }
+}
+
+/// What is wrong with a dump that is there to its end.
+fn contradicts(heap: &HeapDump) -> Option<String> {
+    let count = heap.contradictions();
+    (count > 0).then(|| format!("the dump contradicts itself at {}: see the warnings", places(count)))
+}
+
+fn places(count: u64) -> String {
+    if count == 1 { "one place".to_owned() } else { format!("{} places", thousands(count)) }
 }
 
 /// Whether what is missing may hold what would be accused.
@@ -380,15 +393,14 @@ pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> readi
             kind: "Java heap dump".to_owned(),
             bytes: heap.summary.bytes,
             truncated: (!heap.is_whole()).then(|| {
-                heap.summary
-                    .truncation()
-                    .map_or_else(|| "no roots are left".to_owned(), |t| format!("the {t}"))
+                let cut = heap.summary.truncation().map(|t| format!("the {t}"));
+                cut.or_else(|| contradicts(heap)).unwrap_or_else(|| "no roots are left".to_owned())
             }),
         },
         summary,
         findings: findings.into_iter().chain(native).collect(),
         groups: Vec::new(),
-        warnings: heap.summary.warnings.kept().iter().map(ToString::to_string).collect(),
+        warnings: heap.warnings(),
     }
 }
 
@@ -438,7 +450,7 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
-        "warnings": heap.summary.warnings.kept().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "warnings": heap.warnings(),
     })
 }
 
