@@ -1,6 +1,6 @@
 //! Object addresses as dense indices: a bitmap over the address space with running counts.
 //!
-//! A heap is dense, so one bit per eight bytes of address space and one count per 512 bits name every object
+//! A heap is dense, so one bit per eight bytes of address space and one count per 448 bits name every object
 //! in about half a byte, in address order, with no sort and in any order of arrival. The address space is cut
 //! into pages of 512 KiB. A page with few objects is a sorted list instead, so that scattered or hostile
 //! addresses cost at most about a hundred bytes each; a page whose addresses are not multiples of eight uses
@@ -14,8 +14,10 @@ use super::{GraphError, MAX_OBJECTS};
 const PAGE_BITS: u32 = 19;
 /// Mask of an address's place in its page.
 const PLACE: u64 = (1 << PAGE_BITS) - 1;
-/// Words of a bitmap that share one running count: 512 bits.
-const LINE_WORDS: usize = 8;
+/// Words of a bitmap that share one running count: with it they fill a cache line, so that a search takes one.
+const LINE_WORDS: usize = 7;
+/// Bits of them.
+const LINE_BITS: u32 = 64 * LINE_WORDS as u32;
 /// A list becomes a bitmap when the bitmap costs no more than this many bytes an object.
 const DENSE_BYTES: usize = 16;
 /// Empty pages bridged by the directory rather than starting a new extent: bounds it to 32 bytes a page.
@@ -235,6 +237,8 @@ impl AddressSet {
         keys.sort_unstable();
         let mut pages = self.pages;
         let mut rank = AddressRank::default();
+        let lines = pages.iter().filter(|page| matches!(page.form, Form::Bits(_)));
+        rank.lines.reserve_exact(lines.map(|page| lines_of(page.shift)).sum());
         for (page, slot) in keys {
             if let Some(growing) = pages.get_mut(slot as usize) {
                 let form = std::mem::replace(&mut growing.form, Form::List(Vec::new()));
@@ -252,9 +256,7 @@ pub struct AddressRank {
     extents: Vec<Extent>,
     directory: Vec<u32>,
     pages: Vec<Page>,
-    words: Vec<u64>,
-    /// For each line of eight words the objects before it, and those in its first two, four and six words.
-    counts: Vec<u64>,
+    lines: Vec<Line>,
     places: Vec<u32>,
     len: u32,
 }
@@ -262,16 +264,34 @@ pub struct AddressRank {
 /// Bits of a count that say how many objects a line's first words hold, for each of three pairs of words.
 const PAIR_BITS: usize = 10;
 
-/// A line's count, and the objects up to its end.
-fn line_count(before: u32, line: &[u64]) -> (u64, u32) {
-    let (mut count, mut within) = (u64::from(before), 0);
-    for (pair, words) in (0..).zip(line.chunks(2)) {
-        if pair > 0 {
-            count |= u64::from(within) << (32 + PAIR_BITS * (pair - 1));
+/// Some words of a bitmap, and how many objects are before them.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line {
+    /// Objects before the line, and those in its first two, four and six words.
+    count: u64,
+    words: [u64; LINE_WORDS],
+}
+
+impl Line {
+    /// The line of up to [`LINE_WORDS`] words, and the objects up to its end.
+    fn of(before: u32, words: &[u64]) -> (Line, u32) {
+        let mut line = Line { count: u64::from(before), words: [0; LINE_WORDS] };
+        line.words.iter_mut().zip(words).for_each(|(word, from)| *word = *from);
+        let mut within = 0;
+        for (pair, words) in (0..).zip(line.words.chunks(2)) {
+            if pair > 0 {
+                line.count |= u64::from(within) << (32 + PAIR_BITS * (pair - 1));
+            }
+            within += words.iter().map(|word| word.count_ones()).sum::<u32>();
         }
-        within += words.iter().map(|word| word.count_ones()).sum::<u32>();
+        (line, before + within)
     }
-    (count, before + within)
+}
+
+/// Lines of a bitmap page.
+fn lines_of(shift: u32) -> usize {
+    (1usize << (PAGE_BITS - shift)).div_ceil(LINE_BITS as usize)
 }
 
 /// Objects before a line.
@@ -329,14 +349,13 @@ impl AddressRank {
                 self.places.extend_from_slice(&places);
             }
             Form::Bits(words) => {
-                let start = self.counts.len() as u32;
+                let start = self.lines.len() as u32;
                 self.pages.push(Page { number, before, start, form: Frozen::Bits { shift } });
-                for line in words.chunks(LINE_WORDS) {
-                    let (count, total) = line_count(self.len, line);
-                    self.counts.push(count);
+                for words in words.chunks(LINE_WORDS) {
+                    let (line, total) = Line::of(self.len, words);
+                    self.lines.push(line);
                     self.len = total;
                 }
-                self.words.extend_from_slice(&words);
             }
         }
     }
@@ -362,8 +381,6 @@ impl AddressRank {
         self.extents.shrink_to_fit();
         self.directory.shrink_to_fit();
         self.pages.shrink_to_fit();
-        self.words.shrink_to_fit();
-        self.counts.shrink_to_fit();
         self.places.shrink_to_fit();
     }
 
@@ -413,18 +430,17 @@ impl AddressRank {
         if bit << shift != place {
             return None;
         }
-        let line = start as usize + bit as usize / (64 * LINE_WORDS);
-        let in_line = bit as usize / 64 % LINE_WORDS;
-        let &[even, odd] = self.words.get(line * LINE_WORDS + (in_line & !1)..)?.first_chunk()?;
-        // Only the word that holds the bit is counted up to it, only an even word before it is counted whole.
-        let (word, whole) = if in_line.is_multiple_of(2) { (even, 0) } else { (odd, even) };
+        let line = self.lines.get(start as usize + (bit / LINE_BITS) as usize)?;
+        let at = (bit % LINE_BITS / 64) as usize;
+        let word = *line.words.get(at)?;
         let mask = 1u64 << (bit % 64);
         if word & mask == 0 {
             return None;
         }
-        let count = *self.counts.get(line)?;
-        let in_pairs = in_pairs(count, in_line / 2);
-        Some(before(count) + in_pairs + whole.count_ones() + (word & (mask - 1)).count_ones())
+        // Only the word that holds the bit is counted up to it, only the first of a pair before it is counted whole.
+        let whole = if at % 2 == 1 { *line.words.get(at - 1)? } else { 0 };
+        let in_pairs = in_pairs(line.count, at / 2);
+        Some(before(line.count) + in_pairs + whole.count_ones() + (word & (mask - 1)).count_ones())
     }
 
     /// The address of an index; `None` at or above [`Self::len`].
@@ -445,12 +461,11 @@ impl AddressRank {
     /// The place in a bitmap page of the object with this index.
     fn select_in_bits(&self, start: u32, shift: u32, index: u32) -> Option<u32> {
         let start = start as usize;
-        let lines = bitmap_bytes(shift) / (8 * LINE_WORDS);
-        let counts = self.counts.get(start..start + lines)?;
-        let line = counts.partition_point(|&count| before(count) <= index).checked_sub(1)?;
-        let words = self.words.get((start + line) * LINE_WORDS..(start + line + 1) * LINE_WORDS)?;
-        let nth = (index - before(*counts.get(line)?)) as usize;
-        let bit = (line * LINE_WORDS * 64) as u32 + bits_of(words).nth(nth)?;
+        let lines = self.lines.get(start..start + lines_of(shift))?;
+        let at = lines.partition_point(|line| before(line.count) <= index).checked_sub(1)?;
+        let line = lines.get(at)?;
+        let nth = (index - before(line.count)) as usize;
+        let bit = at as u32 * LINE_BITS + bits_of(&line.words).nth(nth)?;
         Some(bit << shift)
     }
 
@@ -464,15 +479,14 @@ impl AddressRank {
 
     fn page_places(&self, page: &Page) -> impl Iterator<Item = u32> + '_ {
         let start = page.start as usize;
-        let (places, words, shift) = match page.form {
+        let (places, lines, shift) = match page.form {
             Frozen::List { len } => (self.places.get(start..start + len as usize), None, 0),
-            Frozen::Bits { shift } => {
-                let first = start * LINE_WORDS;
-                (None, self.words.get(first..first + bitmap_bytes(shift) / 8), shift)
-            }
+            Frozen::Bits { shift } => (None, self.lines.get(start..start + lines_of(shift)), shift),
         };
         let listed = places.unwrap_or_default().iter().copied();
-        listed.chain(bits_of(words.unwrap_or_default()).map(move |bit| bit << shift))
+        let lines = (0..).step_by(LINE_BITS as usize).zip(lines.unwrap_or_default());
+        let bits = lines.flat_map(|(first, line)| bits_of(&line.words).map(move |bit| first + bit));
+        listed.chain(bits.map(move |bit: u32| bit << shift))
     }
 
     /// Memory held, in bytes.
@@ -481,8 +495,7 @@ impl AddressRank {
         self.extents.capacity() * size_of::<Extent>()
             + self.directory.capacity() * 4
             + self.pages.capacity() * size_of::<Page>()
-            + self.words.capacity() * 8
-            + self.counts.capacity() * 8
+            + self.lines.capacity() * size_of::<Line>()
             + self.places.capacity() * 4
     }
 }

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 pub mod address;
+pub(crate) mod both;
 pub mod dominators;
 pub mod edges;
 pub(crate) mod marks;

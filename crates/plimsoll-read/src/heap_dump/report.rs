@@ -12,6 +12,7 @@ use super::lost::{LEAST, Lost};
 use super::suspects::{Point, points};
 use super::view::{View, resolved};
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
+use crate::graph::both::both;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::visitor::Type;
 
@@ -115,8 +116,7 @@ pub fn report(
         found.extend(lost(heap, source, &found, watch)?);
     }
     let subjects: Vec<u32> = found.iter().filter_map(|point| subject(heap, point)).collect();
-    let insides = inside(heap, &subjects);
-    let classes = reachable_classes(heap);
+    let (classes, insides) = both(|| reachable_classes(heap), || inside(heap, &subjects));
     let mut suspects = resolved(heap, source, watch, |view| {
         let all = found.iter().zip(&subjects).zip(&insides);
         all.map(|((point, subject), inside)| suspect(view, point, *subject, inside)).collect::<Vec<_>>()

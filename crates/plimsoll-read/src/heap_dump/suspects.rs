@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::HeapDump;
 use super::skeleton::Skeleton;
+use crate::graph::both::both;
 use crate::graph::dominators::Holder;
 
 /// Share of the reachable bytes from which on an object is looked at.
@@ -39,11 +40,12 @@ pub(super) fn points(heap: &HeapDump) -> Vec<Point> {
     let total = heap.retained.reached_bytes();
     let least = ((total as f64 * SHARE) as u64).max(1);
     // The search goes down to things a quarter of that, to see whether something piles up or is spread.
-    let skeleton = Skeleton::of(&heap.tree, &heap.retained, (least / 4).max(1));
+    let skeleton = || Skeleton::of(&heap.tree, &heap.retained, (least / 4).max(1));
+    let (groups, skeleton) = both(|| groups(heap, least), skeleton);
     let mut search = Search { heap, skeleton, least, found: Vec::new() };
     search.below(None, total, 0);
     let mut found = search.found;
-    found.extend(groups(heap, least));
+    found.extend(groups);
     found.sort_by(|a, b| b.retained.cmp(&a.retained).then_with(|| a.objects.cmp(&b.objects)));
     found
 }
