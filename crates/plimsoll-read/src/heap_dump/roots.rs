@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::graph::address::AddressRank;
 use crate::graph::edges::Graph;
+use crate::graph::marks::Marks;
 use crate::hprof::model::Model;
 use crate::hprof::visitor::{Root, RootKind};
 
@@ -169,25 +170,4 @@ impl Start {
 /// References from the stack of a thread.
 fn is_local(kind: RootKind) -> bool {
     matches!(kind, RootKind::JniLocal | RootKind::JavaFrame | RootKind::NativeStack | RootKind::ThreadBlock)
-}
-
-/// One bit for each object.
-pub(super) struct Marks(Vec<u64>);
-
-impl Marks {
-    pub(super) fn new(objects: u32) -> Marks {
-        Marks(vec![0; objects as usize / 64 + 1])
-    }
-
-    #[inline]
-    pub(super) fn set(&mut self, object: u32) {
-        if let Some(word) = self.0.get_mut(object as usize / 64) {
-            *word |= 1 << (object % 64);
-        }
-    }
-
-    #[inline]
-    pub(super) fn has(&self, object: u32) -> bool {
-        self.0.get(object as usize / 64).is_some_and(|word| word >> (object % 64) & 1 == 1)
-    }
 }
