@@ -729,3 +729,31 @@ fn the_oracle_that_plants_a_password() {
     assert_eq!(leaks(&out, &PLANTED[..1]), None);
     assert_eq!(top(&graph(&dump)), top(&graph(&out)));
 }
+
+/// What is stepped over makes the copier write what it held back: what was decided for the bytes behind it must stay.
+#[test]
+fn a_secret_right_behind_damage_is_replaced() {
+    for texts in [Texts::Tokens, Texts::Zero] {
+        let mut w = Writer::new(Vec::new(), "1.0.2", IdSize::Eight, 0).expect("memory");
+        w.text(1, "java/lang/Object").expect("memory");
+        w.load_class(1, OBJECT, 1).expect("memory");
+        let class = ClassSpec { id: OBJECT, ..ClassSpec::default() };
+        let heap = Heap::new(IdSize::Eight)
+            .class(&class)
+            .primitive_array(0x2000, Type::Byte, &elements(SECRETS[0].as_bytes()))
+            .instance(0x2100, OBJECT, &[])
+            .instance(0x2200, OBJECT, &[]);
+        w.segment(&heap).expect("memory");
+        w.end().expect("memory");
+        let mut dump = w.into_inner();
+        let head = dump.len() - 9 - heap.bytes().len() - 9;
+        // More than may be held back.
+        dump.splice(head..head + 9, vec![0xee; 5000]);
+        let policy = Policy { texts, held: 2048, ..Policy::default() };
+        let (out, report) = redacted(&dump, &policy);
+        assert_eq!((report.summary.counts.primitive_arrays, report.summary.damage.places), (1, 1));
+        assert_eq!(out.len(), dump.len());
+        assert_eq!(leaks(&out, SECRETS), None, "{texts:?}");
+        assert!(!report.is_faithful());
+    }
+}

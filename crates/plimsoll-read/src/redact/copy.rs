@@ -208,7 +208,11 @@ impl<'p, W: Write> Copier<'p, W> {
         for name in self.known.names() {
             self.tokens.learn(name);
         }
+        // Behind a gap, edits may be there already of the bytes that come next.
+        let here = self.edits.partition_point(|edit| edit.at < held.len() as u64);
+        let later = self.edits.split_off(here);
         self.apply(&mut held, 0);
+        self.edits = later;
         self.write(&held);
     }
 
