@@ -12,6 +12,7 @@ mod python;
 
 use crate::fact::Fact;
 use crate::target::RuntimeKind;
+pub use go::version::{FROM_OUTSIDE as GO_FROM_OUTSIDE, minor as go_minor};
 use rules::{Rules, UnitRule};
 
 /// Open descriptors: every runtime can leak them.

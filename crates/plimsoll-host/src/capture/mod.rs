@@ -4,6 +4,7 @@
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
 mod go;
+mod go_outside;
 mod jvm;
 mod native;
 mod node;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_core::target::{RuntimeKind, Target};
 
+use crate::step::go_memory::GoMemoryError;
 use crate::step::http::HttpError;
 use crate::step::jvm_attach::AttachError;
 use crate::world::World;
@@ -62,6 +64,9 @@ pub enum CaptureError {
     /// No port answers as what is needed.
     #[error("{0}")]
     NoDoor(String),
+    /// The memory of a Go program cannot be read.
+    #[error("failed to read the program from outside")]
+    GoMemory(#[source] GoMemoryError),
     /// The inspector said no, or nothing.
     #[error("the inspector did not do it: {0}")]
     Inspector(String),
@@ -96,6 +101,7 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     };
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
+        (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
         (_, "smaps") => native::take(order, folder),
@@ -117,7 +123,7 @@ pub fn sweep(world: &World, pid: i32) {
 pub fn is_taken(target: &Target, id: &str) -> bool {
     match target.runtime {
         RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "smaps"),
-        RuntimeKind::Go => matches!(id, "goroutines" | "heap" | "smaps"),
+        RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap" | "smaps"),
         RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot" | "smaps"),
         _ => id == "smaps",
     }

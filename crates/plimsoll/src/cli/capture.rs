@@ -28,8 +28,9 @@ use crate::render::paint::Paint;
   plimsoll capture 4711                     what to take, what it costs, whether it is safe
   plimsoll capture 4711 --go --to /evidence     take it, check it, store it
   plimsoll capture name:java --artifact threads --go
-Artifacts: threads, nmt, histogram, heap (JVM); goroutines, heap (Go); statistics, sampling, snapshot (Node.js); smaps
-(any process). A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
+Artifacts: threads, nmt, histogram, heap (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling, snapshot
+(Node.js); smaps (any process). A heap dump of a JVM leaves the container through a pipe: it takes no disk there. Stacks
+and sites of a Go program are read out of its memory: it needs no endpoint and is not stopped.
 Exit codes: 0 taken whole, or the plan is shown; 2 usage, 3 cannot judge, 4 refused as unsafe, 5 only a part was taken.")]
 pub(crate) struct Args {
     /// PID, pid:N, name:GLOB or cgroup:PATH.

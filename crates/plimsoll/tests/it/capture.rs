@@ -200,19 +200,69 @@ fn a_heap_dump_is_given_up_on_ctrl_c_and_the_jvm_lives() {
     assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
 }
 
-#[test]
-fn a_go_program_gives_its_goroutines_and_its_heap() {
-    let folder = folder();
-    let source = folder.path().join("hoard.go");
-    fs::write(&source, GO).expect("written");
-    let program = folder.path().join("hoard");
+/// A stripped program of the machine's Go; none where there is none.
+fn go(test: &str, folder: &Path, text: &str) -> Option<PathBuf> {
+    let source = folder.join("hoard.go");
+    fs::write(&source, text).expect("written");
+    let program = folder.join("hoard");
     let tools =
         std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/go")).unwrap_or_default();
     let go = if Path::new(&tools).exists() { tools } else { "go".to_owned() };
-    let built = Command::new(go).args(["build", "-o"]).arg(&program).arg(&source).status();
-    if !built.is_ok_and(|s| s.success()) {
-        return skipped("a_go_program_gives", "there is no Go");
+    let mut build = Command::new(go);
+    build.args(["build", "-ldflags", "-s -w", "-o"]).arg(&program).arg(&source);
+    if !build.status().is_ok_and(|s| s.success()) {
+        skipped(test, "there is no Go");
+        return None;
     }
+    Some(program)
+}
+
+/// The process that a process has started.
+fn child_of(pid: &str) -> String {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
+    children.split_whitespace().next().expect("one child").to_owned()
+}
+
+#[test]
+fn a_go_program_without_an_endpoint_in_namespaces_of_its_own_is_read_from_outside() {
+    let test = "a_go_program_without_an_endpoint";
+    let folder = folder();
+    let text = GO.replace("_ \"net/http/pprof\"", "").replace("\"net/http\"", "\"time\"");
+    let text = text.replace("http.Serve(listener, nil)", "time.Sleep(time.Hour)\n\tlistener.Close()");
+    let Some(program) = go(test, folder.path(), &text) else { return };
+    let mut apart = Command::new("unshare");
+    apart.args(["--mount", "--pid", "--net", "--fork", "--kill-child"]).arg(&program);
+    let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    let (target, pid) = if root {
+        let target = Target::start(&mut apart).expect("unshare runs");
+        let inner = child_of(&target.pid());
+        (target, inner)
+    } else {
+        let target = Target::start(&mut Command::new(&program)).expect("it runs");
+        let pid = target.pid();
+        (target, pid)
+    };
+    let to = folder.path().display().to_string();
+    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "stacks", "--to", &to, "--go"]);
+    assert_eq!((code, pieces(&result)), (Some(0), vec!["goroutines-outside.txt".to_owned()]), "{said}");
+    let stacks = read(&format!("{}/goroutines-outside.txt", result["folder"].as_str().expect("a folder")));
+    let first = &stacks["groups"][0];
+    assert_eq!((&first["count"], &first["state"]), (&1500.into(), &"chan receive".into()));
+    // The entry was inlined, and whoever started them is told although no symbol is left.
+    assert!(first["top"].as_str().is_some_and(|t| t.starts_with("main.await (hoard.go:")), "{first}");
+    assert!(first["creator"].as_str().is_some_and(|c| c.starts_with("main.main (hoard.go:")), "{first}");
+    // Nothing in it asks for memory profiles: the linker has switched them off.
+    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "sites", "--to", &to, "--go"]);
+    assert!(code == Some(3) && said.contains("the linker left it out"), "{code:?} {said}");
+    let out = plimsoll_command(&["triage", &pid, "--for", "3s", "-o", "json"]).output().expect("it runs");
+    assert!(stdout(&out).contains("goroutine"), "{}", stdout(&out));
+    drop(target);
+}
+
+#[test]
+fn a_go_program_gives_its_goroutines_and_its_heap() {
+    let folder = folder();
+    let Some(program) = go("a_go_program_gives", folder.path(), GO) else { return };
     let target = Target::start(&mut Command::new(&program)).expect("it runs");
     let (pid, to) = (target.pid(), folder.path().display().to_string());
     let (result, code, said) =
@@ -228,12 +278,11 @@ fn a_go_program_gives_its_goroutines_and_its_heap() {
         (&stacks["groups"][0]["count"], &stacks["groups"][0]["state"]),
         (&1500.into(), &"chan receive".into())
     );
-    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "heap", "--to", &to, "--go"]);
-    assert_eq!(
-        (code, pieces(&result)),
-        (Some(0), vec!["heap-1.pb.gz".to_owned(), "heap-2.pb.gz".to_owned()]),
-        "{said}"
-    );
+    for (id, files) in [("heap", ["heap-1.pb.gz", "heap-2.pb.gz"]), ("sites", ["sites-1.txt", "sites-2.txt"])]
+    {
+        let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+        assert_eq!((code, pieces(&result)), (Some(0), files.map(str::to_owned).to_vec()), "{said}");
+    }
 }
 
 #[test]
