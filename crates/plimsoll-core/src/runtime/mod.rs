@@ -33,6 +33,9 @@ const THREAD_UNIT: UnitRule = UnitRule {
     most_bytes_each: 2.0 * 1024.0 * 1024.0,
 };
 
+/// What every process can give in the end: its own memory, copied while it stands still.
+pub(crate) use native::RAW_COPY;
+
 /// What judgement knows of a runtime.
 pub fn rules(kind: RuntimeKind) -> &'static Rules {
     match kind {

@@ -3,6 +3,7 @@
 //! Nothing here decides whether it is safe; that is the plan's work. What is here leaves no trace in the target but
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
+mod core;
 mod go;
 mod go_outside;
 mod jvm;
@@ -104,6 +105,7 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
         (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
+        (_, "core") => core::take(order, folder),
         (_, "smaps") => native::take(order, folder),
         _ => by_hand(),
     }
@@ -121,11 +123,14 @@ pub fn sweep(world: &World, pid: i32) {
 
 /// Whether [`take`] knows how to take it.
 pub fn is_taken(target: &Target, id: &str) -> bool {
+    if matches!(id, "smaps" | "core") {
+        return true;
+    }
     match target.runtime {
-        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "smaps"),
-        RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap" | "smaps"),
-        RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot" | "smaps"),
-        _ => id == "smaps",
+        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap"),
+        RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap"),
+        RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot"),
+        _ => false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Where the program headers are, in the auxiliary vector (getauxval(3)).
 const HEADERS: u64 = 3;
-const LARGEST_VECTOR: usize = 4096;
+pub(crate) const LARGEST_VECTOR: usize = 4096;
 
 /// Why a program cannot be read.
 #[derive(Debug, thiserror::Error)]

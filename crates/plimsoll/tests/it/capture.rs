@@ -340,3 +340,96 @@ fn what_is_not_safe_is_refused_with_the_number_and_the_lever() {
     assert_eq!(code, Some(2));
     assert!(said.contains("there are: threads, nmt, histogram, heap"), "{said}");
 }
+
+/// A program that keeps some megabytes of one text, then says again and again that it lives.
+const KEEPER: &str = "import time\nkept = bytearray(b'load line ' * 3_000_000)\nprint('ready', flush=True)\nwhile True: time.sleep(0.01)\n";
+
+/// Where a process is in the hierarchies, and the groups that a capture has made and not removed.
+fn groups(pid: &str) -> (String, Vec<PathBuf>) {
+    let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    let roots = ["/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let left = roots.iter().flat_map(|r| fs::read_dir(r).into_iter().flatten().flatten()).map(|e| e.path());
+    let head = format!("plimsoll-{pid}-");
+    let is_ours = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&head));
+    (own, left.filter(is_ours).collect())
+}
+
+/// Waits until a process has used the processor again: it runs.
+fn runs_on(pid: &str) {
+    let switches = || {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let line =
+            text.lines().find(|l| l.starts_with("voluntary_ctxt_switches")).expect("a line").to_owned();
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number")
+    };
+    let (before, began) = (switches(), std::time::Instant::now());
+    while switches() <= before {
+        assert!(began.elapsed().as_secs() < 30, "pid {pid} stands still");
+        std::thread::yield_now();
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+#[test]
+fn a_process_is_copied_while_it_stands_still_and_goes_on_as_before() {
+    let test = "a_process_is_copied";
+    let folder = folder();
+    let Ok(target) = Target::start(Command::new("python3").args(["-c", KEEPER])) else {
+        return skipped(test, "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let before = groups(&pid);
+    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "core", "--to", &to, "--go"]);
+    if code != Some(0) && !is_root() {
+        assert!(said.contains("cannot be frozen"), "{said}");
+        return skipped(test, "only root may freeze here");
+    }
+    assert_eq!((code, pieces(&result)), (Some(0), vec!["core".to_owned()]), "{said}");
+    runs_on(&pid);
+    assert_eq!(groups(&pid), before, "it is where it was, and no group is left");
+    let path = format!("{}/core", result["folder"].as_str().expect("a folder"));
+    let bytes = fs::read(&path).expect("there");
+    let found = bytes.windows(10).filter(|w| w == b"load line ").count();
+    assert!(found >= 3_000_000, "{found} of 3,000,000 texts are in the copy");
+    assert!((bytes.len() as f64) < 3.0 * 30e6, "{} bytes: only what is its own", bytes.len());
+    let report = read(&path);
+    assert_eq!((&report["program"], &report["signal"]), (&"python3".into(), &0.into()), "{report}");
+    assert!(
+        report["artifact"]["truncated"].is_null() || report["artifact"]["truncated"] == false,
+        "{report}"
+    );
+    assert!(report["anonymousBytes"].as_u64().is_some_and(|b| b > 30_000_000), "{report}");
+}
+
+#[test]
+fn a_process_goes_on_when_the_copying_is_killed() {
+    let test = "a_process_goes_on";
+    let folder = folder();
+    let Ok(target) =
+        Target::start(Command::new("python3").args(["-c", &KEEPER.replace("3_000_000", "60_000_000")]))
+    else {
+        return skipped(test, "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let before = groups(&pid);
+    let args = ["capture", &pid, "--artifact", "core", "--to", &to, "--go", "--for", "1s"];
+    let mut copying = plimsoll_command(&args).env("PLIMSOLL_STATE", folder.path()).spawn().expect("it runs");
+    let began = std::time::Instant::now();
+    while groups(&pid).1.is_empty() {
+        assert!(began.elapsed().as_secs() < 60, "it was never frozen");
+        if copying.try_wait().expect("waited").is_some_and(|s| !s.success()) && !is_root() {
+            return skipped(test, "only root may freeze here");
+        }
+        std::thread::yield_now();
+    }
+    copying.kill().expect("killed");
+    copying.wait().expect("reaped");
+    runs_on(&pid);
+    while groups(&pid) != before {
+        assert!(began.elapsed().as_secs() < 60, "left behind: {:?}", groups(&pid));
+        std::thread::yield_now();
+    }
+}
