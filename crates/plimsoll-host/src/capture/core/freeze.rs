@@ -240,4 +240,41 @@ mod tests {
         assert!(refused.is_some_and(|why| why.contains("has no cgroup.freeze")));
         assert_eq!(fs::read_dir(w.cgroup_root.join("x")).expect("listed").count(), 1, "only cgroup.procs");
     }
+
+    /// Both versions of control groups, where the machine has them: a sleeper stands still, then is where it was.
+    #[test]
+    fn both_kinds_of_groups_freeze_and_take_back() {
+        for (mount, state, way) in
+            [("freezer", "freezer.parent_freezing", VERSION_1), ("unified", "cgroup.controllers", VERSION_2)]
+        {
+            let real = World::default();
+            let there = real.cgroup_root.join(mount).join("cgroup.procs").exists();
+            if !there || !rustix::process::geteuid().is_root() {
+                let _unreported = writeln!(io::stderr(), "SKIPPED {mount}: not mounted here, or not root");
+                continue;
+            }
+            let mut sleeper = Command::new("sleep").arg("60").spawn().expect("it starts");
+            let pid = i32::try_from(sleeper.id()).expect("a pid");
+            let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+            // Only this hierarchy is to be seen.
+            let (root, mut w) = world("", &[]);
+            let line = own
+                .lines()
+                .find(|l| if mount == "freezer" { l.contains(":freezer:") } else { l.starts_with("0::") });
+            fs::create_dir_all(w.proc_root.join(pid.to_string())).expect("made");
+            fs::write(w.proc_root.join(pid.to_string()).join("cgroup"), line.expect("a line"))
+                .expect("written");
+            w.cgroup_root = real.cgroup_root;
+            let frozen = Frozen::freeze(&w, pid, Duration::from_secs(30)).expect("frozen");
+            assert_eq!(frozen.way, way);
+            assert!(frozen.stands_still() && frozen.group.join(state).exists());
+            let group = frozen.group.clone();
+            frozen.thaw().expect("thawed");
+            assert!(!group.exists(), "removed");
+            assert_eq!(fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs"), own);
+            sleeper.kill().expect("it lived");
+            sleeper.wait().expect("reaped");
+            drop(root);
+        }
+    }
 }
