@@ -7,6 +7,7 @@ mod core;
 mod go;
 mod go_outside;
 mod jvm;
+mod jvm_window;
 mod native;
 mod node;
 pub mod place;
@@ -102,6 +103,7 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     };
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
+        (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
         (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
@@ -127,7 +129,7 @@ pub fn is_taken(target: &Target, id: &str) -> bool {
         return true;
     }
     match target.runtime {
-        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap"),
+        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "gclog" | "jfr"),
         RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap"),
         RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot"),
         _ => false,

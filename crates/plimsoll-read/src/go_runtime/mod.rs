@@ -6,7 +6,7 @@
 //! variables. Where things lie within a record stands in a table by version ([`layout`]); another version is refused.
 //! A running program changes while it is read: what moved is read again, and what moves on is counted, not guessed.
 //!
-//! The same code reads a living process and a core: both are [`ReadAt`].
+//! All of it is read through [`ReadAt`], so whatever holds the bytes of an executable and of a memory can be read.
 
 mod batch;
 mod buckets;

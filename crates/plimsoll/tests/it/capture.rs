@@ -17,7 +17,11 @@ public class Hoarder {
     public static void main(String[] args) throws Exception {
         for (int i = 0; i < 60_000; i++) CACHE.put("/users/" + i, new byte[256]);
         System.out.println("ready");
-        Thread.sleep(600_000);
+        for (;;) {
+            byte[] garbage = new byte[1 << 20];
+            garbage[7] = 1;
+            Thread.sleep(5);
+        }
     }
 }
 "#;
@@ -148,12 +152,18 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
     for (id, files) in [
         ("threads", vec!["threads.txt"]),
         ("nmt", vec!["nmt.txt"]),
+        ("gclog", vec!["gc.log"]),
+        ("jfr", vec!["recording.jfr"]),
         ("histogram", vec!["histogram-1.txt", "histogram-2.txt"]),
         ("heap", vec!["heap.hprof"]),
     ] {
         let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
         assert_eq!(code, Some(0), "{id}: {said}");
         assert_eq!(pieces(&result), files, "{id}");
+        if id == "gclog" {
+            let log = read(&format!("{}/gc.log", result["folder"].as_str().expect("a folder")));
+            assert_eq!(log["artifact"]["kind"], "gc-log", "{log}");
+        }
         if id == "heap" {
             let path = format!("{}/heap.hprof", result["folder"].as_str().expect("a folder"));
             assert_eq!(read(&path)["suspects"][0]["owner"], "Hoarder.CACHE");
@@ -162,12 +172,100 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
             assert_eq!(bundle["notRead"], serde_json::json!([]), "the manifest is understood");
         }
     }
-    let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
-    let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
-    assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe is left");
+    nothing_is_left(&pid);
     assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
     let audit = fs::read_to_string(folder.path().join("audit.jsonl")).expect("an audit");
-    assert_eq!(audit.lines().count(), 8, "two lines for each act: {audit}");
+    assert_eq!(audit.lines().count(), 12, "two lines for each act: {audit}");
+}
+
+/// Nothing of ours is in a process's `/tmp`.
+fn nothing_is_left(pid: &str) {
+    let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
+    let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
+    assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe or a file is left");
+}
+
+/// The newest JDK beside the one on `PATH`, where there is one.
+fn newest_java() -> PathBuf {
+    let homes =
+        fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|e| e.path().join("bin/java"));
+    let number = |p: &Path| {
+        let name = p.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), " ");
+        name.split_whitespace().filter_map(|n| n.parse::<u32>().ok()).find(|n| *n > 1).unwrap_or(0)
+    };
+    homes.filter(|p| p.is_file()).max_by_key(|p| number(p)).unwrap_or_else(|| PathBuf::from("java"))
+}
+
+#[test]
+fn a_jvm_in_namespaces_of_its_own_gives_the_same_and_nothing_is_left_in_its_tmp() {
+    let test = "a_jvm_in_namespaces";
+    let folder = folder();
+    // What it runs was compiled for it.
+    let Some(outer) = java(test, folder.path()) else { return };
+    drop(outer);
+    if !is_root() {
+        return skipped(test, "only root makes namespaces here");
+    }
+    let script = "mount -t tmpfs none /tmp && exec \"$0\" -Xmx200m -cp \"$1\" Hoarder";
+    let mut apart = Command::new("unshare");
+    apart.args(["--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-c", script]);
+    let target = Target::start(apart.arg(newest_java()).arg(folder.path())).expect("unshare runs");
+    let pid = child_of(&target.pid());
+    let to = folder.path().display().to_string();
+    for (id, file) in
+        [("threads", "threads.txt"), ("gclog", "gc.log"), ("jfr", "recording.jfr"), ("heap", "heap.hprof")]
+    {
+        let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+        assert_eq!((code, pieces(&result)), (Some(0), vec![file.to_owned()]), "{id}: {said}");
+    }
+    nothing_is_left(&pid);
+}
+
+#[test]
+fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
+    let test = "a_jvm_of_an_ordinary_user";
+    let folder = folder();
+    let Some(outer) = java(test, folder.path()) else { return };
+    drop(outer);
+    if !is_root() {
+        return skipped(test, "the other tests run as an ordinary user already");
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("changed");
+    let nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command
+    };
+    let reachable = nobody().arg("test").arg("-x").arg(env!("CARGO_BIN_EXE_plimsoll")).status();
+    if !reachable.is_ok_and(|s| s.success()) {
+        return skipped(test, "another user cannot reach the build");
+    }
+    let mut command = nobody();
+    command.args(["java", "-Xmx200m", "-cp"]).arg(folder.path()).arg("Hoarder");
+    let target = Target::start(&mut command).expect("java runs");
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    for (id, file) in [("gclog", "gc.log"), ("heap", "heap.hprof")] {
+        let mut command = nobody();
+        command.arg(env!("CARGO_BIN_EXE_plimsoll")).args([
+            "capture",
+            &pid,
+            "--artifact",
+            id,
+            "--to",
+            &to,
+            "--go",
+        ]);
+        command.args(["--for", "2s", "--window", "300ms", "-o", "json"]).env("PLIMSOLL_STATE", folder.path());
+        let out = command.output().expect("it runs");
+        let result: Value = serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null);
+        assert_eq!(
+            (out.status.code(), pieces(&result)),
+            (Some(0), vec![file.to_owned()]),
+            "{}",
+            stderr(&out)
+        );
+    }
+    nothing_is_left(&pid);
 }
 
 #[test]
@@ -333,12 +431,21 @@ fn what_is_not_safe_is_refused_with_the_number_and_the_lever() {
         capture(folder.path(), &[&target.pid(), "--artifact", "heap", "--to", "/dev/shm", "--go"]);
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("memory, not a disk"), "{said}");
-    let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "jfr", "--to", &to, "--go"]);
-    assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains("by hand: jcmd"), "{said}");
     let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "nonsense", "--to", &to]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("there are: threads, nmt, histogram, heap"), "{said}");
+    assert!(said.contains("there are: threads, nmt, gclog, histogram, heap"), "{said}");
+}
+
+#[test]
+fn what_another_tool_takes_is_refused_with_its_command() {
+    let folder = folder();
+    let Ok(target) = Target::start(Command::new("python3").args(["-c", KEEPER])) else {
+        return skipped("what_another_tool_takes", "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "stacks", "--to", &to, "--go"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains(&format!("by hand: py-spy dump --pid {pid}")), "{said}");
 }
 
 /// A program that keeps some megabytes of one text, then says again and again that it lives.
