@@ -17,11 +17,12 @@ use crate::world::World;
 /// How long freezing may take: threads that wait for a disk or a network file system do not stand still at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(2);
-/// Thaws the group `$1` by its file `$3`, moves what is in it to `$2`, and removes it.
+/// Thaws the group `$1` by its file `$3`, moves what is in it to `$2`, and removes it: it is busy for a moment longer.
 const THAW: &str = r#"
     echo "$4" >"$1/$3"
     while read -r pid; do echo "$pid" >"$2/cgroup.procs"; done <"$1/cgroup.procs"
-    rmdir "$1"
+    tries=0
+    until rmdir "$1" || [ ! -d "$1" ] || [ "$tries" -ge 10 ]; do tries=$((tries + 1)); sleep 1; done
 "#;
 
 /// How a hierarchy freezes.
@@ -65,18 +66,16 @@ impl Frozen {
         let (own, way) = hierarchy(world, pid)?;
         let group = own.join(format!("plimsoll-{pid}-{}", std::process::id()));
         let failed = |what: &str, e: io::Error| format!("it cannot be frozen: failed to {what}: {e}");
-        fs::create_dir(&group).map_err(|e| failed(&format!("make {}", group.display()), e))?;
         let mut frozen = Frozen { group, own, way, guards: Vec::new(), thawed: false };
+        // Before there is anything to take back. From here on dropping it takes everything back, too.
+        for waits in ["read -r _".to_owned(), format!("sleep {}", longest.as_secs() + 5)] {
+            let guard = frozen.guard(&waits).map_err(|e| failed("start a guard", e))?;
+            frozen.guards.push(guard);
+        }
+        fs::create_dir(&frozen.group).map_err(|e| failed(&format!("make {}", frozen.group.display()), e))?;
         if !frozen.group.join(way.file).exists() {
             return Err(format!("it cannot be frozen: {} has no {}", frozen.group.display(), way.file));
         }
-        // From here on dropping it takes everything back.
-        frozen.guards = vec![
-            frozen.guard("read -r _").map_err(|e| failed("start a guard", e))?,
-            frozen
-                .guard(&format!("sleep {}", longest.as_secs() + 5))
-                .map_err(|e| failed("start a guard", e))?,
-        ];
         let write = |file: &str, text: &str| set(&frozen.group.join(file), text);
         write("cgroup.procs", &pid.to_string()).map_err(|e| failed("move it into a group of its own", e))?;
         write(way.file, way.freezes).map_err(|e| failed("freeze it", e))?;
@@ -128,13 +127,14 @@ impl Frozen {
         }
         let removed = remove(&self.group);
         for guard in &mut self.guards {
-            // Its standard input is closed: the first one ends by itself. What is left to be done, it does.
+            // What is left to be done, the first one does when its standard input is closed.
             drop(guard.stdin.take());
         }
-        if let Some(mut clock) = self.guards.pop() {
-            end(&mut clock);
+        // The first one ends by itself, the other one is ended.
+        for guard in self.guards.iter_mut().skip(1) {
+            end(guard);
         }
-        if let Some(mut guard) = self.guards.pop() {
+        if let Some(guard) = self.guards.first_mut() {
             let _status = guard.wait();
         }
         thawed.and(removed)
