@@ -104,7 +104,7 @@ impl Program {
                 return Err(Refusal::Missing("the list of the memory profile"));
             }
             let stack = depth as usize * 8;
-            let rest = window.get(at + HEAD as u64, stack + self.layout.profile());
+            let rest = window.get(at.saturating_add(HEAD as u64), stack + self.layout.profile());
             let rest = rest.ok_or(Refusal::Memory("the memory profile"))?;
             let cycle = |n: usize| self.cycle(rest.get(stack + n * self.layout.cycle..), word(SIZE));
             let to_come = (1..CYCLES).map(cycle).fold(Cycle::default(), Cycle::add);
@@ -165,8 +165,9 @@ struct Window<'a> {
 
 impl Window<'_> {
     fn get(&mut self, at: u64, size: usize) -> Option<Vec<u8>> {
-        let inside =
-            |w: &Self| at >= w.start && at.saturating_add(size as u64) <= w.start + w.bytes.len() as u64;
+        let inside = |w: &Self| {
+            at >= w.start && at.saturating_add(size as u64) <= w.start.saturating_add(w.bytes.len() as u64)
+        };
         if !inside(self) {
             self.start = at & !(PIECE - 1);
             let most = PIECE.max(at.saturating_sub(self.start) + size as u64);

@@ -52,7 +52,7 @@ pub(super) fn module(
                     return Ok(found);
                 }
             }
-            at += PIECE;
+            at = at.saturating_add(PIECE);
         }
     }
     Err(if readable {

@@ -14,6 +14,8 @@ const MAGIC: u32 = 0xffff_fff1;
 const OLDER: &[(u32, &str)] =
     &[(0xffff_fffb, "Go 1.2 to 1.15"), (0xffff_fffa, "Go 1.16 and 1.17"), (0xffff_fff0, "Go 1.18 and 1.19")];
 const HEAD: u64 = 72;
+/// No file is larger: sums of offsets within it cannot overflow.
+const LARGEST: u64 = 1 << 48;
 const FUNCTIONS: u64 = 1 << 22;
 /// Bytes of a function's record before its tables.
 const RECORD: u64 = 44;
@@ -75,7 +77,8 @@ pub(super) struct LineTable {
 impl LineTable {
     pub(super) fn open(executable: &Executable) -> Result<Self, Refusal> {
         let found = executable.section(&[".gopclntab", ".data.rel.ro.gopclntab"]);
-        let Section { address, offset, size, .. } = found.filter(|s| s.kept).ok_or(Refusal::NotGo)?;
+        let Section { address, offset, size, .. } =
+            found.filter(|s| s.kept && s.offset < LARGEST && s.size < LARGEST).ok_or(Refusal::NotGo)?;
         let shared = Arc::clone(executable.file());
         let file = shared.as_ref();
         let head = bytes(file, offset, HEAD);
