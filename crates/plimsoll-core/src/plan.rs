@@ -63,19 +63,23 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
     Plan { advice: advice(clock, verdict, next.as_ref()), next, others: steps }
 }
 
-/// Every artifact that the runtime can give, cheap to heavy, each with its check; its mappings in any case.
+/// Every artifact that the runtime can give, cheap to heavy, each with its check; its mappings and a raw copy in any case.
 pub fn ladder(r: &Recording, clock: &Clock) -> Vec<Step> {
     let mut steps: Vec<Step> =
         runtime::rules(r.target.runtime).ladder.iter().map(|rule| check(rule, r, clock)).collect();
     if !steps.iter().any(|s| s.id == SMAPS) {
         steps.push(smaps(r));
     }
+    if !steps.iter().any(|s| s.id == runtime::RAW_COPY.id) {
+        steps.push(check(&runtime::RAW_COPY, r, clock));
+    }
     steps
 }
 
 /// The predicted cost of an artifact of the ladder; why it cannot be predicted; none when it is not on it.
 pub fn cost(r: &Recording, id: &str) -> Option<Result<Cost, String>> {
-    let rule = runtime::rules(r.target.runtime).ladder.iter().find(|rule| rule.id == id);
+    let ladder = runtime::rules(r.target.runtime).ladder.iter();
+    let rule = ladder.chain([&runtime::RAW_COPY]).find(|rule| rule.id == id);
     rule.map(|rule| (rule.cost)(r)).or_else(|| (id == SMAPS).then_some(Ok(SMAPS_COST)))
 }
 

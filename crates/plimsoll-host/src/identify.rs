@@ -111,8 +111,10 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         started: boot_time(world) + seconds(life.start_ticks),
         flags: flags(&folder, runtime, &argv),
     };
-    if runtime == RuntimeKind::Jvm {
-        crate::source::hsperf::enrich(world, &mut target);
+    match runtime {
+        RuntimeKind::Jvm => crate::source::hsperf::enrich(world, &mut target),
+        RuntimeKind::Go => target.runtime_version = crate::step::go_memory::version(world, pid),
+        _ => {}
     }
     Ok(target)
 }

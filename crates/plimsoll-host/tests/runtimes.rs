@@ -62,6 +62,7 @@ fn a_go_program_tells_goroutines_stacks_and_its_live_heap() {
     let Some(running) = start("goroutine-leak:go") else { return };
     let leaked = |r: &Recording| {
         grown(r, Fact::Goroutines) > 1000.0
+            && grown(r, Fact::GoStackInuse) > MIB
             && r.last(Fact::GoLive).is_some()
             && r.artifacts
                 .iter()
@@ -74,7 +75,6 @@ fn a_go_program_tells_goroutines_stacks_and_its_live_heap() {
     };
     assert!(groups[0].top.starts_with("main.await (goroutine_leak.go:"), "{:?}", groups[0]);
     assert!(groups[0].count * 10 > total * 9, "{} of {total}", groups[0].count);
-    assert!(grown(&r, Fact::GoStackInuse) > MIB, "2 KiB of stack each");
     // Hardly anything of this program's heap is garbage: what a collection found is nearly all that was in use at
     // the same instant, at most a second later.
     let found = r.series(Fact::GoLive).last().expect("seen");

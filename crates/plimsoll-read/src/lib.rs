@@ -24,6 +24,7 @@ pub mod formats;
 pub mod gc_log;
 pub mod glibc_heap;
 pub mod go_memstats;
+pub mod go_runtime;
 pub mod goroutines;
 pub mod graph;
 pub mod heap_dump;

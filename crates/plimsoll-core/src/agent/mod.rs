@@ -144,10 +144,20 @@ pub fn rungs(level: Level, runtime: RuntimeKind) -> &'static [&'static str] {
         (Level::Calm | Level::Armed, _) => &[],
         (Level::Light, RuntimeKind::Jvm) => &["threads", "histogram"],
         (Level::Heavy, RuntimeKind::Jvm) => &["heap", "threads"],
-        (_, RuntimeKind::Go) => &["goroutines", "heap"],
+        // From outside first: it costs nothing and needs no answer.
+        (_, RuntimeKind::Go) => &["stacks", "sites", "goroutines", "heap"],
         (Level::Light, RuntimeKind::Node) => &["statistics"],
         (Level::Heavy, RuntimeKind::Node) => &["snapshot", "statistics", "smaps"],
         (_, RuntimeKind::Python | RuntimeKind::Dotnet | RuntimeKind::Native) => &["smaps"],
+    }
+}
+
+/// Whether what was taken already tells what this one would: an endpoint need not be asked then.
+pub fn is_covered(runtime: RuntimeKind, id: &str, taken: &[&str]) -> bool {
+    match (runtime, id) {
+        (RuntimeKind::Go, "goroutines") => taken.contains(&"stacks"),
+        (RuntimeKind::Go, "heap") => taken.contains(&"sites"),
+        _ => false,
     }
 }
 

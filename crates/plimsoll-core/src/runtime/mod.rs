@@ -12,6 +12,7 @@ mod python;
 
 use crate::fact::Fact;
 use crate::target::RuntimeKind;
+pub use go::version::{FROM_OUTSIDE as GO_FROM_OUTSIDE, minor as go_minor};
 use rules::{Rules, UnitRule};
 
 /// Open descriptors: every runtime can leak them.
@@ -31,6 +32,9 @@ const THREAD_UNIT: UnitRule = UnitRule {
     least: 20.0,
     most_bytes_each: 2.0 * 1024.0 * 1024.0,
 };
+
+/// What every process can give in the end: its own memory, copied while it stands still.
+pub(crate) use native::RAW_COPY;
 
 /// What judgement knows of a runtime.
 pub fn rules(kind: RuntimeKind) -> &'static Rules {

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::agent::{Event, Level, LimitChange, Mode, Rules, What, rungs};
+use plimsoll_core::agent::{Event, Level, LimitChange, Mode, Rules, What, is_covered, rungs};
 use plimsoll_core::clock::Clock;
 use plimsoll_core::plan;
 use plimsoll_core::preflight;
@@ -131,19 +131,21 @@ impl Climb {
     fn capture(&self) {
         let mut raised = self.buy();
         let recording = self.look();
-        let mut taken = 0;
+        let mut taken = Vec::new();
         for id in rungs(self.level, self.target.runtime) {
-            if !capture::is_taken(&recording.target, id) {
+            let runtime = recording.target.runtime;
+            if !capture::is_taken(&recording.target, id) || is_covered(runtime, id, &taken) {
                 continue;
             }
             match self.admit(&recording, id, &mut raised) {
-                Ok(()) => taken += usize::from(self.take(&recording, id)),
+                Ok(()) if self.take(&recording, id) => taken.push(*id),
+                Ok(()) => {}
                 Err(why) => {
                     self.say(What::Refused, format!("{id} of pid {} is not taken: {why}", self.target.pid));
                 }
             }
         }
-        if taken == 0 && recording.target.runtime != RuntimeKind::Native {
+        if taken.is_empty() && recording.target.runtime != RuntimeKind::Native {
             // Better the mappings than nothing: they cost the target no memory.
             self.take(&recording, "smaps");
         }

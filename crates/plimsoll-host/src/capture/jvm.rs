@@ -168,8 +168,8 @@ impl Fifo {
     fn make(order: &Order<'_>) -> Result<Fifo, CaptureError> {
         let process = order.world.proc_root.join(order.target.pid.to_string());
         let unique = format!(
-            ".plimsoll-{}-{}-{}.fifo",
-            order.target.pid,
+            "{}{}-{}.fifo",
+            ours(order.target.pid),
             std::process::id(),
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos())
         );
@@ -207,16 +207,21 @@ fn give(process: &Path, path: &Path) -> io::Result<()> {
     rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
 }
 
-/// Removes pipes that a capture left in the target's `/tmp` when it was killed itself.
+/// What names of our files in a target's `/tmp` begin with.
+pub(super) fn ours(pid: i32) -> String {
+    format!(".plimsoll-{pid}-")
+}
+
+/// Removes pipes and files that a capture left in the target's `/tmp` when it was killed itself.
 pub(super) fn sweep(world: &World, pid: i32) {
     let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
-    let head = format!(".plimsoll-{pid}-");
+    let head = ours(pid);
     for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|n| n.strip_prefix(&head)?.split('-').next()?.parse::<u32>().ok());
-        let is_pipe = entry.file_type().is_ok_and(|t| t.is_fifo());
+        let is_ours = entry.file_type().is_ok_and(|t| t.is_fifo() || t.is_file());
         let alive = |owner: u32| world.proc_root.join(owner.to_string()).exists();
-        if is_pipe && owner.is_some_and(|o| !alive(o)) {
+        if is_ours && owner.is_some_and(|o| !alive(o)) {
             // It is ours, and nobody reads it any more.
             let _left_behind = fs::remove_file(entry.path());
         }
@@ -231,7 +236,7 @@ impl Drop for Fifo {
 }
 
 /// 8 of `1.8.0_392`, 17 of `17.0.15+6`.
-fn major(version: &str) -> u32 {
+pub(super) fn major(version: &str) -> u32 {
     let v = version.strip_prefix("1.").unwrap_or(version);
     v.split(|c: char| !c.is_ascii_digit()).next().and_then(|d| d.parse().ok()).unwrap_or(0)
 }

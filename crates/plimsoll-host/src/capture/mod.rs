@@ -3,8 +3,11 @@
 //! Nothing here decides whether it is safe; that is the plan's work. What is here leaves no trace in the target but
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
+mod core;
 mod go;
+mod go_outside;
 mod jvm;
+mod jvm_window;
 mod native;
 mod node;
 pub mod place;
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_core::target::{RuntimeKind, Target};
 
+use crate::step::go_memory::GoMemoryError;
 use crate::step::http::HttpError;
 use crate::step::jvm_attach::AttachError;
 use crate::world::World;
@@ -62,6 +66,9 @@ pub enum CaptureError {
     /// No port answers as what is needed.
     #[error("{0}")]
     NoDoor(String),
+    /// The memory of a Go program cannot be read.
+    #[error("failed to read the program from outside")]
+    GoMemory(#[source] GoMemoryError),
     /// The inspector said no, or nothing.
     #[error("the inspector did not do it: {0}")]
     Inspector(String),
@@ -96,8 +103,11 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     };
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
+        (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
+        (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
+        (_, "core") => core::take(order, folder),
         (_, "smaps") => native::take(order, folder),
         _ => by_hand(),
     }
@@ -115,11 +125,14 @@ pub fn sweep(world: &World, pid: i32) {
 
 /// Whether [`take`] knows how to take it.
 pub fn is_taken(target: &Target, id: &str) -> bool {
+    if matches!(id, "smaps" | "core") {
+        return true;
+    }
     match target.runtime {
-        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "smaps"),
-        RuntimeKind::Go => matches!(id, "goroutines" | "heap" | "smaps"),
-        RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot" | "smaps"),
-        _ => id == "smaps",
+        RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "gclog" | "jfr"),
+        RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap"),
+        RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot"),
+        _ => false,
     }
 }
 

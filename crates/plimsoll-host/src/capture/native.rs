@@ -1,8 +1,12 @@
 //! What the kernel tells of any process: its mappings.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Instant;
+
+use rustix::fs::OFlags;
 
 use super::{CaptureError, Folder, Order};
 
@@ -26,4 +30,11 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
         folder.keep(&format!("{name}.txt"), began, &text)?;
     }
     Ok(())
+}
+
+/// Opens a file that a target has made: a plain one, no link that it may have put there, no pipe that would block.
+pub(super) fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
 }

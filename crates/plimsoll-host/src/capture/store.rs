@@ -96,10 +96,24 @@ impl Folder {
     /// # Errors
     /// When it cannot be written; nothing is left of it then.
     pub(super) fn keep(&mut self, name: &str, began: Instant, bytes: &[u8]) -> Result<(), CaptureError> {
+        self.keep_as(name, began, bytes, None)
+    }
+
+    /// The same of what may be cut.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing is left of it then.
+    pub(super) fn keep_as(
+        &mut self,
+        name: &str,
+        began: Instant,
+        bytes: &[u8],
+        cut: Option<String>,
+    ) -> Result<(), CaptureError> {
         let mut draft = self.begin(name)?;
         draft.began = began;
         draft.write(bytes)?;
-        self.end(draft, None)
+        self.end(draft, cut)
     }
 
     /// Gives a file its name: it is on the disk then. What is cut is named as such, and kept: it is evidence too.

@@ -1,4 +1,5 @@
-//! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar.
+//! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar; the number of goroutines
+//! from outside where none tells it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_read::go_memstats::{self, MemStats};
 use plimsoll_read::{goroutines, prometheus_text};
 
+use super::go_outside::GoOutside;
 use super::ports::Ports;
 use super::{Pace, Source, SourceKind};
 use crate::identify;
@@ -63,6 +65,8 @@ struct GoHttp {
     goroutines: f64,
     collections: f64,
     settings: Settings,
+    /// Where no port tells how many goroutines there are.
+    outside: GoOutside,
 }
 
 /// The two variables that change what the numbers mean; nothing else of the environment is looked at.
@@ -81,6 +85,7 @@ fn open(world: &World, target: &Target) -> Box<dyn Source> {
         goroutines: 0.0,
         collections: -1.0,
         settings: settings(world, target.pid),
+        outside: GoOutside::new(world, target.pid),
     })
 }
 
@@ -105,14 +110,18 @@ impl Source for GoHttp {
             out.known(Fact::GoMemLimit, limit);
         }
         if let Err(why) = self.ports.enter() {
-            return unknown(out, &why);
+            unknown(out, &why);
+            return self.outside.sample(out);
         }
         self.door = self.door.or_else(|| self.search());
         match self.door {
-            None => unknown(
-                out,
-                "no port of the process answers as pprof, metrics or expvar: import net/http/pprof",
-            ),
+            None => {
+                unknown(
+                    out,
+                    "no port of the process answers as pprof, metrics or expvar: import net/http/pprof",
+                );
+                self.outside.sample(out);
+            }
             Some(Door::Pprof(at)) => self.pprof(at, round, out),
             Some(Door::Metrics(at)) => self.metrics(at, out),
             Some(Door::Expvar(at)) => self.expvar(at, out),
@@ -251,7 +260,7 @@ impl GoHttp {
     fn expvar(&mut self, at: SocketAddr, out: &mut Observation) {
         match self.get(at, "/debug/vars").map(|t| go_memstats::from_expvar(&t)) {
             Ok(Some(stats)) => {
-                out.put(Fact::Goroutines, Reading::unknown("expvar does not hold it"));
+                self.outside.sample(out);
                 self.put(&stats, out);
             }
             Ok(None) => unknown(out, "the port no longer answers as expvar"),

@@ -9,6 +9,7 @@ mod allocator;
 pub(crate) mod cgroup;
 mod gc_log;
 mod go_http;
+mod go_outside;
 pub(crate) mod host_memory;
 pub(crate) mod hsperf;
 mod inspector;

@@ -1,4 +1,5 @@
 //! The steps: what asks something of the target, each with its conditions checked first.
 
+pub mod go_memory;
 pub mod http;
 pub mod jvm_attach;

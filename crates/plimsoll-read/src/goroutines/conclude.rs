@@ -71,6 +71,7 @@ impl Goroutines {
             Form::Stacks => "stacks",
             Form::Grouped => "profile, text",
             Form::Profile => "profile",
+            Form::Outside => "stacks, read from outside",
         };
         format!("{} {form}", if self.leaks_only { "leaked goroutine" } else { "goroutine" })
     }

@@ -1,5 +1,5 @@
 //! Goroutine dumps: `debug=2` text, what a panic or `SIGQUIT` leaves in a log, and profiles (`debug=1` text;
-//! `debug=0` through [`crate::pprof`]), of all goroutines or of the leaked ones.
+//! `debug=0` through [`crate::pprof`]), of all goroutines or of the leaked ones; and what was read from outside.
 //!
 //! Goroutines are grouped by what they wait for, their stack and who started them; numbers, arguments and
 //! offsets are ignored, as they differ between goroutines that do the same.
@@ -15,6 +15,7 @@ mod series;
 mod table;
 mod text;
 mod wait;
+mod write;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -28,6 +29,7 @@ pub use frames::Frame;
 pub(crate) use grouped::frame_of_text;
 pub use series::{Change, Growth, compare, over};
 pub use table::Parked;
+pub(crate) use table::{One, Table};
 pub use wait::Wait;
 
 /// In which form the goroutines came.
@@ -39,6 +41,8 @@ pub enum Form {
     Grouped,
     /// A profile in protocol buffers (`debug=0`).
     Profile,
+    /// Groups with states and creators, read from outside of the program (see [`crate::go_runtime`]).
+    Outside,
 }
 
 /// All goroutines of one artifact.
@@ -87,6 +91,18 @@ impl Goroutines {
         });
         groups.truncate(ROWS_KEPT);
         Artifact::Goroutines { groups, total: self.said.unwrap_or(self.counted) }
+    }
+
+    /// Groups that were made while a program was read from outside.
+    pub(crate) fn outside(
+        said: Option<u64>,
+        table: Table,
+        truncated: Option<String>,
+        warnings: &Warnings,
+    ) -> Self {
+        let mut out = whole(Form::Outside, false, said, table, 0, truncated);
+        warnings.list().into_iter().for_each(|w| out.warnings.say(w));
+        out
     }
 
     fn sorted(mut self) -> Self {
@@ -150,8 +166,9 @@ pub fn read(text: &str) -> Option<Artifact> {
 
 fn grouped(text: &str) -> Option<Goroutines> {
     let (head, rest) = grouped::head(text)?;
-    let table = grouped::groups(rest, head.leaks);
+    let (table, outside) = grouped::groups(rest, head.leaks);
     let truncated = match head.total {
+        _ if outside.cut.is_some() => outside.cut,
         None => Some("the number of goroutines in the first line cannot be read".to_owned()),
         Some(n) if table.total < n => Some(format!("it says {n} goroutines and holds {}", table.total)),
         Some(_) if !text.ends_with('\n') => Some("it stops in the middle of a line".to_owned()),
@@ -160,14 +177,17 @@ fn grouped(text: &str) -> Option<Goroutines> {
     if table.groups.is_empty() && head.total != Some(0) {
         return None;
     }
-    Some(whole(Form::Grouped, head.leaks, head.total, table, text.len() as u64, truncated))
+    let form = if outside.is { Form::Outside } else { Form::Grouped };
+    let mut out = whole(form, head.leaks, head.total, table, text.len() as u64, truncated);
+    outside.notes.into_iter().for_each(|n| out.warnings.say(n));
+    Some(out)
 }
 
 fn whole(
     form: Form,
     leaks_only: bool,
     said: Option<u64>,
-    table: table::Table,
+    table: Table,
     bytes: u64,
     truncated: Option<String>,
 ) -> Goroutines {

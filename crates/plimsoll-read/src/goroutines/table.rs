@@ -43,17 +43,17 @@ pub struct Parked {
 
 /// What one goroutine adds to its group beside being one more.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct One<'a> {
-    pub(super) count: u64,
-    pub(super) leaked: bool,
-    pub(super) minutes: Option<u64>,
-    pub(super) labels: &'a [String],
+pub(crate) struct One<'a> {
+    pub(crate) count: u64,
+    pub(crate) leaked: bool,
+    pub(crate) minutes: Option<u64>,
+    pub(crate) labels: &'a [String],
 }
 
 /// The groups so far, found by a hash of what makes them one. Two groups fall together only if 64 bits of a
 /// keyless hash collide, which costs a hostile dump nothing but its own clarity.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     pub(super) groups: Vec<Parked>,
     by_hash: HashMap<u64, usize>,
     bytes: usize,
@@ -64,7 +64,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Adds to the group with this hash; `make` describes it when it is new.
-    pub(super) fn add(&mut self, hash: u64, one: One<'_>, make: impl FnOnce() -> Parked) {
+    pub(crate) fn add(&mut self, hash: u64, one: One<'_>, make: impl FnOnce() -> Parked) {
         self.total = self.total.saturating_add(one.count);
         let at = match self.by_hash.get(&hash) {
             Some(&at) => at,
@@ -90,7 +90,7 @@ impl Table {
 
 impl Parked {
     /// A group of nobody yet.
-    pub(super) fn new(wait: Wait, state: Option<String>, frames: Vec<Frame>, creator: Option<Frame>) -> Self {
+    pub(crate) fn new(wait: Wait, state: Option<String>, frames: Vec<Frame>, creator: Option<Frame>) -> Self {
         let labels = BTreeMap::new();
         let (count, leaked, dated, labels_lost) = (0, 0, 0, 0);
         Parked { count, wait, state, frames, creator, leaked, minutes: None, dated, labels, labels_lost }

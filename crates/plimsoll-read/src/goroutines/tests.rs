@@ -48,6 +48,33 @@ fn counts(g: &Goroutines) -> Vec<(u64, &str)> {
 }
 
 #[test]
+fn what_is_read_from_outside_reads_back_the_same() {
+    let mut before = parse(STACKS.as_bytes()).unwrap();
+    before.groups.iter_mut().for_each(|g| g.labels.clear());
+    before.warnings = Warnings::default();
+    before.warnings.say("3 goroutines never stood still");
+    before.truncated = None;
+    let text = before.to_text("go1.27.3\n9 @");
+    let after = parse(text.as_bytes()).unwrap();
+    assert_eq!((after.form, after.total(), after.truncated.as_deref()), (Form::Outside, 4, None));
+    assert_eq!(after.groups, before.groups, "{text}");
+    assert_eq!(after.warnings.list(), before.warnings.list());
+    assert!(after.report().artifact.kind.contains("from outside"));
+    let cut = parse(&text.as_bytes()[..text.len() / 2]).unwrap();
+    assert!(cut.truncated.is_some_and(|why| why.contains("it says 4 goroutines")));
+}
+
+#[test]
+fn a_reading_from_outside_that_was_stopped_says_so() {
+    let text = "goroutine profile: total 1\n# outside: go1.27.3\n# cut: stopped\n1 @\n# minutes: 1 x\n# state: select\n";
+    let g = parse(text.as_bytes()).unwrap();
+    assert_eq!(
+        (g.truncated.as_deref(), g.groups[0].wait, g.groups[0].minutes),
+        (Some("stopped"), Wait::Select, None)
+    );
+}
+
+#[test]
 fn groups_name_the_programs_own_line() {
     let (groups, total) = rows(GROUPED);
     assert_eq!(total, 1364);

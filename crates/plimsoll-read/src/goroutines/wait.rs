@@ -116,7 +116,7 @@ fn by_frames(frames: &[Frame], table: &[(&str, Wait)]) -> Option<Wait> {
 
 impl Wait {
     /// From the words of a text dump; the frames tell semaphores apart, which older Go prints alike.
-    pub(super) fn of_words(state: &str, frames: &[Frame]) -> Wait {
+    pub(crate) fn of_words(state: &str, frames: &[Frame]) -> Wait {
         let known = WORDS.iter().find(|(w, _)| *w == state).map(|&(_, w)| w);
         match known {
             Some(Wait::Semaphore) => by_frames(frames, SEMAPHORES).unwrap_or(Wait::Semaphore),

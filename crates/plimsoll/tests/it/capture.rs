@@ -17,7 +17,11 @@ public class Hoarder {
     public static void main(String[] args) throws Exception {
         for (int i = 0; i < 60_000; i++) CACHE.put("/users/" + i, new byte[256]);
         System.out.println("ready");
-        Thread.sleep(600_000);
+        for (;;) {
+            byte[] garbage = new byte[1 << 20];
+            garbage[7] = 1;
+            Thread.sleep(5);
+        }
     }
 }
 "#;
@@ -148,12 +152,18 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
     for (id, files) in [
         ("threads", vec!["threads.txt"]),
         ("nmt", vec!["nmt.txt"]),
+        ("gclog", vec!["gc.log"]),
+        ("jfr", vec!["recording.jfr"]),
         ("histogram", vec!["histogram-1.txt", "histogram-2.txt"]),
         ("heap", vec!["heap.hprof"]),
     ] {
         let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
         assert_eq!(code, Some(0), "{id}: {said}");
         assert_eq!(pieces(&result), files, "{id}");
+        if id == "gclog" {
+            let log = read(&format!("{}/gc.log", result["folder"].as_str().expect("a folder")));
+            assert_eq!(log["artifact"]["kind"], "gc-log", "{log}");
+        }
         if id == "heap" {
             let path = format!("{}/heap.hprof", result["folder"].as_str().expect("a folder"));
             assert_eq!(read(&path)["suspects"][0]["owner"], "Hoarder.CACHE");
@@ -162,12 +172,100 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
             assert_eq!(bundle["notRead"], serde_json::json!([]), "the manifest is understood");
         }
     }
-    let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
-    let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
-    assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe is left");
+    nothing_is_left(&pid);
     assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
     let audit = fs::read_to_string(folder.path().join("audit.jsonl")).expect("an audit");
-    assert_eq!(audit.lines().count(), 8, "two lines for each act: {audit}");
+    assert_eq!(audit.lines().count(), 12, "two lines for each act: {audit}");
+}
+
+/// Nothing of ours is in a process's `/tmp`.
+fn nothing_is_left(pid: &str) {
+    let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
+    let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
+    assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe or a file is left");
+}
+
+/// The newest JDK beside the one on `PATH`, where there is one.
+fn newest_java() -> PathBuf {
+    let homes =
+        fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|e| e.path().join("bin/java"));
+    let number = |p: &Path| {
+        let name = p.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), " ");
+        name.split_whitespace().filter_map(|n| n.parse::<u32>().ok()).find(|n| *n > 1).unwrap_or(0)
+    };
+    homes.filter(|p| p.is_file()).max_by_key(|p| number(p)).unwrap_or_else(|| PathBuf::from("java"))
+}
+
+#[test]
+fn a_jvm_in_namespaces_of_its_own_gives_the_same_and_nothing_is_left_in_its_tmp() {
+    let test = "a_jvm_in_namespaces";
+    let folder = folder();
+    // What it runs was compiled for it.
+    let Some(outer) = java(test, folder.path()) else { return };
+    drop(outer);
+    if !is_root() {
+        return skipped(test, "only root makes namespaces here");
+    }
+    let script = "mount -t tmpfs none /tmp && exec \"$0\" -Xmx200m -cp \"$1\" Hoarder";
+    let mut apart = Command::new("unshare");
+    apart.args(["--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-c", script]);
+    let target = Target::start(apart.arg(newest_java()).arg(folder.path())).expect("unshare runs");
+    let pid = child_of(&target.pid());
+    let to = folder.path().display().to_string();
+    for (id, file) in
+        [("threads", "threads.txt"), ("gclog", "gc.log"), ("jfr", "recording.jfr"), ("heap", "heap.hprof")]
+    {
+        let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+        assert_eq!((code, pieces(&result)), (Some(0), vec![file.to_owned()]), "{id}: {said}");
+    }
+    nothing_is_left(&pid);
+}
+
+#[test]
+fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
+    let test = "a_jvm_of_an_ordinary_user";
+    let folder = folder();
+    let Some(outer) = java(test, folder.path()) else { return };
+    drop(outer);
+    if !is_root() {
+        return skipped(test, "the other tests run as an ordinary user already");
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("changed");
+    let nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command
+    };
+    let reachable = nobody().arg("test").arg("-x").arg(env!("CARGO_BIN_EXE_plimsoll")).status();
+    if !reachable.is_ok_and(|s| s.success()) {
+        return skipped(test, "another user cannot reach the build");
+    }
+    let mut command = nobody();
+    command.args(["java", "-Xmx200m", "-cp"]).arg(folder.path()).arg("Hoarder");
+    let target = Target::start(&mut command).expect("java runs");
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    for (id, file) in [("gclog", "gc.log"), ("heap", "heap.hprof")] {
+        let mut command = nobody();
+        command.arg(env!("CARGO_BIN_EXE_plimsoll")).args([
+            "capture",
+            &pid,
+            "--artifact",
+            id,
+            "--to",
+            &to,
+            "--go",
+        ]);
+        command.args(["--for", "2s", "--window", "300ms", "-o", "json"]).env("PLIMSOLL_STATE", folder.path());
+        let out = command.output().expect("it runs");
+        let result: Value = serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null);
+        assert_eq!(
+            (out.status.code(), pieces(&result)),
+            (Some(0), vec![file.to_owned()]),
+            "{}",
+            stderr(&out)
+        );
+    }
+    nothing_is_left(&pid);
 }
 
 #[test]
@@ -200,19 +298,69 @@ fn a_heap_dump_is_given_up_on_ctrl_c_and_the_jvm_lives() {
     assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
 }
 
-#[test]
-fn a_go_program_gives_its_goroutines_and_its_heap() {
-    let folder = folder();
-    let source = folder.path().join("hoard.go");
-    fs::write(&source, GO).expect("written");
-    let program = folder.path().join("hoard");
+/// A stripped program of the machine's Go; none where there is none.
+fn go(test: &str, folder: &Path, text: &str) -> Option<PathBuf> {
+    let source = folder.join("hoard.go");
+    fs::write(&source, text).expect("written");
+    let program = folder.join("hoard");
     let tools =
         std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/go")).unwrap_or_default();
     let go = if Path::new(&tools).exists() { tools } else { "go".to_owned() };
-    let built = Command::new(go).args(["build", "-o"]).arg(&program).arg(&source).status();
-    if !built.is_ok_and(|s| s.success()) {
-        return skipped("a_go_program_gives", "there is no Go");
+    let mut build = Command::new(go);
+    build.args(["build", "-ldflags", "-s -w", "-o"]).arg(&program).arg(&source);
+    if !build.status().is_ok_and(|s| s.success()) {
+        skipped(test, "there is no Go");
+        return None;
     }
+    Some(program)
+}
+
+/// The process that a process has started.
+fn child_of(pid: &str) -> String {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
+    children.split_whitespace().next().expect("one child").to_owned()
+}
+
+#[test]
+fn a_go_program_without_an_endpoint_in_namespaces_of_its_own_is_read_from_outside() {
+    let test = "a_go_program_without_an_endpoint";
+    let folder = folder();
+    let text = GO.replace("_ \"net/http/pprof\"", "").replace("\"net/http\"", "\"time\"");
+    let text = text.replace("http.Serve(listener, nil)", "time.Sleep(time.Hour)\n\tlistener.Close()");
+    let Some(program) = go(test, folder.path(), &text) else { return };
+    let mut apart = Command::new("unshare");
+    apart.args(["--mount", "--pid", "--net", "--fork", "--kill-child"]).arg(&program);
+    let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    let (target, pid) = if root {
+        let target = Target::start(&mut apart).expect("unshare runs");
+        let inner = child_of(&target.pid());
+        (target, inner)
+    } else {
+        let target = Target::start(&mut Command::new(&program)).expect("it runs");
+        let pid = target.pid();
+        (target, pid)
+    };
+    let to = folder.path().display().to_string();
+    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "stacks", "--to", &to, "--go"]);
+    assert_eq!((code, pieces(&result)), (Some(0), vec!["goroutines-outside.txt".to_owned()]), "{said}");
+    let stacks = read(&format!("{}/goroutines-outside.txt", result["folder"].as_str().expect("a folder")));
+    let first = &stacks["groups"][0];
+    assert_eq!((&first["count"], &first["state"]), (&1500.into(), &"chan receive".into()));
+    // The entry was inlined, and whoever started them is told although no symbol is left.
+    assert!(first["top"].as_str().is_some_and(|t| t.starts_with("main.await (hoard.go:")), "{first}");
+    assert!(first["creator"].as_str().is_some_and(|c| c.starts_with("main.main (hoard.go:")), "{first}");
+    // Nothing in it asks for memory profiles: the linker has switched them off.
+    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "sites", "--to", &to, "--go"]);
+    assert!(code == Some(3) && said.contains("the linker left it out"), "{code:?} {said}");
+    let out = plimsoll_command(&["triage", &pid, "--for", "3s", "-o", "json"]).output().expect("it runs");
+    assert!(stdout(&out).contains("goroutine"), "{}", stdout(&out));
+    drop(target);
+}
+
+#[test]
+fn a_go_program_gives_its_goroutines_and_its_heap() {
+    let folder = folder();
+    let Some(program) = go("a_go_program_gives", folder.path(), GO) else { return };
     let target = Target::start(&mut Command::new(&program)).expect("it runs");
     let (pid, to) = (target.pid(), folder.path().display().to_string());
     let (result, code, said) =
@@ -228,12 +376,11 @@ fn a_go_program_gives_its_goroutines_and_its_heap() {
         (&stacks["groups"][0]["count"], &stacks["groups"][0]["state"]),
         (&1500.into(), &"chan receive".into())
     );
-    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "heap", "--to", &to, "--go"]);
-    assert_eq!(
-        (code, pieces(&result)),
-        (Some(0), vec!["heap-1.pb.gz".to_owned(), "heap-2.pb.gz".to_owned()]),
-        "{said}"
-    );
+    for (id, files) in [("heap", ["heap-1.pb.gz", "heap-2.pb.gz"]), ("sites", ["sites-1.txt", "sites-2.txt"])]
+    {
+        let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+        assert_eq!((code, pieces(&result)), (Some(0), files.map(str::to_owned).to_vec()), "{said}");
+    }
 }
 
 #[test]
@@ -284,10 +431,112 @@ fn what_is_not_safe_is_refused_with_the_number_and_the_lever() {
         capture(folder.path(), &[&target.pid(), "--artifact", "heap", "--to", "/dev/shm", "--go"]);
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("memory, not a disk"), "{said}");
-    let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "jfr", "--to", &to, "--go"]);
-    assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains("by hand: jcmd"), "{said}");
     let (_, code, said) = capture(folder.path(), &[&target.pid(), "--artifact", "nonsense", "--to", &to]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("there are: threads, nmt, histogram, heap"), "{said}");
+    assert!(said.contains("there are: threads, nmt, gclog, histogram, heap"), "{said}");
+}
+
+#[test]
+fn what_another_tool_takes_is_refused_with_its_command() {
+    let folder = folder();
+    let Ok(target) = Target::start(Command::new("python3").args(["-c", KEEPER])) else {
+        return skipped("what_another_tool_takes", "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "stacks", "--to", &to, "--go"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains(&format!("by hand: py-spy dump --pid {pid}")), "{said}");
+}
+
+/// A program that keeps some megabytes of one text, then says again and again that it lives.
+const KEEPER: &str = "import time\nkept = bytearray(b'load line ' * 3_000_000)\nprint('ready', flush=True)\nwhile True: time.sleep(0.01)\n";
+
+/// Where a process is in the hierarchies, and the groups that a capture has made and not removed.
+fn groups(pid: &str) -> (String, Vec<PathBuf>) {
+    let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    let roots = ["/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let left = roots.iter().flat_map(|r| fs::read_dir(r).into_iter().flatten().flatten()).map(|e| e.path());
+    let head = format!("plimsoll-{pid}-");
+    let is_ours = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&head));
+    (own, left.filter(is_ours).collect())
+}
+
+/// Waits until a process has used the processor again: it runs.
+fn runs_on(pid: &str) {
+    let switches = || {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let line =
+            text.lines().find(|l| l.starts_with("voluntary_ctxt_switches")).expect("a line").to_owned();
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number")
+    };
+    let (before, began) = (switches(), std::time::Instant::now());
+    while switches() <= before {
+        assert!(began.elapsed().as_secs() < 30, "pid {pid} stands still");
+        std::thread::yield_now();
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+#[test]
+fn a_process_is_copied_while_it_stands_still_and_goes_on_as_before() {
+    let test = "a_process_is_copied";
+    let folder = folder();
+    let Ok(target) = Target::start(Command::new("python3").args(["-c", KEEPER])) else {
+        return skipped(test, "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let before = groups(&pid);
+    let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", "core", "--to", &to, "--go"]);
+    if code != Some(0) && !is_root() {
+        assert!(said.contains("cannot be frozen"), "{said}");
+        return skipped(test, "only root may freeze here");
+    }
+    assert_eq!((code, pieces(&result)), (Some(0), vec!["core".to_owned()]), "{said}");
+    runs_on(&pid);
+    assert_eq!(groups(&pid), before, "it is where it was, and no group is left");
+    let path = format!("{}/core", result["folder"].as_str().expect("a folder"));
+    let bytes = fs::read(&path).expect("there");
+    let found = bytes.windows(10).filter(|w| w == b"load line ").count();
+    assert!(found >= 3_000_000, "{found} of 3,000,000 texts are in the copy");
+    assert!((bytes.len() as f64) < 3.0 * 30e6, "{} bytes: only what is its own", bytes.len());
+    let report = read(&path);
+    assert_eq!((&report["program"], &report["signal"]), (&"python3".into(), &0.into()), "{report}");
+    assert!(
+        report["artifact"]["truncated"].is_null() || report["artifact"]["truncated"] == false,
+        "{report}"
+    );
+    assert!(report["anonymousBytes"].as_u64().is_some_and(|b| b > 30_000_000), "{report}");
+}
+
+#[test]
+fn a_process_goes_on_when_the_copying_is_killed() {
+    let test = "a_process_goes_on";
+    let folder = folder();
+    let Ok(target) =
+        Target::start(Command::new("python3").args(["-c", &KEEPER.replace("3_000_000", "60_000_000")]))
+    else {
+        return skipped(test, "there is no Python");
+    };
+    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let before = groups(&pid);
+    let args = ["capture", &pid, "--artifact", "core", "--to", &to, "--go", "--for", "1s"];
+    let mut copying = plimsoll_command(&args).env("PLIMSOLL_STATE", folder.path()).spawn().expect("it runs");
+    let began = std::time::Instant::now();
+    while groups(&pid).1.is_empty() {
+        assert!(began.elapsed().as_secs() < 60, "it was never frozen");
+        if copying.try_wait().expect("waited").is_some_and(|s| !s.success()) && !is_root() {
+            return skipped(test, "only root may freeze here");
+        }
+        std::thread::yield_now();
+    }
+    copying.kill().expect("killed");
+    copying.wait().expect("reaped");
+    runs_on(&pid);
+    while groups(&pid) != before {
+        assert!(began.elapsed().as_secs() < 60, "left behind: {:?}", groups(&pid));
+        std::thread::yield_now();
+    }
 }

@@ -1,24 +1,55 @@
 //! Artifacts of Go with their measured costs, cheap to heavy. Constants: Go 1.27 on one machine.
+//!
+//! What is read from outside costs the program nothing and needs no endpoint of it, but a version whose records are known.
 
 use crate::classify::Cause;
 use crate::fact::Fact;
 use crate::recording::Recording;
 use crate::runtime::rules::{ArtifactRule, Cost, Net};
 
+use super::version::{FROM_OUTSIDE, minor};
+
 const MIB: f64 = 1024.0 * 1024.0;
 /// Bytes that `debug=1` allocates in the target per goroutine.
 const GROUPED_BYTES: f64 = 220.0;
+/// Seconds per goroutine that reading from outside takes.
+const OUTSIDE_SECONDS: f64 = 2e-6;
 
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
+    ArtifactRule {
+        id: "stacks",
+        name: "goroutines with their stacks, read from outside",
+        proves: &[Cause::Accumulation],
+        shows: "how many goroutines wait for what at which line, and who started them",
+        cost: |r| {
+            let n = r.last(Fact::Goroutines).unwrap_or(0.0);
+            outside(
+                r,
+                0.1 + n * OUTSIDE_SECONDS,
+                "read from its memory: it goes on and needs no endpoint; up to 500,000 goroutines",
+            )
+        },
+        command: |t| format!("plimsoll capture {} --artifact stacks --go", t.pid_shown()),
+        taken_here: false,
+    },
+    ArtifactRule {
+        id: "sites",
+        name: "memory profile, read from outside, two to compare",
+        proves: &[Cause::Retention, Cause::Churn],
+        shows: "which call sites hold the memory, and which allocate",
+        cost: |r| outside(r, 0.1, "read from its memory: it goes on and needs no endpoint"),
+        command: |t| format!("plimsoll capture {} --artifact sites --go", t.pid_shown()),
+        taken_here: false,
+    },
     ArtifactRule {
         id: "goroutines",
         name: "goroutine profile, grouped (debug=1)",
         proves: &[Cause::Accumulation],
         shows: "how many goroutines are parked at which line",
         cost: |r| {
-            let n =
-                r.last(Fact::Goroutines).ok_or("the number of goroutines is unknown (no pprof endpoint)")?;
+            answers(r)?;
+            let n = r.last(Fact::Goroutines).ok_or("the number of goroutines is unknown")?;
             Ok(Cost {
                 memory: MIB + GROUPED_BYTES * n,
                 disk: 0.0,
@@ -35,7 +66,8 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "heap profile (inuse_space), two to compare",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites hold the memory, and which allocate",
-        cost: |_| {
+        cost: |r| {
+            answers(r)?;
             Ok(Cost {
                 memory: MIB,
                 disk: MIB,
@@ -58,10 +90,24 @@ pub(super) const LADDER: &[ArtifactRule] = &[
     },
 ];
 
+/// What costs the program nothing, while its version is one that can be read.
+fn outside(r: &Recording, running: f64, basis: &'static str) -> Result<Cost, String> {
+    let version = r.target.runtime_version.as_deref().ok_or("its version of Go is unknown")?;
+    if !minor(version).is_some_and(|m| FROM_OUTSIDE.contains(&m)) {
+        let (first, last) = (FROM_OUTSIDE.start(), FROM_OUTSIDE.end());
+        return Err(format!("{version}: Go 1.{first} to 1.{last} can be read from outside"));
+    }
+    Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running, basis })
+}
+
+/// An endpoint is known by numbers that only it tells.
+fn answers(r: &Recording) -> Result<(), String> {
+    r.last(Fact::GoHeapAlloc).map(|_| ()).ok_or_else(|| "no pprof endpoint answers".to_owned())
+}
+
 /// Go keeps nothing when the kernel kills it.
 pub(super) fn net(r: &Recording) -> Net {
-    let endpoint = r.last(Fact::Goroutines).is_some();
-    let why = if endpoint {
+    let why = if answers(r).is_ok() {
         "a kernel kill leaves no profile; the pprof endpoint answers now, so take the profiles before it"
     } else {
         "a kernel kill leaves no profile, and no pprof endpoint was found: import net/http/pprof"

@@ -3,6 +3,7 @@
 mod capture;
 mod detect;
 mod floor;
+pub(super) mod version;
 
 use crate::fact::Fact;
 use crate::runtime::rules::Rules;

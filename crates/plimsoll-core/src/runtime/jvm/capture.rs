@@ -35,6 +35,23 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     ArtifactRule {
+        id: "gclog",
+        name: "collection log, switched on for a window (VM.log)",
+        proves: &[Cause::Churn],
+        shows: "how often it collects, what stays after each, and how long it stands still",
+        cost: |_| {
+            Ok(Cost {
+                memory: MIB,
+                disk: 8.0 * MIB,
+                pause: 0.0,
+                running: 10.0,
+                basis: "JDK 17 and 25: 1 KiB per collection into its /tmp, at most 8 MiB, taken out and removed",
+            })
+        },
+        command: |t| format!("jcmd {} VM.log output=file=/tmp/gc.log what=gc*", t.pid_shown()),
+        taken_here: false,
+    },
+    ArtifactRule {
         id: "histogram",
         name: "class histogram (GC.class_histogram -all), twice",
         proves: &[Cause::Retention, Cause::Churn],
@@ -72,7 +89,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 disk: 16.0 * MIB,
                 pause: 0.0,
                 running: 60.0,
-                basis: "JDK 17: 20 to 24 MiB idle, up to 65 MiB at the dump",
+                basis: "JDK 17: 20 to 24 MiB idle, up to 65 MiB at the dump; into its /tmp, taken out and removed",
             })
         },
         command: |t| {
