@@ -3,6 +3,45 @@
 //! The first reading finds classes, roots and addresses; the second turns addresses into numbers and keeps who refers to
 //! whom. An object refers to its class, a class to its superclass, its loader and its static fields, and a thread to what
 //! its stack holds: so a retained size answers "what goes when this goes".
+//!
+//! To use it from another program, give [`read`] the bytes and a [`Watch`], which is told how far each phase has come and
+//! may stop it; then ask [`report::report`] for the verdict, or the modules beside it for details:
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use plimsoll_read::graph::watch::Phase;
+//! use plimsoll_read::heap_dump::{self, Options, report::report};
+//! # use plimsoll_read::hprof::{open::IdSize, visitor::{Root, RootKind, Type}, write::{ClassSpec, Heap, Writer}};
+//! # fn dump() -> std::io::Result<Vec<u8>> {
+//! #     let mut dump = Writer::new(Vec::new(), "1.0.2", IdSize::Eight, 0)?;
+//! #     dump.text(1, "com/example/Cache")?;
+//! #     dump.text(2, "ALL")?;
+//! #     dump.load_class(1, 0x100, 1)?;
+//! #     let class = ClassSpec { id: 0x100, statics: &[(2, Type::Object, 0x200)], ..ClassSpec::default() };
+//! #     let sticky = Root { at: 0, kind: RootKind::StickyClass, id: 0x100, thread: 0, frame: 0 };
+//! #     let thread = Root { kind: RootKind::ThreadObject, id: 0x300, ..sticky };
+//! #     let heap = Heap::new(IdSize::Eight).class(&class).root(&sticky).root(&thread);
+//! #     dump.segment(&heap.primitive_array(0x200, Type::Byte, &[0; 4000]).instance(0x300, 0x100, &[]))?;
+//! #     dump.end()?;
+//! #     Ok(dump.into_inner())
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!
+//! let bytes: Vec<u8> = dump()?;
+//! // Bytes of the file while it is read, objects after that; `Break` would end the work.
+//! let watch = |phase: Phase, done: u64, total: u64| {
+//!     eprintln!("{phase}: {done} of {total}");
+//!     ControlFlow::Continue(())
+//! };
+//! let heap = heap_dump::read(bytes.as_slice(), Options::default(), &watch)?;
+//! assert!(heap.is_whole());
+//! let verdict = report(&heap, bytes.as_slice(), &watch)?;
+//! let suspect = verdict.suspects.first().ok_or("nothing is large")?;
+//! assert_eq!(suspect.path.owner.to_string(), "com.example.Cache.ALL");
+//! assert!(suspect.retained >= 4000 && suspect.share > 0.9);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::HashMap;
 use std::io;

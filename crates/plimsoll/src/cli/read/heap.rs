@@ -216,7 +216,7 @@ pub(super) fn failed(path: &Path, error: HeapDumpError) -> CliError {
     }
 }
 
-/// Shows how far the work is, and ends it on Ctrl-C.
+/// Shows how far the work is.
 pub(super) struct Bar {
     progress: Progress,
     size: u64,
