@@ -4,6 +4,7 @@
 mod conclude;
 mod event;
 mod findings;
+mod fit;
 mod floor;
 mod gctrace;
 mod jdk8;
