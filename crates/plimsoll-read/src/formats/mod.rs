@@ -31,6 +31,8 @@ use plain::Plain;
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
 const PIECE: usize = 1 << 20;
 const SHARED: usize = 4 << 10;
+/// Lines before an artifact that are no part of it.
+const OWN_LINES: usize = 6;
 /// How a Java heap dump begins, and where a tar archive says what it is.
 const HEAP_DUMP: &[u8] = b"JAVA PROFILE ";
 const TAR: usize = 257;
@@ -312,6 +314,10 @@ fn told<'s>(
     if let Some(told) = bare(source, true)? {
         return Ok(Some(told));
     }
+    if let (None, Some((format, at))) = (first, behind(plain.head())) {
+        plain.skip(at);
+        return Ok(Some((format, plain)));
+    }
     if let Some(format) = first.filter(|f| !is_death(*f)) {
         return Ok(Some((format, plain)));
     }
@@ -325,6 +331,16 @@ fn told<'s>(
         Some(format) => Ok(Some((format, Plain::new(source.open()?)))),
         None => Ok(None),
     }
+}
+
+/// The format of what stands behind the first lines, and where: `kubectl exec` and the JVM say something of their own
+/// before the output of a command, a shell its prompt.
+fn behind(head: &[u8]) -> Option<(&'static dyn Format, usize)> {
+    let ends = head.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
+    ends.take(OWN_LINES).find_map(|at| {
+        let format = recognise(head.get(at..)?).filter(|f| !is_death(*f))?;
+        Some((format, at))
+    })
 }
 
 /// The same without what stands before each line; none when nothing does, or nothing shows then.

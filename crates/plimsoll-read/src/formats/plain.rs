@@ -46,16 +46,21 @@ impl<'s> Plain<'s> {
             plain.notes.push("read as UTF-16");
         }
         if plain.head.starts_with(MARK) {
-            let mut mark = [0; MARK.len()];
-            // It is in the head, so it is there.
-            let _read = plain.reader.read(&mut mark);
-            plain.head.drain(..MARK.len());
+            plain.skip(MARK.len());
         }
         if let Some(form) = container_log::form(&String::from_utf8_lossy(&plain.head)) {
             plain.wrap(|r| Box::new(Printed::new(r, form)));
             plain.notes.push("taken out of a container's log");
         }
         plain
+    }
+
+    /// Leaves out the first bytes, which are in the head.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        let skipped = std::io::copy(&mut self.reader.by_ref().take(bytes as u64), &mut std::io::sink());
+        // What is in the head was read already, and cannot fail now.
+        let skipped = skipped.map_or(0, |n| n as usize).min(self.head.len());
+        self.head.drain(..skipped);
     }
 
     /// Takes off what stands before each line, as far as something does; `known` leaves what is only the same words.

@@ -84,6 +84,18 @@ fn what_stands_before_each_line_is_taken_off() {
 }
 
 #[test]
+fn what_a_command_says_before_its_output_is_passed_over() {
+    let before = "$ kubectl exec web-1 -- curl -s localhost:6060/debug/pprof/goroutine?debug=1\n\
+                  Defaulted container \"app\" out of: app, sidecar\n";
+    let goroutines = "goroutine profile: total 1\n1 @ 0x1\n#\t0x1\tmain.f+0x1\t/a.go:1\n\n";
+    let heap = "heap profile: 1: 2 [3: 4] @ heap/1048576\n1: 2 [3: 4] @ 0x1\n";
+    for (text, expected) in [(goroutines, "goroutines"), (heap, "profile")] {
+        assert_eq!(kind(format!("{before}{text}").as_bytes()), Some(expected));
+    }
+    assert_eq!(kind(before.as_bytes()), None);
+}
+
+#[test]
 fn a_series_of_one_kind_is_compared_and_of_two_kinds_is_not() {
     let dumps: Vec<Found> = [10, 60, 200].map(|n| found(STACK.repeat(n).as_bytes()).unwrap()).into();
     let [a, b, c] = dumps.as_slice() else { panic!("three") };

@@ -16,14 +16,24 @@ const DATED: usize = 20;
 /// Milliseconds above this are no uptime but Unix time (1973; an uptime of three years).
 const UNIX_MILLIS: f64 = 1e11;
 
-/// The decorators of a line, and its message.
+/// The decorators of a line, and its message. Most lines end here, so it goes byte by byte.
 fn split(line: &str) -> (&str, &str) {
     let line = line.trim_ascii();
-    let mut rest = line;
-    while let Some((_, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        rest = tail.trim_ascii_start();
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    while bytes.get(at) == Some(&b'[') {
+        let Some(length) = bytes.iter().skip(at).position(|b| *b == b']') else { break };
+        at += length + 1;
+        at += bytes.iter().skip(at).take_while(|b| **b == b' ').count();
     }
-    (line.get(..line.len() - rest.len()).unwrap_or(""), rest)
+    line.split_at_checked(at).unwrap_or(("", line))
+}
+
+/// The number of a collection and what is said of it: `7) Pause …`.
+fn numbered(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (id, rest) = text.split_at_checked(digits)?;
+    Some((id.parse().ok()?, rest.strip_prefix(')')?.trim_ascii_start()))
 }
 
 fn stamp(decorators: &str) -> Stamp {
@@ -43,8 +53,8 @@ pub(super) fn event(line: &str) -> Option<(Stamp, Event)> {
     let (decorators, message) = split(line);
     let event = match message.strip_prefix("GC(") {
         Some(rest) => {
-            let (id, rest) = rest.split_once(')')?;
-            of_cycle(id.parse().ok()?, rest.trim_ascii_start())?
+            let (id, rest) = numbered(rest)?;
+            of_cycle(id, rest)?
         }
         None => beside(message)?,
     };
