@@ -142,6 +142,10 @@ fn of_cycle(id: u64, text: &str) -> Option<Event> {
 }
 
 fn paused(id: u64, text: &str) -> Option<Event> {
+    // `Pre Evacuate Collection Set`, `Post …`: of each pause several such lines, of which none says more.
+    if !matches!(text.as_bytes(), [_, b'a' | b'S', ..] | [_, b'r' | b'R', b'o' | b'O', ..]) {
+        return None;
+    }
     if let Some(rest) = text.strip_prefix("ParOldGen:").or_else(|| text.strip_prefix("PSOldGen:")) {
         return amounts(rest, Collector::Parallel);
     }
