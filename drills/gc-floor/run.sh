@@ -10,6 +10,8 @@ java17=${JAVA17:-java}
 java25=${JAVA25:-java}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
+# Compiled beforehand: what starts late would seem to grow.
+javac -d "$out" "$here/GcFloor.java"
 
 # one NAME JAVA LEAK SEED FLAGS…
 one() {
@@ -22,7 +24,7 @@ one() {
         echo "SKIPPED: $name: $java does not have it" >&2
         return
     fi
-    truth=$("$java" "$@" -Xmx256m "-Xlog:gc*:file=$log:uptime,level,tags:filecount=0" "$here/GcFloor.java" \
+    truth=$("$java" "$@" -Xmx256m "-Xlog:gc*:file=$log:uptime,level,tags:filecount=0" -cp "$out" GcFloor \
         leak="$leak" seed="$seed" churn=262144 seconds="$seconds" |
         awk '$2 > 5 { if (!n++) { t = $2; b = $3 } T = $2; B = $3 } END { printf "%.2f", (B - b) / (T - t) / 1048576 }')
     "$plimsoll" read "$log" --output json | python3 "$here/row.py" "$name" "$seed" "$truth" >"$log.row"

@@ -136,8 +136,8 @@ fn histograms_within_a_unified_log_are_those_after_full_collections() {
     let log: String =
         (0..3).map(|id| of(id, "before", 9_000_000) + &of(id, "after", 1000 * (id + 1))).collect();
     assert!(Histograms::looks_like(log.as_bytes()));
-    let read = super::whole::read(log.as_bytes()).unwrap();
-    let totals: Vec<u64> = read.all.iter().map(|h| h.total.bytes).collect();
-    assert_eq!((totals, read.truncated), (vec![1000, 2000, 3000], None));
-    assert_eq!(read.all[0].of("byte[]").instances, 42);
+    let histograms = read(log.as_bytes()).unwrap();
+    let totals: Vec<u64> = histograms.all.iter().map(|h| h.total.bytes).collect();
+    assert_eq!((totals, &histograms.truncated), (vec![1000, 2000, 3000], &None));
+    assert_eq!(histograms.all[0].of("byte[]").instances, 42);
 }

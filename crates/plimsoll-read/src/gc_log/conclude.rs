@@ -125,12 +125,13 @@ pub(super) fn moves(f: &Floor) -> Motion {
     if f.slope.low > 0.0 {
         // What grew by less than the points may be off, and few points, prove nothing.
         let grew = f.slope.mid * f.span > (STILL_SHARE * f.level).max(GROWN);
-        let sure = grew && (f.points >= SURE || (f.points > FEWEST && f.slope.mid > STILL));
+        let sure = grew && f.goes_on && (f.points >= SURE || (f.points > FEWEST && f.slope.mid > STILL));
         return match (f.basis.is_bound(), f.slope.mid > slow, sure) {
             (false, true, true) => Motion::Climbs,
             (_, false, _) => Motion::Still,
             (true, ..) if f.slope.high <= STILL => Motion::SoFar,
-            _ => Motion::Perhaps,
+            _ if f.goes_on => Motion::Perhaps,
+            _ => Motion::Unclear,
         };
     }
     match f.slope.high {

@@ -20,6 +20,8 @@ const START: (f64, f64) = (0.25, 300.0);
 const NEAR: f64 = 0.05;
 /// Smoothed points that are believed.
 const FEWEST: usize = 8;
+/// The part of the whole slope that the second half must have for a climb that goes on.
+const GOES_ON: f64 = 0.3;
 /// One over the square root of twelve: the deviation of what lies anywhere within one.
 const EVEN: f64 = 0.288_7;
 /// The part of a slope that heads of objects and spare room in tables may make.
@@ -134,6 +136,8 @@ pub struct Floor {
     pub slope: Interval,
     /// The floor at the end, bytes.
     pub level: f64,
+    /// Whether the second half of the time climbs like the whole: a start, or a cache that fills, does not.
+    pub goes_on: bool,
 }
 
 /// The floor of a life, or why it cannot be told.
@@ -160,9 +164,19 @@ pub(super) fn of(life: &Life) -> Result<Floor, String> {
         basis,
         points: points.len(),
         span,
+        goes_on: goes_on(&points, line.slope.mid),
         slope: error.widened(line.slope, level, span),
         level: line.end,
     })
+}
+
+/// Whether the points of the second half of the time, or the last two, climb like all of them.
+fn goes_on(points: &[Point], slope: f64) -> bool {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return false };
+    let middle = f64::midpoint(first.t, last.t);
+    let later = points.iter().filter(|p| p.t >= middle).count().max(2);
+    let second = points.get(points.len().saturating_sub(later)..).unwrap_or(points);
+    fit::line(second, 0.0, false).is_some_and(|l| l.slope.mid >= GOES_ON * slope)
 }
 
 /// The points of the floor from `from` on, by the rule of the collector.
