@@ -151,12 +151,16 @@ fn a_heap_where_nothing_piles_up_is_clean() {
 #[test]
 fn a_cut_dump_never_names_the_wrong_one() {
     let mut story = Story::new();
-    let map = url_map(&mut story, 4000);
-    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
     let entries: Vec<(u64, u64)> =
         (0..300).map(|i| (story.text(&format!("flag.{i}")), story.text("on"))).collect();
     let config = story.map_of(story.map, &entries, &[]);
     story.app_class("shop/Config", &[("FLAGS", config)], &[]);
+    let map = url_map(&mut story, 4000);
+    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+    for i in 0..500 {
+        let text = story.text(&format!("held by native code {i}"));
+        story.root(text, RootKind::JniGlobal);
+    }
     story.main();
     let dump = story.end();
     let mut named = 0;

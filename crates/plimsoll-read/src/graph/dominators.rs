@@ -7,9 +7,11 @@ use std::thread;
 
 use super::GraphError;
 use super::edges::Graph;
+use super::marks::Marks;
+use super::prefetch::prefetch;
 use super::retained::Retained;
 use super::semi::{Tree, semi_nca};
-use super::walk::{UNREACHED, Walk};
+use super::walk::{LEAF, UNREACHED, Walk, has_leaves};
 use super::watch::Watch;
 
 /// The mark of an object that no single object holds.
@@ -28,13 +30,15 @@ pub enum Holder {
     Nothing,
 }
 
-/// The dominator tree of a graph, eight bytes an object.
+/// The dominator tree of a graph: four bytes an object, and four more where it refers to any.
 #[derive(Debug)]
 pub struct Dominators {
     /// By object: its holder's index or a mark.
     pub(super) holders: Vec<u32>,
-    /// Objects in walk order: a holder comes before what it holds.
+    /// Objects that refer to any, and roots, in walk order: a holder comes before what it holds.
     order: Vec<u32>,
+    /// The others that are reached.
+    leaves: Marks,
     peak: usize,
 }
 
@@ -53,22 +57,30 @@ impl Dominators {
     /// # Errors
     /// [`GraphError::Stopped`] by the watch.
     pub fn new(walk: Walk, watch: &dyn Watch) -> Result<Self, GraphError> {
-        let Walk { numbers: mut holders, parents, inbound } = walk;
-        let Tree { idom, peak } = semi_nca(parents, inbound, watch)?;
-        let by_object = holders.capacity() * 4;
+        let Walk { numbers: mut holders, parents, inbound, .. } = walk;
+        let held = |leaf: u32, number: u32| {
+            if let Some(slot) = holders.get_mut(leaf as usize) {
+                *slot = number | LEAF;
+            }
+        };
+        let Tree { idom, peak } = semi_nca(parents, inbound, held, watch)?;
         let mut order = vec![0; idom.len()];
+        let mut leaves = Marks::new(holders.len() as u32);
+        let has_leaves = has_leaves(holders.len() as u32);
         for (object, &number) in (0u32..).zip(&holders) {
             if let Some(slot) = order.get_mut(number as usize) {
                 *slot = object;
+            } else if has_leaves && number != UNREACHED {
+                leaves.set(object);
             }
         }
         if let Some(root) = order.first_mut() {
             *root = BY_ROOTS;
         }
+        let by_object = holders.capacity() * 4 + leaves.bytes();
         let peak = by_object + peak.max((idom.capacity() + order.capacity()) * 4);
-        name_holders(&mut holders, &idom, &order);
-        drop(idom);
-        Ok(Self { holders, order, peak })
+        name_holders(&mut holders, has_leaves, &idom, &order);
+        Ok(Self { holders, order, leaves, peak })
     }
 
     /// Objects in the graph.
@@ -88,6 +100,12 @@ impl Dominators {
         }
     }
 
+    /// An object's holder will be needed soon.
+    #[inline]
+    pub(super) fn prefetch(&self, object: u32) {
+        prefetch(&self.holders, object as usize);
+    }
+
     /// Whether a root reaches an object.
     #[must_use]
     pub fn is_reached(&self, object: u32) -> bool {
@@ -95,9 +113,18 @@ impl Dominators {
     }
 
     /// The objects reached, each after its holder.
-    #[must_use]
-    pub fn reached(&self) -> &[u32] {
+    pub fn reached(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.walked().iter().copied().chain(self.reached_leaves())
+    }
+
+    /// The objects reached that refer to any, and roots, each after its holder.
+    pub(super) fn walked(&self) -> &[u32] {
         self.order.get(1..).unwrap_or_default()
+    }
+
+    /// The other objects reached, which hold none.
+    pub(super) fn reached_leaves(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        (0..self.objects()).filter(|&object| self.leaves.has(object))
     }
 
     /// The holder of an object, its holder, and so on up to below the roots.
@@ -157,7 +184,7 @@ impl Dominators {
     /// Memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        (self.holders.capacity() + self.order.capacity()) * 4
+        (self.holders.capacity() + self.order.capacity()) * 4 + self.leaves.bytes()
     }
 
     /// The most bytes held at once from the end of the walk to here, without the graph. An upper bound.
@@ -178,11 +205,16 @@ pub struct Held {
     pub biggest: Vec<(u32, u64)>,
 }
 
-/// Turns each object's walk number into its holder's index, on two threads.
-fn name_holders(numbers: &mut [u32], idom: &[u32], order: &[u32]) {
+/// Turns each object's walk number, or a leaf's holder's, into its holder's index, on two threads.
+fn name_holders(numbers: &mut [u32], has_leaves: bool, idom: &[u32], order: &[u32]) {
     let name = |half: &mut [u32]| {
         for slot in half {
-            let holder = idom.get(*slot as usize).and_then(|&above| order.get(above as usize));
+            let above = match idom.get(*slot as usize) {
+                Some(&above) => Some(above),
+                None if has_leaves && *slot != UNREACHED => Some(*slot & !LEAF),
+                None => None,
+            };
+            let holder = above.and_then(|above| order.get(above as usize));
             *slot = holder.copied().unwrap_or(UNREACHED);
         }
     };

@@ -8,6 +8,7 @@
 //! the first list and the length of each. Lists may be appended in any order of their objects; ascending order
 //! is the fast one.
 
+use super::prefetch::prefetch;
 use super::{GraphError, MAX_OBJECTS, varint};
 
 /// Objects that share a block.
@@ -488,6 +489,12 @@ impl Graph {
         }
         let rest = self.bytes.get(bucket.start + start as usize..).unwrap_or_default();
         Targets { rest, left, base: source, chained: short == LONG, hubs: &self.hubs }
+    }
+
+    /// What an object's targets are found by will be needed soon.
+    #[inline]
+    pub(super) fn prefetch(&self, source: u32) {
+        prefetch(&self.blocks, (source / BLOCK) as usize);
     }
 
     /// Where a walk of an object's targets stands, to go on later.

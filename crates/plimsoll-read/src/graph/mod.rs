@@ -9,8 +9,11 @@ use thiserror::Error;
 pub mod address;
 pub mod dominators;
 pub mod edges;
+pub(crate) mod marks;
+
 mod parts;
 pub mod path;
+mod prefetch;
 pub mod retained;
 mod semi;
 mod varint;

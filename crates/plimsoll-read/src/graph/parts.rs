@@ -1,5 +1,5 @@
-//! What the walk leaves behind, packed by parts of 65,536 walk numbers: the walk parent of each number, and
-//! for each number the numbers that refer to it apart from its parent.
+//! What the walk leaves behind, packed by parts of 65,536 walk numbers: the walk parent of each number, for each number
+//! the numbers that refer to it apart from its parent, and who else refers to the leaves that it leads to.
 
 use super::varint;
 
@@ -10,17 +10,50 @@ pub(super) const PART: usize = 1 << PART_BITS;
 /// Mask of a number's place in its part.
 pub(super) const PLACE: u32 = PART as u32 - 1;
 
+/// Bytes part by part in one block of memory: the allocator gives a large block back, as it does not with many small ones.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    bytes: Vec<u8>,
+    /// Where each part begins and ends.
+    spans: Vec<(usize, usize)>,
+}
+
+impl Runs {
+    /// Appends the next part; `fill` must end what it appends with [`varint::PADDING`].
+    pub(super) fn push(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        fill(&mut self.bytes);
+        self.spans.push((start, self.bytes.len()));
+    }
+
+    /// The bytes of a part, in order of appending.
+    pub(super) fn get(&self, at: usize) -> &[u8] {
+        self.spans.get(at).and_then(|&(start, end)| self.bytes.get(start..end)).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        // The spare capacity is address space that was never touched.
+        self.bytes.len() + self.spans.capacity() * 16
+    }
+}
+
 /// The walk parents of numbers 0, 1, 2 and on, about one byte each.
 #[derive(Debug)]
 pub(super) struct Parents {
-    parts: Vec<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// Where each part begins.
+    starts: Vec<usize>,
     next: u32,
 }
 
 impl Parents {
     /// Holds number 0, the root of roots, its own parent.
     pub(super) fn new() -> Self {
-        let mut parents = Self { parts: Vec::new(), next: 0 };
+        let mut parents = Self { bytes: Vec::new(), starts: Vec::new(), next: 0 };
         parents.push(0);
         parents
     }
@@ -30,23 +63,16 @@ impl Parents {
     pub(super) fn push(&mut self, parent: u32) -> bool {
         let begins = self.next & PLACE == 0;
         if begins {
-            self.close();
-            let expected = self.parts.last().map_or(0, |part| part.len() + part.len() / 16);
-            self.parts.push(Vec::with_capacity(expected));
+            self.starts.push(self.bytes.len());
         }
-        if let Some(part) = self.parts.last_mut() {
-            varint::push(part, if parent == 0 { 0 } else { u64::from(self.next - parent) });
-        }
+        varint::push(&mut self.bytes, if parent == 0 { 0 } else { u64::from(self.next - parent) });
         self.next = self.next.wrapping_add(1);
         begins
     }
 
     /// Ends the last part.
     pub(super) fn close(&mut self) {
-        if let Some(part) = self.parts.last_mut() {
-            part.extend_from_slice(&[0; varint::PADDING]);
-            part.shrink_to_fit();
-        }
+        self.bytes.extend_from_slice(&[0; varint::PADDING]);
     }
 
     /// Numbers pushed, the root of roots included.
@@ -55,14 +81,14 @@ impl Parents {
     }
 
     pub(super) fn parts(&self) -> usize {
-        self.parts.len()
+        self.starts.len()
     }
 
-    /// Unpacks the parents of one part.
+    /// Appends the parents of one part.
     pub(super) fn unpack(&self, part: usize, into: &mut Vec<u32>) {
-        into.clear();
         let first = (part << PART_BITS) as u32;
-        let mut rest = self.parts.get(part).map_or(&[][..], Vec::as_slice);
+        let start = self.starts.get(part).copied().unwrap_or(usize::MAX);
+        let mut rest = self.bytes.get(start..).unwrap_or_default();
         for number in first..self.next.min(first.saturating_add(PART as u32)) {
             let Some((back, length)) = varint::read(rest) else { break };
             rest = rest.get(length..).unwrap_or_default();
@@ -71,40 +97,43 @@ impl Parents {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.capacity() + size_of::<Vec<u8>>()).sum()
+        self.bytes.len() + self.starts.capacity() * 8
     }
 }
 
 /// Bytes of the slab given to a part at once.
 const CHUNK: usize = 4096;
+/// Bytes of one entry at most, as they are written: what is behind its end is overwritten by the next.
+const ENTRY: usize = 16;
 
-/// References between walk numbers, sorted by part of the target as they come.
+/// Entries sorted by part as they come.
 ///
 /// All bytes lie in one growing slab, in chunks that each belong to a part: nothing is moved while it grows,
 /// and the allocator holds one large block that it can give back, not thousands that it cannot.
 #[derive(Debug, Default)]
-pub(super) struct Inbound {
+struct Parted {
     slab: Vec<u8>,
-    parts: Vec<Referrers>,
+    parts: Vec<Chunks>,
 }
 
-/// The references into one part: target and source, the source as a difference from the one before. Sources
-/// come in walk order, so the differences are small even where the targets are scattered.
+/// The entries of one part. Sources come in walk order, so their differences are small even where the targets are
+/// scattered.
 #[derive(Debug, Default)]
-struct Referrers {
+struct Chunks {
     /// Where the full chunks start in the slab, and the bytes used of each.
     full: Vec<(u64, u32)>,
-    /// Where the next reference goes.
+    /// Where the next entry goes.
     at: usize,
     /// Where the open chunk starts.
     start: usize,
     /// Where the open chunk ends; 0 without one.
     end: usize,
-    last: u32,
+    last_source: u32,
+    last_leaf: u32,
     count: u32,
 }
 
-impl Referrers {
+impl Chunks {
     /// Closes the open chunk.
     fn close(&mut self) {
         if self.end != 0 {
@@ -114,34 +143,30 @@ impl Referrers {
     }
 }
 
-impl Inbound {
-    /// Takes pairs of source and target.
-    pub(super) fn take(&mut self, pairs: &[(u32, u32)]) {
-        for &(source, target) in pairs {
-            let part = (target >> PART_BITS) as usize;
-            if part >= self.parts.len() {
-                self.parts.resize_with(part + 1, Referrers::default);
-            }
-            let Some(referrers) = self.parts.get_mut(part) else { continue };
-            if referrers.at + varint::PADDING > referrers.end {
-                referrers.close();
-                (referrers.start, referrers.at) = (self.slab.len(), self.slab.len());
-                self.slab.resize(self.slab.len() + CHUNK, 0);
-                referrers.end = self.slab.len();
-            }
-            let (word, length) = varint::keyed_word(target as u16, varint::delta(referrers.last, source));
-            if let Some(slot) = self.slab.get_mut(referrers.at..).and_then(<[u8]>::first_chunk_mut) {
-                *slot = word.to_le_bytes();
-            }
-            referrers.at += length;
-            referrers.last = source;
-            referrers.count += 1;
+impl Parted {
+    /// A new entry of a part: its chunks, and room for the entry, of which `write` tells the bytes it took.
+    #[inline]
+    fn enter(&mut self, part: usize, write: impl FnOnce(&mut Chunks, &mut [u8; ENTRY]) -> usize) {
+        if part >= self.parts.len() {
+            self.parts.resize_with(part + 1, Chunks::default);
+        }
+        let Some(chunks) = self.parts.get_mut(part) else { return };
+        if chunks.at + ENTRY > chunks.end {
+            chunks.close();
+            (chunks.start, chunks.at) = (self.slab.len(), self.slab.len());
+            self.slab.resize(self.slab.len() + CHUNK, 0);
+            chunks.end = self.slab.len();
+        }
+        if let Some(room) = self.slab.get_mut(chunks.at..).and_then(<[u8]>::first_chunk_mut) {
+            let taken = write(chunks, room);
+            chunks.at += taken;
+            chunks.count += 1;
         }
     }
 
-    /// Ends the taking: the bytes of each part come together, in the order of the parts.
-    pub(super) fn seal(mut self) -> Sealed {
-        self.parts.iter_mut().for_each(Referrers::close);
+    /// The bytes of each part come together, in the order of the parts.
+    fn seal(mut self) -> Sealed {
+        self.parts.iter_mut().for_each(Chunks::close);
         let chunks = || self.parts.iter().flat_map(|part| &part.full);
         let total: usize = chunks().map(|&(_, used)| used as usize).sum();
         let mut sealed = Sealed { bytes: Vec::with_capacity(total + varint::PADDING), parts: Vec::new() };
@@ -156,26 +181,100 @@ impl Inbound {
         sealed
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let full: usize = self.parts.iter().map(|part| part.full.capacity() * 16).sum();
         // The slab's spare capacity is address space that was never touched.
-        self.slab.len() + full + self.parts.capacity() * size_of::<Referrers>()
+        self.slab.len() + full + self.parts.capacity() * size_of::<Chunks>()
     }
 }
 
-/// References between walk numbers, part by part, to be unpacked from the last part to the first.
+/// A further reference to a leaf, which has no number of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LeafReference {
+    /// The number that led to the leaf first.
+    pub(super) parent: u32,
+    /// The leaf, by its index as an object.
+    pub(super) leaf: u32,
+    /// The number that refers to it too.
+    pub(super) source: u32,
+}
+
+/// References that did not lead to anything fresh.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    numbers: Parted,
+    leaves: Parted,
+}
+
+impl Inbound {
+    /// Takes a reference from one number to another.
+    #[inline]
+    pub(super) fn take(&mut self, source: u32, target: u32) {
+        self.numbers.enter((target >> PART_BITS) as usize, |chunks, room| {
+            let folded = varint::delta(chunks.last_source, source);
+            chunks.last_source = source;
+            write_keyed(room, target as u16, folded)
+        });
+    }
+
+    /// Takes a reference to a leaf.
+    pub(super) fn take_leaf(&mut self, LeafReference { parent, leaf, source }: LeafReference) {
+        self.leaves.enter((parent >> PART_BITS) as usize, |chunks, room| {
+            let of_leaf = varint::delta(chunks.last_leaf, leaf);
+            let of_source = varint::delta(chunks.last_source, source);
+            (chunks.last_leaf, chunks.last_source) = (leaf, source);
+            let taken = write_keyed(room, parent as u16, of_leaf);
+            let (word, length) = varint::word(of_source);
+            if let Some(rest) = room.get_mut(taken..).and_then(<[u8]>::first_chunk_mut) {
+                *rest = word.to_le_bytes();
+            }
+            taken + length
+        });
+    }
+
+    /// Ends the taking: references to numbers, and to leaves.
+    pub(super) fn seal(self) -> (Sealed, Sealed) {
+        (self.numbers.seal(), self.leaves.seal())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.numbers.bytes() + self.leaves.bytes()
+    }
+}
+
+/// Writes a key and a number at the front; tells how many bytes they are.
+#[inline]
+fn write_keyed(room: &mut [u8; ENTRY], key: u16, value: u64) -> usize {
+    let (word, length) = varint::keyed_word(key, value);
+    if let Some(front) = room.first_chunk_mut() {
+        *front = word.to_le_bytes();
+    }
+    length
+}
+
+/// Entries part by part, to be unpacked from the last part to the first.
 #[derive(Debug)]
 pub(super) struct Sealed {
     bytes: Vec<u8>,
-    /// Where each part starts, and how many references it has.
+    /// Where each part starts, and how many entries it has.
     parts: Vec<(usize, u32)>,
 }
 
 impl Sealed {
+    fn part(&self, part: usize) -> (&[u8], usize, usize) {
+        let (start, count) = self.parts.get(part).copied().unwrap_or((usize::MAX, 0));
+        (self.bytes.get(start..).unwrap_or_default(), start, count as usize)
+    }
+
+    /// Gives the memory of the last part back; what is left of it serves as the padding of the one before.
+    fn drop_from(&mut self, start: usize) {
+        self.bytes.truncate(start.saturating_add(varint::PADDING));
+        self.bytes.shrink_to_fit();
+    }
+
     /// Unpacks the references into one part, the last one left, grouped by target; gives its memory back.
     pub(super) fn unpack(&mut self, part: usize, into: &mut Grouped) {
-        let (start, count) = self.parts.get(part).copied().unwrap_or((usize::MAX, 0));
-        let bytes = self.bytes.get(start..).unwrap_or_default();
+        let (bytes, start, count) = self.part(part);
         into.starts.clear();
         into.starts.resize(PART + 1, 0);
         for (target, _) in varint::keyed(bytes) {
@@ -183,15 +282,32 @@ impl Sealed {
         }
         into.accumulate();
         into.sources.clear();
-        into.sources.resize(count as usize, 0);
+        into.sources.resize(count, 0);
         let mut last = 0;
         for (target, folded) in varint::keyed(bytes) {
             last = varint::apply(last, folded);
             into.place(target, last);
         }
-        // What is left of this part serves as the padding of the one before.
-        self.bytes.truncate(start.saturating_add(varint::PADDING));
-        self.bytes.shrink_to_fit();
+        self.drop_from(start);
+    }
+
+    /// Unpacks the references to leaves of one part, the last one left, sorted; gives its memory back.
+    pub(super) fn unpack_leaves(&mut self, part: usize) -> Vec<LeafReference> {
+        let (mut rest, start, count) = self.part(part);
+        let first = (part << PART_BITS) as u32;
+        let mut references = Vec::with_capacity(count);
+        let (mut leaf, mut source) = (0, 0);
+        while references.len() < count {
+            let Some(((key, of_leaf), length)) = varint::read_keyed(rest) else { break };
+            rest = rest.get(length..).unwrap_or_default();
+            let Some((of_source, length)) = varint::read(rest) else { break };
+            rest = rest.get(length..).unwrap_or_default();
+            (leaf, source) = (varint::apply(leaf, of_leaf), varint::apply(source, of_source));
+            references.push(LeafReference { parent: first + u32::from(key), leaf, source });
+        }
+        self.drop_from(start);
+        references.sort_unstable();
+        references
     }
 }
 
@@ -255,6 +371,7 @@ mod tests {
         assert_eq!((parents.len(), parents.parts()), (200_000, 4));
         let mut unpacked = Vec::new();
         for part in 0..4 {
+            unpacked.clear();
             parents.unpack(part, &mut unpacked);
             for (number, &found) in ((part << PART_BITS) as u32..).zip(&unpacked) {
                 assert_eq!(found, parent(number), "parent of {number}");
@@ -268,12 +385,12 @@ mod tests {
         let pairs: Vec<(u32, u32)> =
             (0..300_000u32).map(|i| (i / 2, i.wrapping_mul(0x9E37_79B1) >> 14)).collect();
         let mut inbound = Inbound::default();
-        pairs.chunks(1000).for_each(|chunk| inbound.take(chunk));
+        pairs.iter().for_each(|&(source, target)| inbound.take(source, target));
         let mut expected = vec![Vec::new(); 1 << 18];
         for &(source, target) in &pairs {
             expected[target as usize].push(source);
         }
-        let mut inbound = inbound.seal();
+        let (mut inbound, _) = inbound.seal();
         let mut grouped = Grouped::default();
         for part in (0..4).rev() {
             inbound.unpack(part, &mut grouped);
@@ -281,5 +398,21 @@ mod tests {
                 assert_eq!(grouped.sources(place), expected[(part << PART_BITS) + place]);
             }
         }
+    }
+
+    #[test]
+    fn references_to_leaves_unpack_sorted() {
+        let draw = |i: u32, salt: u32, below: u32| (i.wrapping_mul(0x9E37_79B1) ^ salt) % below;
+        let mut expected: Vec<LeafReference> = (0..200_000)
+            .map(|i| LeafReference { parent: draw(i, 7, 200_000), leaf: draw(i, 9, u32::MAX - 2), source: i })
+            .collect();
+        let mut inbound = Inbound::default();
+        expected.iter().for_each(|reference| inbound.take_leaf(*reference));
+        let (_, mut leaves) = inbound.seal();
+        expected.sort_unstable();
+        let mut unpacked: Vec<Vec<LeafReference>> =
+            (0..4).rev().map(|part| leaves.unpack_leaves(part)).collect();
+        unpacked.reverse();
+        assert_eq!(unpacked.concat(), expected);
     }
 }

@@ -2,11 +2,14 @@
 
 use super::GraphError;
 use super::dominators::{Dominators, Holder};
+use super::prefetch::prefetch;
 use super::watch::{Phase, Watch, check};
 
 /// The largest size kept; sizes of a hostile dump end here.
 pub const MAX_RETAINED: u64 = (1 << 48) - 1;
 
+/// Objects between one that is summed and one whose cache lines are asked for.
+const AHEAD: usize = 24;
 /// Objects whose upper parts are kept together.
 const BLOCK: usize = 1 << 16;
 
@@ -33,7 +36,8 @@ impl Retained {
             reached: 0,
             unreached: 0,
         };
-        let total = u64::from(objects) + dominators.reached().len() as u64;
+        let walked = dominators.walked();
+        let total = u64::from(objects) + walked.len() as u64;
         for object in 0..objects {
             let bytes = shallow(object).min(MAX_RETAINED);
             sizes.low.push(bytes as u32);
@@ -46,15 +50,27 @@ impl Retained {
                 check(watch, Phase::Retained, u64::from(object), total)?;
             }
         }
-        for (done, &object) in (u64::from(objects)..).zip(dominators.reached().iter().rev()) {
-            if let Holder::Object(holder) = dominators.holder(object) {
-                sizes.add(holder, sizes.of(object));
+        dominators.reached_leaves().for_each(|leaf| sizes.add_to_holder(dominators, leaf));
+        for (done, at) in (u64::from(objects)..).zip((0..walked.len()).rev()) {
+            if let Some(&soon) = at.checked_sub(AHEAD).and_then(|at| walked.get(at)) {
+                prefetch(&sizes.low, soon as usize);
+                dominators.prefetch(soon);
+            }
+            if let Some(&object) = walked.get(at) {
+                sizes.add_to_holder(dominators, object);
             }
             if done & 0xFFFF == 0 {
                 check(watch, Phase::Retained, done, total)?;
             }
         }
         Ok(sizes)
+    }
+
+    #[inline]
+    fn add_to_holder(&mut self, dominators: &Dominators, object: u32) {
+        if let Holder::Object(holder) = dominators.holder(object) {
+            self.add(holder, self.of(object));
+        }
     }
 
     #[inline]

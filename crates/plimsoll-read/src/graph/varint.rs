@@ -9,7 +9,7 @@ pub(super) const LIMIT: u64 = 1 << 35;
 
 /// The bytes of a number below [`LIMIT`] in a word, and how many they are.
 #[inline]
-fn encode(value: u64) -> (u64, usize) {
+pub(super) fn word(value: u64) -> (u64, usize) {
     debug_assert!(value < LIMIT, "the callers' numbers have 35 bits at most");
     let significant = (64 - (value | 1).leading_zeros()) as usize;
     let len = significant.div_ceil(7);
@@ -19,14 +19,14 @@ fn encode(value: u64) -> (u64, usize) {
 /// Appends a number below [`LIMIT`].
 #[inline]
 pub(super) fn push(bytes: &mut Vec<u8>, value: u64) {
-    let (word, len) = encode(value);
+    let (word, len) = word(value);
     push_word(bytes, word, len);
 }
 
 /// The bytes of a 16-bit key and a number below [`LIMIT`] in a word, and how many they are.
 #[inline]
 pub(super) fn keyed_word(key: u16, value: u64) -> (u64, usize) {
-    let (word, len) = encode(value);
+    let (word, len) = word(value);
     ((word << 16) | u64::from(key), len + 2)
 }
 
@@ -57,6 +57,14 @@ fn decode(word: u64) -> (u64, usize) {
     ((word << (64 - 8 * len)) >> (64 - 8 * len) >> len, len as usize)
 }
 
+/// Reads a key and a number, and their length in bytes; `None` when fewer than eight bytes are left.
+#[inline]
+pub(super) fn read_keyed(bytes: &[u8]) -> Option<((u16, u64), usize)> {
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let (value, len) = decode(word >> 16);
+    Some(((word as u16, value), len + 2))
+}
+
 /// The key and number pairs of a sequence made with [`push_keyed`] and closed with [`PADDING`] bytes.
 pub(super) fn keyed(bytes: &[u8]) -> impl Iterator<Item = (u16, u64)> + '_ {
     let mut rest = bytes;
@@ -64,10 +72,9 @@ pub(super) fn keyed(bytes: &[u8]) -> impl Iterator<Item = (u16, u64)> + '_ {
         if rest.len() <= PADDING {
             return None;
         }
-        let word = u64::from_le_bytes(*rest.first_chunk()?);
-        let (value, len) = decode(word >> 16);
-        rest = rest.get(len + 2..)?;
-        Some((word as u16, value))
+        let (pair, len) = read_keyed(rest)?;
+        rest = rest.get(len..)?;
+        Some(pair)
     })
 }
 

@@ -111,7 +111,7 @@ impl Spans {
         let objects = tree.objects() as usize;
         let (mut first, mut end) = (vec![UNMET; objects], vec![0; objects]);
         let mut below = vec![1; objects];
-        for &object in tree.reached() {
+        for object in tree.reached() {
             let known = at(&first, object) == UNMET && (object as usize) < objects;
             let held = match tree.holder(object) {
                 Holder::Object(holder) => holder != object && at(&first, holder) != UNMET,
@@ -123,7 +123,7 @@ impl Spans {
             }
             put(&mut first, object, 0);
         }
-        for &object in tree.reached().iter().rev() {
+        for object in tree.reached().rev() {
             if let Holder::Object(holder) = tree.holder(object) {
                 let sum = at(&below, holder) + at(&below, object);
                 put(&mut below, holder, sum);
@@ -131,7 +131,7 @@ impl Spans {
         }
         // `end` of a holder is, while its own are placed, where the next of them goes.
         let mut next = 1;
-        for &object in tree.reached() {
+        for object in tree.reached() {
             let size = at(&below, object);
             let start = match tree.holder(object) {
                 Holder::Object(holder) => {
@@ -168,8 +168,8 @@ fn holders_hold(
     if let Some(&target) = roots.iter().find(|&&root| tree.holder(root) != Holder::Roots) {
         return Err(Flaw::Bypassed { target, from: None });
     }
-    let total = tree.reached().len() as u64;
-    for (done, &source) in (0u64..).zip(tree.reached()) {
+    let total = u64::from(tree.objects());
+    for (done, source) in (0u64..).zip(tree.reached()) {
         if done.is_multiple_of(PATIENCE) {
             check(watch, Phase::Verify, done / 2, total)?;
         }
@@ -375,7 +375,7 @@ pub fn verify_by_removal(
         }
     }
     let mut held = vec![false; objects as usize];
-    for &object in tree.reached() {
+    for object in tree.reached() {
         let above = match tree.holder(object) {
             Holder::Object(above) => held.get(above as usize) == Some(&true),
             Holder::Roots | Holder::Nothing => false,

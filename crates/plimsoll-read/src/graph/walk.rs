@@ -4,19 +4,26 @@
 //! A root is held by the root of roots alone, so a reference to a root changes no dominator and is skipped.
 //! Every other reference that did not lead to a fresh object is kept as a pair of walk numbers; both are known
 //! at the moment the walk sees it, so no second pass over the graph is needed. A second thread packs the pairs.
+//!
+//! Objects that refer to nothing, a third of a heap and more, dominate nothing: these leaves get no number of their own,
+//! only that of the first object that leads to them.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::GraphError;
 use super::edges::{Graph, Paused, Targets};
-use super::parts::{Inbound, Parents};
+use super::parts::{Inbound, LeafReference, Parents};
+use super::prefetch::prefetch;
 use super::watch::{Phase, Watch, check};
 
 /// The mark of an object not reached.
 pub(super) const UNREACHED: u32 = u32::MAX;
 /// The mark of a root, which no reference leads to, during the walk.
 const ROOT: u32 = u32::MAX - 1;
+/// Set in the number of the object that first led to a leaf. Where there are so many objects that a number may have it,
+/// leaves are numbered as all others are.
+pub(super) const LEAF: u32 = 1 << 31;
 /// Pairs handed over at once.
 const BATCH: usize = 1 << 15;
 /// Below this many objects a second thread costs more than it saves.
@@ -25,8 +32,11 @@ const WORTH_A_THREAD: u32 = 1 << 18;
 /// The result of a walk. Needs the graph no longer.
 #[derive(Debug)]
 pub struct Walk {
-    /// The walk number of each object, 1 and up, or [`UNREACHED`].
+    /// The walk number of each object, 1 and up; of a leaf, that of the first object that led to it with [`LEAF`]; or a
+    /// mark.
     pub(super) numbers: Vec<u32>,
+    /// Leaves reached.
+    leaves: u32,
     pub(super) parents: Parents,
     pub(super) inbound: Inbound,
 }
@@ -38,28 +48,27 @@ impl Walk {
     /// [`GraphError::NoSuchObject`] for a root outside the graph, [`GraphError::Stopped`] by the watch.
     pub fn new(graph: &Graph, roots: &[u32], watch: &dyn Watch) -> Result<Self, GraphError> {
         let (numbers, roots) = mark_roots(graph.objects(), roots)?;
-        let (send, receive) = sync_channel::<Vec<(u32, u32)>>(4);
-        let mut walker = Walker { graph, watch, numbers, parents: Parents::new(), stack: Stack::default() };
+        let (send, receive) = sync_channel(4);
+        let mut walker = Walker::new(graph, numbers, watch);
         let inbound = thread::scope(|scope| {
             let packer = (graph.objects() >= WORTH_A_THREAD)
-                .then(|| thread::Builder::new().spawn_scoped(scope, move || pack_all(&receive)).ok())
+                .then(|| thread::Builder::new().spawn_scoped(scope, move || take_all(&receive)).ok())
                 .flatten();
-            let mut pairs =
-                Pairs { batch: Vec::new(), send: packer.is_some().then_some(send), own: Inbound::default() };
-            let walked = walker.walk(&roots, &mut pairs);
-            let own = pairs.finish();
+            let mut known = Known { send: packer.is_some().then_some(send), ..Known::default() };
+            let walked = walker.walk(&roots, &mut known);
+            let own = known.finish();
             let packed = packer.map_or(Ok(own), thread::ScopedJoinHandle::join);
             walked.map(|()| packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
-        let Walker { numbers, mut parents, .. } = walker;
+        let Walker { numbers, leaves, mut parents, .. } = walker;
         parents.close();
-        Ok(Self { numbers, parents, inbound })
+        Ok(Self { numbers, leaves, parents, inbound })
     }
 
     /// Objects reached.
     #[must_use]
     pub fn reached(&self) -> u32 {
-        self.parents.len() - 1
+        self.parents.len() - 1 + self.leaves
     }
 
     /// Whether the walk reached an object.
@@ -75,7 +84,12 @@ impl Walk {
     }
 }
 
-/// The numbers with the roots marked, and the roots without repeats.
+/// Whether leaves have no numbers in a graph of so many objects.
+pub(super) fn has_leaves(objects: u32) -> bool {
+    objects < LEAF
+}
+
+/// The numbers with the roots marked, and the roots without repeats. A root has a number of its own, leaf or not.
 fn mark_roots(objects: u32, roots: &[u32]) -> Result<(Vec<u32>, Vec<u32>), GraphError> {
     let mut numbers = vec![UNREACHED; objects as usize];
     let mut distinct = Vec::with_capacity(roots.len());
@@ -89,47 +103,75 @@ fn mark_roots(objects: u32, roots: &[u32]) -> Result<(Vec<u32>, Vec<u32>), Graph
     Ok((numbers, distinct))
 }
 
-fn pack_all(receive: &Receiver<Vec<(u32, u32)>>) -> Inbound {
+/// References to what was met before, on their way to the thread that packs them.
+enum Batch {
+    /// Source and target.
+    Numbers(Vec<(u32, u32)>),
+    Leaves(Vec<LeafReference>),
+}
+
+fn take_all(receive: &Receiver<Batch>) -> Inbound {
     let mut inbound = Inbound::default();
-    for batch in receive {
-        inbound.take(&batch);
-    }
+    receive.iter().for_each(|batch| take(&mut inbound, &batch));
     inbound
 }
 
-/// Collects pairs and hands them over by the batch: to the packing thread, or packed here without one.
-struct Pairs {
-    batch: Vec<(u32, u32)>,
-    send: Option<SyncSender<Vec<(u32, u32)>>>,
+fn take(inbound: &mut Inbound, batch: &Batch) {
+    match batch {
+        Batch::Numbers(pairs) => pairs.iter().for_each(|&(source, target)| inbound.take(source, target)),
+        Batch::Leaves(references) => references.iter().for_each(|&reference| inbound.take_leaf(reference)),
+    }
+}
+
+/// Collects references to what was met before and hands them over by the batch: to the packing thread, or packed here
+/// without one.
+#[derive(Default)]
+struct Known {
+    pairs: Vec<(u32, u32)>,
+    leaves: Vec<LeafReference>,
+    send: Option<SyncSender<Batch>>,
     own: Inbound,
 }
 
-impl Pairs {
+impl Known {
     #[inline]
     fn push(&mut self, source: u32, target: u32) {
-        self.batch.push((source, target));
-        if self.batch.len() >= BATCH {
+        self.pairs.push((source, target));
+        if self.pairs.len() >= BATCH {
             self.flush();
         }
     }
 
     #[cold]
+    fn push_leaf(&mut self, reference: LeafReference) {
+        self.leaves.push(reference);
+        if self.leaves.len() >= BATCH {
+            self.flush_leaves();
+        }
+    }
+
+    #[cold]
     fn flush(&mut self) {
+        let full = std::mem::replace(&mut self.pairs, Vec::with_capacity(BATCH));
+        self.hand_over(Batch::Numbers(full));
+    }
+
+    fn flush_leaves(&mut self) {
+        let full = std::mem::take(&mut self.leaves);
+        self.hand_over(Batch::Leaves(full));
+    }
+
+    fn hand_over(&mut self, batch: Batch) {
         match &self.send {
-            Some(send) => {
-                let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-                // The packer ends only after this end is dropped; were it gone, joining it tells why.
-                drop(send.send(full));
-            }
-            None => {
-                self.own.take(&self.batch);
-                self.batch.clear();
-            }
+            // The packer ends only after this end is dropped; were it gone, joining it tells why.
+            Some(send) => drop(send.send(batch)),
+            None => take(&mut self.own, &batch),
         }
     }
 
     fn finish(mut self) -> Inbound {
         self.flush();
+        self.flush_leaves();
         self.own
     }
 }
@@ -138,6 +180,7 @@ struct Walker<'a> {
     graph: &'a Graph,
     watch: &'a dyn Watch,
     numbers: Vec<u32>,
+    leaves: u32,
     parents: Parents,
     stack: Stack,
 }
@@ -150,13 +193,17 @@ struct Current<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn walk(&mut self, roots: &[u32], pairs: &mut Pairs) -> Result<(), GraphError> {
+    fn new(graph: &'a Graph, numbers: Vec<u32>, watch: &'a dyn Watch) -> Self {
+        Walker { graph, watch, numbers, leaves: 0, parents: Parents::new(), stack: Stack::default() }
+    }
+
+    fn walk(&mut self, roots: &[u32], known: &mut Known) -> Result<(), GraphError> {
         let mut root_numbers = Vec::with_capacity(roots.len());
         for &root in roots {
             let number = self.parents.len();
             root_numbers.push(number);
             self.enter(0)?;
-            self.follow(Current { object: root, number, targets: self.graph.targets(root) }, pairs)?;
+            self.follow(Current { object: root, number, targets: self.graph.targets(root) }, known)?;
         }
         for (&root, number) in roots.iter().zip(root_numbers) {
             if let Some(slot) = self.numbers.get_mut(root as usize) {
@@ -177,7 +224,8 @@ impl<'a> Walker<'a> {
     }
 
     /// Follows everything fresh from one root.
-    fn follow(&mut self, mut current: Current<'a>, pairs: &mut Pairs) -> Result<(), GraphError> {
+    fn follow(&mut self, mut current: Current<'a>, known: &mut Known) -> Result<(), GraphError> {
+        let has_leaves = has_leaves(self.graph.objects());
         loop {
             let Some(target) = current.targets.next() else {
                 match self.stack.pop(self.graph) {
@@ -190,17 +238,31 @@ impl<'a> Walker<'a> {
             match *slot {
                 ROOT => {}
                 UNREACHED => {
+                    let targets = self.graph.targets(target);
+                    if targets.is_done() && has_leaves {
+                        *slot = current.number | LEAF;
+                        self.leaves += 1;
+                        continue;
+                    }
                     let number = self.parents.len();
                     *slot = number;
                     self.enter(current.number)?;
-                    let targets = self.graph.targets(target);
-                    if !targets.is_done() {
+                    if let Some(next) = current.targets.clone().next() {
+                        // By the time the walk comes back, what the next target needs is at hand.
+                        prefetch(&self.numbers, next as usize);
+                        self.graph.prefetch(next);
                         self.stack.push(self.graph, &current);
-                        current = Current { object: target, number, targets };
                     }
+                    current = Current { object: target, number, targets };
                 }
                 number if number == current.number => {}
-                number => pairs.push(current.number, number),
+                number if number & LEAF == 0 || !has_leaves => known.push(current.number, number),
+                parent if parent == current.number | LEAF => {}
+                parent => known.push_leaf(LeafReference {
+                    parent: parent & !LEAF,
+                    leaf: target,
+                    source: current.number,
+                }),
             }
         }
     }
@@ -226,9 +288,6 @@ struct Frame {
 impl Stack {
     #[inline]
     fn push(&mut self, graph: &Graph, current: &Current<'_>) {
-        if current.targets.is_done() {
-            return;
-        }
         let Paused { at, left, base, chained } = graph.pause(current.object, &current.targets);
         let mut place = at << 9;
         if chained {

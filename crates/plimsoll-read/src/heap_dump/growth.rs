@@ -80,7 +80,7 @@ pub fn ways(heap: &HeapDump) -> Ways {
         lately: vec![((u32::MAX, 0), 0); SLOTS],
     };
     for object in heap.tree.reached() {
-        pass.object(*object);
+        pass.object(object);
     }
     let mut all = Ways { held: HashMap::new(), children: HashMap::new(), ways: pass.ways };
     for (number, way) in (0u32..).zip(&all.ways).skip(1) {

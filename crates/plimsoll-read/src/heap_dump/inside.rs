@@ -56,7 +56,7 @@ pub(super) fn inside(heap: &HeapDump, points: &[u32]) -> Vec<Inside> {
     let points = points.get(..SUSPECTS.min(points.len())).unwrap_or_default();
     let mut pass = Pass::new(heap, points);
     for object in heap.tree.reached() {
-        pass.object(*object);
+        pass.object(object);
     }
     pass.finish()
 }

@@ -14,7 +14,7 @@ use crate::hprof::visitor::{Instance, Visitor};
 /// Collections kept.
 const KEPT: usize = 32;
 /// Entries from which on a collection is of interest.
-const LEAST: u64 = 1000;
+pub(super) const LEAST: u64 = 1000;
 
 /// The largest collections without their tables, found in one reading.
 pub(super) struct Lost<'a> {

@@ -25,6 +25,7 @@ use crate::hprof::visitor::{RootKind, Type, Visitor};
 
 mod climb;
 mod collections;
+mod contradictions;
 mod fetch;
 mod fields;
 pub mod growth;
@@ -51,6 +52,7 @@ mod wiring;
 
 pub use climb::{Owner, Path, Step};
 pub use collections::{Bound, Collection};
+use contradictions::Contradictions;
 pub use inside::ClassInside;
 use kinds::Kinds;
 use places::Places;
@@ -123,6 +125,8 @@ pub struct HeapDump {
     pub references: u64,
     /// References to addresses at which the dump has no object: many in one that was cut.
     pub dangling: u64,
+    /// What the dump says and cannot be so.
+    contradictions: Contradictions,
     addresses: AddressRank,
     kinds: Kinds,
     places: Option<Places>,
@@ -153,7 +157,9 @@ pub fn read(
     let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
     let references = graph.references();
     let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
-    let (roots, first) = start.settle(&model, &addresses, &graph, summary.is_complete());
+    let contradictions = Contradictions::of(&model, &layouts, &summary, objects);
+    let is_sound = summary.is_complete() && layouts.warnings().count() == 0;
+    let (roots, first) = start.settle(&model, &addresses, &graph, is_sound);
     let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
     Ok(HeapDump {
         model,
@@ -164,6 +170,7 @@ pub fn read(
         size_report,
         references,
         dangling,
+        contradictions,
         addresses,
         kinds,
         places,
@@ -246,9 +253,31 @@ impl HeapDump {
         self.addresses.len()
     }
 
-    /// Whether the dump is there to its end, with its roots.
+    /// Whether the dump is there to its end, with its roots, and does not contradict itself.
     pub fn is_whole(&self) -> bool {
-        self.summary.is_complete() && self.roots != Roots::Guessed
+        self.summary.is_complete() && self.roots != Roots::Guessed && self.contradictions.count == 0
+    }
+
+    /// How often the dump says what cannot be so: identifiers given twice, a class that is its own ancestor, names that
+    /// are not there.
+    pub fn contradictions(&self) -> u64 {
+        self.contradictions.count
+    }
+
+    /// What is wrong with the dump, by offset: the first ones of each kind.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = self.summary.warnings.kept().to_vec();
+        all.extend(&self.contradictions.found);
+        all.sort_by_key(|warning| warning.at);
+        all.iter().map(ToString::to_string).chain(self.contradictions.twins.clone()).collect()
+    }
+
+    /// Whether it is there to its end, with its roots, and damage took at most a hundredth of it: shares of the heap are
+    /// as good as those of a whole one, only a holder may be gone.
+    pub fn is_nearly_whole(&self) -> bool {
+        let summary = &self.summary;
+        let lost = summary.damage.bytes.saturating_mul(100);
+        matches!(summary.ending, Ending::Complete) && self.roots != Roots::Guessed && lost <= summary.bytes
     }
 
     /// Who dominates whom.

@@ -8,14 +8,17 @@ use plimsoll_core::keys::{KeyReport, Keys};
 use super::climb::{Owner, Path, climb};
 use super::collections::{Collection, collection, is_collection};
 use super::inside::{ClassInside, Inside, inside};
-use super::lost::Lost;
+use super::lost::{LEAST, Lost};
 use super::suspects::{Point, points};
 use super::view::{View, resolved};
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::watch::{Phase, Watch};
+use crate::hprof::visitor::Type;
 
-/// How many times the entries of the next one a collection without its table must have to be accused.
+/// How many times as large as any other the one that is named in a cut dump must be.
 const RIVALS: u64 = 3;
+/// One reference of so many may lead to what is gone, if that is to be called little.
+const DANGLING: u64 = 10;
 /// Collections without their tables told of at most.
 const LOST: usize = 3;
 /// Suspects told of at most.
@@ -63,6 +66,25 @@ impl Suspect {
         self.collection.as_ref().and_then(|c| c.entries).unwrap_or(self.units)
     }
 
+    /// Bytes that it would retain if all of its entries were in the dump: as many as it says, each as large as those found.
+    fn expected(&self) -> u64 {
+        let entries = u128::from(self.entries().max(self.units));
+        match u128::from(self.units) {
+            0 => self.retained,
+            _ if self.lost => self.retained,
+            units => u64::try_from(u128::from(self.retained) * entries / units).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether it has more entries than the dump: what is gone is its own.
+    fn goes_on(&self) -> bool {
+        self.entries() > self.units && self.entries() >= LEAST
+    }
+
+    fn is_owned(&self) -> bool {
+        !matches!(self.path.owner, Owner::Unknown(_))
+    }
+
     /// Whether something keeps it from growing.
     pub fn is_bounded(&self) -> bool {
         self.collection.as_ref().is_some_and(|c| c.bound.is_some())
@@ -99,31 +121,62 @@ pub fn report(
         let all = found.iter().zip(&subjects).zip(&insides);
         all.map(|((point, subject), inside)| suspect(view, point, *subject, inside)).collect::<Vec<_>>()
     })?;
-    accuse(&mut suspects, heap.summary.is_complete());
+    accuse(heap, &mut suspects);
     Ok(Report { suspects, classes })
 }
 
-/// Names what is wrong. In a cut dump nothing is accused whose owner is not known, and a collection whose table is gone
-/// only when it is by far the largest of its kind.
-fn accuse(suspects: &mut [Suspect], is_complete: bool) {
-    let is_owned = |s: &Suspect| !matches!(s.path.owner, Owner::Unknown(_));
-    for suspect in suspects.iter_mut().filter(|s| !s.lost && !s.is_bounded()) {
-        suspect.accused =
-            suspect.share >= ACCUSED && (is_complete || is_owned(suspect) && suspect.count == 1);
-    }
-    let rivals = suspects.iter().filter(|s| s.lost && !s.is_bounded() && is_owned(s)).map(Suspect::entries);
-    let mut rivals: Vec<u64> = rivals.collect();
-    rivals.sort_unstable_by(|a, b| b.cmp(a));
-    let second = rivals.get(1).copied().unwrap_or(0);
-    let in_file = suspects.iter().filter(|s| s.accused).map(|s| s.retained).max().unwrap_or(0);
-    let largest = suspects.iter_mut().filter(|s| s.lost && !s.is_bounded() && is_owned(s));
-    if let Some(largest) = largest.max_by_key(|s| s.entries())
-        && largest.entries() >= second.saturating_mul(RIVALS)
-        && largest.retained >= in_file
-    {
-        largest.accused = true;
+/// Names what is wrong.
+fn accuse(heap: &HeapDump, suspects: &mut [Suspect]) {
+    if heap.summary.is_complete() || heap.is_nearly_whole() {
+        let is_complete = heap.summary.is_complete();
+        for suspect in suspects.iter_mut().filter(|s| !s.lost && !s.is_bounded()) {
+            suspect.accused = suspect.share >= ACCUSED && (is_complete || suspect.is_owned());
+        }
+    } else if let Some(one) = outstanding(suspects, is_little_gone(heap)) {
+        one.accused = true;
     }
     suspects.sort_by_key(|s| (Reverse(s.accused), Reverse(s.retained)));
+}
+
+/// The one to name in a dump that was cut. A share of what is left is no share of the heap: what lies early in the file, and
+/// whole, seems large. So it must have an owner with a name, be by far the largest of all that is seen, and say itself that
+/// it has more entries than are there; unless little is gone.
+fn outstanding(suspects: &mut [Suspect], is_little_gone: bool) -> Option<&mut Suspect> {
+    let is_large = |s: &Suspect| s.lost || s.share >= ACCUSED && (is_little_gone || s.goes_on());
+    let has_name = |s: &Suspect| matches!(s.path.owner, Owner::Static(..) | Owner::Thread(..));
+    let is_above = |at: usize, one: &Suspect| {
+        let mut others = suspects.iter().enumerate().filter(|(i, s)| *i != at && !s.is_bounded());
+        others.all(|(_, other)| is_by_far_larger(one, other))
+    };
+    let is_it = |(at, s): (usize, &Suspect)| {
+        is_large(s) && has_name(s) && !s.is_bounded() && s.count == 1 && is_above(at, s)
+    };
+    let named = suspects.iter().enumerate().position(is_it);
+    suspects.get_mut(named?)
+}
+
+/// By what they say of their own entries. Objects that several hold, or nobody that is left, may well be its own.
+fn is_by_far_larger(one: &Suspect, other: &Suspect) -> bool {
+    let may_be_its_own = other.count > 1 || !other.is_owned();
+    match (one.lost, other.lost) {
+        (true, true) => one.entries() >= other.entries().saturating_mul(RIVALS),
+        (true, false) => one.retained >= other.expected(),
+        (false, _) if may_be_its_own => one.expected() >= other.expected(),
+        (false, _) => one.expected() >= other.expected().saturating_mul(RIVALS),
+    }
+}
+
+/// Whether the part of a cut dump that is gone can hide nothing large, as far as can be told: few references lead there,
+/// and no static field of the application does.
+fn is_little_gone(heap: &HeapDump) -> bool {
+    let all = heap.references.saturating_add(heap.dangling);
+    let of_application = heap.model.classes().iter().filter(|class| class.loader != 0);
+    let statics =
+        of_application.flat_map(|class| &class.statics).filter(|s| s.ty == Type::Object && s.value != 0);
+    let mut gone = statics.filter(|s| heap.object_at(s.value).is_none());
+    // HotSpot adds some that are no fields, such as `<resolved_references>`.
+    let is_field = |name: u64| heap.model.text(name).is_none_or(|name| !name.starts_with(b"<"));
+    heap.dangling.saturating_mul(DANGLING) <= all && !gone.any(|s| is_field(s.name))
 }
 
 /// Collections of a cut dump without their tables, as points.
@@ -167,6 +220,9 @@ fn suspect(view: &View<'_>, point: &Point, subject: u32, inside: &Inside) -> Sus
     let total = heap.retained.reached_bytes().max(1);
     let lost = point.lost.is_some();
     let retained = if point.count > 1 || lost { point.retained } else { heap.retained.of(subject) };
+    // What is estimated comes on top of what is there.
+    let total =
+        if lost { total.saturating_add(retained - retained.min(heap.retained.of(subject))) } else { total };
     let keys = keys(view, inside);
     Suspect {
         path,

@@ -5,8 +5,12 @@ use std::collections::HashMap;
 
 use crate::graph::address::AddressRank;
 use crate::graph::edges::Graph;
+use crate::graph::marks::Marks;
 use crate::hprof::model::Model;
 use crate::hprof::visitor::{Root, RootKind};
+
+/// Roots from which on those that are repeated are left out.
+const MANY: usize = 1 << 16;
 
 /// Where the search for what is alive begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,24 @@ pub struct Local {
     pub serial: u32,
     /// Which frame of its stack, from the top; `u32::MAX` for none.
     pub frame: u32,
+}
+
+/// Keeps a root, unless it says again what is kept: a dump has no more different ones than objects and stacks, but may
+/// repeat them without end.
+pub(super) fn keep(roots: &mut Vec<Root>, root: &Root) {
+    if roots.len() == roots.capacity() && roots.len() >= MANY {
+        let thread = |root: &Root| if is_local(root.kind) { root.thread } else { 0 };
+        let what =
+            |root: &Root| (root.id, is_local(root.kind), root.kind == RootKind::ThreadObject, thread(root));
+        roots.sort_unstable_by_key(|root| (what(root), root.at));
+        roots.dedup_by_key(|root| what(root));
+        roots.sort_unstable_by_key(|root| root.at);
+        // Few were repeated: room for as many again, or this would be done for each.
+        if roots.len() > roots.capacity() / 2 {
+            roots.reserve(roots.len());
+        }
+    }
+    roots.push(*root);
 }
 
 /// Roots by number, and what threads' stacks hold.
@@ -148,25 +170,4 @@ impl Start {
 /// References from the stack of a thread.
 fn is_local(kind: RootKind) -> bool {
     matches!(kind, RootKind::JniLocal | RootKind::JavaFrame | RootKind::NativeStack | RootKind::ThreadBlock)
-}
-
-/// One bit for each object.
-pub(super) struct Marks(Vec<u64>);
-
-impl Marks {
-    pub(super) fn new(objects: u32) -> Marks {
-        Marks(vec![0; objects as usize / 64 + 1])
-    }
-
-    #[inline]
-    pub(super) fn set(&mut self, object: u32) {
-        if let Some(word) = self.0.get_mut(object as usize / 64) {
-            *word |= 1 << (object % 64);
-        }
-    }
-
-    #[inline]
-    pub(super) fn has(&self, object: u32) -> bool {
-        self.0.get(object as usize / 64).is_some_and(|word| word >> (object % 64) & 1 == 1)
-    }
 }

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
 
 use super::kinds::NO_CLASS;
-use super::roots::Marks;
 use super::view::latin1;
 use super::{HeapDump, HeapDumpError, Source, opened, scanned};
+use crate::graph::marks::Marks;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::model::ClassCache;
 use crate::hprof::visitor::{Instance, PrimitiveArray, Type, Visitor};

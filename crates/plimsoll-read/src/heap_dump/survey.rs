@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::kinds::NO_CLASS;
-use super::roots::Start;
+use super::roots::{self, Start};
 use crate::graph::GraphError;
 use crate::graph::address::{AddressRank, AddressSet};
 use crate::graph::watch::{Phase, Watch};
@@ -107,7 +107,7 @@ impl Visitor for Survey<'_> {
 
     fn root(&mut self, root: &Root) {
         self.model.root(root);
-        self.roots.push(*root);
+        roots::keep(&mut self.roots, root);
     }
 
     fn class(&mut self, class: &Class<'_>) {

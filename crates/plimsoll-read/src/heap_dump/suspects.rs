@@ -16,8 +16,8 @@ const TOGETHER: f64 = 0.50;
 const DEEP: usize = 1000;
 /// Objects of one class, held by no single object, from which on they are looked at as a group.
 const GROUP: u64 = 64;
-/// Objects of a group that are looked at.
-const LOOKED_AT: usize = 24;
+/// Objects of a group that are looked at, at most.
+const LOOKED_AT: usize = 48;
 
 /// Where bytes pile up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,24 +99,42 @@ impl Search<'_> {
     }
 }
 
+/// Objects of one class.
+#[derive(Default)]
+struct Group {
+    /// Some of them, evenly from the first to the last.
+    objects: Vec<u32>,
+    count: u64,
+    retained: u64,
+    /// One of so many is looked at, as a power of two.
+    apart: u32,
+}
+
+impl Group {
+    fn add(&mut self, object: u32, retained: u64) {
+        if self.count.trailing_zeros() >= self.apart {
+            self.objects.push(object);
+        }
+        if self.objects.len() >= LOOKED_AT {
+            let mut place = 0;
+            self.objects.retain(|_| {
+                place += 1;
+                place % 2 == 1
+            });
+            self.apart += 1;
+        }
+        self.count += 1;
+        self.retained = self.retained.saturating_add(retained);
+    }
+}
+
 /// Classes of many objects that no single object holds: they are held by several, as by two maps at once.
 fn groups(heap: &HeapDump, least: u64) -> Vec<Point> {
-    #[derive(Default)]
-    struct Group {
-        objects: Vec<u32>,
-        count: u64,
-        retained: u64,
-    }
     let mut groups: HashMap<u32, Group> = HashMap::new();
     for object in 0..heap.tree.objects() {
         if heap.tree.holder(object) == Holder::Roots && !heap.is_class(object) {
             let group = groups.entry(heap.class_index(object)).or_default();
-            group.count += 1;
-            group.retained = group.retained.saturating_add(heap.retained.of(object));
-            // Powers of two apart: early and late ones alike, whatever their number.
-            if group.objects.len() < LOOKED_AT || group.count.is_power_of_two() {
-                group.objects.push(object);
-            }
+            group.add(object, heap.retained.of(object));
         }
     }
     let large = groups.into_values().filter(|group| group.count >= GROUP && group.retained >= least);

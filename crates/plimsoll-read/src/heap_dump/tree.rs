@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::HeapDump;
 use super::climb::thread_name;
-use super::roots::Marks;
 use super::skeleton::Skeleton;
 use super::view::resolved;
 use super::{HeapDumpError, Source};
 use crate::graph::dominators::Holder;
+use crate::graph::marks::Marks;
 use crate::graph::watch::Watch;
 
 /// One object of the tree.

@@ -93,20 +93,20 @@ impl HeapSnapshot {
     fn detached(&self, counts: &mut Counts) {
         let mut inside = vec![false; self.nodes() as usize];
         for node in self.tree.reached() {
-            let is_held = match self.tree.holder(*node) {
+            let is_held = match self.tree.holder(node) {
                 crate::graph::dominators::Holder::Object(holder) => {
                     inside.get(holder as usize).copied().unwrap_or(false)
                 }
                 _ => false,
             };
-            let is_detached = self.is_detached(*node)
-                || self.kind(*node) == NodeKind::Native
-                    && self.name(*node).is_some_and(|name| name.starts_with("Detached "));
+            let is_detached = self.is_detached(node)
+                || self.kind(node) == NodeKind::Native
+                    && self.name(node).is_some_and(|name| name.starts_with("Detached "));
             counts.detached_nodes += u64::from(is_detached);
             if is_detached && !is_held {
-                counts.detached_bytes = counts.detached_bytes.saturating_add(self.retained.of(*node));
+                counts.detached_bytes = counts.detached_bytes.saturating_add(self.retained.of(node));
             }
-            if let Some(slot) = inside.get_mut(*node as usize) {
+            if let Some(slot) = inside.get_mut(node as usize) {
                 *slot = is_held || is_detached;
             }
         }

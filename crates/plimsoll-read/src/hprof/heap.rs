@@ -126,7 +126,7 @@ pub(super) fn is_heap_tag(tag: u8) -> bool {
     matches!(tag, CLASS..=PRIMITIVE_ARRAY | PRIMITIVE_ARRAY_NODATA | HEAP_INFO) || root_kind(tag).is_some()
 }
 
-fn root_kind(tag: u8) -> Option<RootKind> {
+pub(super) fn root_kind(tag: u8) -> Option<RootKind> {
     Some(match tag {
         ROOT_UNKNOWN => RootKind::Unknown,
         0x01 => RootKind::JniGlobal,

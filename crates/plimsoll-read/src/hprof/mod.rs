@@ -11,6 +11,7 @@ pub mod layout;
 pub mod model;
 pub mod open;
 pub mod records;
+mod resync;
 pub mod shallow;
 pub mod visitor;
 pub mod warnings;
@@ -20,5 +21,7 @@ pub mod write;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod resync_tests;
 #[cfg(test)]
 mod tests;

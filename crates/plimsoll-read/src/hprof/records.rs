@@ -1,9 +1,11 @@
-//! The scan: top-level records, the extent of heap dump segments, large arrays in pieces, and where it ended.
+//! The scan: top-level records, the extent of heap dump segments, large arrays in pieces, what is stepped over as
+//! damaged, and where it ended.
 
 use std::ops::ControlFlow;
 
 use super::heap::{self, Counts, Stuck};
 use super::open::{Dump, IdSize};
+use super::resync::{AHEAD, Known, Look, Next};
 use super::visitor::{Frame, Ids, LoadClass, Text, Trace, Visitor};
 use super::warnings::{Fault, Warnings};
 use super::window::{Stop, Window};
@@ -18,7 +20,7 @@ pub(super) const HEAP_DUMP: u8 = 0x0c;
 pub(super) const SEGMENT: u8 = 0x1c;
 pub(super) const END: u8 = 0x2c;
 /// Tag, time and length.
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 /// Largest single record that is taken whole. A class with every count at its limit has 2.5 MB.
 const LARGEST: u64 = 4 << 20;
 /// Of longer texts the beginning is handed over, bytes.
@@ -43,7 +45,7 @@ pub enum Ending {
         /// Why.
         error: std::io::Error,
     },
-    /// What follows cannot be made sense of: damage in a heap record whose length is not known.
+    /// What follows cannot be made sense of, up to the end.
     Lost {
         /// Offset of the first byte that was not understood.
         at: u64,
@@ -53,6 +55,17 @@ pub enum Ending {
         /// Offset reached.
         at: u64,
     },
+}
+
+/// What could not be made sense of, and was stepped over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Damage {
+    /// Places.
+    pub places: u64,
+    /// Bytes, in all of them.
+    pub bytes: u64,
+    /// Offset of the first.
+    pub first: u64,
 }
 
 /// What a scan saw.
@@ -68,6 +81,8 @@ pub struct Summary {
     pub segments: u64,
     /// Records handed over.
     pub counts: Counts,
+    /// What was stepped over as damaged.
+    pub damage: Damage,
     /// What was wrong.
     pub warnings: Warnings,
 }
@@ -75,12 +90,32 @@ pub struct Summary {
 impl Summary {
     /// Whether everything the writer meant to write was read.
     pub fn is_complete(&self) -> bool {
-        matches!(self.ending, Ending::Complete)
+        matches!(self.ending, Ending::Complete) && self.damage.places == 0
     }
 
-    /// The ending in words; nothing when the dump is whole.
+    /// What is missing, in words; nothing when the dump is whole.
     pub fn truncation(&self) -> Option<String> {
-        let what = match &self.ending {
+        let Damage { places, bytes, first } = self.damage;
+        let at = if places == 1 { String::new() } else { format!("at {places} places, the first ") };
+        let damage = format!("{bytes} bytes were stepped over, {at}at offset {first}");
+        let what = match (self.ending_in_words(), places) {
+            (None, 0) => return None,
+            (None, _) if self.counts.threads > 0 => return Some(format!("dump is damaged: {damage}")),
+            (None, _) => format!("dump is damaged: {damage}"),
+            (Some(ending), 0) => ending,
+            (Some(ending), 1) if matches!(self.ending, Ending::Lost { .. }) => ending,
+            (Some(ending), _) => format!("{ending}; {damage}"),
+        };
+        let roots = match (self.counts.roots, self.counts.threads) {
+            (0, _) => "no root was seen",
+            (_, 0) => "no thread was seen among the roots",
+            _ => "threads were seen among the roots",
+        };
+        Some(format!("{what}; {roots}"))
+    }
+
+    fn ending_in_words(&self) -> Option<String> {
+        Some(match &self.ending {
             Ending::Complete => return None,
             Ending::Cut { at, record: Some((begin, tag)) } => {
                 format!("dump ends after {at} bytes, inside the record {tag:#04x} that begins at {begin}")
@@ -89,13 +124,7 @@ impl Summary {
             Ending::Failed { at, error } => format!("dump cannot be read beyond {at} bytes: {error}"),
             Ending::Lost { at } => format!("dump makes no sense beyond {at} bytes"),
             Ending::Stopped { at } => format!("reading was ended after {at} bytes"),
-        };
-        let roots = match (self.counts.roots, self.counts.threads) {
-            (0, _) => "no root was seen",
-            (_, 0) => "no thread was seen among the roots",
-            _ => "threads were seen among the roots",
-        };
-        Some(format!("{what}; {roots}"))
+        })
     }
 }
 
@@ -115,6 +144,8 @@ impl Dump<'_> {
         let mut scan = Scan {
             window: self.window,
             counts: Counts::default(),
+            damage: Damage::default(),
+            known: Known::default(),
             warnings: Warnings::default(),
             segments: 0,
             end_marker: false,
@@ -144,6 +175,7 @@ const ON: Flow = Flow::Continue(());
 struct Head {
     at: u64,
     tag: u8,
+    time: u32,
     length: u32,
 }
 
@@ -160,6 +192,8 @@ struct Body {
 struct Scan<'r> {
     window: Window<'r>,
     counts: Counts,
+    damage: Damage,
+    known: Known,
     warnings: Warnings,
     segments: u64,
     end_marker: bool,
@@ -193,6 +227,7 @@ impl Scan<'_> {
             end_marker: self.end_marker,
             segments: self.segments,
             counts: self.counts,
+            damage: self.damage,
             warnings: self.warnings,
         }
     }
@@ -213,8 +248,13 @@ impl Scan<'_> {
                 Some(tag) => End::In(at, *tag),
             });
         }
-        let Some((tag, length)) = head_of(self.window.bytes()) else { return Flow::Break(End::Boundary) };
-        let head = Head { at, tag, length };
+        let Some((tag, time, length)) = head_of(self.window.bytes()) else {
+            return Flow::Break(End::Boundary);
+        };
+        let head = Head { at, tag, time, length };
+        if !self.is_sound::<W>(head) && !self.leads_on::<W>(head) {
+            return self.no_record::<W, V>(head, v);
+        }
         self.take_head(head, v);
         match tag {
             HEAP_DUMP | SEGMENT => {
@@ -230,9 +270,98 @@ impl Scan<'_> {
             }
             _ => {
                 if !is_known(tag) {
-                    self.warnings.add(at, Fault::UnknownRecord { tag });
+                    self.damaged(at, HEAD as u64 + u64::from(length), Fault::UnknownRecord { tag });
                 }
                 self.skip(head, u64::from(length))
+            }
+        }
+    }
+
+    /// Whether a record can be what its head says.
+    fn is_sound<W: Width>(&mut self, head: Head) -> bool {
+        if !is_plausible::<W>(head.tag, head.length) {
+            return false;
+        }
+        // A text that reaches over its neighbours has zeros in it: those of their heads.
+        head.tag != TEXT || {
+            let length = head.length.min(TEXT_TAKEN) as usize;
+            self.window.fill(HEAD + length);
+            let text = self.window.bytes().get(HEAD + W::BYTES..).unwrap_or_default();
+            !text.get(..length - W::BYTES).unwrap_or(text).contains(&0)
+        }
+    }
+
+    /// Whether something sound lies where the length of an odd record leads to, and no heap inside it.
+    fn leads_on<W: Width>(&mut self, head: Head) -> bool {
+        let is_last = !self.window.fill(2 * AHEAD);
+        let bytes = self.window.bytes();
+        let behind = HEAD.saturating_add(head.length as usize);
+        let Some(next) = bytes.get(behind..).filter(|_| behind <= AHEAD) else { return false };
+        let inside = bytes.get(HEAD..).unwrap_or_default();
+        let inside = inside.get(..AHEAD).unwrap_or(inside);
+        let end = Some(u64::from(head.length));
+        self.known.is_record::<W>(Look { bytes: next, end: None, is_last })
+            && !self.known.is_heap_run::<W>(Look { bytes: inside, end, is_last: false })
+    }
+
+    /// What stands where a record should is none: on to where one is, or some of the heap.
+    fn no_record<W: Width, V: Visitor>(&mut self, head: Head, v: &mut V) -> Flow {
+        let next = self.search::<W, V>(None, v)?;
+        let lost = self.window.at() - head.at;
+        let fault = Fault::NoRecord { tag: head.tag, lost };
+        if next.is_none() && !self.open {
+            // The dump was over: what follows it is none of it.
+            self.warnings.add(head.at, fault);
+            return Flow::Break(End::Boundary);
+        }
+        self.damaged(head.at, lost, fault);
+        match next {
+            None => Flow::Break(End::Lost(head.at)),
+            Some(Next::Record) => ON,
+            Some(Next::Heap) => {
+                let begin = self.window.at();
+                self.segments += 1;
+                self.open = true;
+                let head = Head { at: begin, tag: SEGMENT, time: 0, length: 0 };
+                self.heap_body::<W, V>(Body { head, begin, length: None, over: false }, v)
+            }
+        }
+    }
+
+    /// Notes bytes that were stepped over.
+    fn damaged(&mut self, at: u64, bytes: u64, fault: Fault) {
+        if self.damage.places == 0 {
+            self.damage.first = at;
+        }
+        self.damage.places += 1;
+        self.damage.bytes = self.damage.bytes.saturating_add(bytes);
+        self.warnings.add(at, fault);
+    }
+
+    /// Steps to the next place from which to read on, behind the current one; to the end when there is none. `end` is
+    /// where the segment ends, by what it says. All is read: when the dump is a pipe, its writer must not be killed by us.
+    fn search<W: Width, V: Visitor>(
+        &mut self,
+        end: Option<u64>,
+        v: &mut V,
+    ) -> ControlFlow<End, Option<Next>> {
+        self.window.consume(1);
+        loop {
+            let is_last = !self.window.fill(2 * AHEAD);
+            let bytes = self.window.bytes();
+            let most = if is_last { bytes.len() } else { bytes.len().saturating_sub(AHEAD) };
+            let ahead = end.and_then(|end| end.checked_sub(self.window.at()));
+            if let Some((skipped, next)) = self.known.find::<W>(Look { bytes, end: ahead, is_last }, most) {
+                self.window.consume(skipped);
+                return ControlFlow::Continue(Some(next));
+            }
+            self.window.consume(most);
+            if v.progress(self.window.at()).is_break() {
+                return ControlFlow::Break(End::Stopped);
+            }
+            if is_last {
+                let is_border = end == Some(self.window.at());
+                return ControlFlow::Continue(is_border.then_some(Next::Record));
             }
         }
     }
@@ -242,6 +371,7 @@ impl Scan<'_> {
     fn take_head<V: Visitor>(&mut self, head: Head, v: &mut V) {
         let bytes = self.window.bytes().get(..HEAD).unwrap_or_default();
         if is_known(head.tag) {
+            self.known.head(head.time);
             v.taken(head.at, bytes);
         } else {
             v.taken(head.at, bytes.get(..1).unwrap_or_default());
@@ -263,15 +393,15 @@ impl Scan<'_> {
         }
         if taken < head.length && head.tag != TEXT {
             let size = u64::from(head.length);
-            self.warnings.add(head.at, Fault::TooLarge { tag: head.tag, size });
+            self.damaged(head.at, size - u64::from(taken), Fault::TooLarge { tag: head.tag, size });
         }
         let body = self.window.bytes().get(..taken as usize).unwrap_or_default();
-        if hand_over::<W, V>(head, body, v).is_some() {
+        if hand_over::<W, V>(head, body, &mut self.known, v).is_some() {
             let known = body.get(..size_of_plain::<W>(head.tag, body.len())).unwrap_or(body);
             v.taken(self.window.at(), known);
         } else {
             let size = u64::from(head.length);
-            self.warnings.add(head.at, Fault::Short { tag: head.tag, size });
+            self.damaged(head.at, size, Fault::Short { tag: head.tag, size });
         }
         self.window.consume(taken as usize);
         self.skip(head, u64::from(head.length - taken))
@@ -280,8 +410,11 @@ impl Scan<'_> {
     /// The body of a heap dump or of a segment of one.
     fn heap_record<W: Width, V: Visitor>(&mut self, head: Head, v: &mut V) -> Flow {
         let begin = self.window.at();
-        let mut body = Body { head, begin, length: Some(u64::from(head.length)), over: false };
-        v.segment(begin);
+        self.heap_body::<W, V>(Body { head, begin, length: Some(u64::from(head.length)), over: false }, v)
+    }
+
+    fn heap_body<W: Width, V: Visitor>(&mut self, mut body: Body, v: &mut V) -> Flow {
+        v.segment(body.begin);
         while !body.over {
             match self.left(&body) {
                 Some(0) if self.next_is_no_heap_record::<W>() => body.over = true,
@@ -290,7 +423,7 @@ impl Scan<'_> {
                 left => self.some_heap_records::<W, V>(&mut body, left, v)?,
             }
         }
-        self.open &= head.tag != HEAP_DUMP;
+        self.open &= body.head.tag != HEAP_DUMP;
         ON
     }
 
@@ -318,13 +451,14 @@ impl Scan<'_> {
         self.window.fill(HEAD);
         let bytes = self.window.bytes();
         let Some(tag) = bytes.first() else { return true };
-        !heap::is_heap_tag(*tag) || head_of(bytes).is_some_and(|(tag, length)| is_plausible::<W>(tag, length))
+        !heap::is_heap_tag(*tag)
+            || head_of(bytes).is_some_and(|(tag, _, length)| is_plausible::<W>(tag, length))
     }
 
     /// In a heap record of unknown length: whether another one, or the end marker, follows.
     fn at_heap_border<W: Width>(&mut self) -> bool {
         self.window.fill(HEAD);
-        head_of(self.window.bytes()).is_some_and(|(tag, length)| {
+        head_of(self.window.bytes()).is_some_and(|(tag, _, length)| {
             matches!(tag, HEAP_DUMP | SEGMENT | END) && is_plausible::<W>(tag, length)
         })
     }
@@ -369,35 +503,76 @@ impl Scan<'_> {
                 body.over = true;
                 ON
             }
-            Stuck::UnknownTag(tag) => self.give_up(tag, left, |lost| Fault::UnknownHeapRecord { tag, lost }),
-            Stuck::UnknownType(kind) => self.give_up(tag, left, |lost| Fault::UnknownType { kind, lost }),
-            Stuck::Needs(size) if left.is_some_and(|left| size > left) => self.beyond(body, tag, size, left),
+            Stuck::UnknownTag(tag) => {
+                self.step_over::<W, V>(body, tag, v, |lost| Fault::UnknownHeapRecord { tag, lost })
+            }
+            Stuck::UnknownType(kind) => {
+                self.step_over::<W, V>(body, tag, v, |lost| Fault::UnknownType { kind, lost })
+            }
+            Stuck::Needs(size) if left.is_some_and(|left| size > left) => {
+                self.beyond::<W, V>(body, tag, size, v)
+            }
+            Stuck::Needs(size) if size > LARGEST && self.is_oversized::<W>(tag, left) => {
+                self.step_over::<W, V>(body, tag, v, |_| Fault::TooLarge { tag, size })
+            }
             Stuck::Needs(size) => self.take_large::<W, V>(tag, size, v),
-            Stuck::More => self.read_more(body, tag, left),
+            Stuck::More => self.read_more::<W, V>(body, tag, left, v),
         }
     }
 
-    /// A record that is longer than what is left of its segment. Where there is one heap record only, it is its
-    /// length that is wrong.
-    fn beyond(&mut self, body: &mut Body, tag: u8, size: u64, left: Option<u64>) -> Flow {
-        if body.head.tag == HEAP_DUMP {
+    /// A record that is longer than what is left of its segment: one of the two lengths is wrong.
+    fn beyond<W: Width, V: Visitor>(&mut self, body: &mut Body, tag: u8, size: u64, v: &mut V) -> Flow {
+        let is_last = !self.window.fill(2 * AHEAD);
+        let bytes = self.window.bytes();
+        let bytes = bytes.get(..AHEAD).unwrap_or(bytes);
+        let is_sound = self.known.is_heap_record::<W>(Look { bytes, end: None, is_last });
+        if is_sound || body.head.tag == HEAP_DUMP && !self.is_damaged::<W>() {
             self.read_on(body);
             return ON;
         }
-        self.give_up(tag, left, |lost| Fault::BeyondSegment { tag, size, lost })
+        self.step_over::<W, V>(body, tag, v, |lost| Fault::BeyondSegment { tag, size, lost })
     }
 
-    /// Leaves the rest of a segment; without a known length, the rest of the dump. That is read to its end all the
-    /// same: when it is a pipe, its writer must not be killed by us.
-    fn give_up(&mut self, tag: u8, left: Option<u64>, fault: impl FnOnce(u64) -> Fault) -> Flow {
+    /// Whether a record of more than [`LARGEST`] bytes cannot be one: only arrays are that large, and where nothing says
+    /// how long their segment is, they must look like it.
+    fn is_oversized<W: Width>(&mut self, tag: u8, left: Option<u64>) -> bool {
+        !matches!(tag, heap::OBJECT_ARRAY | heap::PRIMITIVE_ARRAY) || left.is_none() && self.is_damaged::<W>()
+    }
+
+    /// Whether the large record here cannot be one, or has others where its content should be.
+    fn is_damaged<W: Width>(&mut self) -> bool {
+        let is_last = !self.window.fill(2 * AHEAD);
+        let bytes = self.window.bytes();
+        let most = bytes.len().min(AHEAD);
+        let inside = Look { bytes: bytes.get(1..).unwrap_or_default(), end: None, is_last };
+        !self.known.is_heap_head::<W>(bytes)
+            || self.known.find::<W>(inside, most).is_some_and(|(_, next)| next == Next::Heap)
+    }
+
+    /// Leaves a record that makes no sense for the next that does: in its segment, or behind it.
+    fn step_over<W: Width, V: Visitor>(
+        &mut self,
+        body: &mut Body,
+        tag: u8,
+        v: &mut V,
+        fault: impl FnOnce(u64) -> Fault,
+    ) -> Flow {
         let at = self.window.at();
-        let lost = self.window.skip(left.unwrap_or(u64::MAX));
-        self.warnings.add(at, fault(lost));
-        match left {
-            None => Flow::Break(End::Lost(at)),
-            Some(left) if lost < left => Flow::Break(End::In(at, tag)),
-            Some(_) => ON,
+        let end = body.length.map(|length| body.begin.saturating_add(length));
+        let next = self.search::<W, V>(end, v)?;
+        let reached = self.window.at();
+        let lost = reached - at;
+        self.damaged(at, lost, fault(lost));
+        match next {
+            Some(Next::Heap) => {
+                body.length = body.length.filter(|_| end.is_some_and(|end| reached < end));
+                v.segment(reached);
+            }
+            Some(Next::Record) => body.over = true,
+            None if end.is_some_and(|end| reached < end) => return Flow::Break(End::In(at, tag)),
+            None => return Flow::Break(End::Lost(at)),
         }
+        ON
     }
 
     /// A record of known size that the window does not hold whole.
@@ -411,29 +586,26 @@ impl Scan<'_> {
         match tag {
             heap::OBJECT_ARRAY => self.large_object_array::<W, V>(v),
             heap::PRIMITIVE_ARRAY => self.large_primitive_array::<W, V>(v),
-            _ if size <= LARGEST => {
-                if self.window.fill(whole) {
-                    ON
-                } else {
-                    cut
-                }
-            }
-            _ => {
-                self.warnings.add(at, Fault::TooLarge { tag, size });
-                if self.window.skip(size) < size { cut } else { ON }
-            }
+            _ if self.window.fill(whole) => ON,
+            _ => cut,
         }
     }
 
     /// A record whose size shows only while it is parsed: twice as many bytes, if there is one more.
-    fn read_more(&mut self, body: &mut Body, tag: u8, left: Option<u64>) -> Flow {
+    fn read_more<W: Width, V: Visitor>(
+        &mut self,
+        body: &mut Body,
+        tag: u8,
+        left: Option<u64>,
+        v: &mut V,
+    ) -> Flow {
         let at = self.window.at();
         let held = self.window.bytes().len() as u64;
         if let Some(left) = left.filter(|left| held >= *left) {
-            return self.beyond(body, tag, left.saturating_add(1), Some(left));
+            return self.beyond::<W, V>(body, tag, left.saturating_add(1), v);
         }
         if held >= LARGEST {
-            return self.give_up(tag, left, |_| Fault::TooLarge { tag, size: held });
+            return self.step_over::<W, V>(body, tag, v, |_| Fault::TooLarge { tag, size: held });
         }
         let wanted = (held * 2).clamp(64, LARGEST);
         self.window.fill(usize::try_from(wanted).unwrap_or(usize::MAX));
@@ -494,16 +666,16 @@ impl Scan<'_> {
     }
 }
 
-/// Tag and length.
-fn head_of(bytes: &[u8]) -> Option<(u8, u32)> {
+/// Tag, time and length.
+pub(super) fn head_of(bytes: &[u8]) -> Option<(u8, u32, u32)> {
     let (tag, rest) = u8_of(bytes)?;
-    let (_time, rest) = u32_of(rest)?;
+    let (time, rest) = u32_of(rest)?;
     let (length, _) = u32_of(rest)?;
-    Some((tag, length))
+    Some((tag, time, length))
 }
 
 /// Whether the record is one that the format knows, be it of use here or not.
-fn is_known(tag: u8) -> bool {
+pub(super) fn is_known(tag: u8) -> bool {
     matches!(tag, TEXT..=0x07 | 0x0a..=0x0e | SEGMENT | END)
 }
 
@@ -519,7 +691,7 @@ fn size_of_plain<W: Width>(tag: u8, length: usize) -> usize {
 }
 
 /// Whether tag and length go together.
-fn is_plausible<W: Width>(tag: u8, length: u32) -> bool {
+pub(super) fn is_plausible<W: Width>(tag: u8, length: u32) -> bool {
     let (length, id) = (u64::from(length), W::BYTES as u64);
     match tag {
         TEXT => (id..16 << 20).contains(&length),
@@ -536,7 +708,7 @@ fn is_plausible<W: Width>(tag: u8, length: u32) -> bool {
 }
 
 /// One record outside the heap; nothing when its body is too short.
-fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option<()> {
+fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], known: &mut Known, v: &mut V) -> Option<()> {
     let at = head.at;
     match head.tag {
         TEXT => {
@@ -549,6 +721,7 @@ fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option
             let (id, rest) = W::split(rest)?;
             let (stack, rest) = u32_of(rest)?;
             let (name, _) = W::split(rest)?;
+            known.load_class(id);
             v.load_class(&LoadClass { at, serial, id, stack, name });
         }
         UNLOAD_CLASS => v.unload_class(u32_of(body)?.0),
@@ -565,6 +738,7 @@ fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], v: &mut V) -> Option
             let (serial, rest) = u32_of(body)?;
             let (thread, rest) = u32_of(rest)?;
             let (count, rest) = u32_of(rest)?;
+            known.trace(serial, thread);
             // The length of the record is trusted, not the count: they differ in damaged dumps only.
             v.trace(&Trace { serial, thread, count, frames: Ids::new(rest, W::SIZE) });
         }

@@ -524,6 +524,10 @@ impl<V: Visitor> Visitor for &mut V {
         (**self).trace(trace);
     }
     #[inline(always)]
+    fn segment(&mut self, at: u64) {
+        (**self).segment(at);
+    }
+    #[inline(always)]
     fn heap(&mut self, heap: u32, name: u64) {
         (**self).heap(heap, name);
     }

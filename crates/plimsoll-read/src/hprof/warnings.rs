@@ -18,7 +18,7 @@ pub struct Warning {
 /// What can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A heap record of a kind that is not known; its length is not known either, so its segment is left.
+    /// A heap record of a kind that is not known; its length is not known either.
     UnknownHeapRecord {
         /// The kind.
         tag: u8,
@@ -29,6 +29,13 @@ pub enum Fault {
     UnknownRecord {
         /// The kind.
         tag: u8,
+    },
+    /// What stands where a top-level record should makes no sense.
+    NoRecord {
+        /// The kind that it says.
+        tag: u8,
+        /// Bytes from there on that were not made sense of.
+        lost: u64,
     },
     /// A heap record that says it is longer than its segment.
     BeyondSegment {
@@ -101,6 +108,9 @@ impl fmt::Display for Fault {
                 write!(f, "heap record of unknown kind {tag:#04x}; {lost} bytes not read")
             }
             Fault::UnknownRecord { tag } => write!(f, "record of unknown kind {tag:#04x} stepped over"),
+            Fault::NoRecord { tag, lost } => {
+                write!(f, "no record where one should be ({tag:#04x}); {lost} bytes not read")
+            }
             Fault::BeyondSegment { tag, size, lost } => write!(
                 f,
                 "heap record {tag:#04x} says {size} bytes, more than its segment has; {lost} bytes not read"

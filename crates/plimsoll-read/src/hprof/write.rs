@@ -25,6 +25,12 @@ impl<W: Write> Writer<W> {
         Ok(Writer { out, size })
     }
 
+    /// Goes on behind what was written.
+    #[cfg(test)]
+    pub(crate) fn onto(out: W, size: IdSize) -> Writer<W> {
+        Writer { out, size }
+    }
+
     /// A record of any kind.
     pub fn record(&mut self, tag: u8, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(body.len()).map_err(|_| too_long())?;

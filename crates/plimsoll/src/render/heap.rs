@@ -8,6 +8,7 @@ use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
+use plimsoll_read::hprof::records::{Ending, Summary};
 use plimsoll_read::reading::{self, Finding};
 use serde_json::{Value, json};
 
@@ -76,12 +77,16 @@ impl Screen {
     fn banner(&mut self, heap: &HeapDump) {
         if let Some(what) = heap.summary.truncation() {
             let text = self.paint.red(&format!("the {what}"));
-            self.row("CUT", &text);
+            self.row(gap(&heap.summary), &text);
             let all = (heap.references + heap.dangling).max(1);
             let gone = units::percent(heap.dangling as f64 / all as f64);
             self.more(&format!(
                 "{gone} of the references lead to objects that are gone: sizes are those of the rest"
             ));
+        }
+        if let Some(what) = contradicts(heap) {
+            let text = self.paint.red(&what);
+            self.row("DAMAGED", &text);
         }
         if heap.roots == Roots::Guessed {
             let text = "no roots in what is left: classes, and what nobody refers to, stand in for them";
@@ -105,7 +110,7 @@ impl Screen {
     }
 
     fn clean(&mut self, heap: &HeapDump, said: &Report) {
-        if !heap.summary.is_complete() {
+        if cannot_tell(heap, said) {
             let text = "cannot tell: what holds the objects below is not in what is left of the dump";
             let text = self.paint.yellow(text);
             self.row("WHAT", &text);
@@ -117,7 +122,11 @@ impl Screen {
         } else {
             "nothing to accuse: no object, and no class of objects, holds 10 % of the heap".to_owned()
         };
-        let text = self.paint.green(&text);
+        let text = if heap.is_whole() {
+            self.paint.green(&text)
+        } else {
+            self.paint.yellow(&format!("in what is left, {text}"))
+        };
         self.row("WHAT", &text);
     }
 
@@ -224,11 +233,31 @@ impl Screen {
     }
 
     fn warnings(&mut self, heap: &HeapDump) {
-        let warnings = heap.summary.warnings.kept();
-        for (number, warning) in warnings.iter().take(3).enumerate() {
-            self.row(if number == 0 { "WARNING" } else { "" }, &warning.to_string());
+        for (number, warning) in heap.warnings().iter().take(3).enumerate() {
+            self.row(if number == 0 { "WARNING" } else { "" }, warning);
         }
     }
+}
+
+/// What is missing of a dump, in one word.
+pub(super) fn gap(summary: &Summary) -> &'static str {
+    if matches!(summary.ending, Ending::Complete) { "DAMAGED" } else { "CUT" }
+}
+
+/// What is wrong with a dump that is there to its end.
+fn contradicts(heap: &HeapDump) -> Option<String> {
+    let count = heap.contradictions();
+    (count > 0).then(|| format!("the dump contradicts itself at {}: see the warnings", places(count)))
+}
+
+fn places(count: u64) -> String {
+    if count == 1 { "one place".to_owned() } else { format!("{} places", thousands(count)) }
+}
+
+/// Whether what is missing may hold what would be accused.
+fn cannot_tell(heap: &HeapDump, said: &Report) -> bool {
+    let without_owner = said.suspects.iter().any(|s| matches!(s.path.owner, Owner::Unknown(_)));
+    !heap.summary.is_complete() && (!heap.is_nearly_whole() || without_owner)
 }
 
 /// The live heap as a share of resident memory.
@@ -354,6 +383,9 @@ pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> readi
         None if heap.is_whole() => {
             "the heap has nothing to accuse: nothing without a bound is large".to_owned()
         }
+        None if !cannot_tell(heap, said) => {
+            "what is left of the heap has nothing to accuse: nothing without a bound is large".to_owned()
+        }
         None => "cannot tell: what holds the objects is not in what is left of the dump".to_owned(),
     };
     reading::Report {
@@ -361,15 +393,14 @@ pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> readi
             kind: "Java heap dump".to_owned(),
             bytes: heap.summary.bytes,
             truncated: (!heap.is_whole()).then(|| {
-                heap.summary
-                    .truncation()
-                    .map_or_else(|| "no roots are left".to_owned(), |t| format!("the {t}"))
+                let cut = heap.summary.truncation().map(|t| format!("the {t}"));
+                cut.or_else(|| contradicts(heap)).unwrap_or_else(|| "no roots are left".to_owned())
             }),
         },
         summary,
         findings: findings.into_iter().chain(native).collect(),
         groups: Vec::new(),
-        warnings: heap.summary.warnings.kept().iter().map(ToString::to_string).collect(),
+        warnings: heap.warnings(),
     }
 }
 
@@ -419,7 +450,7 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
-        "warnings": heap.summary.warnings.kept().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "warnings": heap.warnings(),
     })
 }
 

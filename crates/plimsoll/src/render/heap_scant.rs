@@ -8,7 +8,7 @@ use plimsoll_core::units;
 use plimsoll_read::heap_dump::scant::{Large, Scant};
 use serde_json::{Value, json};
 
-use super::heap::thousands;
+use super::heap::{gap, thousands};
 use crate::output::Format;
 
 /// Classes shown.
@@ -36,7 +36,7 @@ fn table(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> String {
         "           below is what little memory allows: no retained sizes, garbage is counted too\n",
     );
     if let Some(cut) = said.summary.truncation() {
-        let _infallible = writeln!(out, "CUT        the {cut}");
+        let _infallible = writeln!(out, "{:<11}the {cut}", gap(&said.summary));
     }
     for (number, large) in said.largest.iter().enumerate() {
         let label = if number == 0 { "LARGEST" } else { "" };

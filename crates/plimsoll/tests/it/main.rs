@@ -1,6 +1,7 @@
 //! The binary as its user runs it: one file per kind of input.
 
 mod audit;
+mod bad_dumps;
 mod capture;
 mod drill;
 mod from_file;

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{plimsoll, stderr, stdout};
 use story::Story;
 
+#[path = "../../../plimsoll-read/tests/jvm/mod.rs"]
+#[expect(clippy::print_stderr, reason = "shared with the reader's tests")]
+mod jvm;
 #[path = "../../../plimsoll-read/tests/common/mod.rs"]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
 mod story;
@@ -110,6 +113,47 @@ fn a_cut_dump_is_told_to_be_cut_wherever_it_ends() {
         assert_eq!(out.status.code(), Some(5), "{percent} %: {}", stderr(&out));
         assert!(stdout(&out).contains("CUT"), "{percent} %: {}", stdout(&out));
     }
+}
+
+#[test]
+fn a_real_dump_that_was_cut_names_the_leak_or_says_that_it_cannot_tell() {
+    let folder = folder("cut-real");
+    let scratch = jvm::Folder::new("cli");
+    for jdk in jvm::jdks() {
+        let Some(whole) = jdk.leak(&scratch, "G1", 3000) else { continue };
+        for percent in [10, 50, 90] {
+            let path = file(folder.path(), "cut.hprof", &whole[..whole.len() * percent / 100]);
+            let out = plimsoll(&["read", path.to_str().expect("text")]);
+            let screen = stdout(&out);
+            let shown = format!("JDK {} at {percent} %: {screen}{}", jdk.version, stderr(&out));
+            assert_eq!(out.status.code(), Some(5), "{shown}");
+            assert!(screen.contains("CUT        the dump ends after"), "{shown}");
+            let what = screen.lines().find(|line| line.starts_with("WHAT")).expect("a verdict");
+            assert!(what.contains("Leak$Registry.BY_URL") || what.contains("cannot tell"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_dump_still_names_the_field_and_tells_where_it_is_damaged() {
+    let folder = folder("damaged");
+    let mut bytes = dump(1500);
+    let at = bytes.len() / 2;
+    bytes[at..at + 40].fill(0xee);
+    let path = file(folder.path(), "heap.hprof", &bytes);
+    let out = plimsoll(&["read", path.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
+    let screen = stdout(&out);
+    assert!(screen.contains("DAMAGED    the dump is damaged: "), "{screen}");
+    assert!(screen.contains("shop.Metrics.BY_URL retains"), "{screen}");
+    let warning = screen.lines().find(|line| line.starts_with("WARNING")).expect("a warning");
+    let offset = warning.split_once("offset ").and_then(|(_, rest)| rest.split_once(':')).expect("an offset");
+    let offset: usize = offset.0.parse().expect("a number");
+    assert!((at - 100..at + 40).contains(&offset), "damage at {at}: {warning}");
+
+    let (document, code) = json(&["read", path.to_str().expect("text"), "-o", "json"]);
+    assert_eq!((code, &document["artifact"]["truncated"]), (Some(5), &true.into()));
+    assert_eq!(document["suspects"][0]["owner"], "shop.Metrics.BY_URL");
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! What a reading may cost, frozen: bytes read of the source, and bytes of memory an object at the highest.
+//!
+//! One test for all of it: the counts are those of the whole process. To lower a limit, lower its constant.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(unsafe_code, reason = "an allocator that counts is unsafe to write; it hands on to the system's")]
+#![expect(clippy::print_stderr, reason = "what was measured is shown beside the limit")]
+
+#[expect(dead_code, reason = "shared with other tests")]
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use common::{Parts, Story};
+use plimsoll_read::graph::watch::{Phase, Unwatched, Watch};
+use plimsoll_read::heap_dump::report::report;
+use plimsoll_read::heap_dump::{Options, Roots, Source, read, scant};
+use plimsoll_read::hprof::model::Limits;
+use plimsoll_read::hprof::open::IdSize;
+use plimsoll_read::hprof::visitor::{Root, RootKind, Type};
+use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
+
+/// Bytes that each object more takes at the highest from the walk to the verdict, when the graph is there.
+const BYTES_AN_OBJECT: f64 = 15.2;
+/// Bytes taken before, while the dump is read: buffers and what is under way from one thread to the other, whatever the
+/// size of the dump, besides as much for each object.
+const READING: usize = 72 << 20;
+/// Bytes taken by ten million roots of a thousand objects.
+const MANY_ROOTS: usize = 76 << 20;
+/// How many times a file is read from begin to end for the verdict, and for all objects by class.
+const PASSES: (u64, u64) = (2, 1);
+/// Bytes read in small pieces for the verdict's details, as times this file: a fixed number of entries is looked at, so it
+/// is less of a larger one.
+const IN_PIECES: f64 = 1.6;
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+fn took(bytes: usize) {
+    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    HIGHEST.fetch_max(now, Ordering::Relaxed);
+}
+
+// SAFETY: every call is handed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // While it is copied, both are there.
+        took(size);
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The highest before the walk begins, and from there on.
+#[derive(Default)]
+struct Peaks {
+    reading: AtomicUsize,
+    judging: AtomicUsize,
+}
+
+impl Peaks {
+    fn note(&self, phase: Phase) {
+        let highest = HIGHEST.swap(NOW.load(Ordering::Relaxed), Ordering::Relaxed);
+        let is_reading =
+            matches!(phase, Phase::Survey | Phase::Wiring) || self.judging.load(Ordering::Relaxed) == 0;
+        let peak = if is_reading { &self.reading } else { &self.judging };
+        peak.fetch_max(highest, Ordering::Relaxed);
+        if !matches!(phase, Phase::Survey | Phase::Wiring) {
+            self.judging.fetch_max(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Watch for Peaks {
+    fn step(&self, phase: Phase, _: u64, _: u64) -> ControlFlow<()> {
+        self.note(phase);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Bytes at the highest above those that were taken before.
+fn highest<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = NOW.load(Ordering::Relaxed);
+    HIGHEST.store(before, Ordering::Relaxed);
+    let done = work();
+    (done, HIGHEST.load(Ordering::Relaxed) - before)
+}
+
+/// A dump that counts what is read of it.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    streamed: AtomicU64,
+    in_pieces: AtomicU64,
+}
+
+impl<'a> Counted<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Counted { bytes, streamed: AtomicU64::new(0), in_pieces: AtomicU64::new(0) }
+    }
+
+    /// Bytes read from the begin on, as times the whole, and those read in pieces.
+    fn read(&self) -> (f64, u64) {
+        let streamed = self.streamed.load(Ordering::Relaxed);
+        (streamed as f64 / self.bytes.len() as f64, self.in_pieces.load(Ordering::Relaxed))
+    }
+}
+
+struct Stream<'a, 'b>(&'a Counted<'b>, &'a [u8]);
+
+impl Read for Stream<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.1.read(into)?;
+        self.0.streamed.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Source for Counted<'_> {
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Stream(self, self.bytes)))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read_at(offset, buffer)?;
+        self.in_pieces.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// A map of URLs, four objects an entry.
+fn leak(entries: u32) -> Vec<u8> {
+    let mut story = Story::new();
+    let metric = story.class("shop/Metric", &Parts { fields: &[("count", Type::Long)], ..Parts::default() });
+    let pairs: Vec<(u64, u64)> = (0..entries)
+        .map(|i| {
+            let key = story.text(&format!("/users/{i}/orders?trace={:016x}", u64::from(i) * 0x9E37_79B9));
+            (key, story.instance(metric, &[(Type::Long, u64::from(i))]))
+        })
+        .collect();
+    let map = story.map_of(story.map, &pairs, &[]);
+    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+    story.main();
+    story.end()
+}
+
+/// Objects, and bytes at the highest: while the dump is read, and from then on.
+fn verdict(source: &Counted<'_>) -> (u32, usize, usize) {
+    let peaks = Peaks::default();
+    let before = NOW.load(Ordering::Relaxed);
+    HIGHEST.store(before, Ordering::Relaxed);
+    let heap = read(source, Options::default(), &peaks).unwrap();
+    let said = report(&heap, source, &peaks).unwrap();
+    peaks.note(Phase::Fetch);
+    assert_eq!(said.suspects[0].path.owner.to_string(), "shop.Metrics.BY_URL");
+    assert!(said.suspects[0].accused && said.suspects[0].keys.is_some());
+    let above = |peak: &AtomicUsize| peak.load(Ordering::Relaxed).saturating_sub(before);
+    (heap.objects(), above(&peaks.reading), above(&peaks.judging))
+}
+
+/// A dump of a thousand objects, and ten million roots of them.
+fn many_roots() -> Vec<u8> {
+    let size = IdSize::Eight;
+    let mut w = Writer::new(Vec::new(), "1.0.2", size, 0).unwrap();
+    w.text(1, "Thing").unwrap();
+    w.load_class(1, 0x1000, 1).unwrap();
+    let class = ClassSpec { id: 0x1000, ..ClassSpec::default() };
+    let object = |i: u64| 0x2000 + i % 1000 * 16;
+    let heap = (0..1000).fold(Heap::new(size).class(&class), |heap, i| heap.instance(object(i), 0x1000, &[]));
+    w.segment(&heap).unwrap();
+    for part in 0..100 {
+        let heap = (0..100_000).fold(Heap::new(size), |heap, i| {
+            let kind = if i == 0 { RootKind::ThreadObject } else { RootKind::JavaFrame };
+            heap.root(&Root { at: 0, kind, id: object(i), thread: 1, frame: part })
+        });
+        w.segment(&heap).unwrap();
+    }
+    w.end().unwrap();
+    w.into_inner()
+}
+
+#[test]
+fn a_reading_costs_what_it_says() {
+    let (small, large) = (leak(50_000), leak(100_000));
+    let (objects, _, first) = verdict(&Counted::new(&small));
+    let source = Counted::new(&large);
+    let (more, reading, second) = verdict(&source);
+    let each = (second - first) as f64 / f64::from(more - objects);
+    let (passes, pieces) = source.read();
+    let pieces = pieces as f64 / large.len() as f64;
+    eprintln!("{each:.3} bytes an object ({first}, {second}), {reading} while {more} objects are read");
+    eprintln!("{passes} passes, and {pieces:.4} of the file in pieces");
+    assert!(each <= BYTES_AN_OBJECT, "{each:.3} bytes an object");
+    assert!(reading as f64 <= READING as f64 + BYTES_AN_OBJECT * f64::from(more), "{reading} bytes");
+    assert_eq!(passes, PASSES.0 as f64, "passes over the file for the verdict");
+    assert!(pieces <= IN_PIECES, "{pieces} of the file in pieces");
+
+    let source = Counted::new(&large);
+    let all = scant::histogram(&source, Limits::default(), &Unwatched).unwrap();
+    assert!(all.rows.iter().any(|row| row.class == "shop.Metric" && row.instances == 100_000));
+    assert_eq!(source.read(), (PASSES.1 as f64, 0), "passes over the file for all objects by class");
+
+    let roots = many_roots();
+    let (heap, taken) = highest(|| read(roots.as_slice(), Options::default(), &Unwatched).unwrap());
+    eprintln!("{taken} bytes for {} roots of {} objects", heap.summary.counts.roots, heap.objects());
+    assert_eq!((heap.summary.counts.roots, heap.objects()), (10_000_000, 1001));
+    assert!(taken <= MANY_ROOTS, "{taken} bytes");
+    let Roots::Told { held, locals } = &heap.roots else { panic!("the roots are told") };
+    assert_eq!((held.len(), locals.len()), (1, 999), "the thread, and what its stack holds");
+}
