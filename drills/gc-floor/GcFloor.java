@@ -36,7 +36,8 @@ public class GcFloor {
             while (leaked < leak * age) {
                 byte[] b = new byte[512 + random.nextInt(1024)];
                 LEAK.add(b);
-                leaked += b.length + 16;
+                // The head, what the length is rounded up to, and the list's own room (a half more than it needs at most).
+                leaked += (b.length + 16 + 7) / 8 * 8 + 5;
             }
             if (age >= told) {
                 System.out.printf(Locale.ROOT, "truth %.3f %d%n", age, leaked);

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Result};
 
 use serde::Deserialize;
 
+use crate::line_prefix::Before;
+
 /// Lines that are looked at to tell the form.
 const PEEKED: usize = 4;
 /// Bytes of a line that are held at once; a longer one is handed on in pieces, as it is.
@@ -15,11 +17,12 @@ struct Docker {
     log: String,
 }
 
-/// Which runtime wrote the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who put something around each line: a runtime of containers, or something else before each line.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
     Docker,
     Cri,
+    Before(Before),
 }
 
 /// The form of a log that begins like this; none when it is no container runtime's. A line without an end is not
@@ -67,10 +70,11 @@ impl<R: Read> Printed<R> {
         }
         let begins = !std::mem::replace(&mut self.within, !self.line.ends_with(b"\n"));
         let printed =
-            begins.then(|| std::str::from_utf8(&self.line).ok()).flatten().and_then(|l| match self.form {
+            begins.then(|| std::str::from_utf8(&self.line).ok()).flatten().and_then(|l| match &self.form {
                 Form::Docker => docker(l),
                 Form::Cri => cri(l)
                     .map(|(text, part)| if part { text.trim_end_matches('\n') } else { text }.to_owned()),
+                Form::Before(before) => bare(before, l),
             });
         if let Some(text) = printed {
             self.line = text.into_bytes();
@@ -90,6 +94,13 @@ impl<R: Read> Read for Printed<R> {
         self.at += n;
         Ok(n)
     }
+}
+
+/// What stands behind `before` in a line with its end.
+fn bare(before: &Before, line: &str) -> Option<String> {
+    let text = line.trim_end_matches(['\n', '\r']);
+    let end = line.get(text.len()..)?;
+    Some(before.strip(text)?.into_owned() + end)
 }
 
 fn docker(line: &str) -> Option<String> {

@@ -33,6 +33,7 @@ pub mod hprof;
 pub mod hsperf;
 pub mod jemalloc_stats;
 pub mod kernel_log;
+mod line_prefix;
 mod lines;
 pub mod malloc_info;
 pub mod manifest;

@@ -119,3 +119,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn histograms_within_a_unified_log_are_those_after_full_collections() {
+    let of = |id: u32, when: &str, bytes: u32| {
+        let lines = [
+            format!("Class Histogram ({when} full gc)"),
+            " num     #instances         #bytes  class name (module)".to_owned(),
+            "-------------------------------------------------------".to_owned(),
+            format!("   1:            42         {bytes}  [B (java.base@25.0.3)"),
+            format!("Total            42         {bytes}"),
+        ];
+        let decorated = lines.map(|l| format!("[{id}.755s][trace][gc,classhisto      ] GC({id}) {l}\n"));
+        decorated.concat()
+    };
+    let log: String =
+        (0..3).map(|id| of(id, "before", 9_000_000) + &of(id, "after", 1000 * (id + 1))).collect();
+    assert!(Histograms::looks_like(log.as_bytes()));
+    let histograms = read(log.as_bytes()).unwrap();
+    let totals: Vec<u64> = histograms.all.iter().map(|h| h.total.bytes).collect();
+    assert_eq!((totals, &histograms.truncated), (vec![1000, 2000, 3000], &None));
+    assert_eq!(histograms.all[0].of("byte[]").instances, 42);
+}

@@ -56,6 +56,8 @@ pub struct Histograms {
     pub truncated: Option<String>,
     /// What to know before believing the numbers.
     pub warnings: Warnings,
+    /// Whether what follows is of before a collection: garbage is in it.
+    before: bool,
 }
 
 /// Reads every histogram; none when there is not one row.
@@ -78,15 +80,35 @@ pub fn read(from: impl Read) -> Option<Histograms> {
     Some(out)
 }
 
+/// A line without what the unified log puts before it: `[1.7s][trace][gc,classhisto] GC(0)   1:  48975 …`.
+fn undecorated(line: &str) -> &str {
+    if !line.starts_with('[') || !line.contains("classhisto") {
+        return line;
+    }
+    let mut rest = line;
+    while let Some((_, tail)) = rest.trim_start().strip_prefix('[').and_then(|r| r.split_once(']')) {
+        rest = tail;
+    }
+    let rest = rest.trim_start();
+    rest.strip_prefix("GC(").and_then(|r| r.split_once(')')).map_or(rest, |(_, tail)| tail)
+}
+
 /// Whether it is the head line of a histogram.
 pub(super) fn is_head(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace();
+    let mut words = undecorated(line).split_ascii_whitespace();
     [words.next(), words.next(), words.next(), words.next()]
         == ["num", "#instances", "#bytes", "class"].map(Some)
 }
 
 impl Histograms {
     fn line(&mut self, line: &str, rows: &mut usize) {
+        if line.contains("Class Histogram (") {
+            self.before = line.contains("(before full gc)");
+        }
+        if self.before {
+            return;
+        }
+        let line = undecorated(line);
         if is_head(line) {
             if self.all.len() == MOST {
                 self.all.remove(0);

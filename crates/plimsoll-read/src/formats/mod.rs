@@ -31,6 +31,8 @@ use plain::Plain;
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
 const PIECE: usize = 1 << 20;
 const SHARED: usize = 4 << 10;
+/// Lines before an artifact that are no part of it.
+const OWN_LINES: usize = 6;
 /// How a Java heap dump begins, and where a tar archive says what it is.
 const HEAP_DUMP: &[u8] = b"JAVA PROFILE ";
 const TAR: usize = 257;
@@ -275,7 +277,7 @@ pub enum Recognised {
 /// # Errors
 /// When it cannot be opened.
 pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
-    let mut plain = Plain::new(source.open()?);
+    let plain = Plain::new(source.open()?);
     if plain.head().starts_with(HEAP_DUMP) {
         return Ok(Recognised::HeapDump);
     }
@@ -285,19 +287,82 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Ok(Recognised::Archive);
     }
-    let format = match recognise(plain.head()) {
-        Some(format) => format,
-        None => match search(&mut plain) {
-            Some(format) => {
-                plain = Plain::new(source.open()?);
-                format
-            }
-            None => return Ok(Recognised::Unknown(plain.head().to_vec())),
-        },
+    let Some((mut format, mut plain)) = told(source, plain)? else {
+        return Ok(Recognised::Unknown(Plain::new(source.open()?).head().to_vec()));
     };
-    let artifact = format.parse(&mut plain);
+    let mut artifact = format.parse(&mut plain);
+    if artifact.is_none()
+        && let Some((of_bare, mut without)) = bare(source, false)?
+    {
+        artifact = of_bare.parse(&mut without);
+        (format, plain) = (of_bare, without);
+    }
     let (stopped, notes) = (plain.stopped().map(str::to_owned), plain.notes().to_vec());
     Ok(Recognised::Artifact(Found { format: format.name(), artifact, stopped, notes }))
+}
+
+/// The format of a stream, and the stream from its begin. What stands before each line of a log is taken off when an
+/// artifact then shows; only traces of deaths need the time and the host there.
+fn told<'s>(
+    source: &'s (impl Source + ?Sized),
+    mut plain: Plain<'s>,
+) -> io::Result<Option<(&'static dyn Format, Plain<'s>)>> {
+    let first = recognise(plain.head());
+    if let Some(format) = first.filter(|f| !f.is_in_logs()) {
+        return Ok(Some((format, plain)));
+    }
+    if let Some(told) = bare(source, true)? {
+        return Ok(Some(told));
+    }
+    if let (None, Some((format, at))) = (first, behind(plain.head())) {
+        plain.skip(at);
+        return Ok(Some((format, plain)));
+    }
+    if let Some(format) = first.filter(|f| !is_death(*f)) {
+        return Ok(Some((format, plain)));
+    }
+    if let Some(told) = bare(source, false)? {
+        return Ok(Some(told));
+    }
+    if let Some(format) = first {
+        return Ok(Some((format, plain)));
+    }
+    match search(&mut plain) {
+        Some(format) => Ok(Some((format, Plain::new(source.open()?)))),
+        None => Ok(None),
+    }
+}
+
+/// The format of what stands behind the first lines, and where: `kubectl exec` and the JVM say something of their own
+/// before the output of a command, a shell its prompt.
+fn behind(head: &[u8]) -> Option<(&'static dyn Format, usize)> {
+    let ends = head.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
+    ends.take(OWN_LINES).find_map(|at| {
+        let format = recognise(head.get(at..)?).filter(|f| !is_death(*f))?;
+        Some((format, at))
+    })
+}
+
+/// The same without what stands before each line; none when nothing does, or nothing shows then.
+fn bare<'s>(
+    source: &'s (impl Source + ?Sized),
+    known: bool,
+) -> io::Result<Option<(&'static dyn Format, Plain<'s>)>> {
+    let mut plain = Plain::new(source.open()?);
+    if !plain.bare(known) {
+        return Ok(None);
+    }
+    if let Some(format) = recognise(plain.head()).filter(|f| f.is_in_logs() && !is_death(*f)) {
+        return Ok(Some((format, plain)));
+    }
+    let Some(format) = search(&mut plain).filter(|f| !is_death(*f)) else { return Ok(None) };
+    let mut plain = Plain::new(source.open()?);
+    plain.bare(known);
+    Ok(Some((format, plain)))
+}
+
+fn is_death(format: &dyn Format) -> bool {
+    format.name() == Deaths::NAME
 }
 
 /// The bytes of a stream, unpacked when they are packed by gzip or zstd.

@@ -2,13 +2,16 @@
 
 use std::io::{BufReader, Cursor, ErrorKind, Read, Result};
 
-use crate::container_log::{self, Printed};
+use crate::container_log::{self, Form, Printed};
+use crate::line_prefix::{self, LAYERS};
 use crate::zstd::Frames;
 
 /// Bytes looked at to tell what an artifact is.
 pub(super) const HEAD: usize = 64 << 10;
 /// Packed bytes read at once.
 const PACKED: usize = 64 << 10;
+/// What some editors put at the begin of text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 type Bytes<'s> = Box<dyn Read + Send + 's>;
 
@@ -42,11 +45,38 @@ impl<'s> Plain<'s> {
             });
             plain.notes.push("read as UTF-16");
         }
+        if plain.head.starts_with(MARK) {
+            plain.skip(MARK.len());
+        }
         if let Some(form) = container_log::form(&String::from_utf8_lossy(&plain.head)) {
             plain.wrap(|r| Box::new(Printed::new(r, form)));
             plain.notes.push("taken out of a container's log");
         }
         plain
+    }
+
+    /// Leaves out the first bytes, which are in the head.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        let skipped = std::io::copy(&mut self.reader.by_ref().take(bytes as u64), &mut std::io::sink());
+        // What is in the head was read already, and cannot fail now.
+        let skipped = skipped.map_or(0, |n| n as usize).min(self.head.len());
+        self.head.drain(..skipped);
+    }
+
+    /// Takes off what stands before each line, as far as something does; `known` leaves what is only the same words.
+    /// Whether it did.
+    pub(super) fn bare(&mut self, known: bool) -> bool {
+        let before = (0..LAYERS).map_while(|_| {
+            let before = line_prefix::of(&String::from_utf8_lossy(&self.head))?;
+            (before.is_known() || !known).then(|| {
+                self.wrap(|r| Box::new(Printed::new(r, Form::Before(before))));
+            })
+        });
+        let any = before.count() > 0;
+        if any {
+            self.notes.push("what a shipper or a terminal put before each line was taken off");
+        }
+        any
     }
 
     /// Its first bytes, at most [`HEAD`].
@@ -203,6 +233,7 @@ mod tests {
         assert_eq!(plain(&big).0, "plain");
         assert_eq!(plain(b"as it is"), ("as it is".to_owned(), Vec::new(), None));
         assert_eq!(plain(b"").0, "");
+        assert_eq!(plain("\u{feff}marked".as_bytes()).0, "marked");
     }
 
     #[test]

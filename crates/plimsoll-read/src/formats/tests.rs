@@ -48,6 +48,53 @@ fn what_stands_deep_within_a_log_is_found() {
     assert_eq!(reading.value["artifact"]["kind"], "goroutines");
 }
 
+const GC: &str = "[0.004s][info][gc] Using Parallel\n[1.0s][info][gc] GC(0) Pause Full (Ergonomics) 9M->5M(20M) 2.5ms\n[1.1s][info][gc,cpu] GC(0) User=0.00s\n[2.0s][info][gc] GC(1) Pause Full (Ergonomics) 9M->5M(20M) 2.5ms\n";
+const HISTOGRAM: &str = " num     #instances         #bytes  class name (module)\n-------------------------------------------------------\n   1:         53440        5216968  [B (java.base@17.0.1)\nTotal         53440        5216968\n";
+
+#[test]
+fn what_stands_before_each_line_is_taken_off() {
+    let wraps: [&dyn Fn(&str) -> String; 7] = [
+        &|l| format!("2026-05-01T10:00:00.123456789Z {l}\n"),
+        &|l| format!("May 01 10:00:00 node1 app[4711]: {l}\n"),
+        &|l| format!("\u{1b}[36mapp-1  | \u{1b}[0m{l}\n"),
+        &|l| format!("[pod/web-1/app] 2026-05-01T10:00:00.1Z {l}\n"),
+        &|l| format!("{}\n", serde_json::json!({"ts": 1, "msg": l})),
+        &|l| format!("web-1 app {l}\r\n"),
+        &|l| format!("<14>May  1 10:00:00 node1 app: {l}\n"),
+    ];
+    let filler = "INFO request served\nWARN it was slow\n".repeat(10);
+    for (text, kind_of) in
+        [(STACK, "goroutines"), (THREADS, "threads"), (GC, "gc-log"), (HISTOGRAM, "class-histogram")]
+    {
+        let expected = found(text.as_bytes()).and_then(|f| f.reading(&Context::default()));
+        let expected = expected.unwrap_or_else(|| panic!("{kind_of} is not read"));
+        for wrap in wraps {
+            for text in [text.to_owned(), format!("{filler}{text}"), format!("{}{text}", filler.repeat(400))]
+            {
+                let wrapped: String = text.lines().map(wrap).collect();
+                let found = found(wrapped.as_bytes()).unwrap_or_else(|| panic!("{kind_of}: {}", wrap("")));
+                assert_eq!(found.format, kind_of, "{}", wrap(""));
+                let reading = found.reading(&Context::default());
+                let reading =
+                    reading.unwrap_or_else(|| panic!("{kind_of}, {} bytes: {}", text.len(), wrap("")));
+                assert_eq!(reading.head.summary, expected.head.summary, "{}", wrap(""));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_command_says_before_its_output_is_passed_over() {
+    let before = "$ kubectl exec web-1 -- curl -s localhost:6060/debug/pprof/goroutine?debug=1\n\
+                  Defaulted container \"app\" out of: app, sidecar\n";
+    let goroutines = "goroutine profile: total 1\n1 @ 0x1\n#\t0x1\tmain.f+0x1\t/a.go:1\n\n";
+    let heap = "heap profile: 1: 2 [3: 4] @ heap/1048576\n1: 2 [3: 4] @ 0x1\n";
+    for (text, expected) in [(goroutines, "goroutines"), (heap, "profile")] {
+        assert_eq!(kind(format!("{before}{text}").as_bytes()), Some(expected));
+    }
+    assert_eq!(kind(before.as_bytes()), None);
+}
+
 #[test]
 fn a_series_of_one_kind_is_compared_and_of_two_kinds_is_not() {
     let dumps: Vec<Found> = [10, 60, 200].map(|n| found(STACK.repeat(n).as_bytes()).unwrap()).into();

@@ -15,8 +15,12 @@ use crate::reading::{Context, Finding, Report, Source, Table, count};
 const STILL_SHARE: f64 = 0.05;
 /// Bytes per second that a short log does not tell from rest: the estimator's own error on seven collectors.
 const STILL: f64 = 0.2 * 1_048_576.0;
+/// Bytes that a floor must have grown by before a climb is believed: measured on seven collectors without a leak.
+const GROWN: f64 = 3.0 * 1_048_576.0;
 /// Points from which on a climb is believed by its interval alone: four in a row rise by chance once in 24 times.
 const SURE: usize = 4;
+/// So many points prove no climb, whatever their interval: a program may just hold more at one time than at another.
+const FEWEST: usize = 2;
 /// The part of the heap above which a floor leaves no room.
 const TIGHT: f64 = 0.85;
 /// The part of the time above which collecting is the load.
@@ -119,13 +123,15 @@ pub struct LifeReport {
 pub(super) fn moves(f: &Floor) -> Motion {
     let slow = f.level * STILL_SHARE / f.span.max(3600.0);
     if f.slope.low > 0.0 {
-        // Few points and a slope below the estimator's own error prove nothing.
-        let grew = f.slope.mid * f.span > STILL_SHARE * f.level;
-        let sure = f.points >= SURE || (f.slope.mid > STILL && grew);
+        // What grew by less than the points may be off, and few points, prove nothing.
+        let grew = f.slope.mid * f.span > (STILL_SHARE * f.level).max(GROWN);
+        let sure = grew && f.goes_on && (f.points >= SURE || (f.points > FEWEST && f.slope.mid > STILL));
         return match (f.basis.is_bound(), f.slope.mid > slow, sure) {
             (false, true, true) => Motion::Climbs,
             (_, false, _) => Motion::Still,
-            _ => Motion::Perhaps,
+            (true, ..) if f.slope.high <= STILL => Motion::SoFar,
+            _ if f.goes_on => Motion::Perhaps,
+            _ => Motion::Unclear,
         };
     }
     match f.slope.high {

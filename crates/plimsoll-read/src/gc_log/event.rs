@@ -198,8 +198,13 @@ pub(super) enum Event {
     Collection(Collection),
     /// Bytes that the marking of a cycle found alive: of the whole heap, or of one generation.
     Live { id: u64, bytes: f64, young: Option<bool> },
-    /// Bytes that Shenandoah's pacer expects alive: the mean of the last five markings.
-    Expected(f64),
+    /// Shenandoah's pacer begins a marking: bytes it expects alive (the mean of the last five markings), and bytes free.
+    Marks { expected: f64, free: Option<f64> },
+    /// Shenandoah's pacer begins to evacuate: bytes free.
+    Evacuates { free: f64 },
+    /// Garbage that Shenandoah's marking found and will collect, bytes and hundredths of all it found; of it, bytes that
+    /// are free at once.
+    Garbage { id: u64, bytes: f64, percent: f64, immediate: f64 },
     /// A marking of the old generation ended (generational Shenandoah), which took a pause of so many seconds.
     OldMarked(f64),
     /// Bytes that the marking of the old generation before this one found alive.
@@ -216,6 +221,10 @@ pub(super) enum Event {
     Metaspace(f64),
     /// A pause that collects nothing, seconds.
     Pause(f64),
+    /// A remark or a cleanup freed regions of the old generation that held nothing alive (G1), in so many seconds.
+    Freed(f64),
+    /// The old generation was swept beside the program (CMS).
+    Swept(f64),
     /// Work beside the program, seconds; `whole` when the line sums up the others of its cycle.
     Concurrent { length: f64, whole: bool },
     /// What must not happen, and the seconds that it took.

@@ -120,6 +120,10 @@ fn unclear(now: &Judged<'_>, f: &Floor, motion: Motion) -> Finding {
     let out = Finding::new(Certainty::CannotTell, text).hint(more(now));
     if f.basis.is_bound() {
         out.but("what young collections leave holds garbage of the old generation: an upper bound only")
+    } else if f.slope.low > 0.0 && !f.goes_on {
+        out.but("it climbed at first and hardly since, as in a start or while a cache fills")
+    } else if f.slope.low > 0.0 {
+        out.but("few points, or a climb that is small beside how far they may be off")
     } else {
         out.but("the interval of the slope is too wide for the time that the log covers")
     }

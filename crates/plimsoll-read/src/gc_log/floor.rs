@@ -5,24 +5,27 @@ use plimsoll_core::series::Point;
 use plimsoll_core::slope::Interval;
 
 use super::event::Collector;
+use super::fit;
 use super::life::Life;
 
 /// Exact points from which on they are believed.
 const ENOUGH: usize = 3;
+/// Exact points that a slope can be taken over at all: its interval says how little two of them prove.
+const FEW: usize = 2;
 /// Blocks into which a sawtooth is cut to take the lowest of each.
 const BLOCKS: usize = 12;
-/// Points that a slope is taken over at most: all pairs are looked at.
-const PAIRS: usize = 400;
 /// The part of a life that counts as its start, and at most so many seconds.
 const START: (f64, f64) = (0.25, 300.0);
 /// Full collections within this part of the time of all of them are one.
-const NEAR: f64 = 0.02;
-/// The normal distribution's 90 % quantile: an interval of 80 %, as all intervals here.
-const NINETY: f64 = 1.281_6;
-/// Blocks that an envelope needs: each is a sawtooth's lowest of three at least.
-const ENVELOPE: usize = 5;
+const NEAR: f64 = 0.05;
 /// Smoothed points that are believed.
 const FEWEST: usize = 8;
+/// The part of the whole slope that the second half must have for a climb that goes on.
+const GOES_ON: f64 = 0.3;
+/// One over the square root of twelve: the deviation of what lies anywhere within one.
+const EVEN: f64 = 0.288_7;
+/// The part of a slope that heads of objects and spare room in tables may make.
+const SIZES: f64 = 0.02;
 
 /// Which points were taken for the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +38,16 @@ pub enum Basis {
     Live,
     /// What marking found alive in the old generation.
     OldLive,
+    /// Heap in use less the garbage that marking found (Shenandoah).
+    Marked,
     /// What the pacer expects alive: the mean of the last five markings.
     Expected,
     /// The old generation at the end of cycles.
     Old,
     /// The lowest heap after concurrent cycles, of each stretch.
     AfterCycle,
+    /// Heap after the first young collection that follows a sweep of the old generation (CMS).
+    AfterSweep,
     /// The lowest heap after young collections: it holds garbage of the old generation.
     AfterYoung,
 }
@@ -53,9 +60,11 @@ impl Basis {
             Basis::AfterMixed => "lowest heap after mixed collections",
             Basis::Live => "live bytes found by marking",
             Basis::OldLive => "live bytes found by marking the old generation",
+            Basis::Marked => "heap in use less the garbage that marking found",
             Basis::Expected => "live bytes that the pacer expects (mean of five markings)",
             Basis::Old => "old generation at the end of cycles",
             Basis::AfterCycle => "lowest heap after concurrent cycles",
+            Basis::AfterSweep => "heap after sweeps of the old generation",
             Basis::AfterYoung => "lowest heap after young collections",
         }
     }
@@ -63,6 +72,54 @@ impl Basis {
     /// Whether garbage may be in the points, so that the slope bounds the floor's from above only.
     pub fn is_bound(self) -> bool {
         self == Basis::AfterYoung
+    }
+
+    /// Points that it needs at least.
+    fn needs(self) -> usize {
+        match self {
+            Basis::AfterFull | Basis::AfterMixed | Basis::Live | Basis::Marked => FEW,
+            Basis::Expected => FEWEST,
+            _ => ENOUGH,
+        }
+    }
+
+    /// How far its points may be off by the way the collector works.
+    fn error(self, collector: Option<Collector>) -> Error {
+        let (level, heap, drift) = match (self, collector) {
+            // It may leave a twentieth of the old generation, two thirds of the heap, as dead wood.
+            (Basis::AfterFull, Some(Collector::Serial)) => (0.01, 0.05 * 2.0 / 3.0 * EVEN, 0.01),
+            (Basis::AfterFull, Some(Collector::Parallel)) => (0.02, 0.0, 0.01),
+            // It stops when a twentieth of the heap is garbage.
+            (Basis::AfterMixed, _) => (0.01, 0.05 * EVEN, 0.05),
+            // The garbage is told in whole hundredths; that of the old generation is not in it.
+            (Basis::Marked, Some(Collector::GenerationalShenandoah)) => (0.02, 0.01 * EVEN, 0.08),
+            (Basis::Marked, _) => (0.02, 0.01 * EVEN, 0.03),
+            (Basis::OldLive | Basis::Old, _) => (0.03, 0.0, 0.15),
+            (Basis::AfterSweep | Basis::Expected, _) => (0.03, 0.0, 0.05),
+            // Garbage of regions that were not worth it, and what was allocated meanwhile.
+            (Basis::AfterCycle, _) => (0.1, 0.0, 0.4),
+            _ => (0.01, 0.0, 0.01),
+        };
+        Error { level, heap, drift }
+    }
+}
+
+/// How far floor points may be off besides their scatter. One hundredth of the level is what any program's floor moves.
+#[derive(Debug, Clone, Copy)]
+struct Error {
+    /// One point, as a part of the floor's level and of the heap (standard deviations).
+    level: f64,
+    heap: f64,
+    /// All points together from the first to the last, as a part of the level.
+    drift: f64,
+}
+
+impl Error {
+    /// An interval that allows for the drift over so many seconds, and for what the sizes of objects leave out.
+    fn widened(self, slope: Interval, level: f64, span: f64) -> Interval {
+        let drift = (self.drift * level / span.max(1e-9)).hypot(SIZES * slope.mid);
+        let wider = |side: f64| (slope.mid - side).hypot(drift);
+        Interval { low: slope.mid - wider(slope.low), mid: slope.mid, high: slope.mid + wider(slope.high) }
     }
 }
 
@@ -79,6 +136,8 @@ pub struct Floor {
     pub slope: Interval,
     /// The floor at the end, bytes.
     pub level: f64,
+    /// Whether the second half of the time climbs like the whole: a start, or a cache that fills, does not.
+    pub goes_on: bool,
 }
 
 /// The floor of a life, or why it cannot be told.
@@ -89,48 +148,101 @@ pub(super) fn of(life: &Life) -> Result<Floor, String> {
     let from = began + ((last - began) * START.0).min(START.1);
     let collector = life.collector.map(|(c, _)| c);
     let (basis, points) = choose(life, collector, from);
-    let envelope = matches!(basis, Basis::AfterYoung | Basis::AfterCycle | Basis::Old);
-    let needed = if envelope { ENVELOPE } else { ENOUGH };
-    if points.len() < needed {
-        let n = points.len();
+    if points.len() < basis.needs() {
+        let (n, needed) = (points.len(), basis.needs());
         return Err(format!("only {n} of {needed} floor points ({})", basis.name()));
     }
-    let line = theil_sen(&points, life.step).ok_or("all floor points have the same time")?;
+    let heap = life.heap_max.or_else(|| life.marks.iter().filter_map(|m| m.capacity).reduce(f64::max));
+    let level = points.iter().fold(0.0, |sum, p| sum + p.v) / points.len() as f64;
+    let error = basis.error(collector);
+    let noise = (error.level * level).hypot(error.heap * heap.unwrap_or(0.0)).hypot(life.step * EVEN);
+    // Full collections that crowd are one already.
+    let crowd = matches!(basis, Basis::AfterMixed | Basis::AfterSweep);
+    let line = fit::line(&points, noise, crowd).ok_or("all floor points have the same time")?;
     let span = points.last().map_or(0.0, |p| p.t) - points.first().map_or(0.0, |p| p.t);
-    Ok(Floor { basis, points: points.len(), span, slope: line.0, level: line.1 })
+    Ok(Floor {
+        basis,
+        points: points.len(),
+        span,
+        goes_on: goes_on(&points, line.slope.mid),
+        slope: error.widened(line.slope, level, span),
+        level: line.end,
+    })
+}
+
+/// Whether the points of the second half of the time, or the last two, climb like all of them.
+fn goes_on(points: &[Point], slope: f64) -> bool {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return false };
+    let middle = f64::midpoint(first.t, last.t);
+    let later = points.iter().filter(|p| p.t >= middle).count().max(2);
+    let second = points.get(points.len().saturating_sub(later)..).unwrap_or(points);
+    fit::line(second, 0.0, false).is_some_and(|l| l.slope.mid >= GOES_ON * slope)
 }
 
 /// The points of the floor from `from` on, by the rule of the collector.
 fn choose(life: &Life, collector: Option<Collector>, from: f64) -> (Basis, Vec<Point>) {
     let since = |list: &[Point]| -> Vec<Point> { list.iter().filter(|p| p.t >= from).copied().collect() };
-    let marks = life.marks.iter().filter(|m| m.t >= from);
-    let afters = || lowest(&marks.clone().map(|m| Point { t: m.t, v: m.after }).collect::<Vec<_>>());
     let full = apart(&since(&life.full));
-    let live = since(&life.live);
     match collector {
-        Some(c) if c.marks_beside() => {
-            let expected = since(&life.expected);
-            let old = since(&life.old);
-            let two = c == Collector::GenerationalShenandoah;
-            if live.len() >= ENOUGH {
-                (if two { Basis::OldLive } else { Basis::Live }, live)
-            } else if two && old.len() >= ENOUGH {
-                (Basis::Old, lowest(&old))
-            } else if !two && expected.len() >= FEWEST {
-                (Basis::Expected, expected)
-            } else {
-                (Basis::AfterCycle, afters())
-            }
-        }
+        Some(c) if c.marks_beside() => beside(life, c, from),
         _ if full.len() >= ENOUGH => (Basis::AfterFull, full),
         Some(Collector::G1) => {
-            let mut mixed = since(&life.mixed);
+            let mut mixed = since(life.finished_mixed());
             mixed.extend(full);
             mixed.sort_by(|a, b| a.t.total_cmp(&b.t));
-            if mixed.len() >= ENOUGH { (Basis::AfterMixed, mixed) } else { (Basis::AfterYoung, afters()) }
+            if mixed.len() >= FEW { (Basis::AfterMixed, mixed) } else { after_young(life, from) }
         }
-        _ => (Basis::AfterYoung, afters()),
+        Some(Collector::Cms) => {
+            let swept = since(&life.swept);
+            if swept.len() >= ENOUGH { (Basis::AfterSweep, swept) } else { after_young(life, from) }
+        }
+        _ if full.len() >= FEW => (Basis::AfterFull, full),
+        _ => after_young(life, from),
     }
+}
+
+/// The same for collectors that mark the whole heap beside the program.
+fn beside(life: &Life, collector: Collector, from: f64) -> (Basis, Vec<Point>) {
+    let since = |list: &[Point]| -> Vec<Point> { list.iter().filter(|p| p.t >= from).copied().collect() };
+    let [live, marked, expected, old] =
+        [&life.live, &life.marked, &life.expected, &life.old].map(|l| since(l));
+    if collector == Collector::GenerationalShenandoah {
+        // Garbage of the old generation is none that the young one's marking finds: the lowest hold least of it.
+        let marked = lowest(&marked);
+        return if marked.len() >= ENOUGH {
+            (Basis::Marked, marked)
+        } else if live.len() >= ENOUGH {
+            (Basis::OldLive, live)
+        } else if old.len() >= ENOUGH {
+            (Basis::Old, lowest(&old))
+        } else {
+            (Basis::AfterCycle, lowest(&afters(life, from)))
+        };
+    }
+    if live.len() >= FEW {
+        (Basis::Live, live)
+    } else if marked.len() >= FEW {
+        (Basis::Marked, marked)
+    } else if expected.len() >= FEWEST {
+        (Basis::Expected, expected)
+    } else {
+        (Basis::AfterCycle, lowest(&afters(life, from)))
+    }
+}
+
+/// Heap after every collection from `from` on.
+fn afters(life: &Life, from: f64) -> Vec<Point> {
+    life.marks.iter().filter(|m| m.t >= from).map(|m| Point { t: m.t, v: m.after }).collect()
+}
+
+/// Heap after young collections, of the longest stretch in which nothing collected the old generation: there its
+/// garbage only gets more, so the floor climbs no faster than this.
+fn after_young(life: &Life, from: f64) -> (Basis, Vec<Point>) {
+    let all = afters(life, from);
+    let is_collected = |a: &Point, b: &Point| life.old_collected.iter().any(|p| p.t > a.t && p.t <= b.t);
+    let stretches = all.chunk_by(|a, b| !is_collected(a, b));
+    let longest = stretches.max_by_key(|s| s.len()).unwrap_or_default();
+    (Basis::AfterYoung, lowest(longest))
 }
 
 /// Full collections right after one another are one point, the lowest: the first may leave what a finaliser holds.
@@ -173,38 +285,4 @@ fn lowest(points: &[Point]) -> Vec<Point> {
         }
     }
     out.into_iter().map(|(_, p)| p).collect()
-}
-
-/// The median of the slopes of all pairs, an interval for it, and the level of that line at the last point.
-///
-/// The interval is the rank interval of Kendall's test over the same pairs; with few points it is their whole range.
-/// `step` is the rounding of the sizes.
-fn theil_sen(points: &[Point], step: f64) -> Option<(Interval, f64)> {
-    let stride = points.len().div_ceil(PAIRS);
-    let points: Vec<Point> = points.iter().rev().step_by(stride).rev().copied().collect();
-    let mut slopes = Vec::with_capacity(points.len() * points.len() / 2);
-    for (i, a) in points.iter().enumerate() {
-        for b in points.iter().skip(i + 1).filter(|b| b.t > a.t) {
-            slopes.push((b.v - a.v) / (b.t - a.t));
-        }
-    }
-    slopes.sort_by(f64::total_cmp);
-    let mid = quantile(&slopes, 0.5)?;
-    let n = points.len() as f64;
-    let spread = NINETY * (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt() / (slopes.len() as f64) / 2.0;
-    let span = points.last()?.t - points.first()?.t;
-    let rounding = step / span.max(1e-9);
-    let low = quantile(&slopes, (0.5 - spread).max(0.0))? - rounding;
-    let high = quantile(&slopes, (0.5 + spread).min(1.0))? + rounding;
-    let end = points.last()?.t;
-    let mut levels: Vec<f64> = points.iter().map(|p| p.v + mid * (end - p.t)).collect();
-    levels.sort_by(f64::total_cmp);
-    Some((Interval { low, mid, high }, quantile(&levels, 0.5)?))
-}
-
-/// A quantile of sorted values.
-fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let at = q * sorted.len().checked_sub(1)? as f64;
-    let (low, high) = (sorted.get(at.floor() as usize)?, sorted.get(at.ceil() as usize)?);
-    Some(low + (high - low) * at.fract())
 }

@@ -74,7 +74,9 @@ impl Reader {
         ];
         if full.is_none() && only_pause.iter().any(|w| says(w)) {
             if let Some(s) = last_seconds(text) {
-                tell(at, Event::Pause(s));
+                // `[GC cleanup 1634M->1602M(4096M), 0.0104 secs]` freed regions.
+                let freed = says("[GC cleanup") && changes(text).any(|c| c.after < c.before);
+                tell(at, if freed { Event::Freed(s) } else { Event::Pause(s) });
             }
             return;
         }
@@ -161,7 +163,8 @@ fn concurrent(line: &str, at: Stamp, tell: &mut impl FnMut(Stamp, Event)) {
     let cms = || line.split_once("[CMS-concurrent-")?.1.split_once('/')?.1.split(' ').next();
     let g1 = || line.split_once("[GC concurrent-")?.1.split_once("-end, ")?.1.split(' ').next();
     if let Some(length) = cms().or_else(g1).and_then(decimal) {
-        tell(at, Event::Concurrent { length, whole: false });
+        let swept = line.contains("[CMS-concurrent-sweep:");
+        tell(at, if swept { Event::Swept(length) } else { Event::Concurrent { length, whole: false } });
     }
 }
 

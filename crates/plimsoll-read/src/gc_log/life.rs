@@ -108,8 +108,14 @@ pub struct Life {
     pub mixed: Vec<Point>,
     /// What marking found alive, bytes.
     pub live: Vec<Point>,
+    /// Heap in use less the garbage that marking found, bytes (Shenandoah).
+    pub marked: Vec<Point>,
     /// What the pacer expected alive, bytes, without its first guesses.
     pub expected: Vec<Point>,
+    /// Heap after the first collection that followed a sweep of the old generation (CMS), bytes.
+    pub swept: Vec<Point>,
+    /// When something collected the old generation, or a part of it, and what was in use then.
+    pub old_collected: Vec<Point>,
     /// The old generation when a cycle ended, bytes.
     pub old: Vec<Point>,
     /// Bytes that the old generation gained at young collections; none when the log does not tell.
@@ -134,6 +140,35 @@ pub struct Life {
     young: Option<(u64, f64)>,
     guesses: u32,
     old_marked: Option<f64>,
+    marking: Marking,
+    was_swept: bool,
+}
+
+/// What a marking of Shenandoah told so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Marking {
+    id: u64,
+    /// Bytes free when it began and when it had ended.
+    free: (Option<f64>, Option<f64>),
+    /// Garbage, bytes and hundredths of all garbage; of it, what is free at once.
+    garbage: (f64, f64),
+    immediate: f64,
+}
+
+impl Marking {
+    /// What was alive when it ended, of so many bytes in use; what was allocated meanwhile counts as alive there, and
+    /// is no floor.
+    fn alive(&self, used: f64) -> Option<f64> {
+        let (bytes, percent) = self.garbage;
+        // Hundredths are told without their fraction.
+        let share = if percent >= 100.0 { 1.0 } else { (percent + 0.5) / 100.0 };
+        let garbage = bytes / share;
+        let meanwhile = match self.free {
+            (Some(began), Some(ended)) => (began - (ended - self.immediate)).max(0.0),
+            _ => 0.0,
+        };
+        (percent >= 1.0).then_some(used - garbage - meanwhile).filter(|v| *v >= 0.0)
+    }
 }
 
 impl Life {
@@ -188,7 +223,17 @@ impl Life {
                 self.collect(t, c);
             }
             Event::Live { id, bytes, young } => self.marked(t, id, bytes, young),
-            Event::Expected(v) => self.expect(t, v),
+            Event::Marks { expected, free } => {
+                self.marking = Marking { free: (free, None), ..Marking::default() };
+                self.expect(t, expected);
+            }
+            Event::Evacuates { free } => self.marking.free.1 = Some(free),
+            Event::Garbage { id, bytes, percent, immediate } => {
+                let m = &mut self.marking;
+                m.id = id;
+                m.garbage = (m.garbage.0 + bytes, m.garbage.1 + percent);
+                m.immediate += immediate;
+            }
             Event::OldMarked(s) => {
                 self.pause(s);
                 self.old_marked = t;
@@ -217,6 +262,14 @@ impl Life {
             }
             Event::Metaspace(v) => self.metaspace = Some((self.metaspace.map_or(v, |(first, _)| first), v)),
             Event::Pause(s) => self.pause(s),
+            Event::Freed(s) => {
+                self.pause(s);
+                keep(&mut self.old_collected, t, self.last.map_or(0.0, |c| c.after));
+            }
+            Event::Swept(length) => {
+                self.beside.1 += length;
+                self.was_swept = true;
+            }
             Event::Concurrent { length, whole } => {
                 *(if whole { &mut self.beside.0 } else { &mut self.beside.1 }) += length;
             }
@@ -247,7 +300,10 @@ impl Life {
             (&mut self.mixed, &next.mixed),
             (&mut self.live, &next.live),
             (&mut self.old, &next.old),
+            (&mut self.marked, &next.marked),
             (&mut self.expected, &next.expected),
+            (&mut self.swept, &next.swept),
+            (&mut self.old_collected, &next.old_collected),
         ] {
             more.iter().for_each(|p| keep(all, Some(p.t), p.v));
         }
@@ -326,6 +382,7 @@ impl Life {
         let more = self.continues(&c);
         if !more {
             self.count(&c);
+            self.reckon(t, &c);
         }
         if c.failed {
             self.mishap(Mishap::ToSpace, 0.0, t);
@@ -359,6 +416,33 @@ impl Life {
         };
         keep(list, Some(t), c.after);
         self.thin();
+    }
+
+    /// The floor points that a collection is by what came before it.
+    fn reckon(&mut self, t: Option<f64>, c: &Collection) {
+        let marking = std::mem::take(&mut self.marking);
+        if c.id == Some(marking.id)
+            && matches!(c.kind, Kind::Concurrent | Kind::Minor)
+            && let Some(alive) = marking.alive(c.before)
+        {
+            keep(&mut self.marked, t, alive);
+        }
+        let swept = std::mem::take(&mut self.was_swept);
+        if swept {
+            keep(&mut self.swept, t, c.after);
+        }
+        if swept || matches!(c.kind, Kind::Mixed | Kind::Full | Kind::Degenerated) {
+            keep(&mut self.old_collected, t, c.after);
+        }
+    }
+
+    /// The lowest heap of each row of mixed pauses that came to its end, as far as there are enough of them.
+    pub(super) fn finished_mixed(&self) -> &[Point] {
+        let goes_on = self.last.is_some_and(|c| c.kind == Kind::Mixed);
+        match self.mixed.split_last() {
+            Some((_, ended)) if goes_on && ended.len() > 1 => ended,
+            _ => &self.mixed,
+        }
     }
 
     fn count(&mut self, c: &Collection) {

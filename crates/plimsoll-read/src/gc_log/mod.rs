@@ -4,6 +4,7 @@
 mod conclude;
 mod event;
 mod findings;
+mod fit;
 mod floor;
 mod gctrace;
 mod jdk8;
@@ -157,7 +158,10 @@ impl GcLog {
 
     /// Gives an event to the life that it belongs to.
     fn tell(&mut self, open: &mut Vec<Life>, process: &str, at: Stamp, event: Event) {
-        let known = open.iter_mut().find(|l| l.process.as_deref().unwrap_or("") == process);
+        let known = open.iter_mut().find(|l| match &l.process {
+            None => process.is_empty(),
+            Some(p) => p == process,
+        });
         let Some(life) = known else {
             if open.len() == ISOLATES {
                 self.warnings.say("more than 64 isolates: the later ones are left out");

@@ -77,6 +77,22 @@ fn a_flat_floor_under_climbing_young_collections_is_no_leak() {
 }
 
 #[test]
+fn a_floor_that_climbed_only_at_first_is_no_leak() {
+    let mut text = "[0.01s][info][gc] Using Parallel\n".to_owned();
+    for t in 1..200_u32 {
+        let after = 100 * 1024 + t.min(140) * 1024;
+        let _ok = writeln!(
+            text,
+            "[{t}.0s][info][gc] GC({t}) Pause Full (Ergonomics) 900000K->{after}K(2048M) 9.0ms"
+        );
+    }
+    let report = report(&text);
+    let first = &report.head.findings[0];
+    assert_eq!(first.certainty, Certainty::CannotTell, "{first:?}");
+    assert!(first.contra.iter().any(|c| c.contains("at first")), "{first:?}");
+}
+
+#[test]
 fn restarts_within_a_file_are_lives_and_the_climb_is_told_in_each() {
     let text = [1, 2, 3].map(|seed| log(0, 1800, 120, 0.2, seed)).concat();
     let report = report(&text);

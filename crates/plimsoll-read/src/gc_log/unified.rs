@@ -16,14 +16,24 @@ const DATED: usize = 20;
 /// Milliseconds above this are no uptime but Unix time (1973; an uptime of three years).
 const UNIX_MILLIS: f64 = 1e11;
 
-/// The decorators of a line, and its message.
+/// The decorators of a line, and its message. Most lines end here, so it goes byte by byte.
 fn split(line: &str) -> (&str, &str) {
     let line = line.trim_ascii();
-    let mut rest = line;
-    while let Some((_, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        rest = tail.trim_ascii_start();
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    while bytes.get(at) == Some(&b'[') {
+        let Some(length) = bytes.iter().skip(at).position(|b| *b == b']') else { break };
+        at += length + 1;
+        at += bytes.iter().skip(at).take_while(|b| **b == b' ').count();
     }
-    (line.get(..line.len() - rest.len()).unwrap_or(""), rest)
+    line.split_at_checked(at).unwrap_or(("", line))
+}
+
+/// The number of a collection and what is said of it: `7) Pause …`.
+fn numbered(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (id, rest) = text.split_at_checked(digits)?;
+    Some((id.parse().ok()?, rest.strip_prefix(')')?.trim_ascii_start()))
 }
 
 fn stamp(decorators: &str) -> Stamp {
@@ -43,8 +53,8 @@ pub(super) fn event(line: &str) -> Option<(Stamp, Event)> {
     let (decorators, message) = split(line);
     let event = match message.strip_prefix("GC(") {
         Some(rest) => {
-            let (id, rest) = rest.split_once(')')?;
-            of_cycle(id.parse().ok()?, rest.trim_ascii_start())?
+            let (id, rest) = numbered(rest)?;
+            of_cycle(id, rest)?
         }
         None => beside(message)?,
     };
@@ -104,6 +114,8 @@ fn of_cycle(id: u64, text: &str) -> Option<Event> {
             }
             ended(id, text).map(Event::Collection)
         }
+        b'C' if text.starts_with("Collectable Garbage:") => garbage(id, text),
+        b'I' => garbage(id, text),
         b'C' => concurrent(id, text),
         b'L' => {
             let mut marked = text.strip_prefix("Live:")?.split_ascii_whitespace().skip(1);
@@ -130,6 +142,10 @@ fn of_cycle(id: u64, text: &str) -> Option<Event> {
 }
 
 fn paused(id: u64, text: &str) -> Option<Event> {
+    // `Pre Evacuate Collection Set`, `Post …`: of each pause several such lines, of which none says more.
+    if !matches!(text.as_bytes(), [_, b'a' | b'S', ..] | [_, b'r' | b'R', b'o' | b'O', ..]) {
+        return None;
+    }
     if let Some(rest) = text.strip_prefix("ParOldGen:").or_else(|| text.strip_prefix("PSOldGen:")) {
         return amounts(rest, Collector::Parallel);
     }
@@ -137,8 +153,8 @@ fn paused(id: u64, text: &str) -> Option<Event> {
     if text.eq_ignore_ascii_case("promotion failed") {
         return Some(Event::Mishap(Mishap::PromotionFailed, 0.0));
     }
-    if let Some((_, expected)) = text.split_once(". Expected Live: ") {
-        return size(expected.split(',').next()?).map(Event::Expected);
+    if let Some(pacer) = text.strip_prefix("Pacer for ") {
+        return paced(pacer);
     }
     let pause = text.strip_prefix("Pause ")?;
     if let Some(rest) = pause.strip_prefix("Final Mark (Old) ") {
@@ -147,8 +163,43 @@ fn paused(id: u64, text: &str) -> Option<Event> {
     match ended(id, text) {
         Some(c) => Some(Event::Collection(c)),
         // What starts is said without a length.
-        None => pause.rsplit(' ').next().and_then(seconds).map(Event::Pause),
+        None => {
+            let length = pause.rsplit(' ').next().and_then(seconds)?;
+            Some(if frees(pause) { Event::Freed(length) } else { Event::Pause(length) })
+        }
     }
+}
+
+/// `Remark 134M->112M(256M) 0.459ms`: whether less is in use after it.
+fn frees(pause: &str) -> bool {
+    let mut words = pause.split_ascii_whitespace();
+    let is_g1 = matches!(words.next(), Some("Remark" | "Cleanup"));
+    let change = words.next().and_then(|w| w.split_once("->"));
+    let sizes = change.and_then(|(before, after)| Some((size(before)?, size(after.split('(').next()?)?)));
+    is_g1 && sizes.is_some_and(|(before, after)| after < before)
+}
+
+/// `Mark. Expected Live: 24M, Free: 30M, …`, `Evacuation. Used CSet: 6M, Free: 58M, …`.
+fn paced(pacer: &str) -> Option<Event> {
+    let after = |name: &str| size(pacer.split_once(name)?.1.split(',').next()?);
+    let free = after(", Free: ");
+    if pacer.starts_with("Mark.") {
+        return Some(Event::Marks { expected: after(" Expected Live: ")?, free });
+    }
+    pacer.starts_with("Evacuation.").then_some(Event::Evacuates { free: free? })
+}
+
+/// `Collectable Garbage: 478M (100%), Immediate: 316M (66%), …`; JDK 11 has two lines, `Collectable Garbage: 5M (8% of
+/// total), …` and `Immediate Garbage: 57M (84% of total), …`, of which neither holds the other.
+fn garbage(id: u64, text: &str) -> Option<Event> {
+    let at_once = text.strip_prefix("Immediate Garbage:");
+    let (bytes, rest) =
+        at_once.or_else(|| text.strip_prefix("Collectable Garbage:"))?.trim().split_once(" (")?;
+    let (percent, rest) = rest.split_once('%')?;
+    let bytes = size(bytes)?;
+    let within = rest.split_once("Immediate: ").and_then(|(_, v)| size(v.split(' ').next()?));
+    let immediate = if at_once.is_some() { bytes } else { within.unwrap_or(0.0) };
+    Some(Event::Garbage { id, bytes, percent: number(percent)?, immediate })
 }
 
 fn concurrent(id: u64, text: &str) -> Option<Event> {
@@ -161,6 +212,9 @@ fn concurrent(id: u64, text: &str) -> Option<Event> {
     }
     if let Some(c) = ended(id, text) {
         return Some(Event::Collection(c));
+    }
+    if let Some(length) = rest.strip_prefix("Sweep ") {
+        return seconds(length).map(Event::Swept);
     }
     let whole = ["Mark Cycle", "Cycle", "Undo Cycle"].iter().any(|w| rest.starts_with(w));
     rest.rsplit(' ').next().and_then(seconds).map(|length| Event::Concurrent { length, whole })
@@ -281,6 +335,7 @@ pub(super) fn instant(text: &str) -> Option<Instant> {
         return None;
     }
     let text = text.replacen(',', ".", 1);
+    let text = text.strip_suffix('Z').map_or_else(|| text.clone(), |t| format!("{t}+0000"));
     let time = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok()?;
     Some(Instant::Unix(time.as_millisecond() as f64 / 1000.0))
 }
