@@ -122,6 +122,9 @@ pub(super) fn gather(profile: &Profile, roles: Roles) -> Sites {
 impl Sites {
     fn finish(mut self, profile: &Profile, roles: Roles, open: HashMap<Option<u32>, Open>) -> Self {
         let (mut in_use, mut allocated) = (Amount::default(), Amount::default());
+        // Sums of fractions depend on their order: always the same one.
+        let mut open: Vec<_> = open.into_iter().collect();
+        open.sort_unstable_by_key(|(site, _)| *site);
         for (site, mut o) in open {
             in_use.join(&o.in_use);
             allocated.join(&o.allocated);
