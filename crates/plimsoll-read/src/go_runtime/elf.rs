@@ -1,5 +1,6 @@
 //! The parts of an executable by which a Go program is read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Bytes, ReadAt, Refusal};
@@ -17,6 +18,8 @@ const AMD64: u16 = 62;
 const BUILD_MAGIC: &[u8] = b"\xff Go buildinf:";
 const BUILD_TEXTS: usize = 32;
 const IN_LINE: u8 = 2;
+/// Bytes of a section that are searched for a version.
+const SEARCHED: u64 = 32 << 20;
 /// Longest version that is believed, bytes.
 const VERSION: usize = 128;
 
@@ -89,8 +92,37 @@ impl Executable {
         bytes(self.file.as_ref(), l.offset.saturating_add(within), size.min(l.kept - within))
     }
 
-    /// The version of Go in the build information.
+    /// The version of Go: by the build information, else by the runtime's own variable, as some releases have the former
+    /// removed.
     pub(super) fn go_version(&self) -> Option<String> {
+        self.version_of_build().or_else(|| self.version_of_runtime())
+    }
+
+    /// The text among the constants that begins like a version and that a variable refers to with its length.
+    fn version_of_runtime(&self) -> Option<String> {
+        let (constants, variables) = (self.section(&[".rodata"])?, self.section(&[".data"])?);
+        let held = |s: Section| bytes(self.file.as_ref(), s.offset, s.size.min(SEARCHED));
+        let (texts, words) = (held(constants), held(variables));
+        let begins = texts.windows(4).enumerate().filter(|(_, text)| text == b"go1.");
+        let begins: HashSet<u64> =
+            begins.filter_map(|(at, _)| constants.address.checked_add(at as u64)).collect();
+        let text = |address: u64, length: u64| {
+            let at = usize::try_from(address - constants.address).ok()?;
+            let text = texts.get(at..)?.get(..usize::try_from(length).ok()?)?;
+            let is_version = |b: &u8| b.is_ascii_alphanumeric() || *b == b'.';
+            (length > 4 && text.len() < VERSION && text.iter().all(is_version)).then_some(text)
+        };
+        let (words, _) = words.as_chunks::<8>();
+        let mut found = words.array_windows().filter_map(|[address, length]| {
+            let [address, length] = [address, length].map(|word| u64::from_le_bytes(*word));
+            begins.contains(&address).then(|| text(address, length)).flatten()
+        });
+        // Two that differ prove nothing.
+        let version = found.next()?;
+        found.all(|other| other == version).then(|| String::from_utf8_lossy(version).into_owned())
+    }
+
+    fn version_of_build(&self) -> Option<String> {
         let section = self.section(&[".go.buildinfo"])?;
         let text = bytes(self.file.as_ref(), section.offset, section.size.min(4096));
         if !text.starts_with(BUILD_MAGIC) || text.get(15)? & IN_LINE == 0 {
