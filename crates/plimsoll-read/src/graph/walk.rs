@@ -84,9 +84,9 @@ impl Walk {
     }
 }
 
-/// Whether leaves have no numbers in a graph of so many objects.
+/// Whether leaves have no numbers in a graph of so many objects: then none of their marks is one of the others.
 pub(super) fn has_leaves(objects: u32) -> bool {
-    objects < LEAF
+    objects < ROOT & !LEAF
 }
 
 /// The numbers with the roots marked, and the roots without repeats. A root has a number of its own, leaf or not.
