@@ -3,9 +3,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 
 use super::GraphError;
+use super::both::both;
 use super::edges::Graph;
 use super::marks::Marks;
 use super::prefetch::prefetch;
@@ -16,6 +18,8 @@ use super::watch::Watch;
 
 /// The mark of an object that no single object holds.
 pub(super) const BY_ROOTS: u32 = u32::MAX - 1;
+/// Objects from which on a second thread pays.
+const WORTH_A_THREAD: usize = 1 << 19;
 /// Objects looked at together when the objects under a holder are searched.
 const STRETCH: usize = 64;
 
@@ -64,19 +68,8 @@ impl Dominators {
             }
         };
         let Tree { idom, peak } = semi_nca(parents, inbound, held, watch)?;
-        let mut order = vec![0; idom.len()];
-        let mut leaves = Marks::new(holders.len() as u32);
         let has_leaves = has_leaves(holders.len() as u32);
-        for (object, &number) in (0u32..).zip(&holders) {
-            if let Some(slot) = order.get_mut(number as usize) {
-                *slot = object;
-            } else if has_leaves && number != UNREACHED {
-                leaves.set(object);
-            }
-        }
-        if let Some(root) = order.first_mut() {
-            *root = BY_ROOTS;
-        }
+        let (order, leaves) = in_walk_order(&holders, has_leaves, idom.len());
         let by_object = holders.capacity() * 4 + leaves.bytes();
         let peak = by_object + peak.max((idom.capacity() + order.capacity()) * 4);
         name_holders(&mut holders, has_leaves, &idom, &order);
@@ -102,7 +95,7 @@ impl Dominators {
 
     /// An object's holder will be needed soon.
     #[inline]
-    pub(super) fn prefetch(&self, object: u32) {
+    pub(crate) fn prefetch(&self, object: u32) {
         prefetch(&self.holders, object as usize);
     }
 
@@ -118,12 +111,12 @@ impl Dominators {
     }
 
     /// The objects reached that refer to any, and roots, each after its holder.
-    pub(super) fn walked(&self) -> &[u32] {
+    pub(crate) fn walked(&self) -> &[u32] {
         self.order.get(1..).unwrap_or_default()
     }
 
     /// The other objects reached, which hold none.
-    pub(super) fn reached_leaves(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+    pub(crate) fn reached_leaves(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         (0..self.objects()).filter(|&object| self.leaves.has(object))
     }
 
@@ -205,6 +198,36 @@ pub struct Held {
     pub biggest: Vec<(u32, u64)>,
 }
 
+/// The objects by walk number, the roots' mark first; and the leaves. By two threads: a number is that of one object.
+fn in_walk_order(numbers: &[u32], has_leaves: bool, walked: usize) -> (Vec<u32>, Marks) {
+    let order: Vec<AtomicU32> = std::iter::repeat_with(|| AtomicU32::new(BY_ROOTS)).take(walked).collect();
+    let fill = |numbers: &[u32], first: u32, leaves: &mut Marks| {
+        for (object, &number) in (first..).zip(numbers) {
+            match order.get(number as usize) {
+                Some(slot) => slot.store(object, Relaxed),
+                None if has_leaves && number != UNREACHED => leaves.set(object),
+                None => {}
+            }
+        }
+    };
+    let (left, right) = numbers.split_at(numbers.len() / 2);
+    let fresh = || Marks::new(numbers.len() as u32);
+    let right = || {
+        let mut leaves = fresh();
+        fill(right, left.len() as u32, &mut leaves);
+        leaves
+    };
+    let left = || {
+        let mut leaves = fresh();
+        fill(left, 0, &mut leaves);
+        leaves
+    };
+    let (mut leaves, more) =
+        if numbers.len() < WORTH_A_THREAD { (left(), right()) } else { both(left, right) };
+    leaves.join(&more);
+    (order.into_iter().map(AtomicU32::into_inner).collect(), leaves)
+}
+
 /// Turns each object's walk number, or a leaf's holder's, into its holder's index, on two threads.
 fn name_holders(numbers: &mut [u32], has_leaves: bool, idom: &[u32], order: &[u32]) {
     let name = |half: &mut [u32]| {
@@ -222,7 +245,7 @@ fn name_holders(numbers: &mut [u32], has_leaves: bool, idom: &[u32], order: &[u3
     let mut alone = false;
     thread::scope(|scope| {
         let other = || name(&mut *right);
-        if left.len() < 1 << 18 || thread::Builder::new().spawn_scoped(scope, other).is_err() {
+        if left.len() < WORTH_A_THREAD / 2 || thread::Builder::new().spawn_scoped(scope, other).is_err() {
             alone = true;
         }
         name(left);

@@ -17,6 +17,11 @@ impl Marks {
         }
     }
 
+    /// Takes those of another set of as many objects.
+    pub(crate) fn join(&mut self, other: &Marks) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
+    }
+
     #[inline]
     pub(crate) fn has(&self, object: u32) -> bool {
         self.0.get(object as usize / 64).is_some_and(|word| word >> (object % 64) & 1 == 1)

@@ -14,7 +14,7 @@ pub(crate) mod marks;
 
 mod parts;
 pub mod path;
-mod prefetch;
+pub(crate) mod prefetch;
 pub mod retained;
 mod semi;
 mod varint;

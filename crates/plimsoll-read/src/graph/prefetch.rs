@@ -3,7 +3,7 @@
 
 /// Asks for the cache line of an element that will be needed soon; nothing for one that is not there.
 #[inline(always)]
-pub(super) fn prefetch<T>(table: &[T], at: usize) {
+pub(crate) fn prefetch<T>(table: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(element) = table.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use super::HeapDump;
 use crate::graph::dominators::Holder;
+use crate::graph::prefetch::prefetch;
 
 /// Suspects looked into at once.
 pub(super) const SUSPECTS: usize = 30;
+/// Objects between one that is looked at and one whose cache lines are asked for.
+const AHEAD: usize = 24;
 /// Units kept of each suspect.
 const KEPT: usize = 1 << 14;
 /// The mark of objects that belong to the collection itself: its tables, segments, entries.
@@ -55,9 +58,14 @@ enum Part {
 pub(super) fn inside(heap: &HeapDump, points: &[u32]) -> Vec<Inside> {
     let points = points.get(..SUSPECTS.min(points.len())).unwrap_or_default();
     let mut pass = Pass::new(heap, points);
-    for object in heap.tree.reached() {
-        pass.object(object);
+    let walked = heap.tree.walked();
+    for (at, object) in walked.iter().enumerate() {
+        if let Some(soon) = walked.get(at + AHEAD) {
+            pass.prefetch(*soon);
+        }
+        pass.object(*object);
     }
+    heap.tree.reached_leaves().for_each(|object| pass.object(object));
     pass.finish()
 }
 
@@ -116,6 +124,14 @@ impl<'a> Pass<'a> {
         let tally = || Tally { by_class: vec![(0, 0); classes], ..Tally::default() };
         let tallies = points.iter().map(|_| tally()).collect();
         Pass { heap, tags, parts, tallies }
+    }
+
+    /// An object comes soon.
+    #[inline]
+    fn prefetch(&self, object: u32) {
+        prefetch(&self.tags, object as usize);
+        self.heap.tree.prefetch(object);
+        self.heap.kinds.prefetch(object);
     }
 
     #[inline]

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::graph::prefetch::prefetch;
+
 /// No class is known.
 pub(super) const NO_CLASS: u32 = u32::MAX;
 /// The code that says: look among the exceptions.
@@ -132,6 +134,12 @@ impl Kinds {
             EXCEPTION => self.exceptions.get(&object).copied(),
             code => Some(u32::from(code)),
         }
+    }
+
+    /// What an object is will be asked soon.
+    #[inline]
+    pub(super) fn prefetch(&self, object: u32) {
+        prefetch(&self.codes, object as usize);
     }
 
     /// Its class, or [`NO_CLASS`], and its own bytes.
