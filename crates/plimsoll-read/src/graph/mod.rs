@@ -17,6 +17,7 @@ pub mod path;
 mod prefetch;
 pub mod retained;
 mod semi;
+pub mod spill;
 mod varint;
 pub mod verify;
 pub mod walk;

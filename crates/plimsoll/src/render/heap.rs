@@ -6,6 +6,7 @@ use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::keys::KeyReport;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
+use plimsoll_host::spill::Spilled;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
 use plimsoll_read::hprof::records::{Ending, Summary};
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) file: String,
     /// Resident memory of the process, bytes.
     pub(crate) rss: Option<f64>,
+    /// What lay on a disk while it was read.
+    pub(crate) spilled: Option<Spilled>,
 }
 
 /// The screen as text, with a line end.
@@ -70,7 +73,13 @@ impl Screen {
         let line = self.paint.dim(&line);
         let _infallible = writeln!(self.out, "{line}");
         let line = self.paint.dim(&sizes(heap));
-        let _infallible = writeln!(self.out, "{line}\n");
+        let _infallible = writeln!(self.out, "{line}");
+        if let Some(Spilled { bytes, folder }) = &context.spilled {
+            let (bytes, folder) = (units::bytes(*bytes as f64), folder.display());
+            let line = format!("memory did not suffice: {bytes} lay in {folder} meanwhile, which is slower");
+            let _infallible = writeln!(self.out, "{}", self.paint.dim(&line));
+        }
+        self.out.push('\n');
     }
 
     /// What is missing of a cut or damaged dump comes before anything else.
@@ -449,6 +458,7 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         "heapShareOfResident": context.rss.map(|rss| heap_share(heap, rss)),
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
+        "spilled": context.spilled.as_ref().map(|s| json!({"bytes": s.bytes, "folder": s.folder.display().to_string()})),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
         "warnings": heap.warnings(),
     })

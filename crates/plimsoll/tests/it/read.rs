@@ -14,7 +14,7 @@ use story::Story;
 mod jvm;
 #[path = "../../../plimsoll-read/tests/common/mod.rs"]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
-mod story;
+pub(super) mod story;
 
 /// A folder of this test.
 fn folder(name: &str) -> tempfile::TempDir {
