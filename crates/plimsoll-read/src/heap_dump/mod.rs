@@ -175,6 +175,8 @@ pub struct HeapDump {
     pub dangling: u64,
     /// What the dump says and cannot be so.
     contradictions: Contradictions,
+    /// Memory that may be used at most, bytes.
+    ceiling: Option<u64>,
     addresses: AddressRank,
     kinds: Kinds,
     places: Option<Places>,
@@ -228,6 +230,12 @@ impl Room<'_> {
         spill.begin(self.needed - kept).map_err(|why| self.refused(Some(why)))
     }
 
+    /// The first reading alone takes more than there is: so many objects were met by then.
+    fn outgrown(&mut self, objects: u32) -> HeapDumpError {
+        (self.objects, self.needed) = (objects, FIXED + BYTES_AN_OBJECT * u64::from(objects));
+        self.refused(self.options.spill.map(|_| "even its addresses must lie in memory".to_owned()))
+    }
+
     fn refused(&self, unspilled: Option<String>) -> HeapDumpError {
         let ceiling = self.options.memory.unwrap_or(u64::MAX);
         HeapDumpError::Memory { needed: self.needed, ceiling, objects: self.objects, unspilled }
@@ -241,8 +249,13 @@ fn build(
 ) -> Result<HeapDump, HeapDumpError> {
     let options = room.options;
     let dump = opened(source)?;
-    let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
-    scanned(dump, &mut survey, Phase::Survey)?;
+    let model = Model::new(dump.header().id_size, options.limits);
+    let mut survey = survey::Survey::new(model, options.memory, watch);
+    let surveyed = scanned(dump, &mut survey, Phase::Survey);
+    if survey.outgrew() {
+        return Err(room.outgrown(survey.objects()));
+    }
+    surveyed?;
     let survey = survey.finish().map_err(HeapDumpError::Graph)?;
     room.make(&survey)?;
     let objects = room.objects;
@@ -264,6 +277,7 @@ fn build(
         references,
         dangling,
         contradictions,
+        ceiling: options.memory,
         addresses,
         kinds,
         places,

@@ -24,6 +24,8 @@ pub(super) struct Survey<'w> {
     instances: Vec<u32>,
     cache: ClassCache,
     failed: Option<GraphError>,
+    /// Memory that may be used at most, bytes.
+    ceiling: Option<u64>,
     watch: &'w dyn Watch,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Surveyed {
 }
 
 impl<'w> Survey<'w> {
-    pub(super) fn new(model: Model, watch: &'w dyn Watch) -> Self {
+    pub(super) fn new(model: Model, ceiling: Option<u64>, watch: &'w dyn Watch) -> Self {
         Survey {
             model,
             addresses: AddressSet::new(),
@@ -48,8 +50,20 @@ impl<'w> Survey<'w> {
             instances: Vec::new(),
             cache: ClassCache::default(),
             failed: None,
+            ceiling,
             watch,
         }
+    }
+
+    /// Objects met so far.
+    pub(super) fn objects(&self) -> u32 {
+        self.addresses.len()
+    }
+
+    /// Whether names, classes and addresses alone take more memory than there is: half a byte an address.
+    pub(super) fn outgrew(&self) -> bool {
+        let held = self.model.memory() as u64 + u64::from(self.objects()) / 2;
+        self.ceiling.is_some_and(|ceiling| held > ceiling)
     }
 
     pub(super) fn finish(self) -> Result<Surveyed, GraphError> {
@@ -138,7 +152,7 @@ impl Visitor for Survey<'_> {
     }
 
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.outgrew() {
             return ControlFlow::Break(());
         }
         self.watch.step(Phase::Survey, at, 0)

@@ -36,7 +36,7 @@ fn table(file: &Path, said: &Scant, want: &Want) -> String {
         format!("{} · Java heap dump, {}\n\n", file.display(), units::bytes(said.summary.bytes as f64));
     let _infallible = writeln!(
         out,
-        "WHAT       cannot tell who holds how much: that takes {} of memory, and {} may be used",
+        "WHAT       cannot tell who holds how much: that takes {} of memory or more, and {} may be used",
         units::bytes(want.needed as f64),
         units::bytes(want.ceiling as f64),
     );
