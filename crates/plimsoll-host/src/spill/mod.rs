@@ -37,8 +37,9 @@ const LEAST_SLACK: u64 = 12 << 20;
 const MAPPED_A_SECOND: f64 = 40e9;
 /// Bounds of the time between two looks.
 const LOOKS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
-/// Room set aside, as times what is needed: tables that grow take room ahead.
+/// Room set aside, as times what is needed, and bytes more: tables that grow take room ahead, and so do those of a small dump.
 const AHEAD: f64 = 1.25;
+const MORE: u64 = 64 << 20;
 
 /// Set while the watcher is to go on.
 static WATCHING: AtomicBool = AtomicBool::new(false);
@@ -71,6 +72,11 @@ impl Disk {
     /// Where files go.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Bytes of room that are set aside for a need.
+    pub fn aside(bytes: u64) -> u64 {
+        (bytes as f64 * AHEAD) as u64 + MORE
     }
 
     /// What was spilled, if anything was.
@@ -114,7 +120,7 @@ impl Spill for Disk {
             return Err("this program's memory cannot be spilled".to_owned());
         }
         let resident = Resident::open().ok_or("/proc tells nothing of this program's memory")?;
-        let bytes = (bytes as f64 * AHEAD) as u64;
+        let bytes = Disk::aside(bytes);
         let folder = self.open()?;
         allocator::begin(folder, bytes).map_err(|e| self.why(e, bytes))?;
         WATCHING.store(true, Ordering::Release);

@@ -168,7 +168,7 @@ impl Room {
 impl Spill for Room {
     fn begin(&self, bytes: u64) -> Result<(), String> {
         self.0.begin(bytes)?;
-        let (bytes, folder) = (units::bytes(bytes as f64), self.0.folder().display());
+        let (bytes, folder) = (units::bytes(Disk::aside(bytes) as f64), self.0.folder().display());
         output::tell(&format!(
             "memory does not suffice: up to {bytes} lie in {folder} meanwhile, which is slower"
         ));
