@@ -72,14 +72,12 @@ impl Block {
         const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
         let end = HEAD + lane;
         let mut lanes = 0;
-        let mut take = |word: u64| lanes += (word & EVEN) + ((word >> 8) & EVEN);
+        // All words, with what is not to be counted masked away: a loop that ends at the lane would be guessed wrong.
         for (at, word) in (0u32..).step_by(8).zip(self.0) {
             let word = if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word };
-            if at + 8 > end {
-                take(word & ((1 << ((end - at) * 8)) - 1));
-                break;
-            }
-            take(word);
+            let bytes = end.saturating_sub(at).min(8);
+            let word = word & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
+            lanes += (word & EVEN) + ((word >> 8) & EVEN);
         }
         lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
     }
