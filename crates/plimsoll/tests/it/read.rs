@@ -235,6 +235,17 @@ fn a_dump_through_a_pipe_says_the_same() {
 }
 
 #[test]
+fn a_path_says_how_many_objects_were_looked_at() {
+    let folder = folder("paths");
+    let path = file(folder.path(), "heap.hprof", &dump(1500));
+    let path = path.to_str().expect("text");
+    let screen = stdout(&plimsoll(&["read", path, "--path", "byte[]"]));
+    assert!(screen.starts_with("the 16 largest of 3,001 objects:\nshop.Metrics.BY_URL ("), "{screen}");
+    let screen = stdout(&plimsoll(&["read", path, "--path", "shop.Nothing"]));
+    assert!(screen.contains("no such object is reachable"), "{screen}");
+}
+
+#[test]
 fn too_little_memory_for_the_graph_still_names_the_largest_map() {
     let folder = folder("scant");
     let path = file(folder.path(), "heap.hprof", &dump(3000));
