@@ -10,6 +10,7 @@ pub mod identify;
 pub mod own_memory;
 pub mod sampler;
 pub mod source;
+pub mod spill;
 pub mod step;
 pub mod store;
 pub mod world;

@@ -209,11 +209,15 @@ fn views_of_a_small_heap_are_exact() {
     assert_eq!((map.label.as_str(), map.held[0].held.len()), ("java.util.HashMap", 5));
 
     let way = paths::ways(&heap, dump.as_slice(), &"java.util.HashMap$Node".parse().unwrap(), &Unwatched);
-    let way = way.unwrap().remove(0);
+    let mut found = way.unwrap();
+    assert_eq!((found.looked_at, found.objects), (10, 10));
+    let way = found.ways.remove(0);
     let steps: Vec<&str> = way.path.steps.iter().map(|step| step.via.as_str()).collect();
     assert_eq!(way.alike, 10);
     assert_eq!(&steps[..3], ["", "shop.Twins.ALL", "java.util.HashMap.table"]);
-    assert!(paths::ways(&heap, dump.as_slice(), &"0x10".parse().unwrap(), &Unwatched).unwrap().is_empty());
+    assert!(
+        paths::ways(&heap, dump.as_slice(), &"0x10".parse().unwrap(), &Unwatched).unwrap().ways.is_empty()
+    );
 }
 
 #[test]

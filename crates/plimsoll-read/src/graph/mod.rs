@@ -17,6 +17,7 @@ pub mod path;
 pub(crate) mod prefetch;
 pub mod retained;
 mod semi;
+pub mod spill;
 mod varint;
 pub mod verify;
 pub mod walk;
@@ -31,6 +32,12 @@ pub enum GraphError {
     /// More objects than [`MAX_OBJECTS`].
     #[error("failed to number the objects: more than {MAX_OBJECTS}, the most one graph holds")]
     TooManyObjects,
+    /// More objects than there is memory for.
+    #[error("failed to number the objects: {objects} and more, too many for the memory that may be used")]
+    NoMemory {
+        /// Objects met by then.
+        objects: u32,
+    },
     /// An index at or above the number of objects.
     #[error("failed to use object index {index}: the graph holds {objects} objects")]
     NoSuchObject {

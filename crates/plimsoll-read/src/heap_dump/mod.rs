@@ -46,11 +46,14 @@
 use std::collections::HashMap;
 use std::io;
 
+use plimsoll_core::units;
+
 use crate::graph::GraphError;
 use crate::graph::address::AddressRank;
 use crate::graph::dominators::Dominators;
 use crate::graph::edges::Graph;
 use crate::graph::retained::Retained;
+use crate::graph::spill::{Spill, Spilling};
 use crate::graph::verify::{Flaw, verify};
 use crate::graph::walk::Walk;
 use crate::graph::watch::Watch;
@@ -116,7 +119,7 @@ pub enum HeapDumpError {
     #[error("failed to build the heap graph")]
     Graph(#[source] GraphError),
     /// The graph would take more memory than may be used.
-    #[error("failed to stay within {ceiling} bytes: the graph of {objects} objects needs about {needed}")]
+    #[error("failed to stay within {ceiling} bytes: the graph of {objects} objects needs about {needed}{}", .unspilled.as_ref().map(|why| format!(", and {why}")).unwrap_or_default())]
     Memory {
         /// Bytes that it would take.
         needed: u64,
@@ -124,6 +127,8 @@ pub enum HeapDumpError {
         ceiling: u64,
         /// Objects in the dump.
         objects: u32,
+        /// Why no disk took what is beyond, where that was asked for.
+        unspilled: Option<String>,
     },
     /// The dominators are not those of the graph: a fault of this program.
     #[error("failed to certify the dominators")]
@@ -132,21 +137,25 @@ pub enum HeapDumpError {
 
 /// How to read a dump.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// Memory that names and classes may take.
     pub limits: Limits,
     /// Check the dominators against the graph by an algorithm of its own. Costs as much again, and more memory.
     pub verify: bool,
     /// Where the sizes of objects come from.
     pub sizes: SizeChoice,
-    /// Memory that may be used at most, bytes; more than that is refused before it is taken.
+    /// Memory that may be used at most, bytes; more than that is spilled, or refused before it is taken.
     pub memory: Option<u64>,
+    /// Who lets large tables lie on a disk when memory does not suffice.
+    pub spill: Option<&'a dyn Spill>,
 }
 
 /// Bytes that an object takes at the highest, as measured on dumps of 27 and of 143 million objects, and a tenth more.
 const BYTES_AN_OBJECT: u64 = 20;
-/// Bytes taken by whatever size of dump.
+/// Bytes taken by whatever size of dump. Small ones take half of it; the rest is address space that is never touched.
 const FIXED: u64 = 48 << 20;
+/// Bytes an object that are touched all the time, in no order: with less of them in memory than this, a disk is of no use.
+const TOUCHED_AN_OBJECT: u64 = 5;
 
 /// A heap with who holds whom.
 #[derive(Debug)]
@@ -169,6 +178,8 @@ pub struct HeapDump {
     pub dangling: u64,
     /// What the dump says and cannot be so.
     contradictions: Contradictions,
+    /// Memory that may be used at most, bytes.
+    ceiling: Option<u64>,
     addresses: AddressRank,
     kinds: Kinds,
     places: Option<Places>,
@@ -183,15 +194,71 @@ pub struct HeapDump {
 /// is no error: [`HeapDump::summary`] and [`HeapDump::roots`] tell.
 pub fn read(
     source: &(impl Source + ?Sized),
-    options: Options,
+    options: Options<'_>,
     watch: &dyn Watch,
 ) -> Result<HeapDump, HeapDumpError> {
-    let survey = survey(source, options.limits, watch)?;
-    let objects = survey.addresses.len();
-    let needed = FIXED + survey.model.memory() as u64 + BYTES_AN_OBJECT * u64::from(objects);
-    if let Some(ceiling) = options.memory.filter(|ceiling| needed > *ceiling) {
-        return Err(HeapDumpError::Memory { needed, ceiling, objects });
+    let mut room = Room { options, needed: 0, objects: 0 };
+    let built = build(source, &mut room, &Spilling { watch, spill: options.spill });
+    // A full disk stops the work by the watch.
+    let full = options.spill.and_then(|spill| spill.step().err());
+    match (built, full) {
+        (Err(HeapDumpError::Graph(GraphError::Stopped { .. })), Some(why)) => Err(room.refused(Some(why))),
+        (built, _) => built,
     }
+}
+
+/// Memory for a dump.
+struct Room<'a> {
+    options: Options<'a>,
+    needed: u64,
+    objects: u32,
+}
+
+impl Room<'_> {
+    /// Makes room for the graph: in memory where it suffices, else on a disk.
+    fn make(&mut self, survey: &Surveyed) -> Result<(), HeapDumpError> {
+        self.objects = survey.addresses.len();
+        let objects = u64::from(self.objects);
+        let kept = FIXED + (survey.model.memory() + survey.addresses.bytes()) as u64;
+        self.needed = kept.max(FIXED + survey.model.memory() as u64 + BYTES_AN_OBJECT * objects);
+        let Some(ceiling) = self.options.memory.filter(|ceiling| self.needed > *ceiling) else {
+            return Ok(());
+        };
+        let Some(spill) = self.options.spill else { return Err(self.refused(None)) };
+        let least = kept + TOUCHED_AN_OBJECT * objects;
+        if least > ceiling {
+            let why = format!("at least {} of it must lie in memory", units::bytes(least as f64));
+            return Err(self.refused(Some(why)));
+        }
+        spill.begin(self.needed - kept).map_err(|why| self.refused(Some(why)))
+    }
+
+    /// The first reading alone takes more than there is: so many objects were met by then.
+    fn outgrown(&mut self, objects: u32) -> HeapDumpError {
+        (self.objects, self.needed) = (objects, FIXED + BYTES_AN_OBJECT * u64::from(objects));
+        self.refused(self.options.spill.map(|_| "what must lie in memory alone is more than that".to_owned()))
+    }
+
+    fn refused(&self, unspilled: Option<String>) -> HeapDumpError {
+        let ceiling = self.options.memory.unwrap_or(u64::MAX);
+        HeapDumpError::Memory { needed: self.needed, ceiling, objects: self.objects, unspilled }
+    }
+}
+
+fn build(
+    source: &(impl Source + ?Sized),
+    room: &mut Room<'_>,
+    watch: &dyn Watch,
+) -> Result<HeapDump, HeapDumpError> {
+    let options = room.options;
+    // Beyond so many, no answer is with the graph.
+    let most = options.memory.map(|ceiling| u32::try_from(ceiling / TOUCHED_AN_OBJECT).unwrap_or(u32::MAX));
+    let survey = match survey(source, options.limits, most, watch) {
+        Err(HeapDumpError::Graph(GraphError::NoMemory { objects })) => return Err(room.outgrown(objects)),
+        survey => survey?,
+    };
+    room.make(&survey)?;
+    let objects = room.objects;
     let wired = wire(source, &survey, options.sizes, watch)?;
     let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
     let references = graph.references();
@@ -210,6 +277,7 @@ pub fn read(
         references,
         dangling,
         contradictions,
+        ceiling: options.memory,
         addresses,
         kinds,
         places,

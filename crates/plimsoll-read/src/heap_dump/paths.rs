@@ -37,6 +37,17 @@ pub struct Way {
     pub alike: usize,
 }
 
+/// The ways to what was wished for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ways {
+    /// One for each owner, the one of most objects first.
+    pub ways: Vec<Way>,
+    /// Objects looked at: the largest.
+    pub looked_at: usize,
+    /// Reachable objects that there are.
+    pub objects: u64,
+}
+
 /// The ways to the object, or to the largest reachable ones of the class, one for each owner; nothing where there is no
 /// such object.
 ///
@@ -47,8 +58,8 @@ pub fn ways(
     source: &(impl Source + ?Sized),
     wish: &Wish,
     watch: &dyn Watch,
-) -> Result<Vec<Way>, HeapDumpError> {
-    let objects = objects(heap, wish);
+) -> Result<Ways, HeapDumpError> {
+    let (objects, all) = objects(heap, wish);
     let paths = resolved(heap, source, watch, |view| {
         objects.iter().map(|object| (climb(view, *object), heap.retained.of(*object))).collect::<Vec<_>>()
     })?;
@@ -60,19 +71,25 @@ pub fn ways(
         }
     }
     ways.sort_by_key(|way| std::cmp::Reverse((way.alike, way.retained)));
-    Ok(ways)
+    Ok(Ways { ways, looked_at: objects.len(), objects: all })
 }
 
-fn objects(heap: &HeapDump, wish: &Wish) -> Vec<u32> {
+/// The largest objects wished for, and how many there are.
+fn objects(heap: &HeapDump, wish: &Wish) -> (Vec<u32>, u64) {
     let class = match wish {
-        Wish::Address(address) => return heap.object_at(*address).into_iter().collect(),
+        Wish::Address(address) => {
+            let object: Vec<u32> = heap.object_at(*address).into_iter().collect();
+            let count = object.len() as u64;
+            return (object, count);
+        }
         Wish::Class(name) => name,
     };
     let codes: Vec<u32> =
         (0..heap.model.classes().len() as u32 + 16).filter(|code| heap.name_of(*code) == *class).collect();
-    let mut largest: Vec<(u64, u32)> = Vec::new();
+    let (mut largest, mut count) = (Vec::<(u64, u32)>::new(), 0);
     for object in (0..heap.objects()).filter(|object| codes.contains(&heap.class_index(*object))) {
         if heap.tree.is_reached(object) {
+            count += 1;
             largest.push((heap.retained.of(object), object));
             if largest.len() >= 4 * LOOKED_AT {
                 largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -81,5 +98,5 @@ fn objects(heap: &HeapDump, wish: &Wish) -> Vec<u32> {
         }
     }
     largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    largest.into_iter().take(LOOKED_AT).map(|(_, object)| object).collect()
+    (largest.into_iter().take(LOOKED_AT).map(|(_, object)| object).collect(), count)
 }

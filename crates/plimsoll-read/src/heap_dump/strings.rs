@@ -14,6 +14,8 @@ use crate::hprof::visitor::{Instance, PrimitiveArray, Type, Visitor};
 
 /// Contents told apart at once. Beyond that every second one is let go, by its hash, and the rest counts twice.
 const CONTENTS: usize = 1 << 20;
+/// Bytes of the memory ceiling for each of them: a tenth of it is what a content takes.
+const OF_CEILING: u64 = 2048;
 /// Bytes shown of a string.
 const SHOWN: usize = 120;
 /// Rows told of.
@@ -112,6 +114,8 @@ struct Compare<'a> {
     seen: HashMap<u64, Seen>,
     /// Only contents whose hash has as many zero bits at its end are kept.
     shift: u32,
+    /// How many may be kept.
+    most: usize,
     total: Strings,
     /// The array being read: its number, the hash so far, whether its characters have two bytes.
     open: Option<(u32, DefaultHasher, bool)>,
@@ -128,6 +132,7 @@ impl<'a> Compare<'a> {
             hash: RandomState::new(),
             seen: HashMap::new(),
             shift: 0,
+            most: heap.ceiling.map_or(CONTENTS, |ceiling| CONTENTS.min((ceiling / OF_CEILING) as usize)),
             total: Strings::default(),
             open: None,
             text: Vec::new(),
@@ -148,7 +153,7 @@ impl<'a> Compare<'a> {
         let seen = self.seen.entry(hash).or_insert_with(fresh);
         seen.arrays += 1;
         seen.bytes = seen.bytes.saturating_add(bytes);
-        if self.seen.len() > CONTENTS {
+        if self.seen.len() > self.most {
             self.shift += 1;
             let mask = (1u64 << self.shift) - 1;
             self.seen.retain(|hash, _| hash & mask == 0);

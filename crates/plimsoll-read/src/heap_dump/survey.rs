@@ -37,6 +37,8 @@ pub(super) struct Objects {
     classes: HashMap<u64, u32>,
     cache: ClassCache,
     failed: Option<GraphError>,
+    /// Objects that there may be at most, if memory bounds them.
+    most: Option<u32>,
 }
 
 /// What the second reading needs of the first.
@@ -56,13 +58,14 @@ pub(super) struct Surveyed {
 const CLASSES: usize = 1 << 20;
 
 impl Survey {
-    pub(super) fn new(model: Model) -> Self {
-        Survey { said: Said { model, roots: Vec::new() }, objects: Objects::default() }
+    /// `most`: objects beyond which it gives up.
+    pub(super) fn new(model: Model, most: Option<u32>) -> Self {
+        Survey { said: Said { model, roots: Vec::new() }, objects: Objects { most, ..Objects::default() } }
     }
 
     /// Of the second half of a dump.
-    pub(super) fn beside() -> Survey<Kept> {
-        Survey { said: Kept::default(), objects: Objects::default() }
+    pub(super) fn beside(most: Option<u32>) -> Survey<Kept> {
+        Survey { said: Kept::default(), objects: Objects { most, ..Objects::default() } }
     }
 
     /// Takes what was gathered of the second half.
@@ -131,7 +134,11 @@ impl Objects {
         self.address(array.id);
     }
 
-    fn progress(&self) -> ControlFlow<()> {
+    fn progress(&mut self) -> ControlFlow<()> {
+        let objects = self.addresses.len();
+        if self.most.is_some_and(|most| objects > most) {
+            self.failed = Some(GraphError::NoMemory { objects });
+        }
         if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 

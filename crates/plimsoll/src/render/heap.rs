@@ -6,6 +6,7 @@ use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::keys::KeyReport;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
+use plimsoll_host::spill::Spilled;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
 use plimsoll_read::hprof::records::{Ending, Summary};
@@ -24,12 +25,17 @@ const TEMPLATES: usize = 5;
 /// Steps of a path that are shown.
 const STEPS: usize = 8;
 
+/// Said of a dump without roots.
+const GUESSED: &str = "no roots in what is left: classes, and what nobody refers to, stand in for them";
+
 /// What the caller knows beside the dump.
 pub(crate) struct Context {
     /// Name of the file.
     pub(crate) file: String,
     /// Resident memory of the process, bytes.
     pub(crate) rss: Option<f64>,
+    /// What lay on a disk while it was read.
+    pub(crate) spilled: Option<Spilled>,
 }
 
 /// The screen as text, with a line end.
@@ -70,7 +76,13 @@ impl Screen {
         let line = self.paint.dim(&line);
         let _infallible = writeln!(self.out, "{line}");
         let line = self.paint.dim(&sizes(heap));
-        let _infallible = writeln!(self.out, "{line}\n");
+        let _infallible = writeln!(self.out, "{line}");
+        if let Some(Spilled { bytes, folder }) = &context.spilled {
+            let (bytes, folder) = (units::bytes(*bytes as f64), folder.display());
+            let line = format!("memory did not suffice: {bytes} lay in {folder} meanwhile, which is slower");
+            let _infallible = writeln!(self.out, "{}", self.paint.dim(&line));
+        }
+        self.out.push('\n');
     }
 
     /// What is missing of a cut or damaged dump comes before anything else.
@@ -89,8 +101,7 @@ impl Screen {
             self.row("DAMAGED", &text);
         }
         if heap.roots == Roots::Guessed {
-            let text = "no roots in what is left: classes, and what nobody refers to, stand in for them";
-            let text = self.paint.yellow(text);
+            let text = self.paint.yellow(GUESSED);
             self.row("GUESSED", &text);
         }
     }
@@ -101,7 +112,7 @@ impl Screen {
             self.clean(heap, said);
         }
         for (number, suspect) in accused.iter().enumerate() {
-            self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, suspect);
+            self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, heap, suspect);
         }
         let rest: Vec<&Suspect> = said.suspects.iter().filter(|s| !s.accused).collect();
         for (number, suspect) in rest.iter().enumerate() {
@@ -118,9 +129,13 @@ impl Screen {
         }
         let largest = said.suspects.first().map_or(0.0, |s| s.share);
         let text = if largest > 0.0 {
-            format!("nothing to accuse: nothing without a bound holds {} of the heap", units::percent(0.2))
+            format!(
+                "nothing to accuse: nothing without a bound holds {} {}",
+                units::percent(0.2),
+                of_what(heap)
+            )
         } else {
-            "nothing to accuse: no object, and no class of objects, holds 10 % of the heap".to_owned()
+            format!("nothing to accuse: no object, and no class of objects, holds 10 % {}", of_what(heap))
         };
         let text = if heap.is_whole() {
             self.paint.green(&text)
@@ -148,8 +163,8 @@ impl Screen {
         self.row("RSS", &text);
     }
 
-    fn suspect(&mut self, label: &str, suspect: &Suspect) {
-        let head = headline(suspect);
+    fn suspect(&mut self, label: &str, heap: &HeapDump, suspect: &Suspect) {
+        let head = headline(heap, suspect);
         let head = self.paint.red(&head);
         self.row(label, &head);
         self.more(&content(suspect));
@@ -239,6 +254,13 @@ impl Screen {
     }
 }
 
+/// What is wrong with a dump, a sentence each.
+pub(super) fn gaps(heap: &HeapDump) -> Vec<String> {
+    let cut = heap.summary.truncation().map(|what| format!("the {what}"));
+    let guessed = (heap.roots == Roots::Guessed).then(|| GUESSED.to_owned());
+    cut.into_iter().chain(contradicts(heap)).chain(guessed).collect()
+}
+
 /// What is missing of a dump, in one word.
 pub(super) fn gap(summary: &Summary) -> &'static str {
     if matches!(summary.ending, Ending::Complete) { "DAMAGED" } else { "CUT" }
@@ -294,13 +316,18 @@ pub(crate) fn about(heap: &HeapDump) -> String {
 }
 
 /// Who holds how much.
-pub(crate) fn headline(suspect: &Suspect) -> String {
+pub(crate) fn headline(heap: &HeapDump, suspect: &Suspect) -> String {
     let name = holder(suspect);
     if suspect.lost {
         return format!("{name}, likely: its table is in the part that is gone");
     }
     let (bytes, share) = (units::bytes(suspect.retained as f64), units::percent(suspect.share));
-    format!("{name} retains {bytes}, {share} of the heap")
+    format!("{name} retains {bytes}, {share} {}", of_what(heap))
+}
+
+/// What a share is one of: nobody knows how large a heap was whose dump is cut or damaged.
+pub(crate) fn of_what(heap: &HeapDump) -> &'static str {
+    if heap.is_whole() { "of the heap" } else { "of what was read" }
 }
 
 /// The owner, and the field that refers to the suspect itself where that is another one.
@@ -367,7 +394,8 @@ pub(crate) fn path_lines(path: &Path) -> Vec<String> {
 
 /// What the dump concludes, as every reading does.
 pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> reading::Report {
-    let findings: Vec<Finding> = said.suspects.iter().filter(|s| s.accused).map(finding).collect();
+    let findings: Vec<Finding> =
+        said.suspects.iter().filter(|s| s.accused).map(|s| finding(heap, s)).collect();
     let native = context.rss.filter(|rss| heap_share(heap, *rss) < EXPLAINS).map(|rss| {
         let share = units::percent(heap_share(heap, rss));
         Finding::new(
@@ -404,8 +432,8 @@ pub(crate) fn report(heap: &HeapDump, said: &Report, context: &Context) -> readi
     }
 }
 
-fn finding(s: &Suspect) -> Finding {
-    let mut f = Finding::new(Certainty::Likely, headline(s))
+fn finding(heap: &HeapDump, s: &Suspect) -> Finding {
+    let mut f = Finding::new(Certainty::Likely, headline(heap, s))
         .of(Cause::Retention)
         .because(content(s))
         .but("one dump shows no growth: a cache that is meant to be this large looks the same");
@@ -442,6 +470,7 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
             "file": context.file,
             "bytes": heap.summary.bytes,
             "truncated": !heap.is_whole(),
+            "truncatedWhy": head.artifact.truncated,
         },
         "objects": heap.objects(),
         "sizes": {"measuredShare": heap.size_report.measured, "correctedShare": heap.size_report.corrected},
@@ -449,6 +478,7 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         "heapShareOfResident": context.rss.map(|rss| heap_share(heap, rss)),
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
+        "spilled": context.spilled.as_ref().map(|s| json!({"bytes": s.bytes, "folder": s.folder.display().to_string()})),
         "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
         "warnings": heap.warnings(),
     })

@@ -14,24 +14,35 @@ use crate::output::Format;
 /// Classes shown.
 const CLASSES: usize = 10;
 
+/// What the graph wants, and why it cannot have it.
+pub(crate) struct Want {
+    pub(crate) needed: u64,
+    pub(crate) ceiling: u64,
+    /// Why a disk does not take what is beyond.
+    pub(crate) unspilled: Option<String>,
+}
+
 /// The answer, in the form asked for.
-pub(crate) fn text(file: &Path, said: &Scant, needed: u64, ceiling: u64, format: Format) -> String {
+pub(crate) fn text(file: &Path, said: &Scant, want: &Want, format: Format) -> String {
     match format {
-        Format::Table => table(file, said, needed, ceiling),
-        Format::Json => format!("{:#}\n", value(file, said, needed, ceiling)),
-        Format::Jsonl => format!("{}\n", value(file, said, needed, ceiling)),
+        Format::Table => table(file, said, want),
+        Format::Json => format!("{:#}\n", value(file, said, want)),
+        Format::Jsonl => format!("{}\n", value(file, said, want)),
     }
 }
 
-fn table(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> String {
+fn table(file: &Path, said: &Scant, want: &Want) -> String {
     let mut out =
         format!("{} · Java heap dump, {}\n\n", file.display(), units::bytes(said.summary.bytes as f64));
     let _infallible = writeln!(
         out,
-        "WHAT       cannot tell who holds how much: that takes {} of memory, and {} may be used",
-        units::bytes(needed as f64),
-        units::bytes(ceiling as f64),
+        "WHAT       cannot tell who holds how much: that takes {} of memory or more, and {} may be used",
+        units::bytes(want.needed as f64),
+        units::bytes(want.ceiling as f64),
     );
+    if let Some(why) = &want.unspilled {
+        let _infallible = writeln!(out, "           and a disk cannot take the rest: {why}");
+    }
     out.push_str(
         "           below is what little memory allows: no retained sizes, garbage is counted too\n",
     );
@@ -49,7 +60,7 @@ fn table(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> String {
             writeln!(out, "{label:<11}{bytes:>10} in {:>13} {}", thousands(row.instances), row.class);
     }
     out.push_str(
-        "NEXT       read it where there is more memory, or take a class histogram from the live process\n",
+        "NEXT       give it more memory (--memory), or take a class histogram from the live process\n",
     );
     out
 }
@@ -59,7 +70,7 @@ fn line(large: &Large) -> String {
     format!("{:>13} entries in {} ({})", thousands(large.entries), owner, large.class)
 }
 
-fn value(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> Value {
+fn value(file: &Path, said: &Scant, want: &Want) -> Value {
     let largest = said.largest.iter().map(|large| {
         json!({"owner": large.held_by.last(), "class": large.class, "entries": large.entries, "heldBy": large.held_by})
     });
@@ -77,8 +88,9 @@ fn value(file: &Path, said: &Scant, needed: u64, ceiling: u64) -> Value {
         },
         "suspects": null,
         "suspectsUnknown": "the graph does not fit into memory",
-        "neededBytes": needed,
-        "ceilingBytes": ceiling,
+        "neededBytes": want.needed,
+        "ceilingBytes": want.ceiling,
+        "notSpilled": want.unspilled,
         "largestCollections": largest.collect::<Vec<_>>(),
         "histogram": classes.collect::<Vec<_>>(),
     })

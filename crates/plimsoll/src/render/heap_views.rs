@@ -7,7 +7,7 @@ use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::units;
 use plimsoll_read::heap_dump::ClassInside;
 use plimsoll_read::heap_dump::growth::Growth;
-use plimsoll_read::heap_dump::paths::Way;
+use plimsoll_read::heap_dump::paths::{Way, Ways};
 use plimsoll_read::heap_dump::report::Report;
 use plimsoll_read::heap_dump::strings::Strings;
 use plimsoll_read::heap_dump::threads::ThreadHolding;
@@ -105,8 +105,15 @@ fn branch_value(branch: &Branch) -> Value {
 }
 
 /// Ways from owners to objects.
-pub(crate) fn ways(ways: &[Way]) -> View {
-    let mut out = String::new();
+pub(crate) fn ways(found: &Ways) -> View {
+    let Ways { ways, looked_at, objects } = found;
+    let mut out = match objects {
+        0 => "no such object is reachable: a class is named as --histogram names it\n".to_owned(),
+        objects if *objects > *looked_at as u64 => {
+            format!("the {looked_at} largest of {} objects:\n", thousands(*objects))
+        }
+        _ => String::new(),
+    };
     for way in ways {
         let alike = if way.alike > 1 { format!(", and {} more alike", way.alike - 1) } else { String::new() };
         let retained = units::bytes(way.retained as f64);

@@ -16,11 +16,15 @@ pub(crate) fn page(heap: &HeapDump, said: &Report, context: &Context, tree: &[Br
     let total = heap.retained().reached_bytes();
     let least = (total as f64 * SMALLEST) as u64;
     let accused = said.suspects.iter().find(|suspect| suspect.accused);
-    let headline = accused.map_or_else(|| "Nothing to accuse in this heap".to_owned(), heap::headline);
+    let headline = match accused {
+        Some(suspect) => heap::headline(heap, suspect),
+        None if heap.is_whole() => "Nothing to accuse in this heap".to_owned(),
+        None => heap::report(heap, said, context).summary,
+    };
     let suspects = said.suspects.iter().map(|suspect| {
         json!({
             "accused": suspect.accused,
-            "head": heap::headline(suspect),
+            "head": heap::headline(heap, suspect),
             "content": heap::content(suspect),
             "path": heap::path_lines(&suspect.path),
         })
@@ -28,7 +32,8 @@ pub(crate) fn page(heap: &HeapDump, said: &Report, context: &Context, tree: &[Br
     let data = json!({
         "headline": headline,
         "about": format!("{} · {}", context.file, heap::about(heap)),
-        "banners": heap.summary.truncation().into_iter().map(|what| format!("The {what}")).collect::<Vec<_>>(),
+        "banners": heap::gaps(heap),
+        "of": heap::of_what(heap),
         "suspects": suspects.collect::<Vec<_>>(),
         "total": total.max(1),
         "root": {

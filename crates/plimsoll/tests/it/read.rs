@@ -14,7 +14,7 @@ use story::Story;
 mod jvm;
 #[path = "../../../plimsoll-read/tests/common/mod.rs"]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
-mod story;
+pub(super) mod story;
 
 /// A folder of this test.
 fn folder(name: &str) -> tempfile::TempDir {
@@ -112,6 +112,30 @@ fn a_cut_dump_is_told_to_be_cut_wherever_it_ends() {
         let out = plimsoll(&["read", path.to_str().expect("text")]);
         assert_eq!(out.status.code(), Some(5), "{percent} %: {}", stderr(&out));
         assert!(stdout(&out).contains("CUT"), "{percent} %: {}", stdout(&out));
+        assert!(!stdout(&out).contains("of the heap"), "{percent} %: {}", stdout(&out));
+    }
+}
+
+#[test]
+fn a_share_of_a_damaged_dump_is_one_of_what_was_read() {
+    let folder = folder("share");
+    let mut bytes = dump(1500);
+    let page = folder.path().join("heap.html");
+    let all = |bytes: &[u8]| {
+        let path = file(folder.path(), "heap.hprof", bytes);
+        let path = path.to_str().expect("text");
+        let screen = stdout(&plimsoll(&["read", path, "--html", page.to_str().expect("text")]));
+        let (document, _) = json(&["read", path, "-o", "json"]);
+        [screen, document.to_string(), fs::read_to_string(&page).expect("the page")]
+    };
+    for said in all(&bytes) {
+        assert!(said.contains("of the heap") && !said.contains("of what was read"), "{said}");
+    }
+    let at = bytes.len() / 2;
+    bytes[at..at + 40].fill(0xee);
+    for said in all(&bytes) {
+        assert!(!said.contains("of the heap") && said.contains("of what was read"), "{said}");
+        assert!(said.contains("the dump is damaged"), "{said}");
     }
 }
 
@@ -208,6 +232,17 @@ fn a_dump_through_a_pipe_says_the_same() {
     assert_eq!(out.status.code(), code);
     let piped: Value = serde_json::from_str(&stdout(&out)).expect("one JSON document");
     assert_eq!(piped["suspects"], from_file["suspects"]);
+}
+
+#[test]
+fn a_path_says_how_many_objects_were_looked_at() {
+    let folder = folder("paths");
+    let path = file(folder.path(), "heap.hprof", &dump(1500));
+    let path = path.to_str().expect("text");
+    let screen = stdout(&plimsoll(&["read", path, "--path", "byte[]"]));
+    assert!(screen.starts_with("the 16 largest of 3,001 objects:\nshop.Metrics.BY_URL ("), "{screen}");
+    let screen = stdout(&plimsoll(&["read", path, "--path", "shop.Nothing"]));
+    assert!(screen.contains("no such object is reachable"), "{screen}");
 }
 
 #[test]

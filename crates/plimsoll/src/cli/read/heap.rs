@@ -4,8 +4,10 @@ use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use plimsoll_core::units;
 use plimsoll_read::formats::Reading;
 use plimsoll_read::graph::GraphError;
+use plimsoll_read::graph::spill::Spill;
 use plimsoll_read::graph::watch::{Phase, Watch};
 use plimsoll_read::heap_dump::report::{Report, report};
 use plimsoll_read::heap_dump::{
@@ -13,6 +15,7 @@ use plimsoll_read::heap_dump::{
 };
 
 use plimsoll_host::own_memory;
+use plimsoll_host::spill::{Disk, Spilled};
 use plimsoll_host::world::World;
 
 use super::input::Input;
@@ -22,6 +25,7 @@ use crate::exit_code;
 use crate::output::{self, Format, Progress};
 use crate::render;
 use crate::render::heap::Context;
+use crate::render::heap_scant::Want;
 use crate::render::heap_views::{self, View};
 use crate::render::paint::Paint;
 
@@ -39,7 +43,8 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     for (number, path) in args.files.iter().enumerate() {
         let (bar, source) = (Bar::new(path), Input::open(path)?);
         let memory = own_memory::ceiling(&World::default());
-        let options = Options { memory, ..Options::default() };
+        let disk = Room::new(None, memory);
+        let options = Options { memory, spill: Some(&disk), ..Options::default() };
         let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(path, e))?;
         cut |= !heap.is_whole();
         ways.push(growth::ways(&heap));
@@ -76,19 +81,21 @@ pub(super) fn run(args: &One, file: &Path, source: &Input, format: Format) -> Re
         drop(bar);
         return show_histogram(file, &rows, format);
     }
-    let options = options(args);
+    let disk = disk(args);
+    let options = options(args, &disk);
     let heap = match heap_dump::read(source, options, &bar) {
-        Err(HeapDumpError::Memory { needed, ceiling, .. }) => {
+        Err(HeapDumpError::Memory { needed, ceiling, unspilled, .. }) => {
             let said = scant::scant(source, options.limits, &bar).map_err(|e| failed(file, e))?;
             drop(bar);
-            return output::result(&render::heap_scant::text(file, &said, needed, ceiling, format))
+            let want = Want { needed, ceiling, unspilled };
+            return output::result(&render::heap_scant::text(file, &said, &want, format))
                 .map(|()| exit_code::PARTIAL);
         }
         read => read.map_err(|e| failed(file, e))?,
     };
     let said = report(&heap, source, &bar).map_err(|e| failed(file, e))?;
     let views = views(args, &heap, source, &bar).map_err(|e| failed(file, e))?;
-    let context = Context { file: file.display().to_string(), rss: args.known.rss };
+    let context = Context { file: file.display().to_string(), rss: args.known.rss, spilled: disk.spilled() };
     if let Some(path) = &args.html {
         let tree = tree::tree(&heap, source, PAGE_WIDTH, PAGE_DEPTH, &bar);
         let tree = tree.map_err(|e| failed(file, e))?;
@@ -118,16 +125,59 @@ pub(super) fn reading(
     rss: Option<f64>,
 ) -> Result<Reading, CliError> {
     let bar = Bar::new(file);
-    let heap = heap_dump::read(source, options(args), &bar).map_err(|e| failed(file, e))?;
+    let disk = disk(args);
+    let heap = heap_dump::read(source, options(args, &disk), &bar).map_err(|e| failed(file, e))?;
     let said = report(&heap, source, &bar).map_err(|e| failed(file, e))?;
-    let context = Context { file: file.display().to_string(), rss };
+    let context = Context { file: file.display().to_string(), rss, spilled: disk.spilled() };
     let head = render::heap::report(&heap, &said, &context);
     Ok(Reading { head, value: render::heap::json(&heap, &said, &context, &[]), tables: Vec::new() })
 }
 
-fn options(args: &One) -> Options {
-    let memory = args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()));
-    Options { verify: args.verify, sizes: args.sizes.choice(), memory, ..Options::default() }
+fn memory(args: &One) -> Option<u64> {
+    args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()))
+}
+
+fn disk(args: &One) -> Room {
+    Room::new(args.tmp.as_deref(), memory(args))
+}
+
+fn options<'a>(args: &One, disk: &'a Room) -> Options<'a> {
+    Options {
+        verify: args.verify,
+        sizes: args.sizes.choice(),
+        memory: memory(args),
+        spill: Some(disk),
+        ..Options::default()
+    }
+}
+
+/// A disk for what memory does not hold, whose use is told.
+#[derive(Debug)]
+struct Room(Disk);
+
+impl Room {
+    fn new(folder: Option<&Path>, memory: Option<u64>) -> Room {
+        Room(Disk::new(folder, memory.unwrap_or(u64::MAX)))
+    }
+
+    fn spilled(&self) -> Option<Spilled> {
+        self.0.spilled()
+    }
+}
+
+impl Spill for Room {
+    fn begin(&self, bytes: u64) -> Result<(), String> {
+        self.0.begin(bytes)?;
+        let (bytes, folder) = (units::bytes(Disk::aside(bytes) as f64), self.0.folder().display());
+        output::tell(&format!(
+            "memory does not suffice: up to {bytes} lie in {folder} meanwhile, which is slower"
+        ));
+        Ok(())
+    }
+
+    fn step(&self) -> Result<(), String> {
+        self.0.step()
+    }
 }
 
 /// The histogram of all objects, without a graph.

@@ -101,10 +101,14 @@ struct One {
     #[arg(long, value_enum, default_value = "measured")]
     sizes: Sizes,
 
-    /// Memory to use at most, such as 512MiB; four fifths of what is there, unless told. Too little for the graph gives
-    /// an answer without it.
+    /// Memory to use at most, such as 512MiB; four fifths of what is there, unless told. What a heap dump needs beyond it
+    /// lies on a disk meanwhile, which is slower; where that cannot be, the answer is one without retained sizes.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<f64>,
+
+    /// Folder on a disk for what does not fit into memory; else TMPDIR, else /var/tmp. Nothing is left in it.
+    #[arg(long, value_name = "DIR")]
+    tmp: Option<PathBuf>,
 
     /// Check the dominators by an independent algorithm (takes twice as long).
     #[arg(long)]

@@ -1,0 +1,370 @@
+//! The allocator of a program that may spill: small and usual memory is the system's, and large blocks are files while
+//! spilling is on.
+//!
+//! A block is a shared mapping of a file without a name, on a disk. Room on the disk is taken before the block is, so that
+//! a full disk is an error here and never a signal at a later touch. Freed, the block's file is gone, with what the kernel
+//! would still have written. Pages of a block may be let go at any time: they are read back when they are touched.
+#![expect(
+    unsafe_code,
+    reason = "an allocator is unsafe to write, and so is mapping memory; every call says why it holds"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::os::fd::OwnedFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
+
+/// Allocations of at least so many bytes are spilled: smaller ones take more in files than they free in memory.
+pub(super) const LARGE: usize = 1 << 20;
+/// Blocks at once; what is beyond stays in memory. Each has an open file, of which a process may have 1024 for the most part.
+const BLOCKS: usize = 768;
+/// Bytes of address space let go at once.
+const PIECE: usize = 16 << 20;
+
+static STATE: Mutex<State> = Mutex::new(State::new());
+/// Whether large blocks are spilled now.
+static ON: AtomicBool = AtomicBool::new(false);
+/// Blocks that there are: without any, no pointer can be of one.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Whether this is the allocator of the program at all.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// The allocator, to be declared by the program as its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpillingAllocator;
+
+/// A mapped file.
+struct Block {
+    at: NonNull<u8>,
+    bytes: usize,
+    file: OwnedFd,
+}
+
+// SAFETY: the pointer is only the address of the mapping, which belongs to whoever holds the allocation; what is done to it
+// here is done under the lock.
+unsafe impl Send for Block {}
+
+/// All of the allocator's own.
+struct State {
+    blocks: [Option<Block>; BLOCKS],
+    folder: Option<OwnedFd>,
+    /// Room on the disk that is set aside and not yet used.
+    ballast: Option<OwnedFd>,
+    /// Bytes of it; and as many as it and the blocks had together at first.
+    aside: u64,
+    promised: u64,
+    /// Bytes in blocks, and the most there were.
+    taken: u64,
+    highest: u64,
+    /// Why a block could not be had.
+    refused: Option<Errno>,
+    /// Block at which the next letting go begins.
+    hand: usize,
+}
+
+impl State {
+    const fn new() -> State {
+        State {
+            blocks: [const { None }; BLOCKS],
+            folder: None,
+            ballast: None,
+            aside: 0,
+            promised: 0,
+            taken: 0,
+            highest: 0,
+            refused: None,
+            hand: 0,
+        }
+    }
+
+    /// A block of its own file.
+    fn take(&mut self, bytes: usize) -> Result<NonNull<u8>, Errno> {
+        let slot = self.blocks.iter().position(Option::is_none).ok_or(Errno::MFILE)?;
+        let folder = self.folder.as_ref().ok_or(Errno::NOENT)?;
+        let file = nameless(folder)?;
+        let mapped = whole_pages(bytes);
+        self.lighten(mapped);
+        reserve(&file, 0, mapped)?;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let at = unsafe {
+            rustix::mm::mmap(
+                ptr::null_mut(),
+                mapped,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                &file,
+                0,
+            )
+        }?;
+        // Page by page: read-ahead would bring back up to megabytes at a touch, more than a small ceiling can bear.
+        // SAFETY: the mapping is ours and this long; the advice changes no content.
+        let _only_slower = unsafe { rustix::mm::madvise(at, mapped, Advice::Random) };
+        let at = NonNull::new(at.cast()).ok_or(Errno::NOMEM)?;
+        if let Some(slot) = self.blocks.get_mut(slot) {
+            *slot = Some(Block { at, bytes: mapped, file });
+        }
+        LIVE.fetch_add(1, Ordering::Release);
+        self.account(0, mapped);
+        Ok(at)
+    }
+
+    fn slot_of(&self, at: *mut u8) -> Option<usize> {
+        self.blocks.iter().position(|block| block.as_ref().is_some_and(|block| block.at.as_ptr() == at))
+    }
+
+    /// Unmaps a block; its file goes with it, and the room is set aside again. False when it is none.
+    fn give_back(&mut self, at: *mut u8) -> bool {
+        let Some(block) = self.slot_of(at).and_then(|slot| self.blocks.get_mut(slot)?.take()) else {
+            return false;
+        };
+        // SAFETY: the block is no longer in the table, and its owner gave it up.
+        let _cannot_fail_for_a_whole_mapping =
+            unsafe { rustix::mm::munmap(block.at.as_ptr().cast(), block.bytes) };
+        LIVE.fetch_sub(1, Ordering::Release);
+        self.account(block.bytes, 0);
+        drop(block);
+        self.set_aside();
+        true
+    }
+
+    /// A block of another size, where it is or elsewhere, without a copy.
+    fn resize(&mut self, slot: usize, bytes: usize) -> Result<NonNull<u8>, Errno> {
+        let new = whole_pages(bytes);
+        let old = self.blocks.get(slot).and_then(Option::as_ref).ok_or(Errno::INVAL)?.bytes;
+        if new > old {
+            self.lighten(new - old);
+        }
+        let block = self.blocks.get_mut(slot).and_then(Option::as_mut).ok_or(Errno::INVAL)?;
+        if new > old {
+            reserve(&block.file, old, new - old)?;
+        }
+        // SAFETY: the mapping is ours and `old` long; its owner waits for the new address.
+        let at = unsafe { rustix::mm::mremap(block.at.as_ptr().cast(), old, new, MremapFlags::MAYMOVE) }?;
+        block.at = NonNull::new(at.cast()).ok_or(Errno::NOMEM)?;
+        block.bytes = new;
+        let at = block.at;
+        if new < old {
+            // Behind the mapping, so that nobody can touch what is gone. Kept, it is only room.
+            let _kept = rustix::fs::ftruncate(&block.file, new as u64);
+        }
+        self.account(old, new);
+        Ok(at)
+    }
+
+    fn account(&mut self, gone: usize, come: usize) {
+        self.taken = (self.taken + come as u64).saturating_sub(gone as u64);
+        self.highest = self.highest.max(self.taken);
+    }
+
+    /// Frees room on the disk that was set aside, for a block that is about to take it.
+    fn lighten(&mut self, bytes: usize) {
+        let left = self.aside.saturating_sub(bytes as u64);
+        if let Some(ballast) = &self.ballast
+            && left < self.aside
+            && rustix::fs::ftruncate(ballast, left).is_ok()
+        {
+            self.aside = left;
+        }
+    }
+
+    /// Sets aside what blocks gave back, as far as it was promised.
+    fn set_aside(&mut self) {
+        let due = self.promised.saturating_sub(self.taken);
+        if let Some(ballast) = &self.ballast
+            && due > self.aside
+            && rustix::fs::fallocate(ballast, FallocateFlags::empty(), self.aside, due - self.aside).is_ok()
+        {
+            self.aside = due;
+        }
+    }
+
+    /// Lets go of pages until `enough`, block by block in turn.
+    fn let_go(&mut self, enough: impl Fn() -> bool) {
+        for _ in 0..BLOCKS {
+            self.hand = (self.hand + 1) % BLOCKS;
+            let Some(Some(block)) = self.blocks.get(self.hand) else { continue };
+            for start in (0..block.bytes).step_by(PIECE) {
+                let length = PIECE.min(block.bytes - start);
+                // SAFETY: the range is within a shared mapping of a file that is in the table, so it is still mapped, and
+                // its pages keep their content in the file: who touches them has them back.
+                let gone = unsafe {
+                    rustix::mm::madvise(block.at.as_ptr().add(start).cast(), length, Advice::LinuxDontNeed)
+                };
+                if gone.is_err() || enough() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The lock; nothing that is done under it can leave it half done.
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn whole_pages(bytes: usize) -> usize {
+    bytes.next_multiple_of(rustix::param::page_size())
+}
+
+/// A file without a name, that its owner alone may read.
+fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    let nameless = flags | OFlags::TMPFILE | OFlags::EXCL;
+    match rustix::fs::openat(folder, ".", nameless, mode) {
+        // What these say where the file system, or the kernel, has no such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
+        opened => return opened,
+    }
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!(".plimsoll-spill-{}-{number}", std::process::id());
+    let file = rustix::fs::openat(folder, &name, flags | OFlags::CREATE | OFlags::EXCL, mode)?;
+    rustix::fs::unlinkat(folder, &name, rustix::fs::AtFlags::empty())?;
+    Ok(file)
+}
+
+fn reserve(file: &OwnedFd, from: usize, bytes: usize) -> Result<(), Errno> {
+    loop {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), from as u64, bytes as u64) {
+            Err(Errno::INTR) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Switches spilling on, with so many bytes of room set aside in a folder.
+pub(super) fn begin(folder: OwnedFd, bytes: u64) -> Result<(), Errno> {
+    let mut state = state();
+    let ballast = nameless(&folder)?;
+    rustix::fs::fallocate(&ballast, FallocateFlags::empty(), 0, bytes.max(1))?;
+    state.folder = Some(folder);
+    state.ballast = Some(ballast);
+    (state.aside, state.promised, state.refused) = (bytes, bytes + state.taken, None);
+    // Some file systems cannot be written through a mapping: one block tells.
+    let probe = state.take(LARGE);
+    match probe {
+        Ok(at) => state.give_back(at.as_ptr()),
+        Err(e) => {
+            (state.folder, state.ballast, state.aside) = (None, None, 0);
+            return Err(e);
+        }
+    };
+    ON.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Switches it off: blocks that there are stay until they are freed.
+pub(super) fn end() {
+    ON.store(false, Ordering::Release);
+    let mut state = state();
+    (state.folder, state.ballast, state.aside, state.promised) = (None, None, 0, 0);
+}
+
+/// Lets go of pages of blocks until `enough`.
+pub(super) fn let_go(enough: impl Fn() -> bool) {
+    if LIVE.load(Ordering::Acquire) > 0 {
+        state().let_go(enough);
+    }
+}
+
+/// Bytes in blocks at the highest, and why a block could not be had.
+pub(super) fn account() -> (u64, Option<Errno>) {
+    let state = state();
+    (state.highest, state.refused)
+}
+
+/// Whether large blocks go through this allocator.
+pub(super) fn is_installed() -> bool {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+    INSTALLED.load(Ordering::Relaxed)
+}
+
+fn is_spilled(layout: Layout) -> bool {
+    if layout.size() < LARGE {
+        return false;
+    }
+    INSTALLED.store(true, Ordering::Relaxed);
+    ON.load(Ordering::Acquire) && layout.align() <= rustix::param::page_size()
+}
+
+/// A block, or nothing when it cannot be had.
+fn spilled(bytes: usize) -> Option<NonNull<u8>> {
+    let mut state = state();
+    let taken = state.take(bytes);
+    if let Err(e) = taken {
+        state.refused = Some(e);
+    }
+    taken.ok()
+}
+
+/// Whether a pointer to this many bytes may be that of a block.
+fn may_be_block(bytes: usize) -> bool {
+    bytes >= LARGE && LIVE.load(Ordering::Acquire) > 0
+}
+
+// SAFETY: memory is either the system allocator's, and every call on it is handed on as it is, or a block of the table: a
+// mapping of its own of at least the size asked for, page aligned, zero where it is fresh, and unmapped only when it is
+// freed. An allocation is a block only while its size is `LARGE` or more, and the table tells which.
+unsafe impl GlobalAlloc for SpillingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_spilled(layout)
+            && let Some(at) = spilled(layout.size())
+        {
+            return at.as_ptr();
+        }
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_spilled(layout)
+            && let Some(at) = spilled(layout.size())
+        {
+            return at.as_ptr();
+        }
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if may_be_block(layout.size()) && state().give_back(at) {
+            return;
+        }
+        // SAFETY: as the caller promised, and it is no block.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let block = may_be_block(layout.size()).then(|| state().slot_of(at)).flatten();
+        let becomes_block = || Layout::from_size_align(size, layout.align()).is_ok_and(is_spilled);
+        if block.is_none() && !becomes_block() {
+            // SAFETY: as the caller promised, and it is no block.
+            return unsafe { System.realloc(at, layout, size) };
+        }
+        if let Some(slot) = block
+            && size >= LARGE
+        {
+            let resized = state().resize(slot, size);
+            match resized {
+                Ok(at) => return at.as_ptr(),
+                Err(e) => state().refused = Some(e),
+            }
+        }
+        // From memory to a block, or back: a block that became small, or that the disk has no room for.
+        // SAFETY: as the caller promised: a size that is not zero, of this alignment.
+        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !new.is_null() {
+            // SAFETY: both are there, and apart, and this long.
+            unsafe { ptr::copy_nonoverlapping(at, new, layout.size().min(size)) };
+            // SAFETY: as the caller promised; nobody uses the old one any more.
+            unsafe { self.dealloc(at, layout) };
+        }
+        new
+    }
+}
