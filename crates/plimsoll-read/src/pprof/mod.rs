@@ -8,6 +8,7 @@ mod heapprofile;
 mod kind;
 mod legacy;
 mod model;
+mod other;
 mod proto;
 mod sampling;
 mod sites;
