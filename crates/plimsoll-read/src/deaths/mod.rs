@@ -35,6 +35,8 @@ pub struct Deaths {
     pub bytes: u64,
     /// Whether anything was understood: a log without a death is an answer, a text of another kind is none.
     pub known: bool,
+    /// Why it is not whole.
+    pub truncated: Option<String>,
     /// What was left out or incomplete.
     pub warnings: Warnings,
 }
@@ -50,6 +52,7 @@ impl Deaths {
         self.traces.extend(other.traces);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.known |= other.known;
+        self.truncated = self.truncated.take().or(other.truncated);
         other.warnings.list().into_iter().for_each(|w| self.warnings.say(w));
     }
 }
@@ -66,9 +69,14 @@ pub fn parse(from: &mut dyn Read) -> Deaths {
             return Deaths { traces, bytes: text.len() as u64, known: true, ..Deaths::default() };
         }
         let mut lines = Lines::default();
+        lines.out.bytes = text.len() as u64;
         text.lines().for_each(|l| lines.line(l));
         lines.rest(&mut from);
-        return lines.finish();
+        let mut out = lines.finish();
+        // Without its end a document has no meaning, and what its lines tell is a part at best.
+        let kind = if text.trim_start().starts_with(['{', '[']) { "JSON" } else { "YAML" };
+        out.truncated = Some(format!("its {kind} does not parse: it is cut, or something else stands in it"));
+        return out;
     }
     let mut lines = Lines::default();
     lines.rest(&mut from);
@@ -117,6 +125,8 @@ struct Lines {
     out: Deaths,
     gave_up: Vec<GaveUp>,
     dropped: u64,
+    /// Whether the last line has no end.
+    is_open: bool,
 }
 
 impl Lines {
@@ -127,6 +137,7 @@ impl Lines {
             match from.take(LONGEST_LINE).read_until(b'\n', &mut line) {
                 Ok(0) => return,
                 Ok(n) => {
+                    self.is_open = !line.ends_with(b"\n");
                     self.out.bytes = self.out.bytes.saturating_add(n as u64);
                     if may_tell(&line) {
                         self.line(String::from_utf8_lossy(&line).trim_end());
@@ -204,6 +215,10 @@ impl Lines {
         if let Some(kill) = self.kernel.finish() {
             self.push(Trace::Kernel(Box::new(kill)));
             self.out.warnings.say("the log ends before the last kill is told in full");
+        }
+        if self.is_open {
+            self.out.truncated =
+                Some("its last line has no end: the log was cut, or was still being written".to_owned());
         }
         let mut rest = Vec::new();
         self.cluster.finish(&mut rest);

@@ -251,3 +251,36 @@ fn a_collection_log_that_was_copied_twice_is_one_life() {
     let two = other.change(&[&b], &Context::default()).unwrap();
     assert_eq!(two.value["lives"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_log_that_holds_several_artifacts_tells_each() {
+    let oom =
+        "Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\n\tat a.B.c(B.java:1)\n";
+    let mut kinds = Vec::new();
+    let chatter = "2026-05-01 10:00:00 INFO request served in 3 ms\n".repeat(50);
+    let logs = [
+        format!("{GC}{HISTOGRAM}{THREADS}{oom}"),
+        format!("{THREADS}{chatter}{GC}{chatter}{oom}{HISTOGRAM}"),
+        format!("{chatter}{oom}{chatter}{HISTOGRAM}{THREADS}{GC}"),
+    ];
+    for log in logs {
+        let wrapped: String = log.lines().map(|l| format!("2026-05-01T10:00:00.123456789Z {l}\n")).collect();
+        for text in [log, wrapped] {
+            let found = found(text.as_bytes()).unwrap();
+            let mut all: Vec<&str> = found.beside.iter().map(|f| f.format).collect();
+            assert!(found.beside.iter().all(|f| f.reading(&Context::default()).is_some()));
+            all.push(found.format);
+            all.sort_unstable();
+            kinds.push(all);
+        }
+    }
+    for all in kinds {
+        assert_eq!(all, ["class-histogram", "deaths", "gc-log", "threads"]);
+    }
+    let panic = format!("{chatter}fatal error: runtime: out of memory\n\n{STACK}{chatter}");
+    let first = found(panic.as_bytes()).unwrap();
+    assert_eq!((first.format, first.beside[0].format, first.beside.len()), ("goroutines", "deaths", 1));
+    for alone in [STACK, THREADS, GC, HISTOGRAM, &chatter] {
+        assert!(found(alone.as_bytes()).is_none_or(|f| f.beside.is_empty()), "{alone}");
+    }
+}

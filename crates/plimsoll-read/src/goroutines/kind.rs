@@ -41,6 +41,10 @@ impl Kind for Goroutines {
         self.report().into()
     }
 
+    fn is_alone(&self) -> bool {
+        self.strangers == 0
+    }
+
     fn change(series: &[&Self], _: &Context) -> Option<Reading> {
         let growth = over(series);
         let rows = growth.changes.iter().filter(|c| c.delta() > 0).take(ROWS).map(|c| {

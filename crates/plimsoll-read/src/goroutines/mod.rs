@@ -64,6 +64,8 @@ pub struct Goroutines {
     pub bytes: u64,
     /// Why it is not whole, when it is not.
     pub truncated: Option<String>,
+    /// Lines that belong to no goroutine.
+    strangers: u64,
     /// What else to know before believing it.
     pub warnings: Warnings,
 }
@@ -196,7 +198,9 @@ fn whole(
         warnings.say(format!("{n} of ever new stacks are counted, not grouped: there was no room"));
     }
     let (counted, lumped, groups) = (table.total, table.lumped, table.groups);
-    Goroutines { form, leaks_only, counted, said, groups, lumped, bytes, truncated, warnings }.sorted()
+    let strangers = 0;
+    Goroutines { form, leaks_only, counted, said, groups, lumped, bytes, truncated, strangers, warnings }
+        .sorted()
 }
 
 fn stacks(scanner: text::Scanner, failed: Option<std::io::Error>) -> Option<Goroutines> {
@@ -207,6 +211,7 @@ fn stacks(scanner: text::Scanner, failed: Option<std::io::Error>) -> Option<Goro
     let doubt = truncated.is_none() && scanner.strangers == 0 && scanner.blank_end;
     let (strangers, too_long, prefixed) = (scanner.strangers, scanner.too_long, scanner.prefixed);
     let mut out = whole(Form::Stacks, false, None, scanner.table, scanner.bytes, truncated);
+    out.strangers = strangers;
     if doubt {
         out.warnings.say("it ends where another stack could start: if it was cut there, nothing shows it");
     }

@@ -71,6 +71,18 @@ pub(super) fn run(args: &One, format: Format) -> Result<u8, CliError> {
     show(args, &title(&args.files), members, Vec::new(), format)
 }
 
+/// Reads a log in which several artifacts stand.
+pub(super) fn run_log(
+    args: &One,
+    file: &Path,
+    found: Found,
+    input: Input,
+    format: Format,
+) -> Result<u8, CliError> {
+    let member = Member { name: file.to_owned(), content: Ok(Content::Other(found)), input };
+    show(args, &file.display().to_string(), vec![member], Vec::new(), format)
+}
+
 /// Reads what is in an archive, file by file.
 pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format) -> Result<u8, CliError> {
     let failed = |e: io::Error| CliError::usage(format!("cannot read {}", file.display())).because(e);
@@ -173,7 +185,9 @@ fn show(
 ) -> Result<u8, CliError> {
     members.sort_by_cached_key(|m| natural(&m.name));
     let found = |m: &Member| match &m.content {
-        Ok(Content::Other(found)) => found.known(),
+        Ok(Content::Other(found)) => {
+            found.beside.iter().fold(found.known(), |known, other| known.or(other.known()))
+        }
         _ => Context::default(),
     };
     let (told, cut) = manifests(&mut members);
@@ -186,6 +200,7 @@ fn show(
             Ok(reading) => said.push(reading),
             Err(e) => unread.push(e.to_string().replace("\n  hint: ", "; ")),
         }
+        said.extend(beside(member, &context));
     }
     if said.is_empty() {
         let mut error = CliError::usage(format!("{title} holds nothing that is read"));
@@ -262,6 +277,14 @@ fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError>
         }
         Err(e) => Err(CliError::usage(e.message())),
     }
+}
+
+/// What else stands in a log, beside what was read of it first.
+fn beside(member: &Member, context: &Context) -> Vec<Said> {
+    let Ok(Content::Other(found)) = &member.content else { return Vec::new() };
+    let name = |kind: &str| format!("{}, its {kind}", member.name.display());
+    let said = |f: &Found| Some(Said { name: name(f.format), kind: f.format, reading: f.reading(context)? });
+    found.beside.iter().filter_map(said).collect()
 }
 
 /// Artifacts of one kind in one folder.

@@ -188,6 +188,9 @@ fn read(args: &One, format: Format) -> Result<u8, CliError> {
         Content::Archive => bundle::run_archive(args, file, &input, format),
         Content::Other(found) => {
             args.only_of_heap_dumps(file)?;
+            if !found.beside.is_empty() {
+                return bundle::run_log(args, file, found, input, format);
+            }
             artifact::show(file, &found, &args.known.context(), format)
         }
     }
