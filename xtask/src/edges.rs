@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tar",
             "tempfile",
             "thiserror",
+            "zip",
         ],
     ),
 ];

@@ -5,6 +5,7 @@
 
 mod also;
 mod plain;
+mod unread;
 
 use std::any::Any;
 use std::io::{self, Read};
@@ -28,6 +29,7 @@ use crate::reading::{Context, Report, Table};
 use crate::smaps;
 use crate::thread_dump::ThreadDumps;
 use plain::Plain;
+pub use unread::{Unread, unread};
 
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
 const PIECE: usize = 1 << 20;
@@ -37,6 +39,8 @@ const OWN_LINES: usize = 6;
 /// How a Java heap dump begins, and where a tar archive says what it is.
 const HEAP_DUMP: &[u8] = b"JAVA PROFILE ";
 const TAR: usize = 257;
+/// How a zip archive begins: with a file, or with its end when it has none.
+const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
 /// What a reader says, ready for a screen and for JSON.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,6 +289,8 @@ pub enum Recognised {
     HeapSnapshot,
     /// A tar archive.
     Archive,
+    /// A zip archive, which is read from its end.
+    Zip,
     /// An artifact that was read.
     Artifact(Found),
     /// Something else, that begins like this (unpacked).
@@ -306,6 +312,9 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     }
     if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Ok(Recognised::Archive);
+    }
+    if ZIP.iter().any(|z| plain.head().starts_with(z)) {
+        return Ok(Recognised::Zip);
     }
     let Some((mut format, mut plain)) = told(source, plain)? else {
         return Ok(Recognised::Unknown(Plain::new(source.open()?).head().to_vec()));

@@ -6,7 +6,9 @@ use plimsoll_core::classify::Certainty;
 use plimsoll_core::units::{bytes, percent};
 
 use super::wire::{Fields, Value};
-use super::{Change, HeapReport, Profile, Site, folded, heapprofile, is_text, legacy, other, parse};
+use super::{
+    Change, HeapReport, Profile, Site, folded, heapprofile, is_text, legacy, other, parse, tracemalloc,
+};
 use crate::formats::{Kind, Reading};
 use crate::reading::{Context, Table};
 
@@ -26,7 +28,10 @@ impl Kind for Profile {
             let text = String::from_utf8_lossy(head);
             // The last line may be cut.
             let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or(&text);
-            return legacy::is_legacy(whole) || heapprofile::looks_like(&text) || folded::looks_like(whole);
+            return legacy::is_legacy(whole)
+                || heapprofile::looks_like(&text)
+                || tracemalloc::looks_like(whole)
+                || folded::looks_like(whole);
         }
         // Fields come in any order: each must be of the type that the format gives it.
         let has_message =

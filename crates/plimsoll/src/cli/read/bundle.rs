@@ -1,7 +1,7 @@
 //! Several artifacts of one incident: files, a folder, an archive; one conclusion, and what each says.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::recording::API_VERSION;
@@ -22,6 +22,9 @@ use crate::render::paint::Paint;
 /// Folders below a folder that are looked into, and files that are read.
 const DEPTH: usize = 8;
 const FILES: usize = 2000;
+/// Bytes that a zip archive may unpack to, as times its size, and at least.
+const ZIP_RATIO: u64 = 200;
+const ZIP_ROOM: u64 = 4 << 30;
 /// A manifest is smaller, bytes.
 const MANIFEST: u64 = 16 << 20;
 /// Kinds of artifact that are compared when a folder has several.
@@ -109,6 +112,58 @@ pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format
         progress.show(&format!("reading {}", name.display()));
         let size = entry.size();
         let input = Input::keep(&mut entry.take(size), &name)?;
+        if input.len() < size {
+            troubles.push(format!("the archive ends within {}", name.display()));
+        }
+        members.push(Member { content: recognise(&name, &input), input, name });
+    }
+    drop(progress);
+    show(args, &file.display().to_string(), members, troubles, format)
+}
+
+/// The same of a zip archive. Nothing is written under a name of it, so no name leads anywhere; and what it unpacks to is
+/// bounded, as a small one may be made to unpack to anything.
+pub(super) fn run_zip(args: &One, file: &Path, input: &Input, format: Format) -> Result<u8, CliError> {
+    let failed = |e: zip::result::ZipError| {
+        CliError::usage(format!("cannot read {}", file.display()))
+            .because(e)
+            .hint("a zip archive has its list of files at its end: a cut one cannot be read")
+    };
+    let mut archive =
+        zip::ZipArchive::new(BufReader::with_capacity(64 << 10, input.whole())).map_err(failed)?;
+    let (mut members, mut troubles) = (Vec::new(), Vec::new());
+    let mut room = input.len().saturating_mul(ZIP_RATIO).max(ZIP_ROOM);
+    let progress = Progress::new();
+    for at in 0..archive.len() {
+        if members.len() == FILES {
+            troubles.push(format!("only the first {FILES} files were read"));
+            break;
+        }
+        let mut entry = match archive.by_index(at) {
+            Ok(entry) if entry.is_file() => entry,
+            Ok(_) => continue,
+            Err(e) => {
+                troubles.push(format!("file {} of the archive: {e}", at + 1));
+                continue;
+            }
+        };
+        let name = entry.name().map_or_else(|_| "(a name that is no text)".into(), |n| n.into_owned());
+        let name = PathBuf::from(name);
+        progress.show(&format!("reading {}", name.display()));
+        let size = entry.size();
+        if size > room {
+            troubles.push(format!("{} unpacks to more than a zip of this size should", name.display()));
+            continue;
+        }
+        // What it says to unpack to need not be true.
+        let input = match Input::keep(&mut (&mut entry).take(size), &name) {
+            Ok(input) => input,
+            Err(e) => {
+                troubles.push(e.to_string().replace("\n  hint: ", "; "));
+                continue;
+            }
+        };
+        room = room.saturating_sub(input.len());
         if input.len() < size {
             troubles.push(format!("the archive ends within {}", name.display()));
         }
@@ -270,7 +325,9 @@ fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError>
             let reading = snapshot::reading(args, &member.name, &member.input, context)?;
             Ok(Said { name, kind: snapshot::KIND, reading })
         }
-        Ok(Content::Archive) => Err(failed("is an archive within an archive or a folder: read it by itself")),
+        Ok(Content::Archive | Content::Zip) => {
+            Err(failed("is an archive within an archive or a folder: read it by itself"))
+        }
         Ok(Content::Other(found)) => {
             let reading = found.reading(context).ok_or_else(|| failed("holds nothing of its kind"))?;
             Ok(Said { name, kind: found.format, reading })
