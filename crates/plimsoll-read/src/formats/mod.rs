@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::class_histogram;
 use crate::core_file;
-use crate::deaths::Deaths;
+use crate::deaths::{Deaths, stands_alone};
 use crate::gc_log::GcLog;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
@@ -396,7 +396,9 @@ fn bare<'s>(
     if !plain.bare(known) {
         return Ok(None);
     }
-    if let Some(format) = recognise(plain.head()).filter(|f| !is_death(*f)) {
+    // Lines of deaths need their time and their host, unless they have a time of their own.
+    let alone = stands_alone(plain.head());
+    if let Some(format) = recognise(plain.head()).filter(|f| alone || !is_death(*f)) {
         return Ok(Some((format, plain)));
     }
     if let Some((format, at)) = behind(plain.head()).filter(|(f, _)| !f.is_in_logs()) {
