@@ -13,7 +13,7 @@ use crate::deaths::Deaths;
 const PIECE: usize = 256 << 10;
 const SHARED: usize = 64;
 /// Bytes of a log that are searched; what stands behind them is told to be unsearched.
-const MOST: usize = 64 << 20;
+const MOST: usize = 16 << 20;
 
 /// Words that the first lines of a kind have, wherever they stand.
 const MARKS: &[(&str, &[u8])] = &[

@@ -339,7 +339,7 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
         let (beside, all) = also::beside(format, open)?;
         found.beside = beside;
         if !all {
-            found.notes.push("only the first 64 MiB were searched for what else stands in the log");
+            found.notes.push("only the first 16 MiB were searched for what else stands in the log");
         }
     }
     Ok(Recognised::Artifact(found))
