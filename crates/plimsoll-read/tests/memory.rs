@@ -23,10 +23,12 @@ use plimsoll_read::hprof::visitor::{Root, RootKind, Type};
 use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
 
 /// Bytes that each object more takes at the highest from the walk to the verdict, when the graph is there.
-const BYTES_AN_OBJECT: f64 = 15.2;
+const BYTES_AN_OBJECT: f64 = 14.2;
 /// Bytes taken before, while the dump is read: buffers and what is under way from one thread to the other, whatever the
 /// size of the dump, besides as much for each object.
 const READING: usize = 72 << 20;
+/// The same where two threads read a half each, which have buffers of their own.
+const READING_HALVES: usize = 112 << 20;
 /// Bytes taken by ten million roots of a thousand objects.
 const MANY_ROOTS: usize = 76 << 20;
 /// How many times a file is read from begin to end for the verdict, and for all objects by class.
@@ -117,11 +119,13 @@ struct Counted<'a> {
     bytes: &'a [u8],
     streamed: AtomicU64,
     in_pieces: AtomicU64,
+    /// Whether its size is told: then two threads read it.
+    is_sized: bool,
 }
 
 impl<'a> Counted<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Counted { bytes, streamed: AtomicU64::new(0), in_pieces: AtomicU64::new(0) }
+        Counted { bytes, streamed: AtomicU64::new(0), in_pieces: AtomicU64::new(0), is_sized: false }
     }
 
     /// Bytes read from the begin on, as times the whole, and those read in pieces.
@@ -150,6 +154,10 @@ impl Source for Counted<'_> {
         let count = self.bytes.read_at(offset, buffer)?;
         self.in_pieces.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.is_sized.then_some(self.bytes.len() as u64)
     }
 }
 
@@ -224,6 +232,17 @@ fn a_reading_costs_what_it_says() {
     let all = scant::histogram(&source, Limits::default(), &Unwatched).unwrap();
     assert!(all.rows.iter().any(|row| row.class == "shop.Metric" && row.instances == 100_000));
     assert_eq!(source.read(), (PASSES.1 as f64, 0), "passes over the file for all objects by class");
+
+    let by_two = Counted { is_sized: true, ..Counted::new(&large) };
+    let (_, reading, third) = verdict(&by_two);
+    let (begins, parts) = by_two.read();
+    let parts = parts as f64 / large.len() as f64 - pieces;
+    eprintln!(
+        "two readers: {third} bytes, {reading} while they read, {parts:.4} of the file and {begins:.4}"
+    );
+    assert!(third as f64 <= second as f64 * 1.01, "{third} bytes, {second} by one reader");
+    assert!(reading as f64 <= READING_HALVES as f64 + BYTES_AN_OBJECT * f64::from(more), "{reading} bytes");
+    assert!((PASSES.0 as f64..PASSES.0 as f64 * 1.01).contains(&parts), "{parts} passes by two readers");
 
     let roots = many_roots();
     let (heap, taken) = highest(|| read(roots.as_slice(), Options::default(), &Unwatched).unwrap());

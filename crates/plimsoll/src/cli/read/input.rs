@@ -97,4 +97,8 @@ impl Source for Input {
         }
         Ok(done)
     }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len()).filter(|len| *len > 0)
+    }
 }
