@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "csv",
             "flate2",
             "jiff",
+            "memchr",
             "plimsoll-core",
             "ruzstd",
             "serde",
@@ -52,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tar",
             "tempfile",
             "thiserror",
+            "zip",
         ],
     ),
 ];

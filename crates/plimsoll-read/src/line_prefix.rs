@@ -16,6 +16,9 @@ const TABLE: usize = 96;
 /// Under which names shippers put the line.
 const FIELDS: &[&str] = &["message", "MESSAGE", "msg", "log", "line", "textPayload", "body"];
 
+/// Under which they put the time.
+const TIMES: &[&str] = &["time", "timestamp", "@timestamp", "ts", "t"];
+
 /// What stands before each line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Before {
@@ -93,6 +96,15 @@ fn bleached(line: &str) -> Option<String> {
         out.push_str(chars.as_str());
     }
     any.then_some(out)
+}
+
+/// The line that a JSON object holds under one of the names that shippers use, and when it was written, as far as that is
+/// told in words.
+pub(crate) fn record(line: &str) -> Option<(String, Option<String>)> {
+    let Value::Object(mut object) = serde_json::from_str(line.trim_end()).ok()? else { return None };
+    let mut take = |names: &[&str]| names.iter().find_map(|n| object.remove(*n)?.as_str().map(str::to_owned));
+    let text = take(FIELDS)?;
+    Some((text, take(TIMES)))
 }
 
 fn object(line: &str, field: &str) -> Option<String> {

@@ -35,7 +35,6 @@ impl<R: Read> Iterator for Lines<R> {
     fn next(&mut self) -> Option<String> {
         let mut line: Vec<u8> = Vec::new();
         let mut any = false;
-        self.is_whole = false;
         loop {
             // What cannot be read further is the end; who gave the stream knows why.
             let piece = match self.from.fill_buf() {
@@ -46,7 +45,9 @@ impl<R: Read> Iterator for Lines<R> {
             if piece.is_empty() {
                 break;
             }
-            any = true;
+            if !std::mem::replace(&mut any, true) {
+                self.is_whole = false;
+            }
             let end = piece.iter().position(|b| *b == b'\n');
             let part = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
             let room = KEPT.saturating_sub(line.len());
@@ -77,6 +78,8 @@ mod tests {
         assert_eq!(lines.next().unwrap(), "");
         assert_eq!((lines.next().unwrap().len(), lines.is_whole()), (KEPT, true));
         assert_eq!((lines.next().unwrap(), lines.is_whole()), ("last".to_owned(), false));
-        assert_eq!((lines.next(), lines.bytes()), (None, text.len() as u64));
+        assert_eq!((lines.next(), lines.is_whole(), lines.bytes()), (None, false, text.len() as u64));
+        let mut lines = Lines::new("a\n".as_bytes());
+        assert_eq!((lines.by_ref().count(), lines.is_whole()), (1, true));
     }
 }

@@ -169,7 +169,7 @@ impl Source for GcLog {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read as _, Write};
 
     use plimsoll_core::target::Target;
 
@@ -228,6 +228,38 @@ mod tests {
         assert!(!tick(&mut *s, 3.0, false).facts.contains_key(&Fact::JvmLive));
         append(&fake, &tail[60..]);
         assert_eq!(tick(&mut *s, 4.0, false).facts[&Fact::JvmLive], 50.0 * MIB);
+    }
+
+    /// The log grows by pieces that end anywhere; the file is read at once. Both go through one parser.
+    #[test]
+    fn a_log_that_grows_tells_what_its_file_tells() {
+        use plimsoll_read::formats::unpacked;
+        for case in ["parallel-leak", "serial-leak", "g1-none"] {
+            let path =
+                std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/gc-log").join(case);
+            let packed = fs::read(path.join("input.gz")).expect("a case of the corpus");
+            let mut text = String::new();
+            unpacked(packed.as_slice()).expect("bytes").read_to_string(&mut text).expect("text");
+            let file = gc_log::parse(text.as_bytes()).expect("a log");
+            let (counts, last) =
+                (file.lives[0].counts, file.lives[0].marks.last().expect("a collection").after);
+            for size in [97, 1009, 50_021] {
+                let fake = fake();
+                append(&fake, "");
+                let mut s = source(&fake, "/logs/gc.log");
+                let mut newest = None;
+                let mut seen = Observation::at(0.0);
+                for (i, piece) in text.as_bytes().chunks(size).enumerate() {
+                    append(&fake, std::str::from_utf8(piece).expect("ASCII"));
+                    seen = tick(&mut *s, i as f64, false);
+                    newest = seen.facts.get(&Fact::JvmLive).copied().or(newest);
+                }
+                let full = (counts.full + counts.degenerated) as f64;
+                assert_eq!(seen.facts[&Fact::JvmFullGcs], full, "{case} by {size}");
+                assert_eq!(seen.facts[&Fact::JvmYoungGcs], counts.all() as f64 - full, "{case} by {size}");
+                assert_eq!(newest, Some(last), "{case} by {size}");
+            }
+        }
     }
 
     #[test]

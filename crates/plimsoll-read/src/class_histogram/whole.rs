@@ -76,6 +76,8 @@ pub fn read(from: impl Read) -> Option<Histograms> {
     let last = out.all.last()?;
     if !last.is_complete {
         out.truncated = Some("the closing line with the total is missing".to_owned());
+    } else if !lines.is_whole() {
+        out.truncated = Some("it ends within a line".to_owned());
     }
     Some(out)
 }

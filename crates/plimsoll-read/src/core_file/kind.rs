@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Core, Segment, Signal, is_core, read};
 use crate::formats::{Kind, Reading};
-use crate::reading::{Context, Finding, Report, Source, Table, count};
+use crate::reading::{Context, Finding, Report, Source, Table, count, grew, numbers};
 
 /// Rows of the table.
 const ROWS: usize = 12;
@@ -81,11 +81,17 @@ impl Core {
         own.or(self.files.first()).map(|f| f.path.as_str())
     }
 
+    /// Memory in the file that is of no mapped file, bytes.
+    fn anonymous(&self) -> u64 {
+        let of_none = self.segments.iter().filter(|s| self.path(s.start).is_none());
+        of_none.fold(0, |sum, s| sum.saturating_add(s.kept))
+    }
+
     /// What it concludes.
     pub fn report(&self) -> CoreReport {
         let sum = |of: &dyn Fn(&Segment) -> u64| self.segments.iter().map(of).fold(0u64, u64::saturating_add);
         let (memory, kept) = (sum(&|s| s.size), sum(&|s| s.kept));
-        let anonymous = sum(&|s| if self.path(s.start).is_none() { s.kept } else { 0 });
+        let anonymous = self.anonymous();
         let mut findings = vec![self.next()];
         findings.extend(self.signal.map(died));
         if let Some(why) = self.lacks() {
@@ -242,7 +248,26 @@ impl Kind for Core {
         Reading::new(&report.head, &report, report.tables())
     }
 
-    fn change(_: &[&Self], _: &Context) -> Option<Reading> {
-        None
+    fn change(series: &[&Self], _: &Context) -> Option<Reading> {
+        let (last, earlier) = series.split_last()?;
+        let alike = earlier.iter().all(|c| c.program == last.program);
+        let mut report = last.report();
+        let numbers = numbers(series, Core::anonymous);
+        let grown = grew("anonymous memory in the core", Cause::Undecided, &numbers);
+        report.head.summary = format!(
+            "{} of anonymous memory in {} cores; {}.",
+            numbers.iter().map(|n| size(*n)).collect::<Vec<_>>().join(" → "),
+            series.len(),
+            grown.as_ref().map_or("it did not grow by more than a tenth", |f| &f.text)
+        );
+        let whose = "whose memory it is, a debugger of the runtime tells";
+        report.head.findings.splice(0..0, grown.map(|f| f.but(whose)));
+        if !alike {
+            report.head.warnings.insert(0, "the cores are of programs with different names".to_owned());
+        }
+        if series.iter().any(|c| c.lacks().is_some()) {
+            report.head.warnings.insert(0, "one of the cores is cut: sizes are as its head says".to_owned());
+        }
+        Some(Reading::new(&report.head, &report, report.tables()))
     }
 }

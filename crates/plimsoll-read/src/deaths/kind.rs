@@ -71,7 +71,7 @@ struct Whole<'a> {
 /// What the deaths come to. `kind` says in words what was read.
 pub fn told(deaths: &Deaths, kind: &str) -> Reading {
     let list = deaths.list();
-    let source = Source { kind: kind.to_owned(), bytes: deaths.bytes, truncated: None };
+    let source = Source { kind: kind.to_owned(), bytes: deaths.bytes, truncated: deaths.truncated.clone() };
     let head = Report {
         artifact: source,
         summary: summary(&list),

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kernel_log;
+use crate::line_prefix;
 use crate::moment;
 use crate::reading::Warnings;
 pub use kind::told;
@@ -23,6 +24,8 @@ pub const TRACES_KEPT: usize = 10_000;
 const LONGEST_LINE: u64 = 64 << 10;
 /// Bytes of a document that is read at once.
 const DOCUMENT: u64 = 64 << 20;
+/// Why a log whose last line has no end is not whole.
+const OPEN: &str = "its last line has no end: the log was cut, or was still being written";
 /// Characters kept of a program's line.
 const SAID: usize = 300;
 
@@ -35,6 +38,8 @@ pub struct Deaths {
     pub bytes: u64,
     /// Whether anything was understood: a log without a death is an answer, a text of another kind is none.
     pub known: bool,
+    /// Why it is not whole.
+    pub truncated: Option<String>,
     /// What was left out or incomplete.
     pub warnings: Warnings,
 }
@@ -50,6 +55,7 @@ impl Deaths {
         self.traces.extend(other.traces);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.known |= other.known;
+        self.truncated = self.truncated.take().or(other.truncated);
         other.warnings.list().into_iter().for_each(|w| self.warnings.say(w));
     }
 }
@@ -66,13 +72,40 @@ pub fn parse(from: &mut dyn Read) -> Deaths {
             return Deaths { traces, bytes: text.len() as u64, known: true, ..Deaths::default() };
         }
         let mut lines = Lines::default();
+        lines.out.bytes = text.len() as u64;
         text.lines().for_each(|l| lines.line(l));
         lines.rest(&mut from);
-        return lines.finish();
+        let mut out = lines.finish();
+        if !is_lines(&text) {
+            // Without its end a document has no meaning, and what its lines tell is a part at best.
+            let kind = if text.trim_start().starts_with(['{', '[']) { "JSON" } else { "YAML" };
+            let why = format!("its {kind} does not parse: it is cut, or something else stands in it");
+            out.truncated = Some(why);
+        } else if !text.ends_with('\n') {
+            out.truncated = Some(OPEN.to_owned());
+        }
+        return out;
     }
     let mut lines = Lines::default();
     lines.rest(&mut from);
     lines.finish()
+}
+
+/// Whether each line is a document of its own, as a program's log in JSON has it.
+fn is_lines(text: &str) -> bool {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    first.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok()
+}
+
+/// Whether a text means the same without what a shipper put before its lines: a document, a description, or lines of the
+/// kernel that carry their own time.
+pub(crate) fn stands_alone(head: &[u8]) -> bool {
+    let kernel = || {
+        let text = String::from_utf8_lossy(head.get(..4096).unwrap_or(head));
+        let stamp = text.trim_start().strip_prefix('[').and_then(|t| t.split_once("] "));
+        stamp.is_some_and(|(stamp, _)| stamp.trim().parse::<f64>().is_ok())
+    };
+    begins_document(head) || head.starts_with(b"Name:") || kernel()
 }
 
 /// Whether it may be JSON or YAML as a whole.
@@ -117,6 +150,8 @@ struct Lines {
     out: Deaths,
     gave_up: Vec<GaveUp>,
     dropped: u64,
+    /// Whether the last line has no end.
+    is_open: bool,
 }
 
 impl Lines {
@@ -127,6 +162,7 @@ impl Lines {
             match from.take(LONGEST_LINE).read_until(b'\n', &mut line) {
                 Ok(0) => return,
                 Ok(n) => {
+                    self.is_open = !line.ends_with(b"\n");
                     self.out.bytes = self.out.bytes.saturating_add(n as u64);
                     if may_tell(&line) {
                         self.line(String::from_utf8_lossy(&line).trim_end());
@@ -148,6 +184,12 @@ impl Lines {
             });
             let kernel = record.transport.is_empty() || record.transport == "kernel";
             return self.message(&record.message, kernel, when);
+        }
+        if line.starts_with('{')
+            && let Some((text, time)) = line_prefix::record(line)
+        {
+            let when = time.and_then(|t| moment::of(&t));
+            return text.lines().for_each(|l| self.message(l, true, when.clone()));
         }
         let message = line.strip_prefix("MESSAGE=").unwrap_or(line);
         self.message(message, true, None);
@@ -204,6 +246,9 @@ impl Lines {
         if let Some(kill) = self.kernel.finish() {
             self.push(Trace::Kernel(Box::new(kill)));
             self.out.warnings.say("the log ends before the last kill is told in full");
+        }
+        if self.is_open {
+            self.out.truncated = Some(OPEN.to_owned());
         }
         let mut rest = Vec::new();
         self.cluster.finish(&mut rest);

@@ -3,7 +3,9 @@
 //!
 //! A format is one implementation of [`Kind`] and one line of [`FORMATS`].
 
+mod also;
 mod plain;
+mod unread;
 
 use std::any::Any;
 use std::io::{self, Read};
@@ -14,7 +16,7 @@ use serde_json::Value;
 
 use crate::class_histogram;
 use crate::core_file;
-use crate::deaths::Deaths;
+use crate::deaths::{Deaths, stands_alone};
 use crate::gc_log::GcLog;
 use crate::goroutines::Goroutines;
 use crate::heap_dump::Source;
@@ -27,6 +29,7 @@ use crate::reading::{Context, Report, Table};
 use crate::smaps;
 use crate::thread_dump::ThreadDumps;
 use plain::Plain;
+pub use unread::{Unread, unread};
 
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
 const PIECE: usize = 1 << 20;
@@ -36,6 +39,8 @@ const OWN_LINES: usize = 6;
 /// How a Java heap dump begins, and where a tar archive says what it is.
 const HEAP_DUMP: &[u8] = b"JAVA PROFILE ";
 const TAR: usize = 257;
+/// How a zip archive begins: with a file, or with its end when it has none.
+const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
 /// What a reader says, ready for a screen and for JSON.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +107,11 @@ pub trait Kind: Sized + 'static {
         Context::default()
     }
 
+    /// Whether it took up every line, so that nothing else can stand beside it.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     /// What changed over a series of at least two, oldest first; none when they cannot be compared.
     fn change(series: &[&Self], context: &Context) -> Option<Reading>;
 }
@@ -114,6 +124,9 @@ pub trait Artifact: Any {
     /// See [`Kind::known`].
     fn known(&self) -> Context;
 
+    /// See [`Kind::is_alone`].
+    fn is_alone(&self) -> bool;
+
     /// What changed since `earlier` ones, oldest first; none when one is of another kind or they cannot be compared.
     fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading>;
 }
@@ -125,6 +138,10 @@ impl<K: Kind> Artifact for K {
 
     fn known(&self) -> Context {
         Kind::known(self)
+    }
+
+    fn is_alone(&self) -> bool {
+        Kind::is_alone(self)
     }
 
     fn change(&self, earlier: &[&dyn Artifact], context: &Context) -> Option<Reading> {
@@ -222,12 +239,19 @@ pub struct Found {
     pub format: &'static str,
     /// What was read; none when it looked like the format and nothing of it could be read.
     pub artifact: Option<Box<dyn Artifact>>,
+    /// What else stands in the same log, each of another format.
+    pub beside: Vec<Found>,
     /// Why the stream ended before its end, when it did.
     stopped: Option<String>,
     notes: Vec<&'static str>,
 }
 
 impl Found {
+    fn of(format: &dyn Format, artifact: Option<Box<dyn Artifact>>, plain: &Plain<'_>) -> Found {
+        let (stopped, notes) = (plain.stopped().map(str::to_owned), plain.notes().to_vec());
+        Found { format: format.name(), artifact, beside: Vec::new(), stopped, notes }
+    }
+
     /// What it concludes; none when nothing could be read.
     pub fn reading(&self, context: &Context) -> Option<Reading> {
         Some(self.told(self.artifact.as_ref()?.reading(context)))
@@ -265,6 +289,8 @@ pub enum Recognised {
     HeapSnapshot,
     /// A tar archive.
     Archive,
+    /// A zip archive, which is read from its end.
+    Zip,
     /// An artifact that was read.
     Artifact(Found),
     /// Something else, that begins like this (unpacked).
@@ -287,6 +313,9 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
     if plain.head().get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Ok(Recognised::Archive);
     }
+    if ZIP.iter().any(|z| plain.head().starts_with(z)) {
+        return Ok(Recognised::Zip);
+    }
     let Some((mut format, mut plain)) = told(source, plain)? else {
         return Ok(Recognised::Unknown(Plain::new(source.open()?).head().to_vec()));
     };
@@ -297,8 +326,23 @@ pub fn read(source: &(impl Source + ?Sized)) -> io::Result<Recognised> {
         artifact = of_bare.parse(&mut without);
         (format, plain) = (of_bare, without);
     }
-    let (stopped, notes) = (plain.stopped().map(str::to_owned), plain.notes().to_vec());
-    Ok(Recognised::Artifact(Found { format: format.name(), artifact, stopped, notes }))
+    let mut found = Found::of(format, artifact, &plain);
+    if found.artifact.as_ref().is_some_and(|a| !a.is_alone()) {
+        let known = plain.is_bare();
+        let open = || {
+            let mut again = Plain::new(source.open()?);
+            if let Some(known) = known {
+                again.bare(known);
+            }
+            Ok(again)
+        };
+        let (beside, all) = also::beside(format, open)?;
+        found.beside = beside;
+        if !all {
+            found.notes.push("only the first 16 MiB were searched for what else stands in the log");
+        }
+    }
+    Ok(Recognised::Artifact(found))
 }
 
 /// The format of a stream, and the stream from its begin. What stands before each line of a log is taken off when an
@@ -352,7 +396,13 @@ fn bare<'s>(
     if !plain.bare(known) {
         return Ok(None);
     }
-    if let Some(format) = recognise(plain.head()).filter(|f| f.is_in_logs() && !is_death(*f)) {
+    // Lines of deaths need their time and their host, unless they have a time of their own.
+    let alone = stands_alone(plain.head());
+    if let Some(format) = recognise(plain.head()).filter(|f| alone || !is_death(*f)) {
+        return Ok(Some((format, plain)));
+    }
+    if let Some((format, at)) = behind(plain.head()).filter(|(f, _)| !f.is_in_logs()) {
+        plain.skip(at);
         return Ok(Some((format, plain)));
     }
     let Some(format) = search(&mut plain).filter(|f| !is_death(*f)) else { return Ok(None) };

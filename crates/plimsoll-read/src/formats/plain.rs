@@ -21,12 +21,14 @@ pub(super) struct Plain<'s> {
     head: Vec<u8>,
     stopped: Option<String>,
     notes: Vec<&'static str>,
+    bare: Option<bool>,
 }
 
 impl<'s> Plain<'s> {
     /// Looks at the begin of a stream and takes its wrappings off.
     pub(super) fn new(from: Bytes<'s>) -> Self {
-        let mut plain = Plain { reader: from, head: Vec::new(), stopped: None, notes: Vec::new() };
+        let mut plain =
+            Plain { reader: from, head: Vec::new(), stopped: None, notes: Vec::new(), bare: None };
         plain.peek(HEAD);
         match plain.head.as_slice() {
             [0x1f, 0x8b, ..] => {
@@ -74,9 +76,15 @@ impl<'s> Plain<'s> {
         });
         let any = before.count() > 0;
         if any {
+            self.bare = Some(known);
             self.notes.push("what a shipper or a terminal put before each line was taken off");
         }
         any
+    }
+
+    /// Whether what stood before each line was taken off, and how.
+    pub(super) fn is_bare(&self) -> Option<bool> {
+        self.bare
     }
 
     /// Its first bytes, at most [`HEAD`].

@@ -26,6 +26,10 @@ const GOES_ON: f64 = 0.3;
 const EVEN: f64 = 0.288_7;
 /// The part of a slope that heads of objects and spare room in tables may make.
 const SIZES: f64 = 0.02;
+/// The terms below are bounds rather than deviations, and together they are too wide: with all of them, intervals of
+/// 80 % held the truth in 96 of 100 logs of seven collectors (301 logs, drills/gc-floor). With this part of them they
+/// hold it in 93, which leaves a margin for programs that are not like those.
+const CALIBRATED: f64 = 0.75;
 
 /// Which points were taken for the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +93,8 @@ impl Basis {
             // It may leave a twentieth of the old generation, two thirds of the heap, as dead wood.
             (Basis::AfterFull, Some(Collector::Serial)) => (0.01, 0.05 * 2.0 / 3.0 * EVEN, 0.01),
             (Basis::AfterFull, Some(Collector::Parallel)) => (0.02, 0.0, 0.01),
-            // It stops when a twentieth of the heap is garbage.
-            (Basis::AfterMixed, _) => (0.01, 0.05 * EVEN, 0.05),
+            // It stops when a twentieth of the heap is garbage, and collects more of it the fuller the heap is.
+            (Basis::AfterMixed, _) => (0.01, 0.05 * EVEN, 0.08),
             // The garbage is told in whole hundredths; that of the old generation is not in it.
             (Basis::Marked, Some(Collector::GenerationalShenandoah)) => (0.02, 0.01 * EVEN, 0.08),
             (Basis::Marked, _) => (0.02, 0.01 * EVEN, 0.03),
@@ -118,7 +122,7 @@ impl Error {
     /// An interval that allows for the drift over so many seconds, and for what the sizes of objects leave out.
     fn widened(self, slope: Interval, level: f64, span: f64) -> Interval {
         let drift = (self.drift * level / span.max(1e-9)).hypot(SIZES * slope.mid);
-        let wider = |side: f64| (slope.mid - side).hypot(drift);
+        let wider = |side: f64| CALIBRATED * (slope.mid - side).hypot(drift);
         Interval { low: slope.mid - wider(slope.low), mid: slope.mid, high: slope.mid + wider(slope.high) }
     }
 }

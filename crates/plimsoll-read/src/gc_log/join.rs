@@ -34,11 +34,14 @@ impl GcLog {
                 return None;
             }
             let mut lives = log.lives.iter();
-            if let (Some(last), Some(next)) = (out.lives.last_mut(), log.lives.first())
-                && last.goes_on(next)
-            {
-                last.append(next);
-                lives.next();
+            if let (Some(last), Some(next)) = (out.lives.last_mut(), log.lives.first()) {
+                if next.holds(last) {
+                    // The same file, copied again later: what it said before is in it.
+                    out.lives.pop();
+                } else if last.goes_on(next) {
+                    last.append(next);
+                    lives.next();
+                }
             }
             lives.for_each(|l| out.begin(l.clone()));
             out.bytes += log.bytes;
@@ -49,6 +52,14 @@ impl GcLog {
 }
 
 impl Life {
+    /// Whether this is `earlier`, read when its log had become longer.
+    fn holds(&self, earlier: &Life) -> bool {
+        let (Some((began, ended)), Some((first, last))) = (self.span, earlier.span) else { return false };
+        let same = self.process == earlier.process && !earlier.opening.is_empty();
+        // Two programs may begin at the same time of their own clocks, and not collect alike.
+        same && self.opening.starts_with(&earlier.opening) && began == first && ended >= last
+    }
+
     /// Whether `next` is of the same life.
     fn goes_on(&self, next: &Life) -> bool {
         let later = match (self.span, next.span) {

@@ -96,6 +96,8 @@ pub struct Life {
     pub unix: Option<f64>,
     /// Number of the first collection.
     pub first_id: Option<u64>,
+    /// When the first collections were, and what they left: what tells one process from another.
+    pub(super) opening: Vec<(f64, f64)>,
     /// Collections.
     pub counts: Counts,
     /// Heap's bound, bytes, when the log says it.
@@ -143,6 +145,9 @@ pub struct Life {
     marking: Marking,
     was_swept: bool,
 }
+
+/// Collections by which a process is known again.
+const OPENING: usize = 8;
 
 /// What a marking of Shenandoah told so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -393,6 +398,9 @@ impl Life {
         let allocated = (c.before - since).max(0.0);
         let in_row = self.last.is_some_and(|l| l.kind == Kind::Mixed);
         let t = t.or_else(|| self.last.is_none().then_some(0.0)).unwrap_or(f64::NAN);
+        if self.opening.len() < OPENING && t.is_finite() {
+            self.opening.push((t, c.after));
+        }
         self.last = Some(c);
         let pause = c.pause_seconds.unwrap_or(0.0);
         self.paused = (self.paused.0 + pause, self.paused.1.max(pause));

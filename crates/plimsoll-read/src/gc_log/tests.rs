@@ -159,6 +159,28 @@ fn a_heap_that_is_full_of_what_lives_is_too_small() {
     assert_eq!((first.cause, first.certainty), (Some(Cause::OverBudget), Certainty::Certain), "{first:?}");
 }
 
+/// A stream that gives so many bytes at a time.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let most = self.1.min(into.len());
+        self.0.read(into.get_mut(..most).unwrap_or_default())
+    }
+}
+
+#[test]
+fn bytes_in_pieces_of_any_size_tell_the_same() {
+    let text = log(0, 300, 120, 1.0, 3);
+    let whole = parse(text.as_bytes());
+    for size in [1, 2, 3, 7, 64, 1000, 65_537] {
+        assert_eq!(parse(Pieces(text.as_bytes(), size)), whole, "pieces of {size}");
+    }
+    // What follows a growing log takes whole lines of it, and sees what the reader of a file sees.
+    let counts = whole.unwrap().newest().unwrap().counts;
+    assert_eq!(collections(&text).count() as u64, counts.all());
+}
+
 proptest! {
     #[test]
     fn the_slope_is_right_on_any_seed(seed: u32, slope in 0.05_f64..2.0) {

@@ -2,19 +2,24 @@
 //!
 //! `goroutine profile: total N` (or `goroutineleak profile:`), then groups `COUNT @ pcs`, perhaps
 //! `# labels: {"key":"value"}`, and one line per frame, `# pc function+offset file:line`. No state, no age, no
-//! creator.
+//! creator; the runtime's own innermost frames are left out, but their addresses are not: how many there are tells an
+//! operation of a channel from a select (see [`recover`]).
 //!
 //! What is read from outside has the same form ([`super::write`]), with lines of its own: [`OUTSIDE`], [`NOTE`] and [`CUT`]
 //! at the begin, [`STATE`], [`MINUTES`], [`LEAKED`] and [`CREATOR`] in a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 
 use super::frames::{self, Frame};
-use super::table::{FRAMES, NAME, One, Parked, Table};
+use super::table::{FRAMES, Lead, NAME, One, Parked, Table};
 use super::wait::Wait;
+use crate::lines::Lines;
 use crate::reading::clip;
 
+/// Frames of the runtime that may be left out before the first one that is shown.
+const LEFT_OUT: usize = 7;
 /// The version of Go that was read from outside.
 pub(super) const OUTSIDE: &str = "# outside: ";
 /// What to know before believing it, and why it is not whole.
@@ -46,15 +51,29 @@ pub(super) struct Head {
     pub(super) leaks: bool,
 }
 
-/// The first line of a profile, and what follows it.
-pub(super) fn head(text: &str) -> Option<(Head, &str)> {
-    let text = text.trim_start();
-    let (leaks, rest) = match text.strip_prefix("goroutine profile: total ") {
+/// Whether a text begins like a profile of goroutines.
+pub(super) fn is(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.starts_with(b"goroutine profile: total ") || text.starts_with(b"goroutineleak profile: total ")
+}
+
+/// What the first line of a profile says.
+fn head(line: &str) -> Option<Head> {
+    let (leaks, number) = match line.trim_start().strip_prefix("goroutine profile: total ") {
         Some(rest) => (false, rest),
-        None => (true, text.strip_prefix("goroutineleak profile: total ")?),
+        None => (true, line.trim_start().strip_prefix("goroutineleak profile: total ")?),
     };
-    let (number, rest) = rest.split_once('\n').unwrap_or((rest, ""));
-    Some((Head { total: number.trim().parse().ok(), leaks }, rest))
+    Some(Head { total: number.trim().parse().ok(), leaks })
+}
+
+/// A profile as it was read.
+pub(super) struct Listing {
+    pub(super) head: Head,
+    pub(super) table: Table,
+    pub(super) outside: Outside,
+    pub(super) bytes: u64,
+    /// Whether its last line has an end.
+    pub(super) is_whole: bool,
 }
 
 /// One group while its lines come in.
@@ -68,6 +87,9 @@ struct Open {
     /// Shortest and longest wait, and how many have waited so.
     minutes: Option<(u64, u64, u64)>,
     leaked: bool,
+    /// Addresses of the innermost frames, until the first frame shows how many of them are left out.
+    addresses: Vec<u64>,
+    lead: Option<Lead>,
 }
 
 impl Open {
@@ -85,28 +107,30 @@ impl Open {
             self.creator = Some(Frame { function: clip(function, NAME), location: clip(location, NAME) });
         } else if line == LEAKED {
             self.leaked = true;
-        } else if let (Some(frame), true) = (frame(line), self.frames.len() < FRAMES) {
-            self.frames.push(frame);
+        } else if let Some((address, frame)) = line.strip_prefix('#').and_then(frame_of_text) {
+            if self.frames.is_empty() {
+                self.lead = lead(&self.addresses, address);
+            }
+            if self.frames.len() < FRAMES {
+                self.frames.push(frame);
+            }
         }
     }
 
     fn close(self, leaks: bool, table: &mut Table) {
         let mut hash = DefaultHasher::new();
-        (&self.frames, &self.state, &self.creator).hash(&mut hash);
+        (&self.frames, &self.state, &self.creator, self.lead).hash(&mut hash);
         let hash = hash.finish();
         let leaked = leaks || self.leaked;
         let dated = self.minutes.map_or(0, |(_, _, n)| n.min(self.count));
         let make = || {
             let (frames, creator) = (self.frames.clone(), self.creator.clone());
-            match &self.state {
-                Some(state) => {
-                    Parked::new(Wait::of_words(state, &frames), self.state.clone(), frames, creator)
-                }
-                None => {
-                    let wait = Wait::of_frames(&frames);
-                    Parked::new(wait, wait.words().map(str::to_owned), frames, creator)
-                }
-            }
+            let wait = match &self.state {
+                Some(state) => Wait::of_words(state, &frames),
+                None => Wait::of_frames(&frames),
+            };
+            let state = self.state.clone().or_else(|| wait.words().map(str::to_owned));
+            Parked { lead: self.lead, ..Parked::new(wait, state, frames, creator) }
         };
         let mut add =
             |count, minutes| table.add(hash, One { count, leaked, minutes, labels: &self.labels }, make);
@@ -120,18 +144,20 @@ impl Open {
     }
 }
 
-/// Reads the groups after the first line.
-pub(super) fn groups(text: &str, leaks: bool) -> (Table, Outside) {
+/// Reads a profile, line by line; none when it does not begin like one.
+pub(super) fn read(from: impl Read) -> Option<Listing> {
+    let mut lines = Lines::new(from);
+    let head = lines.by_ref().find(|l| !l.trim().is_empty()).and_then(|l| head(&l))?;
     let mut table = Table::default();
     let mut outside = Outside::default();
     let mut open: Option<Open> = None;
-    for line in text.lines() {
-        if let Some(count) = count(line) {
-            if let Some(done) = open.replace(Open { count, ..Open::default() }) {
-                done.close(leaks, &mut table);
+    for line in lines.by_ref() {
+        if let Some((count, addresses)) = count(&line) {
+            if let Some(done) = open.replace(Open { count, addresses, ..Open::default() }) {
+                done.close(head.leaks, &mut table);
             }
         } else if let Some(group) = &mut open {
-            group.line(line);
+            group.line(&line);
         } else if line.starts_with(OUTSIDE) {
             outside.is = true;
         } else if let Some(note) = line.strip_prefix(NOTE) {
@@ -141,20 +167,48 @@ pub(super) fn groups(text: &str, leaks: bool) -> (Table, Outside) {
         }
     }
     if let Some(done) = open {
-        done.close(leaks, &mut table);
+        done.close(head.leaks, &mut table);
     }
-    (table, outside)
+    recover(&mut table.groups);
+    Some(Listing { head, table, outside, bytes: lines.bytes(), is_whole: lines.is_whole() })
 }
 
-/// `1360 @ 0x48c14a …`
-fn count(line: &str) -> Option<u64> {
-    let (count, _) = line.split_once(" @")?;
-    count.parse().ok()
+/// `1360 @ 0x48c14a …`: how many, and the addresses of the innermost frames.
+fn count(line: &str) -> Option<(u64, Vec<u64>)> {
+    let (count, addresses) = line.split_once(" @")?;
+    let address = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+    let innermost = addresses.split_ascii_whitespace().map_while(address).take(LEFT_OUT + 1);
+    Some((count.parse().ok()?, innermost.collect()))
 }
 
-/// `# 0x67eea4 main.await+0x24 /src/gateway.go:35`, columns apart by tabs.
-fn frame(line: &str) -> Option<Frame> {
-    frame_of_text(line.strip_prefix('#')?).map(|(_, frame)| frame)
+/// The innermost address, and how many stand before the first frame that is shown: that one is a call, and the address
+/// is the one that it returns to.
+fn lead(addresses: &[u64], shown: &str) -> Option<Lead> {
+    let shown = u64::from_str_radix(shown.strip_prefix("0x")?, 16).ok()?;
+    let left_out = addresses.iter().position(|a| *a == shown || *a == shown.saturating_add(1))?;
+    Some(Lead { address: *addresses.first()?, left_out })
+}
+
+/// Tells what goroutines wait for whose frames do not say it. Whoever waits does so in one function of the runtime, and
+/// its address is that of goroutines whose frames say that they wait. An operation of a channel calls it two frames
+/// below the program (`chanrecv1` calls `chanrecv`), a select one frame below.
+fn recover(groups: &mut [Parked]) {
+    let waits = |g: &&Parked| !matches!(g.wait, Wait::Unsaid | Wait::Syscall | Wait::Housekeeping);
+    let mut leads: HashMap<u64, (u64, u64)> = HashMap::new();
+    for g in groups.iter() {
+        let Some(lead) = g.lead.filter(|l| l.left_out > 0) else { continue };
+        let slot = leads.entry(lead.address).or_default();
+        *slot = (slot.0 + u64::from(waits(&g)), slot.1.saturating_add(g.count));
+    }
+    let Some((parks, _)) = leads.into_iter().max_by_key(|(address, n)| (*n, *address)) else { return };
+    for g in groups.iter_mut().filter(|g| g.wait == Wait::Unsaid) {
+        g.wait = match g.lead.filter(|l| l.address == parks) {
+            Some(Lead { left_out: 3, .. }) => Wait::Channel,
+            Some(Lead { left_out: 2, .. }) => Wait::Select,
+            _ => continue,
+        };
+        g.state = g.wait.words().map(str::to_owned);
+    }
 }
 
 /// Address and frame of a comment in one of Go's text profiles, without the `#`.

@@ -2,13 +2,11 @@
 
 use std::io::Read;
 
-use super::{Goroutines, header, over, parse, parse_stacks, profile};
+use super::{Goroutines, grouped, header, over, parse_stacks, profile};
 use crate::formats::{Kind, Reading};
 use crate::pprof::Profile;
 use crate::reading::{Context, Table, steps};
 
-/// Bytes of a profile in text that are read at most; it is grouped by the runtime, so a thousandth is large.
-const GROUPED: u64 = 512 << 20;
 /// Rows of a table.
 const ROWS: usize = 12;
 
@@ -19,17 +17,12 @@ impl Goroutines {
     }
 }
 
-fn is_grouped(head: &[u8]) -> bool {
-    let head = head.trim_ascii_start();
-    head.starts_with(b"goroutine profile: total ") || head.starts_with(b"goroutineleak profile: total ")
-}
-
 impl Kind for Goroutines {
     const NAME: &'static str = "goroutines";
     const IS_IN_LOGS: bool = true;
 
     fn looks_like(head: &[u8]) -> bool {
-        is_grouped(head)
+        grouped::is(head)
             || head
                 .split(|b| *b == b'\n')
                 .any(|l| l.first() != Some(&b'\t') && header::header(l.trim_ascii_end()).is_some())
@@ -38,15 +31,18 @@ impl Kind for Goroutines {
     fn parse(from: &mut dyn Read) -> Option<Self> {
         let mut head = Vec::new();
         from.take(64).read_to_end(&mut head).ok()?;
-        if is_grouped(&head) {
-            from.take(GROUPED).read_to_end(&mut head).ok()?;
-            return parse(&head);
+        if grouped::is(&head) {
+            return grouped(head.chain(from));
         }
         parse_stacks(head.chain(from))
     }
 
     fn reading(&self, _: &Context) -> Reading {
         self.report().into()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.strangers == 0
     }
 
     fn change(series: &[&Self], _: &Context) -> Option<Reading> {

@@ -64,6 +64,8 @@ pub struct Goroutines {
     pub bytes: u64,
     /// Why it is not whole, when it is not.
     pub truncated: Option<String>,
+    /// Lines that belong to no goroutine.
+    strangers: u64,
     /// What else to know before believing it.
     pub warnings: Warnings,
 }
@@ -119,9 +121,8 @@ fn names(group: &Parked) -> Vec<(&str, &str)> {
 
 /// Reads any form; none when there is no goroutine in it. A cut artifact gives what it holds.
 pub fn parse(bytes: &[u8]) -> Option<Goroutines> {
-    let text = bytes.trim_ascii_start();
-    if text.starts_with(b"goroutine profile: total ") || text.starts_with(b"goroutineleak profile: total ") {
-        return grouped(&String::from_utf8_lossy(bytes));
+    if grouped::is(bytes) {
+        return grouped(bytes);
     }
     if let [0x1f, 0x8b, ..] | [0x0a, ..] = bytes
         && let Some(found) = pprof::parse(bytes).as_ref().and_then(profile::read)
@@ -164,21 +165,21 @@ pub fn read(text: &str) -> Option<Artifact> {
     parse(text.as_bytes()).map(|g| g.artifact())
 }
 
-fn grouped(text: &str) -> Option<Goroutines> {
-    let (head, rest) = grouped::head(text)?;
-    let (table, outside) = grouped::groups(rest, head.leaks);
+/// Reads what the runtime grouped (`debug=1`) of any length; none when there is no goroutine in it.
+fn grouped(from: impl Read) -> Option<Goroutines> {
+    let grouped::Listing { head, table, outside, bytes, is_whole } = grouped::read(from)?;
     let truncated = match head.total {
         _ if outside.cut.is_some() => outside.cut,
         None => Some("the number of goroutines in the first line cannot be read".to_owned()),
         Some(n) if table.total < n => Some(format!("it says {n} goroutines and holds {}", table.total)),
-        Some(_) if !text.ends_with('\n') => Some("it stops in the middle of a line".to_owned()),
+        Some(_) if !is_whole => Some("it stops in the middle of a line".to_owned()),
         Some(_) => None,
     };
     if table.groups.is_empty() && head.total != Some(0) {
         return None;
     }
     let form = if outside.is { Form::Outside } else { Form::Grouped };
-    let mut out = whole(form, head.leaks, head.total, table, text.len() as u64, truncated);
+    let mut out = whole(form, head.leaks, head.total, table, bytes, truncated);
     outside.notes.into_iter().for_each(|n| out.warnings.say(n));
     Some(out)
 }
@@ -197,7 +198,9 @@ fn whole(
         warnings.say(format!("{n} of ever new stacks are counted, not grouped: there was no room"));
     }
     let (counted, lumped, groups) = (table.total, table.lumped, table.groups);
-    Goroutines { form, leaks_only, counted, said, groups, lumped, bytes, truncated, warnings }.sorted()
+    let strangers = 0;
+    Goroutines { form, leaks_only, counted, said, groups, lumped, bytes, truncated, strangers, warnings }
+        .sorted()
 }
 
 fn stacks(scanner: text::Scanner, failed: Option<std::io::Error>) -> Option<Goroutines> {
@@ -208,6 +211,7 @@ fn stacks(scanner: text::Scanner, failed: Option<std::io::Error>) -> Option<Goro
     let doubt = truncated.is_none() && scanner.strangers == 0 && scanner.blank_end;
     let (strangers, too_long, prefixed) = (scanner.strangers, scanner.too_long, scanner.prefixed);
     let mut out = whole(Form::Stacks, false, None, scanner.table, scanner.bytes, truncated);
+    out.strangers = strangers;
     if doubt {
         out.warnings.say("it ends where another stack could start: if it was cut there, nothing shows it");
     }

@@ -107,8 +107,17 @@ pub(super) fn of(group: &Parked) -> Option<Pattern> {
     }
 }
 
+/// A cause, its repair, and what explains the same without a defect.
+type Words = (&'static str, &'static str, &'static str);
+
 fn by_wait(wait: Wait) -> Option<Pattern> {
-    let (cause, hint, innocent) = match wait {
+    let (cause, hint, innocent) = at_channels(wait).or_else(|| elsewhere(wait))?;
+    let specific = wait == Wait::NilChannel;
+    Some(Pattern { cause, hint, innocent, specific })
+}
+
+fn at_channels(wait: Wait) -> Option<Words> {
+    Some(match wait {
         Wait::Receive => (
             "a channel that nobody sends to and nobody closes",
             "close the channel on every path that stops sending, or receive in a select with ctx.Done()",
@@ -118,6 +127,12 @@ fn by_wait(wait: Wait) -> Option<Pattern> {
             "a send whose receiver went away (an early return, a timeout)",
             "give the channel a buffer of one per sender, or send in a select with ctx.Done()",
             "a slow receiver looks the same while it is behind: see whether the count falls when load falls",
+        ),
+        Wait::Channel => (
+            "a channel whose other end went away: nobody sends and nobody closes it, or nobody receives",
+            "use the channel in a select with ctx.Done(), close it on every path that stops sending, give it a buffer of \
+             one per sender; `debug=2` or `debug=0` says whether they send or receive",
+            "an idle pool of workers, or a receiver that is slow for a while, looks the same",
         ),
         Wait::NilChannel => (
             "a channel that was never made",
@@ -134,6 +149,12 @@ fn by_wait(wait: Wait) -> Option<Pattern> {
             "wait for a context or a channel instead",
             "one of them to keep main alive is usual",
         ),
+        _ => return None,
+    })
+}
+
+fn elsewhere(wait: Wait) -> Option<Words> {
+    Some(match wait {
         Wait::Mutex => (
             "a lock that is held too long, or never released (a return without Unlock, a lock taken twice)",
             "`defer mu.Unlock()` right after Lock; hold no lock over a channel, a call out or another lock",
@@ -169,10 +190,13 @@ fn by_wait(wait: Wait) -> Option<Pattern> {
             "bound how many run at once: each also holds a thread",
             "blocking file and C calls are in this state while they work",
         ),
-        Wait::Running | Wait::Housekeeping | Wait::Other | Wait::Unsaid => return None,
-    };
-    let specific = wait == Wait::NilChannel;
-    Some(Pattern { cause, hint, innocent, specific })
+        Wait::Unsaid => (
+            "a wait that nothing ends: this form does not say for what",
+            "take `debug=2`, or `debug=0` where there are very many: they say what each waits for",
+            "goroutines that are at work stand somewhere too",
+        ),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -39,6 +39,15 @@ pub struct Parked {
     pub labels: BTreeMap<String, u64>,
     /// How many labels were not kept.
     pub labels_lost: u64,
+    /// What a text without the runtime's frames still tells of them.
+    pub(super) lead: Option<Lead>,
+}
+
+/// The innermost frames that a text leaves out: the address of the first, and how many they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Lead {
+    pub(super) address: u64,
+    pub(super) left_out: usize,
 }
 
 /// What one goroutine adds to its group beside being one more.
@@ -93,7 +102,8 @@ impl Parked {
     pub(crate) fn new(wait: Wait, state: Option<String>, frames: Vec<Frame>, creator: Option<Frame>) -> Self {
         let labels = BTreeMap::new();
         let (count, leaked, dated, labels_lost) = (0, 0, 0, 0);
-        Parked { count, wait, state, frames, creator, leaked, minutes: None, dated, labels, labels_lost }
+        let (minutes, lead) = (None, None);
+        Parked { count, wait, state, frames, creator, leaked, minutes, dated, labels, labels_lost, lead }
     }
 
     fn take(&mut self, one: One<'_>) {

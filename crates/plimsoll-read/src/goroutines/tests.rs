@@ -87,6 +87,33 @@ fn groups_name_the_programs_own_line() {
     assert_eq!(g.groups[1].wait, Wait::Io);
 }
 
+/// As Go 1.27 prints it: the addresses tell what the frames leave out.
+const ADDRESSES: &str = "goroutine profile: total 484\n\
+    400 @ 0x486cea 0x41768e 0x4171d2 0x5221f9 0x48d0e1\n#\t0x5221f8\tmain.recv+0x18\t/src/m.go:3\n\n\
+    70 @ 0x486cea 0x462817 0x52217a 0x48d0e1\n#\t0x522179\tmain.choose+0x59\t/src/m.go:5\n\n\
+    10 @ 0x486cea 0x48a125 0x521a9d 0x48d0e1\n#\t0x48a124\ttime.Sleep+0x164\t/go/time.go:368\n#\t0x521a9c\tmain.nap+0x1c\t/src/m.go:9\n\n\
+    3 @ 0x44eb34 0x48e20b 0x521a61 0x48d0e1\n#\t0x521a60\tmain.spin+0x0\t/src/m.go:8\n\n\
+    1 @ 0x521b00 0x48d0e1\n#\t0x521aff\tmain.work+0x0\t/src/m.go:11\n\n";
+
+#[test]
+fn a_profile_in_text_concludes_as_stacks_do() {
+    let g = parse(ADDRESSES.as_bytes()).unwrap();
+    assert_eq!(
+        g.groups.iter().map(|p| p.wait).collect::<Vec<_>>(),
+        [Wait::Channel, Wait::Select, Wait::Sleep, Wait::Unsaid, Wait::Unsaid]
+    );
+    let report = g.report();
+    let first = &report.findings[0];
+    assert_eq!(first.text, "400 goroutines (83 %) wait in `chan receive or send` at main.recv (m.go:3)");
+    assert!(first.hint.as_ref().unwrap().contains("usual cause: a channel whose other end went away"));
+    assert!(report.summary.starts_with("484 goroutines; 400 goroutines (83 %)"), "{}", report.summary);
+    // Where no address tells it, the crowd is told all the same.
+    let bare = ADDRESSES.replace(" 0x41768e 0x4171d2", "");
+    assert!(
+        parse(bare.as_bytes()).unwrap().report().findings[0].text.starts_with("400 goroutines (83 %) stand")
+    );
+}
+
 #[test]
 fn stacks_are_grouped_by_wait_stack_and_creator() {
     let g = parse(STACKS.as_bytes()).unwrap();

@@ -9,6 +9,8 @@ pub enum Wait {
     Receive,
     /// A send to a channel.
     Send,
+    /// A receive from or a send to a channel: the artifact does not tell which.
+    Channel,
     /// A send to or receive from a nil channel: it never ends.
     NilChannel,
     /// A `select` with cases.
@@ -39,10 +41,14 @@ pub enum Wait {
     Unsaid,
 }
 
-/// Wait reasons as Go prints them.
+/// What is said of a wait for a channel whose direction is not told.
+const CHANNEL: &str = "chan receive or send";
+
+/// Wait reasons as Go prints them, and one that it does not print.
 const WORDS: &[(&str, Wait)] = &[
     ("chan receive (nil chan)", Wait::NilChannel),
     ("chan send (nil chan)", Wait::NilChannel),
+    (CHANNEL, Wait::Channel),
     ("chan receive", Wait::Receive),
     ("chan send", Wait::Send),
     ("select (no cases)", Wait::SelectForever),

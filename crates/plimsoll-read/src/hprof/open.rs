@@ -162,7 +162,7 @@ pub fn looks_like(first: &[u8]) -> &'static str {
     match first {
         [] => "an empty file",
         [0x7f, b'E', b'L', b'F', ..] => "an ELF file (a core dump or a program)",
-        [b'P', b'K', 3, 4, ..] => "a zip archive: unpack it first",
+        [b'P', b'K', 3, 4, ..] => "a zip archive: plimsoll read takes it as a bundle",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file: unpack it first",
         [b'B', b'Z', b'h', ..] => "a bzip2 file: unpack it first",
         [4, 0x22, 0x4d, 0x18, ..] => "an lz4 file: unpack it first",

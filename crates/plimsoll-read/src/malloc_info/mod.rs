@@ -13,7 +13,7 @@ use crate::lines::Lines;
 use crate::reading::Warnings;
 
 /// Arenas of one report, reports of one file: a machine of 256 cores has 2048 arenas at most.
-const ARENAS: usize = 20_000;
+const ARENAS: usize = 8192;
 const REPORTS: usize = 200;
 
 /// Chunks and bytes.

@@ -23,6 +23,8 @@ const PASSED: f64 = 0.05;
 /// A single profile accuses a site of this part of all and this many objects; fewer are blocks of a fixed number.
 const MOST_OF_ALL: f64 = 0.5;
 const MANY: f64 = 1000.0;
+/// Growth by less than this part of all that was there may be a moment's work.
+const MATTERS: f64 = 0.05;
 /// Samples below which a number is noise.
 const NOISE: f64 = 4.0;
 
@@ -345,6 +347,10 @@ fn growth(changes: &[Change], old: &Sites, new: &HeapReport) -> Vec<Finding> {
             .because("more than the sampling of both profiles explains");
         if all.0 > 0.0 {
             f = f.because(format!("{} of all growth", percent(c.delta_bytes / all.0)));
+        }
+        if c.low < MATTERS * base.bytes {
+            f = f.but(format!("little beside the {} that were {what} before", bytes(base.bytes)));
+            f.certainty = Certainty::CannotTell;
         }
         if c.samples < NOISE {
             f = f.but(format!("{:.0} samples: a few blocks rather than ever more entries", c.samples));

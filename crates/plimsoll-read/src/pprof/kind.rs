@@ -1,16 +1,16 @@
 //! Profiles among the other artifacts.
 
-use std::collections::HashMap;
 use std::io::Read;
 
 use plimsoll_core::classify::Certainty;
 use plimsoll_core::units::{bytes, percent};
-use serde::Serialize;
 
 use super::wire::{Fields, Value};
-use super::{Change, HeapReport, Profile, Site, folded, heapprofile, is_text, legacy, parse};
+use super::{
+    Change, HeapReport, Profile, Site, folded, heapprofile, is_text, legacy, other, parse, tracemalloc,
+};
 use crate::formats::{Kind, Reading};
-use crate::reading::{Context, Finding, Report, Source, Table, share};
+use crate::reading::{Context, Table};
 
 /// Bytes that are read at most.
 const MOST: u64 = 1 << 30;
@@ -28,7 +28,10 @@ impl Kind for Profile {
             let text = String::from_utf8_lossy(head);
             // The last line may be cut.
             let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or(&text);
-            return legacy::is_legacy(whole) || heapprofile::looks_like(&text) || folded::looks_like(whole);
+            return legacy::is_legacy(whole)
+                || heapprofile::looks_like(&text)
+                || tracemalloc::looks_like(whole)
+                || folded::looks_like(whole);
         }
         // Fields come in any order: each must be of the type that the format gives it.
         let has_message =
@@ -45,13 +48,15 @@ impl Kind for Profile {
     fn reading(&self, context: &Context) -> Reading {
         match self.heap_report(context.rss) {
             Some(report) => told(&report),
-            None => self.of_something_else(),
+            None => other::reading(self),
         }
     }
 
     fn change(series: &[&Self], context: &Context) -> Option<Reading> {
         let (last, earlier) = series.split_last()?;
-        let mut report = last.heap_change(earlier.first()?, context.rss)?;
+        let Some(mut report) = last.heap_change(earlier.first()?, context.rss) else {
+            return other::change(series);
+        };
         if earlier.len() > 1 {
             let steps: Option<Vec<HeapReport>> =
                 series.array_windows().map(|[a, b]| b.heap_change(a, context.rss)).collect();
@@ -136,86 +141,5 @@ fn sites(report: &HeapReport) -> Table {
         title: title.to_owned(),
         head: vec!["#bytes", "#error", "#share", "#kept", "site"],
         rows: report.sites.iter().take(ROWS).map(row).collect(),
-    }
-}
-
-/// A place with what it has of a value that is not memory.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Place {
-    site: String,
-    value: u64,
-    share: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Other<'a> {
-    #[serde(flatten)]
-    head: &'a Report,
-    value: &'a str,
-    unit: &'a str,
-    total: u64,
-    sites: Vec<Place>,
-}
-
-impl Profile {
-    /// A profile of time, locks or whatever else: where it is, by the innermost frame.
-    fn of_something_else(&self) -> Reading {
-        let at = self.types.len().saturating_sub(1);
-        let (name, unit) = self.types.get(at).map_or(("value", "unknown"), |t| (&t.name, &t.unit));
-        let (total, sites) = self.places(at);
-        let known = !matches!(name, "value" | "samples");
-        let what =
-            if known { format!("{name} ({unit})") } else { "numbers that it does not name".to_owned() };
-        let largest = sites.first().map_or_else(
-            || "it has no sample".to_owned(),
-            |p| format!("most of it, {}, at {}", percent(p.share), p.site),
-        );
-        let doubt = Finding::new(Certainty::CannotTell, format!("a profile of {what}, not of memory in use"))
-            .but("it does not show what holds memory")
-            .hint("take a profile of the heap: /debug/pprof/heap, or the allocator's own");
-        let mut warnings = self.warnings.clone();
-        if !known {
-            warnings.say("what the numbers count is not in the format: bytes, objects or time");
-        }
-        let head = Report {
-            artifact: Source {
-                kind: self.format.clone(),
-                bytes: self.bytes,
-                truncated: self.truncated.clone(),
-            },
-            summary: format!("A profile of {what}; {largest}."),
-            findings: vec![doubt],
-            groups: Vec::new(),
-            warnings: warnings.list(),
-        };
-        let row = |p: &Place| vec![p.value.to_string(), percent(p.share), p.site.clone()];
-        let table = Table {
-            title: format!("Sites by {name}"),
-            head: vec!["#value", "#share", "site"],
-            rows: sites.iter().take(ROWS).map(row).collect(),
-        };
-        Reading::new(&head, &Other { head: &head, value: name, unit, total, sites }, vec![table])
-    }
-
-    fn places(&self, value: usize) -> (u64, Vec<Place>) {
-        let mut by_site: HashMap<Option<u32>, u64> = HashMap::new();
-        let mut total = 0u64;
-        for sample in self.samples() {
-            let n = sample.values.get(value).copied().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-            let slot = by_site.entry(self.stack(sample).next()).or_default();
-            *slot = slot.saturating_add(n);
-            total = total.saturating_add(n);
-        }
-        let name = |frame: Option<u32>| {
-            frame.and_then(|f| self.frame(f)).map_or_else(|| "(no frame)".to_owned(), super::Frame::place)
-        };
-        let place =
-            |(f, value): (Option<u32>, u64)| Place { site: name(f), value, share: share(value, total) };
-        let mut sites: Vec<Place> = by_site.into_iter().map(place).collect();
-        sites.sort_by(|a, b| (b.value, &a.site).cmp(&(a.value, &b.site)));
-        sites.truncate(ROWS * 4);
-        (total, sites)
     }
 }

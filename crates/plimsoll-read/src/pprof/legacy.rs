@@ -83,7 +83,8 @@ fn head(line: &str) -> Option<(Option<Row>, u64)> {
         // Go writes twice the interval, for readers of another age.
         "heap" => period / 2,
         "heap_v2" | "heapz_v2" => period,
-        "heapprofile" => 1,
+        // gperftools counts every allocation; of its growth, each mapping of the allocator's.
+        "heapprofile" | "growth" | "growthz" => 1,
         _ => return None,
     };
     Some((row(numbers), period))

@@ -1,5 +1,5 @@
 //! Profiles: `profile.proto` (Go, Node, Pyroscope, Parca), Go's, tcmalloc's and jemalloc's heap profiles as text,
-//! V8's sampling heap profiles, folded stacks. Top sites with the interval that sampling leaves them, retention or
+//! V8's sampling heap profiles, what Python's tracemalloc prints, folded stacks. Top sites with the interval that sampling leaves them, retention or
 //! churn, and what grew.
 
 mod conclude;
@@ -8,9 +8,11 @@ mod heapprofile;
 mod kind;
 mod legacy;
 mod model;
+mod other;
 mod proto;
 mod sampling;
 mod sites;
+mod tracemalloc;
 mod wire;
 
 pub use conclude::{Change, HeapReport};
@@ -43,6 +45,7 @@ fn plain(bytes: &[u8]) -> Option<Profile> {
         let profile = match () {
             () if legacy::is_legacy(&text) => legacy::read(&text),
             () if heapprofile::looks_like(&text) => heapprofile::read(&text),
+            () if tracemalloc::looks_like(&text) => tracemalloc::read(&text),
             () => folded::read(&text),
         };
         if profile.is_some() {

@@ -11,10 +11,12 @@ const POOLS: usize = 10_000;
 const STACKS: usize = 64;
 /// Frames that are kept of a stack.
 pub(super) const FRAMES: usize = 64;
-/// Threads that hold or wait for locks.
+/// Threads that hold locks, and locks that are waited for.
 const LOCKERS: usize = 100_000;
+/// Threads that wait for a lock and hold none, that are known by name: the JVM's report of deadlocks may name them.
+const WAITERS: usize = 1000;
 /// Executors that a pool's name tells apart.
-const EXECUTORS: usize = 100_000;
+const EXECUTORS: usize = 20_000;
 /// What a pool without room for itself is called.
 const REST: &str = "(other pools)";
 
@@ -118,7 +120,11 @@ pub(super) struct Builder {
     pools: HashMap<(String, Kind), Open>,
     lockers: Vec<Locker>,
     holder: HashMap<String, usize>,
+    /// Who holds a lock and needs another one: only they can stand in a circle.
     needs: Vec<(usize, String)>,
+    /// By the address of a lock: who waits for it.
+    waiting: HashMap<String, Queue>,
+    waiters: usize,
     /// Who waits for whom by the JVM's own word.
     pub(super) reported: Vec<(String, String)>,
 }
@@ -156,18 +162,37 @@ impl Builder {
     }
 
     fn locks(&mut self, t: &Thread) {
-        let holds = t.holds.iter().filter(|l| Some(*l) != t.waits_on.as_ref());
-        let mut holds = holds.filter(|l| Some(*l) != t.needs.as_ref()).peekable();
-        if (holds.peek().is_none() && t.needs.is_none()) || self.lockers.len() >= LOCKERS {
+        let held: Vec<&String> = t
+            .holds
+            .iter()
+            .filter(|l| Some(*l) != t.waits_on.as_ref() && Some(*l) != t.needs.as_ref())
+            .collect();
+        let at = || names::own(&t.frames).cloned().unwrap_or_default();
+        if let Some(lock) = &t.needs {
+            self.queue(lock, at);
+        }
+        let room = if held.is_empty() { t.needs.is_some() && self.waiters < WAITERS } else { true };
+        if (held.is_empty() && t.needs.is_none()) || !room || self.lockers.len() >= LOCKERS {
             return;
         }
+        self.waiters += usize::from(held.is_empty());
         let me = self.lockers.len();
-        let at = names::own(&t.frames).cloned().unwrap_or_default();
-        self.lockers.push(Locker { name: t.name.clone(), at });
-        for lock in holds {
+        self.lockers.push(Locker { name: t.name.clone(), at: at() });
+        for lock in &held {
             self.holder.insert(address(lock).to_owned(), me);
         }
-        self.needs.extend(t.needs.clone().map(|lock| (me, lock)));
+        if !held.is_empty() {
+            self.needs.extend(t.needs.clone().map(|lock| (me, lock)));
+        }
+    }
+
+    fn queue(&mut self, lock: &str, at: impl Fn() -> String) {
+        if let Some(queue) = self.waiting.get_mut(address(lock)) {
+            queue.waiting += 1;
+        } else if self.waiting.len() < LOCKERS {
+            let queue = Queue { lock: lock.to_owned(), waiting: 1, at: at(), holder: None };
+            self.waiting.insert(address(lock).to_owned(), queue);
+        }
     }
 
     pub(super) fn finish(mut self) -> Option<Dump> {
@@ -215,17 +240,15 @@ impl Builder {
         super::locks::circles(&next).into_iter().map(|c| c.into_iter().filter_map(who).collect()).collect()
     }
 
-    fn queues(&self) -> Vec<Queue> {
-        let mut by_lock: HashMap<&str, Queue> = HashMap::new();
-        for (me, lock) in &self.needs {
-            let holder = self.holder.get(address(lock)).and_then(|h| self.lockers.get(*h)).cloned();
-            let at = || self.lockers.get(*me).map(|l| l.at.clone()).unwrap_or_default();
-            let new = || Queue { lock: lock.clone(), waiting: 0, at: at(), holder };
-            by_lock.entry(address(lock)).or_insert_with(new).waiting += 1;
-        }
-        let mut out: Vec<Queue> = by_lock.into_values().filter(|q| q.waiting > 1).collect();
+    fn queues(&mut self) -> Vec<Queue> {
+        let mut out: Vec<Queue> =
+            std::mem::take(&mut self.waiting).into_values().filter(|q| q.waiting > 1).collect();
         out.sort_by(|a, b| (b.waiting, &a.lock).cmp(&(a.waiting, &b.lock)));
         out.truncate(16);
+        for queue in &mut out {
+            let holder = self.holder.get(address(&queue.lock)).and_then(|h| self.lockers.get(*h));
+            queue.holder = holder.cloned();
+        }
         out
     }
 }

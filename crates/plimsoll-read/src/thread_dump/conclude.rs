@@ -1,13 +1,11 @@
 //! What a thread dump means: deadlocks, queues at locks, pools that multiply or grow.
 
-use std::collections::HashMap;
-
 use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units;
 
 use super::build::{Dump, Kind, Locker, Pool, Queue};
 use super::{Form, ThreadDumps, names};
-use crate::reading::{Finding, GROUPS_KEPT, Group, Report, Source, Tally, Warnings, count, share};
+use crate::reading::{Finding, GROUPS_KEPT, Group, Report, Source, Tally, Warnings, count, share, steps};
 
 /// Frames of a stack that a report shows.
 const SHOWN: usize = 16;
@@ -113,32 +111,46 @@ impl ThreadDumps {
         f.hint("hold the lock for less, or not over input, output and other locks")
     }
 
+    /// Pools that grew by more than counting noise; likely only when they did so at every step of three dumps or more.
     fn growth(&self, last: &Dump) -> Vec<Finding> {
-        let Some(first) = self.dumps.first().filter(|_| self.dumps.len() > 1) else { return Vec::new() };
-        let before: HashMap<(&str, Kind), u64> =
-            first.pools.iter().map(|(n, k, p)| ((n.as_str(), *k), p.count)).collect();
-        let mut out = Vec::new();
-        for (name, kind, pool) in &last.pools {
-            let was = before.get(&(name.as_str(), *kind)).copied().unwrap_or(0);
-            let more = pool.count.saturating_sub(was);
-            if more as f64 > 3.0 * ((was + pool.count) as f64).sqrt().max(3.0) {
-                let certainty = if self.dumps.len() > 2 { Certainty::Likely } else { Certainty::CannotTell };
-                let text = format!(
-                    "{name} grew from {was} to {} threads over {} dumps",
-                    pool.count,
-                    self.dumps.len()
-                );
-                out.push(stack(
-                    Finding::new(certainty, text)
-                        .of(Cause::Accumulation)
-                        .but("a pool that follows the load shrinks again"),
-                    pool,
-                ));
-            }
+        if self.dumps.len() < 2 {
+            return Vec::new();
         }
+        let whole = self.truncated.is_none();
+        let grown = last.pools.iter().filter_map(|(name, kind, pool)| {
+            let counts = self.counts(name, *kind);
+            let was = counts.first().copied().unwrap_or(0);
+            let more = pool.count.saturating_sub(was);
+            let is_growth = more as f64 > 3.0 * ((was + pool.count) as f64).sqrt().max(3.0);
+            is_growth.then(|| (more, grew(name, pool, &counts, whole)))
+        });
+        let mut out: Vec<(u64, Finding)> = grown.collect();
+        out.sort_by_key(|(more, _)| std::cmp::Reverse(*more));
         out.truncate(MOST);
-        out
+        out.into_iter().map(|(_, f)| f).collect()
     }
+
+    /// Threads of a pool in each dump.
+    fn counts(&self, name: &str, kind: Kind) -> Vec<u64> {
+        let of = |d: &Dump| d.pools.iter().find(|(n, k, _)| n == name && *k == kind).map_or(0, |p| p.2.count);
+        self.dumps.iter().map(of).collect()
+    }
+}
+
+fn grew(name: &str, pool: &Pool, counts: &[u64], whole: bool) -> Finding {
+    let steady = counts.is_sorted_by(|a, b| a < b);
+    let certainty =
+        if counts.len() > 2 && steady && whole { Certainty::Likely } else { Certainty::CannotTell };
+    let was = counts.first().copied().unwrap_or(0);
+    let text = format!("{name} grew from {was} to {} threads over {} dumps", pool.count, counts.len());
+    let f = Finding::new(certainty, text).of(Cause::Accumulation).because("more than chance explains");
+    let f = match counts.len() {
+        0..3 => f.but("two dumps show no trend: load that rose between them looks the same"),
+        _ if steady => f.because(format!("it grew at every step: {}", steps(counts))),
+        _ => f.but(format!("not at every step: {}", steps(counts))),
+    };
+    let f = if whole { f } else { f.but("a dump that is not whole has fewer threads than there were") };
+    stack(f.but("a pool that follows the load shrinks again"), pool)
 }
 
 fn deadlock(circle: &[Locker]) -> Finding {

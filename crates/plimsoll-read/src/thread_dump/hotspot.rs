@@ -3,8 +3,11 @@
 //! `"name" #J [nid] daemon prio= os_prio= cpu= elapsed= tid= nid= state [address]`, then
 //! `java.lang.Thread.State: …`, then `at …` and `- locked <0x…> (a …)` lines. Threads of the JVM have no stack.
 
+use std::io::Read;
+
 use super::build::{Builder, Dump, FRAMES, Kind, Thread};
 use super::names;
+use crate::lines::Lines;
 use crate::reading::clip;
 
 /// What stands before a Java thread's state, on the line after its name.
@@ -39,11 +42,11 @@ struct Reader {
     before: Option<String>,
 }
 
-/// Reads every dump in the text.
-pub(super) fn read(text: &str) -> Found {
+/// Reads every dump in the text, line by line.
+pub(super) fn read(lines: &mut Lines<impl Read>) -> Found {
     let mut r = Reader::default();
-    for line in text.lines() {
-        r.line(line);
+    for line in lines {
+        r.line(&line);
     }
     let in_report = r.in_report;
     r.close();

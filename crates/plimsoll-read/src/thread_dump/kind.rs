@@ -4,12 +4,10 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use super::{Kind as Of, ThreadDumps, parse, to_file};
+use super::{Kind as Of, ThreadDumps, stream, to_file};
 use crate::formats::{Kind, Reading};
 use crate::reading::{Context, Report, Table, steps};
 
-/// Bytes that are read at most: a thread of a hundred frames takes ten kilobytes.
-const MOST: u64 = 2 << 30;
 /// Lines that are looked at for the head of a thread.
 const LINES: usize = 64;
 /// Rows of a table.
@@ -95,13 +93,7 @@ impl Kind for ThreadDumps {
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {
-        let mut bytes = Vec::new();
-        from.take(MOST).read_to_end(&mut bytes).ok()?;
-        let mut dumps = parse(&bytes)?;
-        if bytes.len() as u64 == MOST {
-            dumps.truncated.get_or_insert_with(|| "only the first 2 GiB were read".to_owned());
-        }
-        Some(dumps)
+        stream(from)
     }
 
     fn reading(&self, _: &Context) -> Reading {

@@ -12,10 +12,12 @@ mod names;
 mod to_file;
 
 use std::borrow::Cow;
+use std::io::{self, Read};
 
 use plimsoll_core::artifact::{Artifact, ROWS_KEPT, StackGroup};
 
 use crate::container_log;
+use crate::lines::Lines;
 use crate::reading::{Warnings, count};
 pub use build::{Dump, Kind, Locker, Pool, Queue};
 pub use kind::PoolChange;
@@ -72,28 +74,60 @@ impl ThreadDumps {
     }
 }
 
+/// Bytes at the begin in which the form shows.
+const HEAD: u64 = 64 << 10;
+/// What replaces bytes that are no UTF-8.
+const REPLACED: char = '\u{fffd}';
+
 /// Reads any form; none when there is no thread in it. A cut dump gives what it holds.
 pub fn parse(bytes: &[u8]) -> Option<ThreadDumps> {
-    let mut text = decode(bytes);
-    let unwrapped = container_log::unwrap(&text);
-    if let Some(printed) = unwrapped {
-        text = Cow::Owned(printed);
-    }
-    let start = text.trim_start();
-    let mut out = if start.starts_with('{') {
-        to_file(Form::ToFileJson, |b| to_file::json(start.as_bytes(), b))?
-    } else if text.lines().take(16).any(|l| to_file::head(l).is_some()) {
-        to_file(Form::ToFileText, |b| to_file::text(&text, b))?
-    } else {
-        hotspot(&text)?
+    let text = decode(bytes);
+    let was_wide = matches!(text, Cow::Owned(_)) && bytes.contains(&0);
+    let mut out = match container_log::unwrap(&text) {
+        Some(printed) => stream(printed.as_bytes())?,
+        None => stream(text.as_bytes())?,
     };
     out.bytes = bytes.len() as u64;
-    if matches!(text, Cow::Owned(_)) && bytes.contains(&0) {
+    if was_wide {
         out.warnings.say("read as UTF-16");
-    } else if text.contains('\u{fffd}') {
+    } else if text.contains(REPLACED) {
         out.warnings.say("some bytes are no UTF-8 and were replaced");
     }
     Some(out)
+}
+
+/// Reads any form in UTF-8, in memory that grows with the pools and the locks that are held, not with the threads.
+pub(crate) fn stream(mut from: impl Read) -> Option<ThreadDumps> {
+    let mut head = Vec::new();
+    from.by_ref().take(HEAD).read_to_end(&mut head).ok()?;
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let begins = head.len() - head.trim_ascii_start().len();
+    let is_json = text.trim_start().starts_with('{');
+    let is_list = !is_json && text.lines().take(16).any(|l| to_file::head(l).is_some());
+    let mut counted = Counted { from: head.get(begins..).unwrap_or_default().chain(from), bytes: 0 };
+    let mut out = if is_json {
+        to_file(Form::ToFileJson, |b| to_file::json(&mut counted, b))?
+    } else if is_list {
+        to_file(Form::ToFileText, |b| to_file::text(&mut Lines::new(&mut counted), b))?
+    } else {
+        hotspot(&mut counted)?
+    };
+    out.bytes = begins as u64 + counted.bytes;
+    Some(out)
+}
+
+/// A stream that knows how far it is.
+struct Counted<R> {
+    from: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(into)?;
+        self.bytes = self.bytes.saturating_add(n as u64);
+        Ok(n)
+    }
 }
 
 /// The small artifact of a dump, as a live source keeps it.
@@ -108,8 +142,8 @@ fn to_file(form: Form, fill: impl FnOnce(&mut build::Builder) -> Option<String>)
     Some(ThreadDumps { form, dumps, bytes: 0, truncated, warnings: Warnings::default() })
 }
 
-fn hotspot(text: &str) -> Option<ThreadDumps> {
-    let found = hotspot::read(text);
+fn hotspot(from: impl Read) -> Option<ThreadDumps> {
+    let found = hotspot::read(&mut Lines::new(from));
     if found.dumps.is_empty() {
         return None;
     }

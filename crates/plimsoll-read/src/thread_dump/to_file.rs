@@ -1,19 +1,23 @@
 //! `jcmd PID Thread.dump_to_file`: platform and virtual threads, as text or as JSON.
 
 use std::fmt;
+use std::io::{BufReader, Read};
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::build::{Builder, FRAMES, Kind, Thread};
 use super::names;
+use crate::lines::Lines;
 use crate::reading::clip;
 
 /// Reads the text form: `#id "name" [virtual] STATE time` and indented frames; gives why it is not whole.
-pub(super) fn text(text: &str, builder: &mut Builder) -> Option<String> {
+pub(super) fn text(lines: &mut Lines<impl Read>, builder: &mut Builder) -> Option<String> {
     let mut open: Option<Thread> = None;
-    for line in text.lines() {
-        if let Some(thread) = head(line) {
+    let mut is_last_blank = false;
+    for line in lines.by_ref() {
+        is_last_blank = line.is_empty();
+        if let Some(thread) = head(&line) {
             if let Some(done) = open.replace(thread) {
                 builder.add(done);
             }
@@ -29,7 +33,7 @@ pub(super) fn text(text: &str, builder: &mut Builder) -> Option<String> {
     if let Some(done) = open {
         builder.add(done);
     }
-    (!text.ends_with("\n\n")).then(|| "it ends within a thread".to_owned())
+    (!is_last_blank || !lines.is_whole()).then(|| "it ends within a thread".to_owned())
 }
 
 fn note(t: &mut Thread, line: &str) {
@@ -60,8 +64,8 @@ pub(super) fn head(line: &str) -> Option<Thread> {
 }
 
 /// Reads the JSON form, thread by thread; gives why it is not whole.
-pub(super) fn json(bytes: &[u8], builder: &mut Builder) -> Option<String> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+pub(super) fn json(from: impl Read, builder: &mut Builder) -> Option<String> {
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, from));
     let done = Level { key: Some("threadDump"), builder }.deserialize(&mut reader);
     done.and_then(|()| reader.end()).err().map(|e| format!("its JSON is not whole: {e}"))
 }

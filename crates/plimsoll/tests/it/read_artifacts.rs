@@ -167,6 +167,50 @@ fn a_folder_and_an_archive_give_one_conclusion() {
 }
 
 #[test]
+fn a_zip_archive_is_a_bundle_and_a_bomb_is_refused() {
+    use std::io::Write as _;
+    let folder = folder();
+    let options = zip::write::SimpleFileOptions::default();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [("incident/g1.txt", goroutines(40)), ("../../outside.txt", goroutines(400))] {
+        zip.start_file(name, options).expect("a file");
+        zip.write_all(text.as_bytes()).expect("its text");
+    }
+    let bytes = zip.finish().expect("an archive").into_inner();
+    let path = file(folder.path(), "b.zip", &bytes);
+    let (document, _) = json(&["read", &path, "-o", "json"]);
+    assert_eq!(
+        (&document["artifact"]["kind"], document["artifacts"].as_array().expect("parts").len()),
+        (&"bundle".into(), 2)
+    );
+    assert!(!folder.path().join("../../outside.txt").exists());
+    let cut = file(folder.path(), "cut.zip", &bytes[..bytes.len() - 30]);
+    let out = plimsoll(&["read", &cut]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(stderr(&out).contains("list of files at its end"), "{}", stderr(&out));
+
+    // Its list says that the one file unpacks to more than it does, and to more than may be.
+    let mut bomb = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    bomb.start_file("a.txt", options).expect("a file");
+    bomb.write_all(&vec![b'a'; 1 << 20]).expect("its text");
+    let mut bytes = bomb.finish().expect("an archive").into_inner();
+    let list = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").expect("a list");
+    bytes[list + 24..list + 28].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+    let out = plimsoll(&["read", &file(folder.path(), "bomb.zip", &bytes)]);
+    assert_eq!(out.status.code(), Some(2), "{}", stdout(&out));
+}
+
+#[test]
+fn what_another_tool_reads_is_named_with_the_tool() {
+    let folder = folder();
+    let path = file(folder.path(), "r.jfr", b"FLR\0\0\x02");
+    let out = plimsoll(&["read", &path]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(stderr(&out).contains("a flight recording (JFR), which is not read here"), "{}", stderr(&out));
+    assert!(stderr(&out).contains(&format!("jfr summary {path}")), "{}", stderr(&out));
+}
+
+#[test]
 fn what_is_not_read_is_said_with_what_to_do() {
     let folder = folder();
     let cases = [

@@ -22,6 +22,8 @@ pub(super) enum Content {
     HeapSnapshot,
     /// Files in one.
     Archive,
+    /// The same as a zip.
+    Zip,
     /// What is read in one pass.
     Other(Found),
 }
@@ -34,12 +36,23 @@ pub(super) fn recognise(file: &Path, input: &Input) -> Result<Content, CliError>
         Recognised::HeapDump => Ok(Content::HeapDump),
         Recognised::HeapSnapshot => Ok(Content::HeapSnapshot),
         Recognised::Archive => Ok(Content::Archive),
+        Recognised::Zip => Ok(Content::Zip),
         Recognised::Artifact(found) => Ok(Content::Other(found)),
-        Recognised::Unknown(head) => Err(CliError::usage(format!(
+        Recognised::Unknown(head) => Err(unknown(file, &head)),
+    }
+}
+
+/// What another tool reads is named with the tool.
+fn unknown(file: &Path, head: &[u8]) -> CliError {
+    let name = file.display();
+    match formats::unread(head) {
+        Some(known) => CliError::usage(format!("{name} is {}, which is not read here", known.what))
+            .hint(known.next.replace("FILE", &name.to_string())),
+        None => CliError::usage(format!(
             "cannot tell what {name} is: it looks like {}",
-            hprof::open::looks_like(&head)
+            hprof::open::looks_like(head)
         ))
-        .hint("plimsoll read --help names what is read")),
+        .hint("plimsoll read --help names what is read"),
     }
 }
 
@@ -61,7 +74,7 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
         match recognise(file, &Input::open(file)?)? {
             Content::Other(found) if found.artifact.is_none() => return Err(empty(file, &found)),
             Content::Other(found) => read.push((file, found)),
-            Content::HeapDump | Content::HeapSnapshot | Content::Archive => {
+            Content::HeapDump | Content::HeapSnapshot | Content::Archive | Content::Zip => {
                 return Err(CliError::usage(format!("{} is of another kind", file.display()))
                     .hint("artifacts of one kind are compared"));
             }

@@ -1,7 +1,7 @@
 //! Several artifacts of one incident: files, a folder, an archive; one conclusion, and what each says.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::recording::API_VERSION;
@@ -22,6 +22,9 @@ use crate::render::paint::Paint;
 /// Folders below a folder that are looked into, and files that are read.
 const DEPTH: usize = 8;
 const FILES: usize = 2000;
+/// Bytes that a zip archive may unpack to, as times its size, and at least.
+const ZIP_RATIO: u64 = 200;
+const ZIP_ROOM: u64 = 4 << 30;
 /// A manifest is smaller, bytes.
 const MANIFEST: u64 = 16 << 20;
 /// Kinds of artifact that are compared when a folder has several.
@@ -71,6 +74,18 @@ pub(super) fn run(args: &One, format: Format) -> Result<u8, CliError> {
     show(args, &title(&args.files), members, Vec::new(), format)
 }
 
+/// Reads a log in which several artifacts stand.
+pub(super) fn run_log(
+    args: &One,
+    file: &Path,
+    found: Found,
+    input: Input,
+    format: Format,
+) -> Result<u8, CliError> {
+    let member = Member { name: file.to_owned(), content: Ok(Content::Other(found)), input };
+    show(args, &file.display().to_string(), vec![member], Vec::new(), format)
+}
+
 /// Reads what is in an archive, file by file.
 pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format) -> Result<u8, CliError> {
     let failed = |e: io::Error| CliError::usage(format!("cannot read {}", file.display())).because(e);
@@ -97,6 +112,58 @@ pub(super) fn run_archive(args: &One, file: &Path, input: &Input, format: Format
         progress.show(&format!("reading {}", name.display()));
         let size = entry.size();
         let input = Input::keep(&mut entry.take(size), &name)?;
+        if input.len() < size {
+            troubles.push(format!("the archive ends within {}", name.display()));
+        }
+        members.push(Member { content: recognise(&name, &input), input, name });
+    }
+    drop(progress);
+    show(args, &file.display().to_string(), members, troubles, format)
+}
+
+/// The same of a zip archive. Nothing is written under a name of it, so no name leads anywhere; and what it unpacks to is
+/// bounded, as a small one may be made to unpack to anything.
+pub(super) fn run_zip(args: &One, file: &Path, input: &Input, format: Format) -> Result<u8, CliError> {
+    let failed = |e: zip::result::ZipError| {
+        CliError::usage(format!("cannot read {}", file.display()))
+            .because(e)
+            .hint("a zip archive has its list of files at its end: a cut one cannot be read")
+    };
+    let mut archive =
+        zip::ZipArchive::new(BufReader::with_capacity(64 << 10, input.whole())).map_err(failed)?;
+    let (mut members, mut troubles) = (Vec::new(), Vec::new());
+    let mut room = input.len().saturating_mul(ZIP_RATIO).max(ZIP_ROOM);
+    let progress = Progress::new();
+    for at in 0..archive.len() {
+        if members.len() == FILES {
+            troubles.push(format!("only the first {FILES} files were read"));
+            break;
+        }
+        let mut entry = match archive.by_index(at) {
+            Ok(entry) if entry.is_file() => entry,
+            Ok(_) => continue,
+            Err(e) => {
+                troubles.push(format!("file {} of the archive: {e}", at + 1));
+                continue;
+            }
+        };
+        let name = entry.name().map_or_else(|_| "(a name that is no text)".into(), |n| n.into_owned());
+        let name = PathBuf::from(name);
+        progress.show(&format!("reading {}", name.display()));
+        let size = entry.size();
+        if size > room {
+            troubles.push(format!("{} unpacks to more than a zip of this size should", name.display()));
+            continue;
+        }
+        // What it says to unpack to need not be true.
+        let input = match Input::keep(&mut (&mut entry).take(size), &name) {
+            Ok(input) => input,
+            Err(e) => {
+                troubles.push(e.to_string().replace("\n  hint: ", "; "));
+                continue;
+            }
+        };
+        room = room.saturating_sub(input.len());
         if input.len() < size {
             troubles.push(format!("the archive ends within {}", name.display()));
         }
@@ -173,7 +240,9 @@ fn show(
 ) -> Result<u8, CliError> {
     members.sort_by_cached_key(|m| natural(&m.name));
     let found = |m: &Member| match &m.content {
-        Ok(Content::Other(found)) => found.known(),
+        Ok(Content::Other(found)) => {
+            found.beside.iter().fold(found.known(), |known, other| known.or(other.known()))
+        }
         _ => Context::default(),
     };
     let (told, cut) = manifests(&mut members);
@@ -186,6 +255,7 @@ fn show(
             Ok(reading) => said.push(reading),
             Err(e) => unread.push(e.to_string().replace("\n  hint: ", "; ")),
         }
+        said.extend(beside(member, &context));
     }
     if said.is_empty() {
         let mut error = CliError::usage(format!("{title} holds nothing that is read"));
@@ -255,13 +325,23 @@ fn one(args: &One, member: &Member, context: &Context) -> Result<Said, CliError>
             let reading = snapshot::reading(args, &member.name, &member.input, context)?;
             Ok(Said { name, kind: snapshot::KIND, reading })
         }
-        Ok(Content::Archive) => Err(failed("is an archive within an archive or a folder: read it by itself")),
+        Ok(Content::Archive | Content::Zip) => {
+            Err(failed("is an archive within an archive or a folder: read it by itself"))
+        }
         Ok(Content::Other(found)) => {
             let reading = found.reading(context).ok_or_else(|| failed("holds nothing of its kind"))?;
             Ok(Said { name, kind: found.format, reading })
         }
         Err(e) => Err(CliError::usage(e.message())),
     }
+}
+
+/// What else stands in a log, beside what was read of it first.
+fn beside(member: &Member, context: &Context) -> Vec<Said> {
+    let Ok(Content::Other(found)) = &member.content else { return Vec::new() };
+    let name = |kind: &str| format!("{}, its {kind}", member.name.display());
+    let said = |f: &Found| Some(Said { name: name(f.format), kind: f.format, reading: f.reading(context)? });
+    found.beside.iter().filter_map(said).collect()
 }
 
 /// Artifacts of one kind in one folder.

@@ -57,6 +57,18 @@ impl io::Read for FromBegin<'_> {
     }
 }
 
+impl io::Seek for FromBegin<'_> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            io::SeekFrom::Start(at) => Some(at),
+            io::SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
 impl Input {
     /// Bytes; 0 where it cannot be told.
     pub(super) fn len(&self) -> u64 {

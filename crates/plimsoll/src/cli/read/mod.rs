@@ -34,7 +34,7 @@ pub(super) use input::Input;
   plimsoll read secrets heap.hprof        what must not be handed on
   ssh host cat heap.hprof | plimsoll read -
 Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, V8,
-folded stacks), collection logs (JDK 6 to 25, Go, Node.js), native memory tracking, smaps, maps and pmap, malloc_info,
+tracemalloc, folded stacks), collection logs (JDK 6 to 25, Go, Node.js), native memory tracking, smaps, maps and pmap, malloc_info,
 jemalloc's statistics, class histograms, kernel and cluster logs of deaths, cores; plain or packed by gzip or zstd,
 also within a log.
 Exit codes: 0 nothing to accuse, 1 a finding, 2 not readable, 5 the artifact is cut or damaged.")]
@@ -90,7 +90,7 @@ impl Known {
 /// One artifact, and what to see of it.
 #[derive(Debug, clap::Args)]
 struct One {
-    /// Artifacts of one incident: files, pipes, folders, archives (tar, also packed), or - for standard input.
+    /// Artifacts of one incident: files, pipes, folders, archives (zip, or tar, also packed), or - for standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
@@ -190,8 +190,12 @@ fn read(args: &One, format: Format) -> Result<u8, CliError> {
         Content::HeapDump => heap::run(args, file, &input, format),
         Content::HeapSnapshot => snapshot::run(args, file, &input, format),
         Content::Archive => bundle::run_archive(args, file, &input, format),
+        Content::Zip => bundle::run_zip(args, file, &input, format),
         Content::Other(found) => {
             args.only_of_heap_dumps(file)?;
+            if !found.beside.is_empty() {
+                return bundle::run_log(args, file, found, input, format);
+            }
             artifact::show(file, &found, &args.known.context(), format)
         }
     }
@@ -205,7 +209,7 @@ fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     match artifact::recognise(first, &Input::open(first)?)? {
         Content::HeapDump => heap::diff(args, format),
         Content::HeapSnapshot => snapshot::diff(args, format),
-        Content::Archive => Err(CliError::usage(format!("{} is an archive", first.display()))
+        Content::Archive | Content::Zip => Err(CliError::usage(format!("{} is an archive", first.display()))
             .hint("unpack it, and compare artifacts of one kind")),
         Content::Other(_) => artifact::diff(args, format),
     }
