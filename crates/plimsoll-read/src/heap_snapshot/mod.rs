@@ -24,11 +24,14 @@ mod names;
 pub mod report;
 mod suspects;
 mod table;
+mod views;
 
+pub use climb::Step;
 pub use count::{ClassRow, Counts};
 use json::{Broken, Scanner};
 use table::{Edge, Edges, Layout, Nodes, Rows, Strings};
 pub use table::{EdgeKind, NodeKind};
+pub use views::Way;
 
 /// Bytes of `snapshot` kept.
 const META: usize = 1 << 20;

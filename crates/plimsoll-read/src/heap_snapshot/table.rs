@@ -81,7 +81,7 @@ impl NodeKind {
         NODE_KINDS.iter().find(|(_, kind)| *kind == self).map_or("other", |(name, _)| name)
     }
 
-    fn of(code: u8) -> NodeKind {
+    pub(super) fn of(code: u8) -> NodeKind {
         NODE_KINDS.get(usize::from(code)).map_or(NodeKind::Other, |(_, kind)| *kind)
     }
 }
