@@ -165,3 +165,25 @@ fn strings_that_repeat_are_counted_with_what_they_waste() {
     let copies: Vec<_> = strings.duplicates.iter().map(|d| (d.text.as_str(), d.arrays)).collect();
     assert_eq!(copies, [("Thing", 3)]);
 }
+
+#[test]
+fn references_to_nowhere_and_impossible_sizes_are_told() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![])]);
+    for (from, to) in [("2,1,6]", "2,1,600]"), ("2,1,6]", "2,1,7]")] {
+        let heap = parsed(&text.replace(from, to));
+        assert!(
+            heap.truncated().is_some_and(|why| why.contains("1 of 1 references lead to no node")),
+            "{to}"
+        );
+    }
+    let heap = parsed(&text.replace("3,1,3,5,", "3,1,3,18446744073709551615,"));
+    assert!(heap.truncated().is_some_and(|why| why.contains("damaged")), "{:?}", heap.truncated());
+}
+
+#[test]
+fn a_title_in_front_of_the_fields_is_no_hindrance() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![])]);
+    let titled = text.replace("{\"meta\"", "{\"title\":\"Profile 1\",\"uid\":1,\"meta\"");
+    assert!(looks_like(titled.as_bytes()) && parsed(&titled).truncated().is_none());
+    assert!(!looks_like(br#"{"snapshot":{"title":"of a disk","meta":{}}}"#));
+}

@@ -53,6 +53,7 @@ enum Form {
 
 impl Growing {
     /// Adds a place; false when it was there.
+    #[inline(always)]
     fn insert(&mut self, place: u32) -> bool {
         if place.trailing_zeros() < self.shift {
             self.refine(place.trailing_zeros());
@@ -68,6 +69,42 @@ impl Growing {
                 }
                 true
             }
+        }
+    }
+
+    /// Takes the places of another page; how many were fresh, and how many there already.
+    fn merge(&mut self, other: Growing) -> (u32, u32) {
+        if matches!(&self.form, Form::List(places) if places.is_empty()) {
+            *self = other;
+            return (self.len(), 0);
+        }
+        if let (Form::Bits(ours), Form::Bits(theirs), true) =
+            (&mut self.form, &other.form, self.shift == other.shift)
+        {
+            let (mut fresh, mut repeated) = (0, 0);
+            for (word, more) in ours.iter_mut().zip(theirs) {
+                fresh += (more & !*word).count_ones();
+                repeated += (more & *word).count_ones();
+                *word |= more;
+            }
+            return (fresh, repeated);
+        }
+        let (mut fresh, mut all) = (0, 0);
+        let mut add = |place| {
+            fresh += u32::from(self.insert(place));
+            all += 1;
+        };
+        match &other.form {
+            Form::List(places) => places.iter().for_each(|&place| add(place)),
+            Form::Bits(words) => bits_of(words).for_each(|bit| add(bit << other.shift)),
+        }
+        (fresh, all - fresh)
+    }
+
+    fn len(&self) -> u32 {
+        match &self.form {
+            Form::List(places) => places.len() as u32,
+            Form::Bits(words) => words.iter().map(|word| word.count_ones()).sum(),
         }
     }
 
@@ -172,12 +209,15 @@ impl AddressSet {
     }
 
     /// The slot of a page, made on first use.
+    #[inline(always)]
     fn slot(&mut self, page: u64) -> u32 {
-        if let Some((last, slot)) = self.last
-            && last == page
-        {
-            return slot;
+        match self.last {
+            Some((last, slot)) if last == page => slot,
+            _ => self.find_slot(page),
         }
+    }
+
+    fn find_slot(&mut self, page: u64) -> u32 {
         // No more pages than objects, so the count fits.
         let fresh = self.pages.len() as u32;
         let slot = *self.slots.entry(page).or_insert(fresh);
@@ -197,17 +237,16 @@ impl AddressSet {
         self.repeated += repeated;
         for (page, slot) in slots {
             let Some(growing) = pages.get_mut(slot as usize) else { continue };
-            let base = page << PAGE_BITS;
-            let shift = growing.shift;
-            match std::mem::replace(&mut growing.form, Form::List(Vec::new())) {
-                Form::List(places) => {
-                    places.iter().try_for_each(|&place| self.insert(base + u64::from(place)).map(drop))?;
-                }
-                Form::Bits(words) => {
-                    bits_of(&words)
-                        .try_for_each(|bit| self.insert(base + u64::from(bit << shift)).map(drop))?;
-                }
-            }
+            let theirs = std::mem::replace(growing, Growing { shift: 3, form: Form::List(Vec::new()) });
+            let own = self.slot(page);
+            let Some(ours) = self.pages.get_mut(own as usize) else { continue };
+            let (fresh, repeated) = ours.merge(theirs);
+            self.repeated += u64::from(repeated);
+            self.len = self
+                .len
+                .checked_add(fresh)
+                .filter(|len| *len <= MAX_OBJECTS)
+                .ok_or(GraphError::TooManyObjects)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! the first list and the length of each. Lists may be appended in any order of their objects; ascending order
 //! is the fast one.
 
+use super::marks::Marks;
 use super::prefetch::prefetch;
 use super::{GraphError, MAX_OBJECTS, varint};
 
@@ -60,20 +61,23 @@ impl Block {
         self.0[0] |= (start & START) | if has_long { HAS_LONG } else { 0 };
     }
 
+    /// Takes lengths from a block that has none in the same place.
+    fn join(&mut self, other: Block) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
+    }
+
     /// The sum of the lengths before `lane`, each taken as it stands.
     #[inline]
     fn sum_before(&self, lane: u32) -> u64 {
         const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
         let end = HEAD + lane;
         let mut lanes = 0;
-        let mut take = |word: u64| lanes += (word & EVEN) + ((word >> 8) & EVEN);
+        // All words, with what is not to be counted masked away: a loop that ends at the lane would be guessed wrong.
         for (at, word) in (0u32..).step_by(8).zip(self.0) {
             let word = if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word };
-            if at + 8 > end {
-                take(word & ((1 << ((end - at) * 8)) - 1));
-                break;
-            }
-            take(word);
+            let bytes = end.saturating_sub(at).min(8);
+            let word = word & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
+            lanes += (word & EVEN) + ((word >> 8) & EVEN);
         }
         lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
     }
@@ -101,10 +105,13 @@ struct Growing {
     chunks: Vec<u32>,
     /// Bytes used of the last chunk.
     used: usize,
+    /// The same of lists that another builder took before.
+    before: Option<(Vec<u32>, usize)>,
     /// Index and length in bytes of the long lists.
     long: Vec<(u32, u32)>,
     /// Places in the bucket in order of arrival, once one came out of order.
     order: Option<Vec<u16>>,
+    first: Option<u32>,
     last: Option<u32>,
 }
 
@@ -240,18 +247,41 @@ impl GraphBuilder {
         let number = source / SPAN;
         let Some(growing) = self.buckets.get_mut(number as usize) else { return };
         if growing.order.is_none() && growing.last.is_some_and(|last| source < last) {
-            let blocks = self.blocks.iter().skip((number * BLOCKS) as usize).take(BLOCKS as usize);
-            let listed = (0u32..).zip(blocks).flat_map(|(at, block)| {
-                (0..BLOCK).filter(|&lane| block.length(lane) != 0).map(move |lane| at * BLOCK + lane)
-            });
             // So far the order of arrival was that of the indices; the newcomer is noted below.
-            let earlier = listed.filter(|&place| place != source % SPAN);
-            growing.order = Some(earlier.map(|place| place as u16).collect());
+            let earlier = listed(&self.blocks, number).filter(|&place| u32::from(place) != source % SPAN);
+            growing.order = Some(earlier.collect());
         }
         match &mut growing.order {
             Some(order) => order.push((source % SPAN) as u16),
             None => growing.last = Some(source),
         }
+        growing.first.get_or_insert(source);
+    }
+
+    /// Takes the lists of another builder, made for as many objects and the same hubs; no object has one in both, and this
+    /// is done once.
+    pub(crate) fn join(&mut self, other: Self) {
+        let Self { references, blocks, buckets, chunks, .. } = other;
+        let moved = self.chunks.join(chunks);
+        for ((number, mut theirs), ours) in (0u32..).zip(buckets).zip(&mut self.buckets) {
+            theirs.chunks.iter_mut().for_each(|chunk| *chunk += moved);
+            let Some(first) = theirs.first else { continue };
+            if ours.first.is_none() {
+                *ours = theirs;
+                continue;
+            }
+            let follows = ours.last.is_some_and(|last| last < first);
+            if !follows || ours.order.is_some() || theirs.order.is_some() {
+                let ours_first = ours.order.take().unwrap_or_else(|| listed(&self.blocks, number).collect());
+                let then = theirs.order.unwrap_or_else(|| listed(&blocks, number).collect());
+                ours.order = Some([ours_first, then].concat());
+            }
+            ours.before = Some((std::mem::replace(&mut ours.chunks, theirs.chunks), ours.used));
+            ours.used = theirs.used;
+            ours.long.append(&mut theirs.long);
+        }
+        self.blocks.iter_mut().zip(blocks).for_each(|(ours, theirs)| ours.join(theirs));
+        self.references += references;
     }
 
     /// Closes the graph.
@@ -282,9 +312,9 @@ impl GraphBuilder {
 
 /// Bytes of a chunk.
 const CHUNK: usize = 4096;
-/// Chunks that are allocated at once: 64 MiB, which the allocator gives back when they are dropped, as it does not with
+/// Chunks that are allocated at once: 40 MiB, which the allocator gives back when they are dropped, as it does not with
 /// many small blocks.
-const CHUNKS: usize = 1 << 14;
+const CHUNKS: usize = 10 << 10;
 
 /// The bytes of all buckets while they grow.
 #[derive(Debug, Default)]
@@ -338,10 +368,27 @@ impl Chunks {
         self.slabs.get_mut(number as usize / CHUNKS)?.get_mut(start..start + CHUNK)
     }
 
+    /// Takes the chunks of another builder; tells by how much their numbers are more now.
+    fn join(&mut self, other: Self) -> u32 {
+        let moved = (self.slabs.len() * CHUNKS) as u32;
+        self.slabs.extend(other.slabs);
+        self.needed.extend(other.needed);
+        self.given = (self.slabs.len() * CHUNKS) as u32;
+        self.used += other.used;
+        moved
+    }
+
     /// Moves the bytes of a bucket out; a slab that nobody needs any more is given back.
     fn take(&mut self, growing: &Growing, into: &mut Vec<u8>) {
-        for (at, number) in growing.chunks.iter().enumerate() {
-            let used = if at + 1 == growing.chunks.len() { growing.used } else { CHUNK };
+        if let Some((chunks, used)) = &growing.before {
+            self.take_run(chunks, *used, into);
+        }
+        self.take_run(&growing.chunks, growing.used, into);
+    }
+
+    fn take_run(&mut self, chunks: &[u32], used_of_last: usize, into: &mut Vec<u8>) {
+        for (at, number) in chunks.iter().enumerate() {
+            let used = if at + 1 == chunks.len() { used_of_last } else { CHUNK };
             into.extend_from_slice(
                 self.chunk(*number).and_then(|chunk| chunk.get(..used)).unwrap_or_default(),
             );
@@ -435,6 +482,14 @@ fn freeze(
     Ok(long)
 }
 
+/// The places in a bucket that have a list.
+fn listed(blocks: &[Block], bucket: u32) -> impl Iterator<Item = u16> {
+    let blocks = blocks.iter().skip((bucket * BLOCKS) as usize).take(BLOCKS as usize);
+    (0u32..).zip(blocks).flat_map(|(at, block)| {
+        (0..BLOCK).filter(|&lane| block.length(lane) != 0).map(move |lane| (at * BLOCK + lane) as u16)
+    })
+}
+
 fn long_length(long: &[(u32, u32)], index: u32) -> u32 {
     let found = long.binary_search_by_key(&index, |&(at, _)| at);
     found.ok().and_then(|at| long.get(at)).map_or(0, |&(_, length)| length)
@@ -489,6 +544,16 @@ impl Graph {
         }
         let rest = self.bytes.get(bucket.start + start as usize..).unwrap_or_default();
         Targets { rest, left, base: source, chained: short == LONG, hubs: &self.hubs }
+    }
+
+    /// The objects that refer to nothing.
+    pub(super) fn leaves(&self) -> Marks {
+        let mut leaves = Marks::new(self.objects);
+        for (first, block) in (0u32..).step_by(BLOCK as usize).zip(&self.blocks) {
+            let lanes = 0..BLOCK.min(self.objects - first);
+            lanes.filter(|&lane| block.length(lane) == 0).for_each(|lane| leaves.set(first + lane));
+        }
+        leaves
     }
 
     /// What an object's targets are found by will be needed soon.
@@ -672,6 +737,32 @@ mod tests {
         assert_eq!(GraphBuilder::new(10, &[10]).err(), Some(beyond));
         let graph = builder.finish().unwrap();
         assert_eq!(graph.targets(3).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn two_builders_make_one_graph() {
+        let lists = model(150_000, 13);
+        let ascending: Vec<u32> = (0..150_000).collect();
+        let mut scattered = ascending.clone();
+        scattered.sort_by_key(|&index| (index.wrapping_mul(0x9E37_79B1), index));
+        // In the middle of a bucket, behind it, on a border; the second before the first; in no order.
+        let halves = [(70_000, &ascending), (1, &ascending), (SPAN, &ascending), (75_000, &scattered)];
+        for (border, order) in halves {
+            for swapped in [false, true] {
+                let mut parts =
+                    [order.get(..border as usize).unwrap(), order.get(border as usize..).unwrap()];
+                if swapped {
+                    parts.reverse();
+                }
+                let [mut first, second] = parts.map(|part| {
+                    let mut builder = GraphBuilder::new(150_000, &[7]).unwrap();
+                    part.iter().for_each(|&i| assert!(builder.append(i, &lists[i as usize]).unwrap()));
+                    builder
+                });
+                first.join(second);
+                agrees(&first.finish().unwrap(), &lists);
+            }
+        }
     }
 
     proptest! {

@@ -8,11 +8,13 @@
 //! Objects that refer to nothing, a third of a heap and more, dominate nothing: these leaves get no number of their own,
 //! only that of the first object that leads to them.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::GraphError;
 use super::edges::{Graph, Paused, Targets};
+use super::marks::Marks;
 use super::parts::{Inbound, LeafReference, Parents};
 use super::prefetch::prefetch;
 use super::watch::{Phase, Watch, check};
@@ -26,6 +28,8 @@ const ROOT: u32 = u32::MAX - 1;
 pub(super) const LEAF: u32 = 1 << 31;
 /// Pairs handed over at once.
 const BATCH: usize = 1 << 15;
+/// References between one that is packed and one whose cache line is asked for.
+const AHEAD: usize = 16;
 /// Below this many objects a second thread costs more than it saves.
 const WORTH_A_THREAD: u32 = 1 << 18;
 
@@ -48,20 +52,28 @@ impl Walk {
     /// [`GraphError::NoSuchObject`] for a root outside the graph, [`GraphError::Stopped`] by the watch.
     pub fn new(graph: &Graph, roots: &[u32], watch: &dyn Watch) -> Result<Self, GraphError> {
         let (numbers, roots) = mark_roots(graph.objects(), roots)?;
-        let (send, receive) = sync_channel(4);
-        let mut walker = Walker::new(graph, numbers, watch);
-        let inbound = thread::scope(|scope| {
+        let mut walker = Walker::new(graph, &numbers, watch);
+        let packed = thread::scope(|scope| {
+            let (send, receive) = sync_channel(4);
+            let numbers = &numbers;
             let packer = (graph.objects() >= WORTH_A_THREAD)
-                .then(|| thread::Builder::new().spawn_scoped(scope, move || take_all(&receive)).ok())
+                .then(|| thread::Builder::new().spawn_scoped(scope, move || take_all(&receive, numbers)).ok())
                 .flatten();
-            let mut known = Known { send: packer.is_some().then_some(send), ..Known::default() };
-            let walked = walker.walk(&roots, &mut known);
-            let own = known.finish();
+            let mut met = Met::new(numbers, packer.is_some().then_some(send));
+            let walked = walker.walk(&roots, &mut met);
+            let own = met.finish();
             let packed = packer.map_or(Ok(own), thread::ScopedJoinHandle::join);
             walked.map(|()| packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
-        let Walker { numbers, leaves, mut parents, .. } = walker;
+        let Walker { mut parents, root_numbers, .. } = walker;
         parents.close();
+        let mut numbers: Vec<u32> = numbers.into_iter().map(AtomicU32::into_inner).collect();
+        for (&root, number) in roots.iter().zip(root_numbers) {
+            if let Some(slot) = numbers.get_mut(root as usize) {
+                *slot = number;
+            }
+        }
+        let Packed { inbound, leaves } = packed;
         Ok(Self { numbers, leaves, parents, inbound })
     }
 
@@ -90,50 +102,89 @@ pub(super) fn has_leaves(objects: u32) -> bool {
 }
 
 /// The numbers with the roots marked, and the roots without repeats. A root has a number of its own, leaf or not.
-fn mark_roots(objects: u32, roots: &[u32]) -> Result<(Vec<u32>, Vec<u32>), GraphError> {
-    let mut numbers = vec![UNREACHED; objects as usize];
+fn mark_roots(objects: u32, roots: &[u32]) -> Result<(Vec<AtomicU32>, Vec<u32>), GraphError> {
+    let mut numbers: Vec<AtomicU32> = Vec::new();
+    numbers.resize_with(objects as usize, || AtomicU32::new(UNREACHED));
     let mut distinct = Vec::with_capacity(roots.len());
     for &index in roots {
         let number = numbers.get_mut(index as usize).ok_or(GraphError::NoSuchObject { index, objects })?;
-        if *number != ROOT {
-            *number = ROOT;
+        if *number.get_mut() != ROOT {
+            *number.get_mut() = ROOT;
             distinct.push(index);
         }
     }
     Ok((numbers, distinct))
 }
 
-/// References to what was met before, on their way to the thread that packs them.
+/// References that lead on to nothing fresh, on their way to the thread that packs them: source and target.
 enum Batch {
-    /// Source and target.
+    /// Both by number: the target was met before.
     Numbers(Vec<(u32, u32)>),
-    Leaves(Vec<LeafReference>),
+    /// The target is a leaf, by its index as an object, met before or not.
+    Leaves(Vec<(u32, u32)>),
 }
 
-fn take_all(receive: &Receiver<Batch>) -> Inbound {
-    let mut inbound = Inbound::default();
-    receive.iter().for_each(|batch| take(&mut inbound, &batch));
-    inbound
+/// What the packing of references leaves behind.
+#[derive(Default)]
+struct Packed {
+    inbound: Inbound,
+    /// Leaves reached.
+    leaves: u32,
 }
 
-fn take(inbound: &mut Inbound, batch: &Batch) {
-    match batch {
-        Batch::Numbers(pairs) => pairs.iter().for_each(|&(source, target)| inbound.take(source, target)),
-        Batch::Leaves(references) => references.iter().for_each(|&reference| inbound.take_leaf(reference)),
+impl Packed {
+    fn take(&mut self, batch: &Batch, numbers: &[AtomicU32]) {
+        match batch {
+            Batch::Numbers(pairs) => {
+                pairs.iter().for_each(|&(source, target)| self.inbound.take(source, target));
+            }
+            Batch::Leaves(pairs) => {
+                for (at, &(source, leaf)) in pairs.iter().enumerate() {
+                    if let Some(&(_, soon)) = pairs.get(at + AHEAD) {
+                        prefetch(numbers, soon as usize);
+                    }
+                    self.take_leaf(source, leaf, numbers);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn take_leaf(&mut self, source: u32, leaf: u32, numbers: &[AtomicU32]) {
+        let Some(slot) = numbers.get(leaf as usize) else { return };
+        match slot.load(Relaxed) {
+            ROOT => {}
+            UNREACHED => {
+                slot.store(source | LEAF, Relaxed);
+                self.leaves += 1;
+            }
+            parent if parent == source | LEAF => {}
+            parent => self.inbound.take_leaf(LeafReference { parent: parent & !LEAF, leaf, source }),
+        }
     }
 }
 
-/// Collects references to what was met before and hands them over by the batch: to the packing thread, or packed here
-/// without one.
-#[derive(Default)]
-struct Known {
-    pairs: Vec<(u32, u32)>,
-    leaves: Vec<LeafReference>,
-    send: Option<SyncSender<Batch>>,
-    own: Inbound,
+fn take_all(receive: &Receiver<Batch>, numbers: &[AtomicU32]) -> Packed {
+    let mut packed = Packed::default();
+    receive.iter().for_each(|batch| packed.take(&batch, numbers));
+    packed
 }
 
-impl Known {
+/// Collects references that lead on to nothing fresh and hands them over by the batch: to the packing thread, or packed
+/// here without one.
+struct Met<'a> {
+    pairs: Vec<(u32, u32)>,
+    leaves: Vec<(u32, u32)>,
+    numbers: &'a [AtomicU32],
+    send: Option<SyncSender<Batch>>,
+    own: Packed,
+}
+
+impl<'a> Met<'a> {
+    fn new(numbers: &'a [AtomicU32], send: Option<SyncSender<Batch>>) -> Self {
+        Met { pairs: Vec::new(), leaves: Vec::new(), numbers, send, own: Packed::default() }
+    }
+
     #[inline]
     fn push(&mut self, source: u32, target: u32) {
         self.pairs.push((source, target));
@@ -142,9 +193,9 @@ impl Known {
         }
     }
 
-    #[cold]
-    fn push_leaf(&mut self, reference: LeafReference) {
-        self.leaves.push(reference);
+    #[inline]
+    fn push_leaf(&mut self, source: u32, leaf: u32) {
+        self.leaves.push((source, leaf));
         if self.leaves.len() >= BATCH {
             self.flush_leaves();
         }
@@ -156,8 +207,9 @@ impl Known {
         self.hand_over(Batch::Numbers(full));
     }
 
+    #[cold]
     fn flush_leaves(&mut self) {
-        let full = std::mem::take(&mut self.leaves);
+        let full = std::mem::replace(&mut self.leaves, Vec::with_capacity(BATCH));
         self.hand_over(Batch::Leaves(full));
     }
 
@@ -165,11 +217,11 @@ impl Known {
         match &self.send {
             // The packer ends only after this end is dropped; were it gone, joining it tells why.
             Some(send) => drop(send.send(batch)),
-            None => take(&mut self.own, &batch),
+            None => self.own.take(&batch, self.numbers),
         }
     }
 
-    fn finish(mut self) -> Inbound {
+    fn finish(mut self) -> Packed {
         self.flush();
         self.flush_leaves();
         self.own
@@ -179,9 +231,11 @@ impl Known {
 struct Walker<'a> {
     graph: &'a Graph,
     watch: &'a dyn Watch,
-    numbers: Vec<u32>,
-    leaves: u32,
+    /// Shared with the packer, which alone sets those of leaves.
+    numbers: &'a [AtomicU32],
+    leaves: Marks,
     parents: Parents,
+    root_numbers: Vec<u32>,
     stack: Stack,
 }
 
@@ -193,22 +247,18 @@ struct Current<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(graph: &'a Graph, numbers: Vec<u32>, watch: &'a dyn Watch) -> Self {
-        Walker { graph, watch, numbers, leaves: 0, parents: Parents::new(), stack: Stack::default() }
+    fn new(graph: &'a Graph, numbers: &'a [AtomicU32], watch: &'a dyn Watch) -> Self {
+        let leaves = if has_leaves(graph.objects()) { graph.leaves() } else { Marks::new(0) };
+        let (parents, stack) = (Parents::new(), Stack::default());
+        Walker { graph, watch, numbers, leaves, parents, root_numbers: Vec::new(), stack }
     }
 
-    fn walk(&mut self, roots: &[u32], known: &mut Known) -> Result<(), GraphError> {
-        let mut root_numbers = Vec::with_capacity(roots.len());
+    fn walk(&mut self, roots: &[u32], met: &mut Met<'_>) -> Result<(), GraphError> {
         for &root in roots {
             let number = self.parents.len();
-            root_numbers.push(number);
+            self.root_numbers.push(number);
             self.enter(0)?;
-            self.follow(Current { object: root, number, targets: self.graph.targets(root) }, known)?;
-        }
-        for (&root, number) in roots.iter().zip(root_numbers) {
-            if let Some(slot) = self.numbers.get_mut(root as usize) {
-                *slot = number;
-            }
+            self.follow(Current { object: root, number, targets: self.graph.targets(root) }, met)?;
         }
         Ok(())
     }
@@ -224,8 +274,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Follows everything fresh from one root.
-    fn follow(&mut self, mut current: Current<'a>, known: &mut Known) -> Result<(), GraphError> {
-        let has_leaves = has_leaves(self.graph.objects());
+    fn follow(&mut self, mut current: Current<'a>, met: &mut Met<'_>) -> Result<(), GraphError> {
         loop {
             let Some(target) = current.targets.next() else {
                 match self.stack.pop(self.graph) {
@@ -234,35 +283,28 @@ impl<'a> Walker<'a> {
                 }
                 continue;
             };
-            let Some(slot) = self.numbers.get_mut(target as usize) else { continue };
-            match *slot {
+            if self.leaves.has(target) {
+                met.push_leaf(current.number, target);
+                continue;
+            }
+            let Some(slot) = self.numbers.get(target as usize) else { continue };
+            match slot.load(Relaxed) {
                 ROOT => {}
                 UNREACHED => {
                     let targets = self.graph.targets(target);
-                    if targets.is_done() && has_leaves {
-                        *slot = current.number | LEAF;
-                        self.leaves += 1;
-                        continue;
-                    }
                     let number = self.parents.len();
-                    *slot = number;
+                    slot.store(number, Relaxed);
                     self.enter(current.number)?;
                     if let Some(next) = current.targets.clone().next() {
                         // By the time the walk comes back, what the next target needs is at hand.
-                        prefetch(&self.numbers, next as usize);
+                        prefetch(self.numbers, next as usize);
                         self.graph.prefetch(next);
                         self.stack.push(self.graph, &current);
                     }
                     current = Current { object: target, number, targets };
                 }
                 number if number == current.number => {}
-                number if number & LEAF == 0 || !has_leaves => known.push(current.number, number),
-                parent if parent == current.number | LEAF => {}
-                parent => known.push_leaf(LeafReference {
-                    parent: parent & !LEAF,
-                    leaf: target,
-                    source: current.number,
-                }),
+                number => met.push(current.number, number),
             }
         }
     }

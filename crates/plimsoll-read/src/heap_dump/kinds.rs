@@ -6,6 +6,8 @@ use std::collections::HashMap;
 pub(super) const NO_CLASS: u32 = u32::MAX;
 /// The code that says: look among the exceptions.
 const EXCEPTION: u16 = u16::MAX;
+/// Objects looked at together when two readers' codes are joined.
+const STRETCH: usize = 64;
 /// Slots of the memory of codes asked for lately.
 const SLOTS: usize = 4096;
 
@@ -77,6 +79,25 @@ impl Kinds {
             *slot = (kind, code);
         }
         code
+    }
+
+    /// Takes what another reader of the dump found: no object was told to both.
+    pub(super) fn join(&mut self, other: Kinds) {
+        let names: Vec<u32> = other.kinds.iter().map(|kind| self.code(*kind)).collect();
+        let starts = (0u32..).step_by(STRETCH);
+        for (first, stretch) in starts.zip(other.codes.chunks(STRETCH)) {
+            // Each reader has seen objects of a part of the heap, for the most part.
+            if stretch.iter().all(|code| *code == 0) {
+                continue;
+            }
+            for (object, code) in (first..).zip(stretch).filter(|(_, code)| !matches!(**code, 0 | EXCEPTION))
+            {
+                self.set(object, names.get(usize::from(*code)).copied().unwrap_or(0));
+            }
+        }
+        for (object, code) in other.exceptions {
+            self.set(object, names.get(code as usize).copied().unwrap_or(0));
+        }
     }
 
     /// All kinds, by code.

@@ -45,7 +45,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::thread;
 
 use crate::graph::GraphError;
 use crate::graph::address::AddressRank;
@@ -54,13 +53,13 @@ use crate::graph::edges::Graph;
 use crate::graph::retained::Retained;
 use crate::graph::verify::{Flaw, verify};
 use crate::graph::walk::Walk;
-use crate::graph::watch::{Phase, Watch};
+use crate::graph::watch::Watch;
 use crate::hprof::layout::Layouts;
 use crate::hprof::model::{Limits, Model};
-use crate::hprof::open::{Dump, OpenError, Packing, open};
+use crate::hprof::open::OpenError;
 use crate::hprof::records::{Ending, Summary};
 use crate::hprof::shallow::Sizes;
-use crate::hprof::visitor::{RootKind, Type, Visitor};
+use crate::hprof::visitor::{RootKind, Type};
 
 mod climb;
 mod collections;
@@ -68,12 +67,14 @@ mod contradictions;
 mod fetch;
 mod fields;
 pub mod growth;
+mod halves;
 mod inside;
 mod kinds;
 mod lost;
 mod pack;
 pub mod paths;
 mod places;
+mod readings;
 pub mod report;
 mod roots;
 pub mod scant;
@@ -95,10 +96,12 @@ use contradictions::Contradictions;
 pub use inside::ClassInside;
 use kinds::Kinds;
 use places::Places;
+use readings::{Wire, opened, scanned, survey, wire};
 pub use roots::{Local, RootedBy, Roots};
 pub use sizing::{SizeChoice, SizeReport};
 pub(crate) use skeleton::Skeleton;
 pub use source::Source;
+use survey::Surveyed;
 
 /// Why a dump could not be made into a graph.
 #[derive(Debug, thiserror::Error)]
@@ -183,19 +186,16 @@ pub fn read(
     options: Options,
     watch: &dyn Watch,
 ) -> Result<HeapDump, HeapDumpError> {
-    let dump = opened(source)?;
-    let mut survey = survey::Survey::new(Model::new(dump.header().id_size, options.limits), watch);
-    scanned(dump, &mut survey, Phase::Survey)?;
-    let survey = survey.finish().map_err(HeapDumpError::Graph)?;
+    let survey = survey(source, options.limits, watch)?;
     let objects = survey.addresses.len();
     let needed = FIXED + survey.model.memory() as u64 + BYTES_AN_OBJECT * u64::from(objects);
     if let Some(ceiling) = options.memory.filter(|ceiling| needed > *ceiling) {
         return Err(HeapDumpError::Memory { needed, ceiling, objects });
     }
-    let wired = wire(&survey, opened(source)?, options.sizes, watch)?;
+    let wired = wire(source, &survey, options.sizes, watch)?;
     let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
     let references = graph.references();
-    let survey::Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
+    let Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
     let contradictions = Contradictions::of(&model, &layouts, &summary, objects);
     let is_sound = summary.is_complete() && layouts.warnings().count() == 0;
     let (roots, first) = start.settle(&model, &addresses, &graph, is_sound);
@@ -216,56 +216,6 @@ pub fn read(
         tree,
         retained,
     })
-}
-
-/// What the second reading brings.
-struct Wire {
-    graph: Graph,
-    dangling: u64,
-    kinds: Kinds,
-    sizes: SizeReport,
-    places: Option<Places>,
-    summary: Summary,
-}
-
-/// The second reading: one thread reads, another packs.
-fn wire(
-    survey: &survey::Surveyed,
-    dump: Dump<'_>,
-    choice: SizeChoice,
-    watch: &dyn Watch,
-) -> Result<Wire, HeapDumpError> {
-    let (addresses, hubs) = (&survey.addresses, survey.hubs.as_slice());
-    let (lists, taker) = pack::lists(addresses);
-    let is_plain = dump.packing() == Packing::Plain;
-    thread::scope(|scope| {
-        let packer = thread::Builder::new().spawn_scoped(scope, move || pack::pack(&taker, addresses, hubs));
-        let packer = packer.map_err(HeapDumpError::Io)?;
-        let mut wiring = wiring::Wiring::new(survey, lists, watch);
-        let summary = scanned(dump, &mut wiring, Phase::Wiring);
-        let wiring::Wired { mut kinds, places } = wiring.finish();
-        // While the last references are packed, there is time for the sizes.
-        let (model, layouts) = (&survey.model, &survey.layouts);
-        let sizes = sizing::size(&mut kinds, addresses, model, layouts, survey.sizes, choice);
-        // The packer's reason to give up comes before what it led to.
-        let graph = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (graph, dangling) = graph.map_err(HeapDumpError::Graph)?;
-        let summary = summary?;
-        let places = places.finish(addresses.len(), summary.bytes).filter(|_| is_plain);
-        Ok(Wire { graph, dangling, kinds, sizes, places, summary })
-    })
-}
-
-fn opened<'s>(source: &'s (impl Source + ?Sized)) -> Result<Dump<'s>, HeapDumpError> {
-    open(source.open().map_err(HeapDumpError::Io)?).map_err(HeapDumpError::Open)
-}
-
-fn scanned(dump: Dump<'_>, visitor: &mut impl Visitor, phase: Phase) -> Result<Summary, HeapDumpError> {
-    let summary = dump.scan(visitor);
-    match summary.ending {
-        Ending::Stopped { .. } => Err(HeapDumpError::Graph(GraphError::Stopped { phase })),
-        _ => Ok(summary),
-    }
 }
 
 /// Dominators and retained sizes. The graph goes as soon as it has been walked: it is what takes most memory.

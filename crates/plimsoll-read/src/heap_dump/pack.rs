@@ -1,13 +1,14 @@
-//! From the thread that reads a dump to the one that packs its references.
+//! From reading a dump to packing its references: by another thread, or the same one.
 //!
-//! Addresses travel as they are: turning them into numbers is the most of the work, and whichever thread has time does
-//! it. The one that packs does while it keeps up; when it falls behind, the one that reads does before it hands over.
+//! Addresses travel as they are: turning them into numbers is the most of the work. Where one thread reads the dump and
+//! another packs, whichever has time does it: the one that packs while it keeps up; when it falls behind, the one that
+//! reads does before it hands over. Where two threads read, each packs what it reads.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::graph::GraphError;
 use crate::graph::address::AddressRank;
-use crate::graph::edges::{Graph, GraphBuilder};
+use crate::graph::edges::GraphBuilder;
 
 /// Words handed over at once.
 const BATCH: usize = 1 << 15;
@@ -22,6 +23,7 @@ enum Batch {
 }
 
 /// The same resolved.
+#[derive(Debug, Default)]
 struct Numbers {
     /// Object, number of targets, targets, and so on.
     words: Vec<u32>,
@@ -29,25 +31,66 @@ struct Numbers {
     dangling: u64,
 }
 
-/// The end that gives.
+/// Takes lists of references as they are read.
 pub(super) struct Lists<'a> {
     batch: Vec<u64>,
-    send: SyncSender<Batch>,
+    to: To,
     addresses: &'a AddressRank,
     refused: bool,
 }
 
-/// The end that takes.
-pub(super) struct Taker(Receiver<Batch>);
-
-/// Both ends of the way.
-pub(super) fn lists(addresses: &AddressRank) -> (Lists<'_>, Taker) {
-    let (send, receive) = sync_channel(UNDER_WAY);
-    (Lists { batch: Vec::with_capacity(BATCH), send, addresses, refused: false }, Taker(receive))
+/// Where lists go.
+enum To {
+    Other(SyncSender<Batch>),
+    Own(Box<Packer>),
 }
 
-impl Lists<'_> {
-    /// Hands over what an object refers to, by addresses; 0 is none.
+/// The end that takes from another thread.
+pub(super) struct Taker(Receiver<Batch>);
+
+/// A graph that is being packed.
+#[derive(Debug)]
+pub(super) struct Packer {
+    pub(super) graph: GraphBuilder,
+    /// References to what is not in the dump.
+    pub(super) dangling: u64,
+    failed: Option<GraphError>,
+}
+
+impl Packer {
+    pub(super) fn new(addresses: &AddressRank, hubs: &[u32]) -> Result<Packer, GraphError> {
+        Ok(Packer { graph: GraphBuilder::new(addresses.len(), hubs)?, dangling: 0, failed: None })
+    }
+
+    fn take(&mut self, numbers: &Numbers) -> Result<(), GraphError> {
+        self.dangling += numbers.dangling;
+        let mut rest = numbers.words.as_slice();
+        while let [object, count, more @ ..] = rest {
+            let Some((targets, more)) = more.split_at_checked(*count as usize) else { break };
+            self.graph.append(*object, targets)?;
+            rest = more;
+        }
+        Ok(())
+    }
+}
+
+/// Both ends of the way to another thread.
+pub(super) fn lists(addresses: &AddressRank) -> (Lists<'_>, Taker) {
+    let (send, receive) = sync_channel(UNDER_WAY);
+    (Lists::to(addresses, To::Other(send)), Taker(receive))
+}
+
+impl<'a> Lists<'a> {
+    fn to(addresses: &'a AddressRank, to: To) -> Self {
+        Lists { batch: fresh_batch(), to, addresses, refused: false }
+    }
+
+    /// Packs on the thread that reads.
+    pub(super) fn own(addresses: &'a AddressRank, packer: Packer) -> Self {
+        Lists::to(addresses, To::Own(Box::new(packer)))
+    }
+
+    /// Takes what an object refers to, by addresses; 0 is none.
     #[inline]
     pub(super) fn push(&mut self, object: u32, targets: &[u64]) {
         if targets.is_empty() {
@@ -60,23 +103,48 @@ impl Lists<'_> {
         }
     }
 
-    /// Hands over what is left.
     #[cold]
-    pub(super) fn flush(&mut self) {
-        let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH + BATCH / 8));
-        let sent = match self.send.try_send(Batch::Addresses(full)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(Batch::Addresses(full))) => {
-                self.send.send(Batch::Numbers(resolve(&full, self.addresses))).map_err(drop)
+    fn flush(&mut self) {
+        match &mut self.to {
+            To::Other(send) => {
+                let full = std::mem::replace(&mut self.batch, fresh_batch());
+                self.refused |= hand_over(full, send, self.addresses).is_err();
             }
-            Err(_) => Err(()),
-        };
-        self.refused |= sent.is_err();
+            To::Own(packer) => {
+                let taken = packer.take(&resolve(&self.batch, self.addresses));
+                self.batch.clear();
+                packer.failed = packer.failed.or(taken.err());
+                self.refused |= packer.failed.is_some();
+            }
+        }
     }
 
-    /// Whether the other end has given up.
+    /// Whether whoever packs has given up.
     pub(super) fn are_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Hands over what is left; gives back what was packed on this thread.
+    pub(super) fn finish(mut self) -> Option<Result<Packer, GraphError>> {
+        self.flush();
+        match self.to {
+            To::Other(_) => None,
+            To::Own(packer) => Some(packer.failed.map_or(Ok(*packer), Err)),
+        }
+    }
+}
+
+fn fresh_batch() -> Vec<u64> {
+    Vec::with_capacity(BATCH + BATCH / 8)
+}
+
+fn hand_over(full: Vec<u64>, send: &SyncSender<Batch>, addresses: &AddressRank) -> Result<(), ()> {
+    match send.try_send(Batch::Addresses(full)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(Batch::Addresses(full))) => {
+            send.send(Batch::Numbers(resolve(&full, addresses))).map_err(drop)
+        }
+        Err(_) => Err(()),
     }
 }
 
@@ -100,22 +168,14 @@ fn resolve(batch: &[u64], addresses: &AddressRank) -> Numbers {
     Numbers { words, dangling }
 }
 
-/// Packs what comes until the other end is dropped; also the references to what is not in the dump.
-pub(super) fn pack(taker: &Taker, addresses: &AddressRank, hubs: &[u32]) -> Result<(Graph, u64), GraphError> {
-    let mut graph = GraphBuilder::new(addresses.len(), hubs)?;
-    let mut dangling = 0;
+/// Packs what comes until the other end is dropped.
+pub(super) fn pack(taker: &Taker, addresses: &AddressRank, hubs: &[u32]) -> Result<Packer, GraphError> {
+    let mut packer = Packer::new(addresses, hubs)?;
     for batch in &taker.0 {
-        let numbers = match batch {
+        packer.take(&match batch {
             Batch::Addresses(batch) => resolve(&batch, addresses),
             Batch::Numbers(numbers) => numbers,
-        };
-        dangling += numbers.dangling;
-        let mut rest = numbers.words.as_slice();
-        while let [object, count, more @ ..] = rest {
-            let Some((targets, more)) = more.split_at_checked(*count as usize) else { break };
-            graph.append(*object, targets)?;
-            rest = more;
-        }
+        })?;
     }
-    Ok((graph.finish()?, dangling))
+    Ok(packer)
 }

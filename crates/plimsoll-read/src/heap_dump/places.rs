@@ -44,6 +44,12 @@ impl Collector {
         }
     }
 
+    /// Takes the runs that follow these in the dump.
+    pub(super) fn join(&mut self, next: Collector) {
+        self.runs.extend(next.runs);
+        self.next = 0;
+    }
+
     /// The places, if the dump is in order enough for them.
     pub(super) fn finish(mut self, objects: u32, end: u64) -> Option<Places> {
         let spans: u64 = self.runs.iter().map(|run| u64::from(run.high - run.low) + 1).sum();

@@ -9,8 +9,11 @@ use std::ops::ControlFlow;
 
 use super::collections::{Shape, class_shape};
 use super::fetch::{Fetch, Fetched, Referrer, Via, Wanted};
-use super::{HeapDumpError, Source, opened, scanned};
+use super::halves::{Halves, Progress};
+use super::readings::{ended, opened, scanned};
+use super::{HeapDumpError, Source};
 use crate::graph::watch::{Phase, Watch};
+use crate::hprof::kept::Kept;
 use crate::hprof::layout::Layouts;
 use crate::hprof::model::{ClassCache, Limits, Model};
 use crate::hprof::records::Summary;
@@ -60,9 +63,9 @@ pub fn scant(
 ) -> Result<Scant, HeapDumpError> {
     let dump = opened(source)?;
     let size = dump.header().id_size;
-    let mut first = ((Model::new(size, limits), Histogram::new(size)), Progress(watch));
-    let summary = scanned(dump, &mut first, Phase::Survey)?;
-    let ((model, histogram), _) = first;
+    let mut first = (Model::new(size, limits), Histogram::new(size));
+    let summary = scanned(dump, &mut (&mut first, Progress(Phase::Survey, watch)), Phase::Survey)?;
+    let (model, histogram) = first;
     let layouts = Layouts::of(&model);
     let mut find = Find::new(&model, &layouts, watch);
     scanned(opened(source)?, &mut find, Phase::Wiring)?;
@@ -108,20 +111,24 @@ pub fn histogram(
 ) -> Result<All, HeapDumpError> {
     let dump = opened(source)?;
     let size = dump.header().id_size;
-    let mut all = ((Model::new(size, limits), Histogram::new(size)), Progress(watch));
-    let summary = scanned(dump, &mut all, Phase::Survey)?;
-    let ((model, histogram), _) = all;
+    let progress = Progress(Phase::Survey, watch);
+    let fresh = || (Model::new(size, limits), Histogram::new(size));
+    let (mut all, mut rest) = (fresh(), (Kept::default(), Histogram::new(size)));
+    let halves = Halves::of(source, &dump);
+    let summary = match halves.and_then(|halves| halves.scan(progress, &mut all, &mut rest)) {
+        Some(summary) => {
+            rest.0.replay(&mut all.0);
+            all.1.join(&rest.1);
+            ended(summary, Phase::Survey)?
+        }
+        None => {
+            all = fresh();
+            scanned(dump, &mut (&mut all, progress), Phase::Survey)?
+        }
+    };
+    let (model, histogram) = all;
     let rows = histogram.rows(&model, &Layouts::of(&model));
     Ok(All { summary, rows })
-}
-
-/// Passes progress on.
-struct Progress<'w>(&'w dyn Watch);
-
-impl Visitor for Progress<'_> {
-    fn progress(&mut self, at: u64) -> ControlFlow<()> {
-        self.0.step(Phase::Survey, at, 0)
-    }
 }
 
 /// Finds the collections with the most entries.

@@ -92,12 +92,15 @@ pub(super) fn size(
 
 fn votes(kinds: &Kinds, addresses: &AddressRank) -> Vec<Vote> {
     let mut votes = vec![Vote::default(); kinds.all().len()];
-    let next = addresses.iter().skip(1);
-    for ((object, address), next) in (0u32..).zip(addresses.iter()).zip(next) {
-        if let Some(vote) = kinds.code_of(object).and_then(|code| votes.get_mut(code as usize)) {
-            vote.cast(next - address);
+    let (mut next, mut last) = (0, 0);
+    // From within the iterator, which is nested: that is twice as fast as asking it for one after the other.
+    addresses.iter().for_each(|address| {
+        let of_last = u32::checked_sub(next, 1).and_then(|object| kinds.code_of(object));
+        if let Some(vote) = of_last.and_then(|code| votes.get_mut(code as usize)) {
+            vote.cast(address - last);
         }
-    }
+        (next, last) = (next + 1, address);
+    });
     votes
 }
 

@@ -17,6 +17,11 @@ pub trait Source: Sync {
     fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Bytes there are, if that is known and [`Source::read_at`] reads them all: two threads may then read at once.
+    fn size(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Bytes in memory.
@@ -32,5 +37,9 @@ impl Source for [u8] {
             to.copy_from_slice(from);
         }
         Ok(count)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len() as u64)
     }
 }

@@ -1,12 +1,12 @@
 //! The first reading: classes, names, roots, and the address of every object.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use super::kinds::NO_CLASS;
 use super::roots::{self, Start};
 use crate::graph::GraphError;
 use crate::graph::address::{AddressRank, AddressSet};
-use crate::graph::watch::{Phase, Watch};
+use crate::hprof::kept::Kept;
 use crate::hprof::layout::Layouts;
 use crate::hprof::model::{ClassCache, Model};
 use crate::hprof::shallow::{Sizes, WidthGuess};
@@ -14,17 +14,29 @@ use crate::hprof::visitor::{
     Class, Frame, Instance, LoadClass, ObjectArray, PrimitiveArray, Root, Text, Trace, Visitor,
 };
 
-/// What the first reading gathers.
-pub(super) struct Survey<'w> {
+/// What the first reading gathers: the objects, and what is said besides. Of a half that is read beside another, the latter
+/// is [`Kept`] for it.
+pub(super) struct Survey<S = Said> {
+    said: S,
+    objects: Objects,
+}
+
+/// What a dump says besides its objects.
+pub(super) struct Said {
     model: Model,
-    addresses: AddressSet,
     roots: Vec<Root>,
+}
+
+/// Addresses and classes of objects.
+#[derive(Default)]
+pub(super) struct Objects {
+    addresses: AddressSet,
     width: WidthGuess,
-    /// Instances by class index, of the classes known by then.
+    /// Instances by class, in the order the classes were met, and their places by class.
     instances: Vec<u32>,
+    classes: HashMap<u64, u32>,
     cache: ClassCache,
     failed: Option<GraphError>,
-    watch: &'w dyn Watch,
 }
 
 /// What the second reading needs of the first.
@@ -36,59 +48,120 @@ pub(super) struct Surveyed {
     pub(super) start: Start,
     /// Numbers of the class objects with the most instances, most first.
     pub(super) hubs: Vec<u32>,
+    /// Whether no identifier was given twice.
+    pub(super) is_single: bool,
 }
 
-impl<'w> Survey<'w> {
-    pub(super) fn new(model: Model, watch: &'w dyn Watch) -> Self {
-        Survey {
-            model,
-            addresses: AddressSet::new(),
-            roots: Vec::new(),
-            width: WidthGuess::default(),
-            instances: Vec::new(),
-            cache: ClassCache::default(),
-            failed: None,
-            watch,
-        }
+/// Classes whose instances are counted.
+const CLASSES: usize = 1 << 20;
+
+impl Survey {
+    pub(super) fn new(model: Model) -> Self {
+        Survey { said: Said { model, roots: Vec::new() }, objects: Objects::default() }
+    }
+
+    /// Of the second half of a dump.
+    pub(super) fn beside() -> Survey<Kept> {
+        Survey { said: Kept::default(), objects: Objects::default() }
+    }
+
+    /// Takes what was gathered of the second half.
+    pub(super) fn join(&mut self, rest: Survey<Kept>) {
+        rest.said.replay(&mut self.said);
+        self.objects.join(rest.objects);
     }
 
     pub(super) fn finish(self) -> Result<Surveyed, GraphError> {
-        if let Some(error) = self.failed {
+        let Survey { said: Said { model, roots }, objects } = self;
+        let Objects { addresses, width, instances, classes, failed, .. } = objects;
+        if let Some(error) = failed {
             return Err(error);
         }
-        let Survey { model, addresses, roots, width, instances, .. } = self;
+        let is_single = addresses.repeated() == 0;
         let addresses = addresses.freeze();
         let start = Start::of(&model, &addresses, &roots);
+        let counted = |id: &u64| instances.get(*classes.get(id)? as usize).copied();
         let mut counted: Vec<(u32, u32)> = model
             .classes()
             .iter()
-            .zip(instances)
-            .filter_map(|(class, count)| Some((count, addresses.index_of(class.id)?)))
-            .filter(|(count, object)| *count > 0 && !start.has(*object))
+            .filter_map(|class| Some((counted(&class.id)?, addresses.index_of(class.id)?)))
+            .filter(|(_, object)| !start.has(*object))
             .collect();
         counted.sort_unstable_by(|a, b| b.cmp(a));
         let hubs = counted.into_iter().map(|(_, object)| object).collect();
         let layouts = Layouts::of(&model);
         let sizes = Sizes::new(model.id_size(), width.is_compressed());
-        Ok(Surveyed { model, layouts, sizes, addresses, start, hubs })
+        Ok(Surveyed { model, layouts, sizes, addresses, start, hubs, is_single })
     }
+}
 
+impl Objects {
     #[inline(always)]
-    fn object(&mut self, id: u64, class: u64) {
+    fn address(&mut self, id: u64) {
         if let Err(error) = self.addresses.insert(id) {
             self.failed = Some(error);
         }
-        let model = &self.model;
-        let index = self.cache.get(class, || model.index(class).unwrap_or(NO_CLASS));
-        match self.instances.get_mut(index as usize) {
-            Some(count) => *count = count.saturating_add(1),
-            None if index != NO_CLASS => self.instances.resize(self.model.classes().len(), 0),
-            None => {}
+    }
+
+    #[inline(always)]
+    fn of_class(&mut self, id: u64, class: u64) {
+        self.address(id);
+        let (classes, instances) = (&mut self.classes, &mut self.instances);
+        let place = self.cache.get(class, || place_of(class, classes, instances));
+        if let Some(count) = self.instances.get_mut(place as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    #[inline(always)]
+    fn instance(&mut self, instance: &Instance<'_>) {
+        self.width.object(instance.id);
+        self.of_class(instance.id, instance.class);
+    }
+
+    #[inline(always)]
+    fn object_array(&mut self, array: &ObjectArray) {
+        self.width.array(array.id, array.length);
+        self.of_class(array.id, array.class);
+    }
+
+    #[inline(always)]
+    fn primitive_array(&mut self, array: &PrimitiveArray) {
+        self.width.object(array.id);
+        self.address(array.id);
+    }
+
+    fn progress(&self) -> ControlFlow<()> {
+        if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn join(&mut self, other: Objects) {
+        let merged = self.addresses.merge(other.addresses);
+        self.failed = self.failed.or(other.failed).or(merged.err());
+        self.width.join(other.width);
+        for (class, theirs) in other.classes {
+            let place = place_of(class, &mut self.classes, &mut self.instances);
+            let count = other.instances.get(theirs as usize).copied().unwrap_or(0);
+            if let Some(ours) = self.instances.get_mut(place as usize) {
+                *ours = ours.saturating_add(count);
+            }
         }
     }
 }
 
-impl Visitor for Survey<'_> {
+/// Where the instances of a class are counted; nowhere when there are too many classes.
+#[cold]
+fn place_of(class: u64, classes: &mut HashMap<u64, u32>, instances: &mut Vec<u32>) -> u32 {
+    if instances.len() >= CLASSES {
+        return classes.get(&class).copied().unwrap_or(u32::MAX);
+    }
+    *classes.entry(class).or_insert_with(|| {
+        instances.push(0);
+        instances.len() as u32 - 1
+    })
+}
+
+impl Visitor for Said {
     fn text(&mut self, text: &Text<'_>) {
         Visitor::text(&mut self.model, text);
     }
@@ -112,35 +185,52 @@ impl Visitor for Survey<'_> {
 
     fn class(&mut self, class: &Class<'_>) {
         self.model.class(class);
-        if let Err(error) = self.addresses.insert(class.id) {
-            self.failed = Some(error);
-        }
+    }
+}
+
+impl<S: Visitor> Visitor for Survey<S> {
+    fn text(&mut self, text: &Text<'_>) {
+        self.said.text(text);
+    }
+
+    fn load_class(&mut self, class: &LoadClass) {
+        self.said.load_class(class);
+    }
+
+    fn frame(&mut self, frame: &Frame) {
+        self.said.frame(frame);
+    }
+
+    fn trace(&mut self, trace: &Trace<'_>) {
+        self.said.trace(trace);
+    }
+
+    fn root(&mut self, root: &Root) {
+        self.said.root(root);
+    }
+
+    fn class(&mut self, class: &Class<'_>) {
+        self.said.class(class);
+        self.objects.address(class.id);
     }
 
     #[inline(always)]
     fn instance(&mut self, instance: &Instance<'_>) {
-        self.width.object(instance.id);
-        self.object(instance.id, instance.class);
+        self.objects.instance(instance);
     }
 
     #[inline(always)]
     fn object_array(&mut self, array: &ObjectArray) {
-        self.width.array(array.id, array.length);
-        self.object(array.id, array.class);
+        self.objects.object_array(array);
     }
 
     #[inline(always)]
     fn primitive_array(&mut self, array: &PrimitiveArray) {
-        self.width.object(array.id);
-        if let Err(error) = self.addresses.insert(array.id) {
-            self.failed = Some(error);
-        }
+        self.objects.primitive_array(array);
     }
 
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
-        if self.failed.is_some() {
-            return ControlFlow::Break(());
-        }
-        self.watch.step(Phase::Survey, at, 0)
+        self.said.progress(at)?;
+        self.objects.progress()
     }
 }

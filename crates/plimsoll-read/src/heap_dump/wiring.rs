@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use super::kinds::{Kind, Kinds, NO_CLASS, array_class};
-use super::pack::Lists;
+use super::pack::{Lists, Packer};
 use super::places::Collector;
 use super::survey::Surveyed;
+use crate::graph::GraphError;
 use crate::graph::marks::Marks;
-use crate::graph::watch::{Phase, Watch};
 use crate::hprof::model::ClassCache;
 use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
 
@@ -24,6 +24,16 @@ struct OfClass {
 pub(super) struct Wired {
     pub(super) kinds: Kinds,
     pub(super) places: Collector,
+    /// What was packed, if by the thread that read.
+    pub(super) packed: Option<Result<Packer, GraphError>>,
+}
+
+impl Wired {
+    /// Takes what was found in the second half of the dump.
+    pub(super) fn join(&mut self, next: Wired) {
+        self.kinds.join(next.kinds);
+        self.places.join(next.places);
+    }
 }
 
 /// What the second reading gathers.
@@ -43,11 +53,10 @@ pub(super) struct Wiring<'a> {
     open: Option<u32>,
     /// Addresses of what it refers to.
     targets: Vec<u64>,
-    watch: &'a dyn Watch,
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(known: &'a Surveyed, lists: Lists<'a>, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(known: &'a Surveyed, lists: Lists<'a>) -> Self {
         let Surveyed { model, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
@@ -70,15 +79,12 @@ impl<'a> Wiring<'a> {
             threads,
             open: None,
             targets: Vec::new(),
-            watch,
         }
     }
 
-    /// The lists must be closed by who receives them.
     pub(super) fn finish(mut self) -> Wired {
         self.close();
-        self.lists.flush();
-        Wired { kinds: self.kinds, places: self.places }
+        Wired { kinds: self.kinds, places: self.places, packed: self.lists.finish() }
     }
 
     /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an object told twice, whose first telling stays.
@@ -191,10 +197,7 @@ impl Visitor for Wiring<'_> {
         self.close();
     }
 
-    fn progress(&mut self, at: u64) -> ControlFlow<()> {
-        if self.lists.are_refused() {
-            return ControlFlow::Break(());
-        }
-        self.watch.step(Phase::Wiring, at, 0)
+    fn progress(&mut self, _at: u64) -> ControlFlow<()> {
+        if self.lists.are_refused() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

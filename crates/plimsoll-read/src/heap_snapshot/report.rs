@@ -222,7 +222,7 @@ fn accusation(suspect: &Suspect) -> Finding {
         finding = finding
             .but(format!("{named} is named like a cache: one that is full and stays so looks the same"));
     }
-    if is_round(suspect.entries) {
+    if !suspect.is_chain && is_round(suspect.entries) {
         finding = finding.but(format!(
             "exactly {} entries, a round number: a bound in the code may keep it there",
             suspect.entries

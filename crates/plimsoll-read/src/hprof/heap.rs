@@ -30,6 +30,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Of two parts.
+    pub(super) fn and(self, other: Counts) -> Counts {
+        Counts {
+            roots: self.roots + other.roots,
+            threads: self.threads + other.threads,
+            classes: self.classes + other.classes,
+            instances: self.instances + other.instances,
+            object_arrays: self.object_arrays + other.object_arrays,
+            primitive_arrays: self.primitive_arrays + other.primitive_arrays,
+        }
+    }
+
     /// Objects, arrays and classes.
     pub fn objects(&self) -> u64 {
         self.classes + self.instances + self.object_arrays + self.primitive_arrays

@@ -7,6 +7,7 @@
 //! [`Summary`](records::Summary) with its offset. Offsets count unpacked bytes.
 
 pub mod heap;
+pub(crate) mod kept;
 pub mod layout;
 pub mod model;
 pub mod open;

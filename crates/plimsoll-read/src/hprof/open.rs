@@ -106,6 +106,18 @@ impl Dump<'_> {
     pub fn packing(&self) -> Packing {
         self.packing
     }
+
+    /// Offset of what comes next.
+    pub(crate) fn at(&self) -> u64 {
+        self.window.at()
+    }
+}
+
+impl<'r> Dump<'r> {
+    /// A part of a plain dump with this header: `reader` gives it from a record at offset `at` on.
+    pub(crate) fn part(header: Header, at: u64, reader: impl Read + Send + 'r) -> Dump<'r> {
+        Dump { window: Window::from(at, Box::new(reader), BUFFER), header, packing: Packing::Plain }
+    }
 }
 
 /// Opens a dump with the default buffer of [`BUFFER`] bytes.

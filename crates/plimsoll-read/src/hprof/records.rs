@@ -93,6 +93,22 @@ impl Summary {
         matches!(self.ending, Ending::Complete) && self.damage.places == 0
     }
 
+    /// Of two parts of a dump, the second of which begins where the first ends, and nothing damaged in either; nothing
+    /// when this is not so, or the first did not end there.
+    pub(crate) fn joined(self, second: Summary, border: u64) -> Option<Summary> {
+        let ends_there = self.bytes == border && self.warnings.count() == 0;
+        let at_head = matches!(self.ending, Ending::Complete | Ending::Cut { record: None, .. });
+        if !ends_there || !at_head || second.damage.places > 0 {
+            return None;
+        }
+        Some(Summary {
+            end_marker: self.end_marker | second.end_marker,
+            segments: self.segments + second.segments,
+            counts: self.counts.and(second.counts),
+            ..second
+        })
+    }
+
     /// What is missing, in words; nothing when the dump is whole.
     pub fn truncation(&self) -> Option<String> {
         let Damage { places, bytes, first } = self.damage;
@@ -664,6 +680,13 @@ impl Scan<'_> {
         }
         ON
     }
+}
+
+/// Of a top-level record, by the head that `bytes` begin with: whether heap records follow, and how long it is with its
+/// head; nothing for what is no head.
+pub(crate) fn extent_of(bytes: &[u8]) -> Option<(bool, u64)> {
+    let (tag, _, length) = head_of(bytes).filter(|(tag, _, _)| is_known(*tag))?;
+    Some((matches!(tag, HEAP_DUMP | SEGMENT), HEAD as u64 + u64::from(length)))
 }
 
 /// Tag, time and length.

@@ -89,6 +89,12 @@ impl WidthGuess {
         self.arrays
     }
 
+    /// Takes what is known of another part of the dump.
+    pub(crate) fn join(&mut self, other: WidthGuess) {
+        self.compressed |= other.compressed;
+        self.arrays += other.arrays;
+    }
+
     /// An object, in the order of the dump.
     #[inline(always)]
     pub fn object(&mut self, id: u64) {
@@ -188,6 +194,20 @@ impl Histogram {
         self.tallies.get_mut(index as usize)
     }
 
+    /// Takes what was counted in another part of the dump.
+    pub(crate) fn join(&mut self, other: &Histogram) {
+        self.guess.join(other.guess);
+        for theirs in &other.tallies {
+            match self.tally(theirs.class) {
+                Some(tally) => tally.join(theirs),
+                None => self.others += theirs.instances + theirs.arrays,
+            }
+        }
+        self.primitive.iter_mut().zip(&other.primitive).for_each(|(tally, theirs)| tally.join(theirs));
+        self.others += other.others;
+        self.class_objects += other.class_objects;
+    }
+
     /// The rows, largest first. Class objects count as instances of `java.lang.Class`.
     pub fn rows(&self, model: &Model, layouts: &Layouts) -> Vec<Row> {
         let sizes = self.sizes();
@@ -278,6 +298,13 @@ impl Visitor for Histogram {
 }
 
 impl Tally {
+    fn join(&mut self, other: &Tally) {
+        self.instances += other.instances;
+        self.arrays += other.arrays;
+        self.narrow = self.narrow.saturating_add(other.narrow);
+        self.wide = self.wide.saturating_add(other.wide);
+    }
+
     #[inline(always)]
     fn add(&mut self, narrow: u64, wide: u64) {
         self.arrays += 1;

@@ -101,6 +101,15 @@ impl<'a> Ids<'a> {
         Ids { bytes, size }
     }
 
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Others of the same width.
+    pub(super) fn like<'b>(self, bytes: &'b [u8]) -> Ids<'b> {
+        Ids { bytes, size: self.size }
+    }
+
     /// How many.
     pub fn len(self) -> usize {
         self.bytes.len() / self.size.bytes()

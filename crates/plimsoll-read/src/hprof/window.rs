@@ -31,6 +31,11 @@ impl<'r> Window<'r> {
         Window { reader, buffer: vec![0; capacity.max(64)], start: 0, end: 0, at: 0, chunk, stop: None }
     }
 
+    /// The same for a stream that begins at this offset.
+    pub(super) fn from(at: u64, reader: Box<dyn Read + Send + 'r>, capacity: usize) -> Window<'r> {
+        Window { at, ..Window::new(reader, capacity, usize::MAX) }
+    }
+
     /// What is held, from the current offset on.
     pub(super) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()

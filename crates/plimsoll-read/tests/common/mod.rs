@@ -4,12 +4,17 @@ use plimsoll_read::hprof::open::IdSize;
 use plimsoll_read::hprof::visitor::{Root, RootKind, Type};
 use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
 
+/// Bytes of a segment, as a JVM has them.
+const SEGMENT: usize = 1 << 20;
+
 /// A heap being told.
 pub(crate) struct Story {
     writer: Writer<Vec<u8>>,
     /// Classes first, as a JVM writes them.
     classes: Heap,
     objects: Heap,
+    /// Segments of objects that are full.
+    full: Vec<Heap>,
     roots: Heap,
     next: u64,
     serial: u32,
@@ -39,6 +44,7 @@ impl Story {
             writer,
             classes: heap.clone(),
             objects: heap.clone(),
+            full: Vec::new(),
             roots: heap,
             next: 0x7_0000_0000,
             serial: 1,
@@ -133,23 +139,20 @@ impl Story {
     pub(crate) fn instance(&mut self, class: u64, fields: &[(Type, u64)]) -> u64 {
         let size: u64 = 12 + fields.iter().map(|(ty, _)| ty.bytes(4) as u64).sum::<u64>();
         let id = self.id(size);
-        self.objects =
-            std::mem::replace(&mut self.objects, Heap::new(IdSize::Eight)).instance(id, class, fields);
+        self.tell(|objects| objects.instance(id, class, fields));
         id
     }
 
     pub(crate) fn array(&mut self, class: u64, elements: &[u64]) -> u64 {
         let id = self.id(16 + 4 * elements.len() as u64);
-        let objects = std::mem::replace(&mut self.objects, Heap::new(IdSize::Eight));
-        self.objects = objects.object_array(id, class, elements);
+        self.tell(|objects| objects.object_array(id, class, elements));
         id
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> u64 {
         let id = self.id(16 + bytes.len() as u64);
         let elements: Vec<u64> = bytes.iter().map(|b| u64::from(*b)).collect();
-        let objects = std::mem::replace(&mut self.objects, Heap::new(IdSize::Eight));
-        self.objects = objects.primitive_array(id, Type::Byte, &elements);
+        self.tell(|objects| objects.primitive_array(id, Type::Byte, &elements));
         id
     }
 
@@ -216,10 +219,22 @@ impl Story {
         self.writer.trace(serial, thread, &[frame.id]).unwrap();
     }
 
+    fn tell(&mut self, what: impl FnOnce(Heap) -> Heap) {
+        let fresh = || Heap::new(IdSize::Eight);
+        self.objects = what(std::mem::replace(&mut self.objects, fresh()));
+        if self.objects.bytes().len() >= SEGMENT {
+            self.full.push(std::mem::replace(&mut self.objects, fresh()));
+        }
+    }
+
     /// The dump, with its roots last as older JVMs write them.
     pub(crate) fn end(mut self) -> Vec<u8> {
-        let heap = self.classes.clone().raw(self.objects.bytes()).raw(self.roots.bytes());
-        self.writer.segment(&heap).unwrap();
+        self.full.push(self.objects.raw(self.roots.bytes()));
+        let mut before = self.classes;
+        for objects in self.full {
+            self.writer.segment(&before.raw(objects.bytes())).unwrap();
+            before = Heap::new(IdSize::Eight);
+        }
         self.writer.end().unwrap();
         self.writer.into_inner()
     }

@@ -85,4 +85,8 @@ impl Source for Input {
         }
         Ok(done)
     }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len()).filter(|len| *len > 0)
+    }
 }
