@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use plimsoll_read::graph::watch::Unwatched;
 use plimsoll_read::heap_snapshot::{HeapSnapshot, Options, looks_like, read};
+use plimsoll_read::reading::Context;
 use proptest::prelude::*;
 
 const META: &str = r#"{"node_fields":["type","name","id","self_size","edge_count","detachedness"],
@@ -121,4 +122,68 @@ fn spaces_make_no_difference() {
     let heap = parsed(&text.replace(',', " ,\r\n\t ").replace('[', "[ ").replace(']', "\n]"));
     assert_eq!((heap.nodes(), heap.references(), heap.truncated()), (2, 1, None));
     assert_eq!(heap.retained().of(0), 6);
+}
+
+/// Three hundred objects of which each holds the next, below one that the root holds.
+fn chained() -> HeapSnapshot {
+    let mut nodes = vec![(0, vec![(2, 1)])];
+    nodes.extend((1..=300usize).map(|n| (10_000, if n < 300 { vec![(2, n + 1)] } else { Vec::new() })));
+    parsed(&written(&nodes))
+}
+
+#[test]
+fn a_chain_is_named_by_its_head_and_how_many_it_has() {
+    let report = chained().report(&Context::default());
+    let place = report.places.first().expect("a place");
+    assert!(place.accused, "{report:#?}");
+    assert_eq!((place.entries, place.retained_bytes, place.id), (300, 3_000_000, 3));
+    let text = format!("{:?}", report.head.findings);
+    assert!(text.contains("each holds the next"), "{text}");
+}
+
+#[test]
+fn the_tree_and_the_ways_are_those_of_the_graph() {
+    let heap = chained();
+    let tree = heap.branches(5, 2);
+    let [top] = tree.as_slice() else { panic!("{tree:?}") };
+    assert_eq!((top.retained, top.shallow, top.label.as_str()), (3_000_000, 10_000, "Thing @3"));
+    assert_eq!(top.held.iter().map(|b| b.retained).collect::<Vec<_>>(), [2_990_000]);
+    let by_id = heap.ways(&"@5".parse().expect("any text is a wish"));
+    let [way] = by_id.as_slice() else { panic!("{by_id:?}") };
+    assert_eq!((way.id, way.retained, way.path.len()), (5, 2_990_000, 2));
+    assert!(!heap.ways(&"Thing".parse().expect("any text is a wish")).is_empty());
+    assert!(heap.ways(&"Other".parse().expect("any text is a wish")).is_empty());
+    assert!(heap.ways(&"@99999".parse().expect("any text is a wish")).is_empty());
+}
+
+#[test]
+fn strings_that_repeat_are_counted_with_what_they_waste() {
+    let text = written(&[(0, vec![(2, 1), (2, 2), (2, 3)]), (40, vec![]), (40, vec![]), (40, vec![])]);
+    // Kind 2 is a string: the three nodes have one text.
+    let strings = parsed(&text.replace("3,1,", "2,1,")).duplicates();
+    assert_eq!((strings.arrays, strings.bytes, strings.wasted), (3, 120, 80));
+    let copies: Vec<_> = strings.duplicates.iter().map(|d| (d.text.as_str(), d.arrays)).collect();
+    assert_eq!(copies, [("Thing", 3)]);
+}
+
+#[test]
+fn references_to_nowhere_and_impossible_sizes_are_told() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![])]);
+    for (from, to) in [("2,1,6]", "2,1,600]"), ("2,1,6]", "2,1,7]")] {
+        let heap = parsed(&text.replace(from, to));
+        assert!(
+            heap.truncated().is_some_and(|why| why.contains("1 of 1 references lead to no node")),
+            "{to}"
+        );
+    }
+    let heap = parsed(&text.replace("3,1,3,5,", "3,1,3,18446744073709551615,"));
+    assert!(heap.truncated().is_some_and(|why| why.contains("damaged")), "{:?}", heap.truncated());
+}
+
+#[test]
+fn a_title_in_front_of_the_fields_is_no_hindrance() {
+    let text = written(&[(1, vec![(2, 1)]), (5, vec![])]);
+    let titled = text.replace("{\"meta\"", "{\"title\":\"Profile 1\",\"uid\":1,\"meta\"");
+    assert!(looks_like(titled.as_bytes()) && parsed(&titled).truncated().is_none());
+    assert!(!looks_like(br#"{"snapshot":{"title":"of a disk","meta":{}}}"#));
 }

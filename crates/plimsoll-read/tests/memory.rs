@@ -17,10 +17,12 @@ use common::{Parts, Story};
 use plimsoll_read::graph::watch::{Phase, Unwatched, Watch};
 use plimsoll_read::heap_dump::report::report;
 use plimsoll_read::heap_dump::{Options, Roots, Source, read, scant};
+use plimsoll_read::heap_snapshot;
 use plimsoll_read::hprof::model::Limits;
 use plimsoll_read::hprof::open::IdSize;
 use plimsoll_read::hprof::visitor::{Root, RootKind, Type};
 use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
+use plimsoll_read::reading::Context;
 
 /// Bytes that each object more takes at the highest from the walk to the verdict, when the graph is there.
 const BYTES_AN_OBJECT: f64 = 14.2;
@@ -36,6 +38,9 @@ const PASSES: (u64, u64) = (2, 1);
 /// Bytes read in small pieces for the verdict's details, as times this file: a fixed number of entries is looked at, so it
 /// is less of a larger one.
 const IN_PIECES: f64 = 1.6;
+
+/// Bytes taken for a heap snapshot, as times the file.
+const OF_SNAPSHOT: f64 = 1.5;
 
 struct Counting;
 
@@ -212,8 +217,52 @@ fn many_roots() -> Vec<u8> {
     w.into_inner()
 }
 
+/// A heap snapshot of a list of so many objects with a text each, written as the engine does.
+fn snapshot(objects: usize) -> Vec<u8> {
+    let meta = r#""meta":{"node_fields":["type","name","id","self_size","edge_count","trace_node_id","detachedness"],
+"node_types":[["hidden","array","string","object","code","closure","regexp","number","native","synthetic"],
+"string","number","number","number","number","number"],"edge_fields":["type","name_or_index","to_node"],
+"edge_types":[["context","element","property","internal","hidden","shortcut","weak"],"string_or_number","node"]}"#;
+    let (nodes, edges) = (1 + 2 * objects, 2 * objects);
+    let mut text =
+        format!("{{\"snapshot\":{{{meta},\"node_count\":{nodes},\"edge_count\":{edges}}},\n\"nodes\":[");
+    text += &format!("9,0,1,0,{objects},0,0\n");
+    (0..objects).for_each(|n| text += &format!(",3,1,{},48,1,0,0\n", 3 + 4 * n));
+    (0..objects).for_each(|n| text += &format!(",2,{},{},40,0,0,0\n", 2 + n, 5 + 4 * n));
+    text += "],\n\"edges\":[";
+    let root = (0..objects).map(|n| format!("1,{n},{}", 7 * (1 + n)));
+    let texts = (0..objects).map(|n| format!("2,1,{}", 7 * (1 + objects + n)));
+    text += &root.chain(texts).collect::<Vec<_>>().join("\n,");
+    text += "],\n\"strings\":[\"\",\n\"Session\"";
+    (0..objects).for_each(|n| text += &format!(",\n\"token-{n}-xxxxxxxxxxxxxxxxxxxx\""));
+    (text + "]}").into_bytes()
+}
+
+/// What a larger snapshot takes more, as buffers are of one size.
+fn snapshots_cost_no_more_than_they_are_long() {
+    let of = |objects: usize| {
+        let bytes = snapshot(objects);
+        let ((), taken) = highest(|| {
+            let heap = heap_snapshot::read(bytes.as_slice(), heap_snapshot::Options::default(), &Unwatched);
+            let heap = heap.unwrap();
+            assert_eq!(heap.nodes() as usize, 1 + 2 * objects);
+            let reachable = heap.report(&Context::default()).reachable_bytes;
+            assert_eq!(reachable, Some(88 * objects as u64));
+        });
+        (bytes.len(), taken)
+    };
+    let ((short, first), (long, second)) = (of(100_000), of(300_000));
+    let times = (second - first) as f64 / (long - short) as f64;
+    eprintln!(
+        "{first} and {second} bytes for heap snapshots of {short} and {long}: {times:.2} of what is more"
+    );
+    assert!(times <= OF_SNAPSHOT, "{times:.2} times the file");
+}
+
 #[test]
 fn a_reading_costs_what_it_says() {
+    snapshots_cost_no_more_than_they_are_long();
+
     let (small, large) = (leak(50_000), leak(100_000));
     let (objects, _, first) = verdict(&Counted::new(&small));
     let source = Counted::new(&large);

@@ -218,7 +218,8 @@ impl Keys {
         shapes.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.example.cmp(&b.example)));
         let templates: Vec<Template> = shapes.iter().map(template).collect();
         let carrier = carrier(&shapes, &templates, keys);
-        KeyReport { keys, distinct: distinct.count(), templates, others, carrier }
+        // An estimate may be above what there is.
+        KeyReport { keys, distinct: distinct.count().min(keys), templates, others, carrier }
     }
 }
 

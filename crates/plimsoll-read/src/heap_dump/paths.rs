@@ -3,6 +3,7 @@
 use super::climb::{Path, climb};
 use super::view::resolved;
 use super::{HeapDump, HeapDumpError, Source};
+use crate::graph::retained::Retained;
 use crate::graph::watch::Watch;
 
 /// Objects of a class that are looked at: the largest.
@@ -13,6 +14,8 @@ const LOOKED_AT: usize = 16;
 pub enum Wish {
     /// The object at this address.
     Address(u64),
+    /// The node that V8 knows by this number (`@123`); no object of Java has one.
+    Id(u32),
     /// Objects of this class.
     Class(String),
 }
@@ -21,6 +24,9 @@ impl std::str::FromStr for Wish {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Wish, Self::Err> {
+        if let Some(id) = text.strip_prefix('@').and_then(|digits| digits.parse().ok()) {
+            return Ok(Wish::Id(id));
+        }
         let address = text.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
         Ok(address.map_or_else(|| Wish::Class(text.to_owned()), Wish::Address))
     }
@@ -82,21 +88,28 @@ fn objects(heap: &HeapDump, wish: &Wish) -> (Vec<u32>, u64) {
             let count = object.len() as u64;
             return (object, count);
         }
+        Wish::Id(_) => return (Vec::new(), 0),
         Wish::Class(name) => name,
     };
     let codes: Vec<u32> =
         (0..heap.model.classes().len() as u32 + 16).filter(|code| heap.name_of(*code) == *class).collect();
+    let of_class = (0..heap.objects()).filter(|object| codes.contains(&heap.class_index(*object)));
+    largest(of_class.filter(|object| heap.tree.is_reached(*object)), &heap.retained)
+}
+
+/// The largest of some objects, as many as are looked at, and how many there are.
+pub(crate) fn largest(objects: impl Iterator<Item = u32>, retained: &Retained) -> (Vec<u32>, u64) {
     let (mut largest, mut count) = (Vec::<(u64, u32)>::new(), 0);
-    for object in (0..heap.objects()).filter(|object| codes.contains(&heap.class_index(*object))) {
-        if heap.tree.is_reached(object) {
-            count += 1;
-            largest.push((heap.retained.of(object), object));
-            if largest.len() >= 4 * LOOKED_AT {
-                largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-                largest.truncate(LOOKED_AT);
-            }
+    let biggest_first =
+        |of: &mut Vec<(u64, u32)>| of.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    for object in objects {
+        count += 1;
+        largest.push((retained.of(object), object));
+        if largest.len() >= 4 * LOOKED_AT {
+            biggest_first(&mut largest);
+            largest.truncate(LOOKED_AT);
         }
     }
-    largest.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    biggest_first(&mut largest);
     (largest.into_iter().take(LOOKED_AT).map(|(_, object)| object).collect(), count)
 }

@@ -7,8 +7,9 @@ use super::climb::thread_name;
 use super::skeleton::Skeleton;
 use super::view::resolved;
 use super::{HeapDumpError, Source};
-use crate::graph::dominators::Holder;
+use crate::graph::dominators::{Dominators, Holder};
 use crate::graph::marks::Marks;
+use crate::graph::retained::Retained;
 use crate::graph::watch::Watch;
 
 /// One object of the tree.
@@ -39,6 +40,48 @@ pub struct Others {
     pub retained: u64,
 }
 
+/// What a tree must know of a heap, whatever its format.
+pub(crate) trait Named {
+    /// Who dominates whom.
+    fn tree(&self) -> &Dominators;
+    /// What goes with each object.
+    fn retained(&self) -> &Retained;
+    /// Bytes of the object itself.
+    fn shallow(&self, object: u32) -> u64;
+    /// The object in words.
+    fn label(&self, object: u32) -> String;
+    /// A number for its class.
+    fn class(&self, object: u32) -> u64;
+    /// The name of that class.
+    fn class_name(&self, class: u64) -> String;
+}
+
+impl Named for HeapDump {
+    fn tree(&self) -> &Dominators {
+        &self.tree
+    }
+
+    fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
+    fn shallow(&self, object: u32) -> u64 {
+        HeapDump::shallow(self, object)
+    }
+
+    fn label(&self, object: u32) -> String {
+        HeapDump::label(self, object)
+    }
+
+    fn class(&self, object: u32) -> u64 {
+        u64::from(self.class_index(object))
+    }
+
+    fn class_name(&self, class: u64) -> String {
+        self.name_of(u32::try_from(class).unwrap_or(u32::MAX))
+    }
+}
+
 /// Classes told of below one object.
 const CLASSES: usize = 8;
 
@@ -57,8 +100,7 @@ pub fn tree(
     let skeleton = Skeleton::of(&heap.tree, &heap.retained, 1);
     // The largest of all are exact, however many objects are larger than they are further down.
     let top = heap.tree.held_by(Holder::Roots, &heap.retained, width).biggest;
-    let mut branches: Vec<Branch> =
-        top.iter().map(|(object, bytes)| branch(heap, &skeleton, *object, *bytes, width, depth)).collect();
+    let mut branches = branches(heap, &skeleton, &top, width, depth);
     let threads: Vec<u32> = branches.iter().map(|b| b.object).filter(|o| heap.is_thread(*o)).collect();
     let names = resolved(heap, source, watch, |view| {
         threads.iter().map(|thread| (*thread, thread_name(view, *thread))).collect::<Vec<_>>()
@@ -68,12 +110,26 @@ pub fn tree(
             branch.label = format!("{} \"{name}\"", branch.label);
         }
     }
-    add_others(heap, &mut branches);
     Ok(branches)
 }
 
+/// Objects with what they hold: `width` objects a step, `depth` steps, and the rest as sums.
+pub(crate) fn branches(
+    heap: &impl Named,
+    skeleton: &Skeleton,
+    top: &[(u32, u64)],
+    width: usize,
+    depth: usize,
+) -> Vec<Branch> {
+    let top = top.iter();
+    let mut branches =
+        top.map(|(object, bytes)| branch(heap, skeleton, *object, *bytes, width, depth)).collect::<Vec<_>>();
+    add_others(heap, &mut branches);
+    branches
+}
+
 fn branch(
-    heap: &HeapDump,
+    heap: &impl Named,
     skeleton: &Skeleton,
     object: u32,
     retained: u64,
@@ -93,22 +149,23 @@ fn branch(
 }
 
 /// Fills in what the objects of a tree hold beside what is in it, in one pass.
-fn add_others(heap: &HeapDump, tree: &mut [Branch]) {
-    let (mut shown, mut sums) = (Marks::new(heap.objects()), HashMap::new());
+fn add_others(heap: &impl Named, tree: &mut [Branch]) {
+    let objects = heap.tree().objects();
+    let (mut shown, mut sums) = (Marks::new(objects), HashMap::new());
     each(tree, &mut |branch| shown.set(branch.object));
-    for object in 0..heap.objects() {
-        if let Holder::Object(holder) = heap.tree.holder(object)
+    for object in 0..objects {
+        if let Holder::Object(holder) = heap.tree().holder(object)
             && shown.has(holder)
             && !shown.has(object)
         {
-            let sum: &mut (u64, u64) = sums.entry((holder, heap.class_index(object))).or_default();
+            let sum: &mut (u64, u64) = sums.entry((holder, heap.class(object))).or_default();
             sum.0 += 1;
-            sum.1 = sum.1.saturating_add(heap.retained.of(object));
+            sum.1 = sum.1.saturating_add(heap.retained().of(object));
         }
     }
     let mut others: HashMap<u32, Vec<Others>> = HashMap::new();
     for ((holder, class), (objects, retained)) in sums {
-        let class = heap.name_of(class);
+        let class = heap.class_name(class);
         others.entry(holder).or_default().push(Others { class, objects, retained });
     }
     each(tree, &mut |branch| {

@@ -10,6 +10,9 @@ pub(super) fn advice(suspect: &Suspect) -> String {
         "timers are set and neither fire nor are cleared: keep each handle and call clearTimeout when it is done"
     } else if held_by("_events") {
         "listeners are added and not removed: call off() with the same function, or use once() or a signal"
+    } else if suspect.is_chain {
+        "cut the reference from each to the next: a list that nobody shortens, or a function that keeps the scope \
+         in which the one before it was made"
     } else if suspect.entry == "Promise" {
         "promises pile up that nothing settles: give each a time limit"
     } else if suspect.label == "Map" || suspect.label == "Set" {

@@ -12,11 +12,11 @@ const ENDS: usize = 6;
 
 /// One node on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
+pub struct Step {
     /// How the step above refers to it.
-    pub(super) via: String,
+    pub via: String,
     /// What it is.
-    pub(super) label: String,
+    pub label: String,
 }
 
 /// The shortest ways from the root, those through compiled code and the stack last: they say less.

@@ -41,6 +41,13 @@ impl Outline {
             places: report.places,
         }
     }
+
+    /// The same place in this snapshot. The engine numbers an object once: its id stays, where the shortest way to it may
+    /// change.
+    fn place(&self, wanted: &Place) -> Option<&Place> {
+        let same = self.places.iter().find(|place| place.id == wanted.id && place.what == wanted.what);
+        same.or_else(|| self.places.iter().find(|place| place.path == wanted.path))
+    }
 }
 
 /// How a constructor or a place changed.
@@ -55,13 +62,19 @@ pub struct Change {
     pub bytes: Vec<u64>,
     /// Whether it grew at every step, of two or more.
     pub always: bool,
+    /// The shape of most keys of a place in the last snapshot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
+    /// Whether the first snapshot has the place with keys of another shape.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh_keys: bool,
 }
 
 impl Change {
     fn new(what: String, pairs: Vec<(u64, u64)>) -> Change {
         let (counts, bytes): (Vec<u64>, Vec<u64>) = pairs.into_iter().unzip();
         let rises = bytes.windows(2).all(|pair| matches!(pair, [before, after] if before < after));
-        Change { what, counts, always: rises && bytes.len() > 2, bytes }
+        Change { what, counts, always: rises && bytes.len() > 2, bytes, keys: None, fresh_keys: false }
     }
 
     /// Bytes more than at first.
@@ -94,16 +107,15 @@ pub fn growth(series: &[Outline]) -> Option<Growth> {
         Change::new(class.clone(), series.iter().map(at).collect())
     });
     let classes = largest(names.collect());
-    // The engine numbers an object once: its id stays, where the shortest way to it may change.
     let at = |o: &Outline, wanted: &Place| {
-        let same = o.places.iter().find(|place| place.id == wanted.id && place.what == wanted.what);
-        let place = same.or_else(|| o.places.iter().find(|place| place.path == wanted.path));
-        place.map_or((0, 0), |place| (place.entries, place.retained_bytes))
+        o.place(wanted).map_or((0, 0), |place| (place.entries, place.retained_bytes))
     };
-    let places = last
-        .places
-        .iter()
-        .map(|place| Change::new(place.path.clone(), series.iter().map(|o| at(o, place)).collect()));
+    let places = last.places.iter().map(|place| {
+        let change = Change::new(place.path.clone(), series.iter().map(|o| at(o, place)).collect());
+        let known = first.place(place);
+        let fresh_keys = place.keys.is_some() && known.is_some_and(|known| known.keys != place.keys);
+        Change { keys: place.keys.clone(), fresh_keys, ..change }
+    });
     let places = largest(places.collect());
     let grown = last.total.saturating_sub(first.total);
     let mut source = last.source.clone();
@@ -146,10 +158,14 @@ fn findings(
         let certainty = if is_sure { Certainty::Likely } else { Certainty::CannotTell };
         let sizes: Vec<String> = change.bytes.iter().map(|b| size(*b)).collect();
         let text = format!("{} → it retains {}", change.what, sizes.join(" → "));
-        let finding = Finding::new(certainty, text)
+        let mut finding = Finding::new(certainty, text)
             .of(Cause::Retention)
-            .because(format!("entries {}", steps(&change.counts)))
-            .but("a cache that is still filling grows the same way, until it is full");
+            .because(format!("entries {}", steps(&change.counts)));
+        if let Some(keys) = &change.keys {
+            let new = if change.fresh_keys { ", which the first snapshot does not have" } else { "" };
+            finding = finding.because(format!("keys like {keys}{new}"));
+        }
+        let finding = finding.but("a cache that is still filling grows the same way, until it is full");
         found.push(if is_sure {
             finding
         } else {

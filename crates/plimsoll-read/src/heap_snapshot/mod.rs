@@ -24,11 +24,14 @@ mod names;
 pub mod report;
 mod suspects;
 mod table;
+mod views;
 
+pub use climb::Step;
 pub use count::{ClassRow, Counts};
 use json::{Broken, Scanner};
 use table::{Edge, Edges, Layout, Nodes, Rows, Strings};
 pub use table::{EdgeKind, NodeKind};
+pub use views::Way;
 
 /// Bytes of `snapshot` kept.
 const META: usize = 1 << 20;
@@ -93,7 +96,7 @@ struct Missing {
     names: bool,
 }
 
-/// Whether a file that begins so may be a heap snapshot.
+/// Whether a file that begins so may be a heap snapshot. Older developer tools write a title in front of `meta`.
 pub fn looks_like(head: &[u8]) -> bool {
     let head = String::from_utf8_lossy(head.get(..head.len().min(4096)).unwrap_or_default());
     let mut rest = head.trim_start_matches('\u{feff}').trim_start();
@@ -103,7 +106,7 @@ pub fn looks_like(head: &[u8]) -> bool {
             true
         }
         None => false,
-    }) && rest.starts_with("\"meta\"")
+    }) && (rest.starts_with("\"meta\"") || rest.contains("\"meta\"") && rest.contains("\"node_fields\""))
 }
 
 /// What the file holds, before it is a graph.
@@ -245,18 +248,26 @@ impl Content {
         };
         let claimed = self.layout.as_ref().and_then(|layout| layout.nodes).unwrap_or(0);
         let nodes = u64::from(self.nodes.len());
+        let astray = self.edges.astray(self.nodes.len());
         let what = if nodes < claimed {
             format!("{nodes} of {claimed} nodes are there, and no references and names")
         } else if !self.whole_edges {
             let (there, all) = (self.edges.len(), self.nodes.claimed());
             format!("all {nodes} nodes are there, {there} of {all} references, and no names")
+        } else if astray > 0 {
+            format!("{astray} of {} references lead to no node", self.edges.len())
         } else if !self.whole_strings {
             format!("nodes and references are all there, and the first {} names", self.strings.len())
         } else {
             "what comes behind the names is missing".to_owned()
         };
-        let is_whole = ending.is_ok() && self.whole_edges && self.whole_strings && nodes >= claimed;
-        let how = if how.is_empty() { "the file lacks a part" } else { how };
+        let is_whole =
+            astray == 0 && ending.is_ok() && self.whole_edges && self.whole_strings && nodes >= claimed;
+        let how = match how {
+            "" if astray > 0 => "the file is damaged",
+            "" => "the file lacks a part",
+            how => how,
+        };
         Missing {
             why: (!is_whole).then(|| format!("{how}: {what}")),
             edges: !self.whole_edges || nodes < claimed,

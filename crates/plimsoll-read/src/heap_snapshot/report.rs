@@ -209,15 +209,46 @@ fn accusation(suspect: &Suspect) -> Finding {
         .of(Cause::Retention)
         .because(format!("held by {}", self::text(&suspect.path)))
         .because(format!("each entry retains {} on average", bytes(each as f64)));
-    if let Some(captured) = &suspect.captured {
-        finding = finding.because(format!("each function keeps its context alive; most by {captured}"));
+    if suspect.is_chain {
+        finding = finding.because("they are a chain: each holds the next");
+    }
+    if let Some(detail) = &suspect.detail {
+        finding = finding.because(detail.clone());
     }
     if let Some(keys) = &suspect.keys {
         finding = finding.because(shape(keys));
     }
+    if let Some(named) = named_like_a_cache(suspect) {
+        finding = finding
+            .but(format!("{named} is named like a cache: one that is full and stays so looks the same"));
+    }
+    if !suspect.is_chain && is_round(suspect.entries) {
+        finding = finding.but(format!(
+            "exactly {} entries, a round number: a bound in the code may keep it there",
+            suspect.entries
+        ));
+    }
     finding
         .but("one snapshot does not show growth: what is meant to be this large looks the same")
         .hint(format!("{}; then compare two snapshots: plimsoll read diff", advice::advice(suspect)))
+}
+
+/// A step of the way that is named as things are that stay full.
+fn named_like_a_cache(suspect: &Suspect) -> Option<&str> {
+    const NAMES: [&str; 6] = ["cache", "lru", "recent", "ring", "pool", "memo"];
+    let is_one = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        NAMES
+            .iter()
+            .any(|name| word == *name || word.ends_with(name) || name.len() > 4 && word.contains(name))
+    };
+    let steps = suspect.path.iter().rev().take(3);
+    steps.flat_map(|step| [step.via.as_str(), step.label.as_str()]).find(|word| is_one(word))
+}
+
+/// Whether people would choose it as a bound.
+fn is_round(entries: u64) -> bool {
+    entries >= 256 && entries.is_power_of_two() || entries >= 500 && entries.is_multiple_of(500)
 }
 
 /// What the keys are made from.
@@ -254,6 +285,7 @@ fn calm(heap: &HeapSnapshot, places: &[Place]) -> Finding {
         .of(Cause::None)
         .because(format!("{reachable} are reachable in {} nodes", heap.nodes()))
         .but("a leak that has only begun looks like this: compare snapshots taken some time apart")
+        .but("texts and memory outside the JavaScript heap are not counted in a snapshot: --rss tells if they matter")
 }
 
 fn without_references() -> Finding {

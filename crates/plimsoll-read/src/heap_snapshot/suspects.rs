@@ -8,6 +8,7 @@ use super::climb::{Step, Ways, told};
 use super::table::EdgeKind;
 use super::{HeapSnapshot, NodeKind};
 use crate::graph::dominators::Holder;
+use crate::graph::marks::Marks;
 use crate::heap_dump::Skeleton;
 
 /// Share of the reachable bytes from which on a place is told of.
@@ -44,8 +45,10 @@ pub(super) struct Suspect {
     pub(super) entries_retained: u64,
     /// What keys that are strings are made from.
     pub(super) keys: Option<KeyReport>,
-    /// What a closure among the entries keeps in its context: variable and class.
-    pub(super) captured: Option<String>,
+    /// What one of the entries keeps alive or calls, in words.
+    pub(super) detail: Option<String>,
+    /// Whether each entry holds the next: they are a chain.
+    pub(super) is_chain: bool,
     /// Properties by which libraries bound a collection.
     pub(super) bound_by: Option<String>,
     /// Whether it belongs to the program, not to the engine.
@@ -100,9 +103,14 @@ fn subject(heap: &HeapSnapshot, point: u32) -> u32 {
 }
 
 fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect {
-    let node = subject(heap, point);
+    let mut node = subject(heap, point);
+    let mut entries = Entries::of(heap, point);
+    let chain = if entries.count < PILE { Chain::through(heap, point) } else { None };
+    if let Some(chain) = &chain {
+        node = chain.head;
+        entries = chain.entries(heap);
+    }
     let way = ways.down_to(node);
-    let entries = Entries::of(heap, point);
     let above = heap.tree.holders_of(node).take(2);
     let kind = heap.kind(node);
     let is_programs = matches!(kind, NodeKind::Object | NodeKind::Closure | NodeKind::Array)
@@ -114,12 +122,55 @@ fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect 
         retained: heap.retained.of(node),
         share: heap.retained.of(node) as f64 / total.max(1) as f64,
         entries: entries.count,
-        captured: entries.example.and_then(|example| captured(heap, example)),
+        detail: entries.example.and_then(|example| detail(heap, example)),
         entry: entries.class,
         entries_retained: entries.retained,
         keys: entries.keys,
         bound_by: std::iter::once(node).chain(above).find_map(|at| bound(heap, at)),
         is_programs,
+        is_chain: chain.is_some(),
+    }
+}
+
+/// Objects of one constructor of which each holds the next, as a linked list or functions that keep the scope before.
+struct Chain {
+    head: u32,
+    objects: u64,
+}
+
+impl Chain {
+    /// The one that leads down to a node, if one does.
+    fn through(heap: &HeapSnapshot, point: u32) -> Option<Chain> {
+        let mut groups: HashMap<u32, (u64, u32)> = HashMap::new();
+        let down_from = std::iter::once(point).chain(heap.tree.holders_of(point).take(2 * DEEP));
+        for node in down_from.filter(|at| heap.kind(*at) == NodeKind::Object && !heap.is_context(*at)) {
+            let group = groups.entry(heap.nodes.name(node)).or_insert((0, node));
+            *group = (group.0 + 1, node);
+        }
+        let (name, (links, head)) = groups.into_iter().max_by_key(|(name, (links, _))| (*links, *name))?;
+        if links < PILE {
+            return None;
+        }
+        let mut inside = Marks::new(heap.nodes());
+        let mut objects = 0;
+        for node in heap.tree.reached() {
+            let is_below = matches!(heap.tree.holder(node), Holder::Object(holder) if inside.has(holder));
+            if node == head || is_below {
+                inside.set(node);
+                objects += u64::from(heap.kind(node) == NodeKind::Object && heap.nodes.name(node) == name);
+            }
+        }
+        Some(Chain { head, objects })
+    }
+
+    fn entries(&self, heap: &HeapSnapshot) -> Entries {
+        Entries {
+            count: self.objects,
+            class: heap.class(self.head),
+            retained: heap.retained.of(self.head),
+            example: None,
+            keys: None,
+        }
     }
 }
 
@@ -197,20 +248,48 @@ fn entry_name(heap: &HeapSnapshot, node: u32) -> String {
     }
 }
 
+/// What an entry keeps or calls that a person would look for.
+fn detail(heap: &HeapSnapshot, entry: u32) -> Option<String> {
+    if heap.kind(entry) == NodeKind::Closure {
+        let kept = captured(heap, entry)?;
+        return Some(format!("each function keeps its context alive; most by {kept}"));
+    }
+    if let Some(called) = heap.inner(entry, "_onTimeout").filter(|at| heap.kind(*at) == NodeKind::Closure) {
+        let kept = captured(heap, called).map(|kept| format!(", which keeps most by {kept}"));
+        return Some(format!("a timer calls {}{}", heap.label(called), kept.unwrap_or_default()));
+    }
+    let store = heap.inner(entry, "<symbol kResourceStore>")?;
+    Some(format!("each keeps the store of an AsyncLocalStorage alive ({})", heap.class(store)))
+}
+
 /// What a function keeps that is large: the variable of its context, and what it is.
 fn captured(heap: &HeapSnapshot, closure: u32) -> Option<String> {
-    if heap.kind(closure) != NodeKind::Closure {
-        return None;
-    }
     let context = heap.inner(closure, "context").filter(|context| heap.is_context(*context))?;
     let variables = heap.edges_of(context).filter(|edge| edge.kind == EdgeKind::Context);
-    let largest = variables.max_by_key(|edge| heap.retained.of(edge.to))?;
-    Some(format!("variable {} ({})", heap.edge_name(&largest), heap.class(largest.to)))
+    if let Some(largest) = variables.max_by_key(|edge| heap.retained.of(edge.to)) {
+        return Some(format!("variable {} ({})", heap.edge_name(&largest), heap.class(largest.to)));
+    }
+    // Of a function that was not compiled yet the engine tells no names.
+    let slots = heap.edges_of(context).filter(|edge| edge.kind == EdgeKind::Hidden);
+    let largest = slots.max_by_key(|edge| heap.retained.of(edge.to))?;
+    Some(format!("a variable without a name in the snapshot ({})", heap.class(largest.to)))
 }
 
 /// The property of an object that libraries keep their bound in, if there is one.
 fn bound(heap: &HeapSnapshot, node: u32) -> Option<String> {
-    const NAMES: [&str; 6] = ["max", "maxSize", "maxEntries", "limit", "capacity", "ttl"];
+    const NAMES: [&str; 11] = [
+        "max",
+        "maxSize",
+        "maxEntries",
+        "maxKeys",
+        "maxItems",
+        "maxLength",
+        "limit",
+        "capacity",
+        "ttl",
+        "maxAge",
+        "stdTTL",
+    ];
     let class = heap.class(node);
     if class.contains("LRU") {
         return Some(class);

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+/// Bytes that a process can have: no node is larger.
+const ADDRESSABLE: u64 = 1 << 47;
 /// Bytes kept of a string.
 pub(super) const CLIP: usize = 160;
 /// Bytes kept of all strings together; later ones are told to be missing.
@@ -81,7 +83,7 @@ impl NodeKind {
         NODE_KINDS.iter().find(|(_, kind)| *kind == self).map_or("other", |(name, _)| name)
     }
 
-    fn of(code: u8) -> NodeKind {
+    pub(super) fn of(code: u8) -> NodeKind {
         NODE_KINDS.get(usize::from(code)).map_or(NodeKind::Other, |(_, kind)| *kind)
     }
 }
@@ -240,15 +242,14 @@ impl Nodes {
         }
     }
 
-    /// Takes a row; false when there are more nodes or edges than can be numbered.
+    /// Takes a row; false when there are more nodes or edges than can be numbered, or it is larger than memory can be.
     pub(super) fn push(&mut self, layout: &Layout, row: &[u64; FIELDS]) -> bool {
         let get = |at: usize| row.get(at).copied().unwrap_or(0);
         let at = layout.node;
         let end = u64::from(self.end.last().copied().unwrap_or(0)).saturating_add(get(at.edges));
         let number = self.kind.len();
-        let (Ok(end), true) = (u32::try_from(end), number < crate::graph::MAX_OBJECTS as usize) else {
-            return false;
-        };
+        let is_possible = number < crate::graph::MAX_OBJECTS as usize && get(at.size) < ADDRESSABLE;
+        let (Ok(end), true) = (u32::try_from(end), is_possible) else { return false };
         let kind = usize::try_from(get(at.kind)).ok().and_then(|kind| layout.node_kinds.get(kind));
         let kind = kind.copied().unwrap_or(NodeKind::Other as u8).min(NodeKind::Other as u8);
         let is_detached = at.detached.is_some_and(|at| get(at) == 2);
@@ -349,6 +350,11 @@ impl Edges {
 
     pub(super) fn len(&self) -> usize {
         self.to.len()
+    }
+
+    /// Those that lead to none of so many nodes.
+    pub(super) fn astray(&self, nodes: u32) -> u64 {
+        self.to.iter().filter(|to| **to >= nodes).count() as u64
     }
 
     /// Those in a range; of a kind that is not known, as hidden ones.

@@ -169,6 +169,10 @@ pub fn looks_like(first: &[u8]) -> &'static str {
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => "a file that was packed twice: unpack it once",
         [b'F', b'L', b'R', 0, ..] => "a flight recording (JFR)",
         [b'{', ..] if contains(first, b"\"snapshot\"") => "a V8 heap snapshot",
+        [b'{', ..] if is_jsc(first) => {
+            "a heap snapshot of JavaScriptCore (Bun, Safari): open it in Safari's Web Inspector, or let Bun write V8's \
+             format by generateHeapSnapshot(\"v8\")"
+        }
         [b'{' | b'[', ..] => "JSON",
         _ if contains(first, b"portable heap dump") => "an OpenJ9 portable heap dump (PHD)",
         _ if contains(first, b"Full thread dump") => "a thread dump",
@@ -177,6 +181,13 @@ pub fn looks_like(first: &[u8]) -> &'static str {
         _ if first.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..)) => "text",
         _ => "something else (a heap dump begins with \"JAVA PROFILE\")",
     }
+}
+
+/// `{"version":2,"type":"Inspector","nodes":[…`, as JavaScriptCore writes it.
+fn is_jsc(first: &[u8]) -> bool {
+    let head: Vec<u8> = first.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(64).collect();
+    head.starts_with(b"{\"version\":")
+        && (contains(&head, b"\"Inspector\"") || contains(&head, b"\"GCDebugging\""))
 }
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {

@@ -13,6 +13,7 @@ use plimsoll_read::heap_dump::strings::Strings;
 use plimsoll_read::heap_dump::threads::ThreadHolding;
 use plimsoll_read::heap_dump::tree::Branch;
 use plimsoll_read::heap_dump::usage::Usage;
+use plimsoll_read::heap_snapshot as snapshot;
 use serde_json::{Value, json};
 
 use super::heap::{path_lines, thousands};
@@ -124,6 +125,31 @@ pub(crate) fn ways(found: &Ways) -> View {
         let steps = way.path.steps.iter().map(|step| json!({"label": step.label, "via": step.via}));
         json!({
             "owner": way.path.owner.to_string(),
+            "retainedBytes": way.retained,
+            "alike": way.alike,
+            "path": steps.collect::<Vec<_>>(),
+        })
+    };
+    View { name: "paths", table: out, value: ways.iter().map(value).collect() }
+}
+
+/// Ways from the root to nodes of a V8 snapshot.
+pub(crate) fn snapshot_ways(ways: &[snapshot::Way]) -> View {
+    let mut out = String::new();
+    for way in ways {
+        let alike = if way.alike > 1 { format!(", and {} more alike", way.alike - 1) } else { String::new() };
+        let retained = units::bytes(way.retained as f64);
+        let _infallible = writeln!(out, "{} @{} ({retained}{alike})", way.label, way.id);
+        for step in &way.path {
+            let via = if step.via.is_empty() { String::new() } else { format!(" by {}", step.via) };
+            let _infallible = writeln!(out, "  {}{via}", step.label);
+        }
+    }
+    let value = |way: &snapshot::Way| {
+        let steps = way.path.iter().map(|step| json!({"label": step.label, "via": step.via}));
+        json!({
+            "object": way.label,
+            "id": way.id,
             "retainedBytes": way.retained,
             "alike": way.alike,
             "path": steps.collect::<Vec<_>>(),

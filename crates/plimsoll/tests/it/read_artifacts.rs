@@ -246,6 +246,38 @@ fn snapshots(test: &str, folder: &Path, counts: usize) -> Option<Vec<String>> {
     Some(if counts == 1 { vec![base] } else { (1..=counts).map(|n| format!("{base}.{n}")).collect() })
 }
 
+/// The views that a Java heap dump has, of a snapshot; those that make no sense are refused.
+fn views_of_a_snapshot(folder: &Path, file: &str) {
+    let page = folder.join("page.html").display().to_string();
+    let asked =
+        ["--dominators", "--strings", "--histogram", "--verify", "--path", "Session", "--html", &page];
+    let (r, code) = json(&[&["read", file, "-o", "json"], asked.as_slice()].concat());
+    assert_eq!(code, Some(1), "{r:#}");
+    assert!(r["dominators"].to_string().contains("Map @"), "{:#}", r["dominators"]);
+    assert!(r["paths"].to_string().contains("sessionCache"), "{:#}", r["paths"]);
+    assert!(r["histogram"].as_array().is_some_and(|rows| rows.iter().any(|row| row["class"] == "Session")));
+    assert!(r["strings"]["strings"].as_u64().is_some_and(|n| n > 3000), "{:#}", r["strings"]);
+    assert!(fs::read_to_string(&page).is_ok_and(|page| page.contains("sessionCache")));
+    for flag in [["--threads"].as_slice(), &["--collections"], &["--memory", "1GiB"], &["--sizes", "formula"]]
+    {
+        let out = plimsoll(&[&["read", file], flag].concat());
+        assert_eq!(out.status.code(), Some(2), "{flag:?}");
+        assert!(stderr(&out).contains(&format!("{} is of Java heap dumps", flag[0])), "{}", stderr(&out));
+    }
+    let out = plimsoll(&["read", file, "--path", "NoSuchClass"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(stderr(&out).contains("nothing of that name is reached"), "{}", stderr(&out));
+}
+
+#[test]
+fn a_heap_snapshot_of_another_engine_is_told() {
+    let folder = folder();
+    let other = file(folder.path(), "bun.json", r#"{"version":2,"type":"Inspector","nodes":[0,1,2]}"#);
+    let out = plimsoll(&["read", &other]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(stderr(&out).contains("JavaScriptCore"), "{}", stderr(&out));
+}
+
 #[test]
 fn a_heap_snapshot_names_the_map_its_entries_and_what_their_keys_are_made_from() {
     let folder = folder();
@@ -257,8 +289,10 @@ fn a_heap_snapshot_names_the_map_its_entries_and_what_their_keys_are_made_from()
     for part in ["Map", "Session", "sessionCache", "/api/user/"] {
         assert!(text.contains(part), "{part} in {r:#}");
     }
+    views_of_a_snapshot(folder.path(), &files[2]);
     let (grown, _) = json(&["read", "diff", &files[0], &files[1], &files[2], "-o", "json"]);
     assert!(grown.to_string().contains("Session"), "{grown:#}");
+    assert!(grown.to_string().contains("keys like /api/user/"), "{grown:#}");
     // Cut in the middle, as a process that is killed leaves it.
     let bytes = fs::read(&files[0]).expect("a file");
     let cut = file(folder.path(), "cut.heapsnapshot", &bytes[..bytes.len() / 2]);

@@ -105,7 +105,7 @@ pub(super) fn tell(file: &Path, reading: &Reading, format: Format) -> Result<u8,
     Ok(exit(reading))
 }
 
-fn exit(reading: &Reading) -> u8 {
+pub(super) fn exit(reading: &Reading) -> u8 {
     if reading.head.artifact.truncated.is_some() {
         exit_code::PARTIAL
     } else if reading.head.findings.iter().any(plimsoll_read::reading::Finding::accuses) {

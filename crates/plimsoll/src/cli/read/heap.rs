@@ -28,12 +28,10 @@ use crate::render::heap::Context;
 use crate::render::heap_scant::Want;
 use crate::render::heap_views::{self, View};
 use crate::render::paint::Paint;
+use crate::render::treemap::{PAGE_DEPTH, PAGE_WIDTH};
 
 /// Objects shown below another one.
-const WIDTH: usize = 20;
-/// The same on a page, and steps of its tree.
-const PAGE_WIDTH: usize = 60;
-const PAGE_DEPTH: usize = 16;
+pub(super) const WIDTH: usize = 20;
 
 /// Reads one dump after the other; only their ways are kept.
 pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
@@ -203,7 +201,7 @@ fn show_histogram(file: &Path, all: &scant::All, format: Format) -> Result<u8, C
 }
 
 /// Writes a file that only its owner may read, as it tells of the heap: beside, then in place.
-fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: io::Error| CliError::usage(format!("cannot write {}", path.display())).because(e);
     // A temporary file is created with mode 0600.

@@ -130,8 +130,8 @@ struct One {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=50))]
     depth: u8,
 
-    /// The way from its owner to an object, or to the largest of a class.
-    #[arg(long, value_name = "CLASS|ADDRESS")]
+    /// The way from its owner to an object (Java's 0x…, V8's @…), or to the largest of a class.
+    #[arg(long, value_name = "CLASS|ADDRESS|@ID")]
     path: Option<Wish>,
 
     /// Threads: their stacks, and what their locals hold.
@@ -218,32 +218,34 @@ fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
 impl One {
     /// Views of a heap dump are asked of a heap dump only.
     fn only_of_heap_dumps(&self, file: &Path) -> Result<(), CliError> {
-        for (flag, is_asked) in [("--verify", self.verify), ("--histogram", self.histogram)] {
-            if is_asked {
-                return Err(CliError::usage(format!(
-                    "{flag} is of heap dumps, and {} is none",
-                    file.display()
-                )));
-            }
-        }
+        let asked = [
+            ("--verify", self.verify),
+            ("--histogram", self.histogram),
+            ("--dominators", self.dominators),
+            ("--path", self.path.is_some()),
+            ("--strings", self.strings),
+            ("--html", self.html.is_some()),
+        ];
+        refused(&asked, "heap dumps", file)?;
         self.only_of_java(file)
     }
 
     /// Views of a Java heap dump are asked of one only.
     fn only_of_java(&self, file: &Path) -> Result<(), CliError> {
         let asked = [
-            ("--dominators", self.dominators),
-            ("--path", self.path.is_some()),
             ("--threads", self.threads),
-            ("--strings", self.strings),
             ("--collections", self.collections),
-            ("--html", self.html.is_some()),
+            ("--memory", self.memory.is_some()),
+            ("--sizes", matches!(self.sizes, Sizes::Formula)),
         ];
-        match asked.iter().find(|(_, is)| *is) {
-            Some((flag, _)) => {
-                Err(CliError::usage(format!("{flag} is of Java heap dumps, and {} is none", file.display())))
-            }
-            None => Ok(()),
-        }
+        refused(&asked, "Java heap dumps", file)
+    }
+}
+
+/// The first flag that was asked for is refused: the file is none of what it is of.
+fn refused(asked: &[(&str, bool)], of: &str, file: &Path) -> Result<(), CliError> {
+    match asked.iter().find(|(_, is)| *is) {
+        Some((flag, _)) => Err(CliError::usage(format!("{flag} is of {of}, and {} is none", file.display()))),
+        None => Ok(()),
     }
 }

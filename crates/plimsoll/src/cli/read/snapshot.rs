@@ -4,31 +4,82 @@ use std::path::Path;
 
 use plimsoll_read::formats::{self, Reading};
 use plimsoll_read::graph::GraphError;
+use plimsoll_read::heap_dump::ClassInside;
 use plimsoll_read::heap_snapshot::growth::{Outline, growth};
-use plimsoll_read::heap_snapshot::report::table;
 use plimsoll_read::heap_snapshot::{self, HeapSnapshot, Options, SnapshotError};
 use plimsoll_read::reading::Context;
+use serde_json::Value;
 
 use super::artifact::{self, Content};
-use super::heap::Bar;
+use super::heap::{Bar, WIDTH, write_private};
 use super::input::Input;
 use super::{DiffArgs, One};
 use crate::error::{CliError, Kind};
-use crate::output::Format;
+use crate::output::{self, Format};
+use crate::render::heap_views::{self, View};
+use crate::render::treemap;
 
 /// What it is called in JSON.
 pub(super) const KIND: &str = "heapsnapshot";
-/// Constructors shown by `--histogram`.
-const CLASSES: usize = 100;
 
-/// Reads the snapshot and shows what it says.
+/// Reads the snapshot, and shows what was asked for.
 pub(super) fn run(args: &One, file: &Path, source: &Input, format: Format) -> Result<u8, CliError> {
     args.only_of_java(file)?;
-    let reading = reading(args, file, source, &args.known.context())?;
+    let heap = heap(file, source, Options { verify: args.verify })?;
+    let report = heap.report(&args.known.context());
+    let mut reading = Reading::new(&report.head, &report, report.tables());
+    let needs_holders = args.dominators || args.path.is_some() || args.html.is_some();
+    if needs_holders && !heap.knows_holders() {
+        output::tell("--dominators, --path and --html need references, which the file lacks");
+        return artifact::tell(file, &reading, format);
+    }
+    if let Some(path) = &args.html {
+        write_private(path, &treemap::snapshot_page(file, &heap, &report))?;
+    }
+    let views = views(args, file, &heap)?;
+    if let (Format::Table, false) = (format, views.is_empty()) {
+        let tables: Vec<String> = views.into_iter().map(|view| view.table).collect();
+        output::result(&tables.join("\n"))?;
+        if let Some(why) = heap.truncated() {
+            output::tell(why);
+        }
+        return Ok(artifact::exit(&reading));
+    }
+    for view in views {
+        if let Value::Object(fields) = &mut reading.value {
+            fields.insert(view.name.to_owned(), view.value);
+        }
+    }
     artifact::tell(file, &reading, format)
 }
 
-/// What a snapshot says, by itself or among other artifacts.
+/// The views asked for, in the order of the help.
+fn views(args: &One, file: &Path, heap: &HeapSnapshot) -> Result<Vec<View>, CliError> {
+    let mut views = Vec::new();
+    if args.histogram {
+        let rows = heap.histogram(!args.all && heap.knows_holders()).into_iter();
+        let rows = rows.map(|r| ClassInside { class: r.class, objects: r.objects, bytes: r.bytes });
+        views.push(heap_views::histogram(&rows.collect::<Vec<_>>()));
+    }
+    if args.dominators {
+        let tree = heap.branches(WIDTH, usize::from(args.depth));
+        views.push(heap_views::dominators(&tree, heap.retained().reached_bytes()));
+    }
+    if let Some(wish) = &args.path {
+        let ways = heap.ways(wish);
+        if ways.is_empty() {
+            return Err(CliError::usage(format!("nothing of that name is reached in {}", file.display()))
+                .hint("--histogram names the constructors; @ID is the number that developer tools show"));
+        }
+        views.push(heap_views::snapshot_ways(&ways));
+    }
+    if args.strings {
+        views.push(heap_views::strings(&heap.duplicates()));
+    }
+    Ok(views)
+}
+
+/// What a snapshot among other artifacts says.
 pub(super) fn reading(
     args: &One,
     file: &Path,
@@ -37,12 +88,7 @@ pub(super) fn reading(
 ) -> Result<Reading, CliError> {
     let heap = heap(file, source, Options { verify: args.verify })?;
     let report = heap.report(context);
-    let mut tables = report.tables();
-    if args.histogram {
-        tables.truncate(1);
-        tables.push(table("Constructors, by their own bytes", &heap.histogram(!args.all), CLASSES));
-    }
-    Ok(Reading::new(&report.head, &report, tables))
+    Ok(Reading::new(&report.head, &report, report.tables()))
 }
 
 /// Compares snapshots; only an outline of each is kept.
