@@ -1,7 +1,10 @@
-//! The allocator of a program that may spill: small and usual memory is the system's, and large blocks are files while
-//! spilling is on.
+//! The allocator of a program that may spill: small blocks are the system's, large ones are mappings of their own: of memory,
+//! or of files while spilling is on.
 //!
-//! A block is a shared mapping of a file without a name, on a disk. Room on the disk is taken before the block is, so that
+//! The system's allocator keeps large blocks that were freed for what may come, up to tens of megabytes; a mapping is given
+//! back at once, which is a tenth of the memory that a heap dump of gigabytes takes.
+//!
+//! A spilled block is a shared mapping of a file without a name, on a disk. Room on the disk is taken before the block is, so that
 //! a full disk is an error here and never a signal at a later touch. Freed, the block's file is gone, with what the kernel
 //! would still have written. Pages of a block may be let go at any time: they are read back when they are touched.
 #![expect(
@@ -19,10 +22,12 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
 
-/// Allocations of at least so many bytes are spilled: smaller ones take more in files than they free in memory.
+/// Allocations of at least so many bytes are mappings: smaller ones take more in files than they free in memory.
 pub(super) const LARGE: usize = 1 << 20;
 /// Blocks at once; what is beyond stays in memory. Each has an open file, of which a process may have 1024 for the most part.
 const BLOCKS: usize = 768;
+/// The smallest page there is: what is aligned to it is at the begin of any.
+const PAGE: usize = 4096;
 /// Bytes of address space let go at once.
 const PIECE: usize = 16 << 20;
 
@@ -285,80 +290,109 @@ pub(super) fn is_installed() -> bool {
     INSTALLED.load(Ordering::Relaxed)
 }
 
-fn is_spilled(layout: Layout) -> bool {
-    if layout.size() < LARGE {
-        return false;
-    }
+/// Whether an allocation is a mapping of its own. Depends on nothing else: who frees it must see the same.
+fn is_mapped(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= PAGE
+}
+
+/// A mapping of a file while spilling is on and the disk has room, else of memory; null when neither can be had.
+fn map(bytes: usize) -> *mut u8 {
     INSTALLED.store(true, Ordering::Relaxed);
-    ON.load(Ordering::Acquire) && layout.align() <= rustix::param::page_size()
-}
-
-/// A block, or nothing when it cannot be had.
-fn spilled(bytes: usize) -> Option<NonNull<u8>> {
-    let mut state = state();
-    let taken = state.take(bytes);
-    if let Err(e) = taken {
-        state.refused = Some(e);
+    if ON.load(Ordering::Acquire) {
+        let mut state = state();
+        match state.take(bytes) {
+            Ok(at) => return at.as_ptr(),
+            Err(e) => state.refused = Some(e),
+        }
     }
-    taken.ok()
+    let (reading, of_its_own) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    let at = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), whole_pages(bytes), reading, of_its_own) };
+    at.map_or(ptr::null_mut(), <*mut _>::cast)
 }
 
-/// Whether a pointer to this many bytes may be that of a block.
-fn may_be_block(bytes: usize) -> bool {
-    bytes >= LARGE && LIVE.load(Ordering::Acquire) > 0
+/// Gives a mapping back, of a file or of memory.
+///
+/// # Safety
+/// `at` is what [`map`] gave for this many bytes, or [`remap`] since, and nobody uses it any more.
+unsafe fn unmap(at: *mut u8, bytes: usize) {
+    if LIVE.load(Ordering::Acquire) > 0 && state().give_back(at) {
+        return;
+    }
+    // SAFETY: as the caller promised, and it is none of a file.
+    let _cannot_fail_for_a_whole_mapping = unsafe { rustix::mm::munmap(at.cast(), whole_pages(bytes)) };
 }
 
-// SAFETY: memory is either the system allocator's, and every call on it is handed on as it is, or a block of the table: a
-// mapping of its own of at least the size asked for, page aligned, zero where it is fresh, and unmapped only when it is
-// freed. An allocation is a block only while its size is `LARGE` or more, and the table tells which.
+/// A mapping of another size without a copy; nothing when it must be copied: a file that the disk has no room for, or memory
+/// that is to be a file from now on.
+///
+/// # Safety
+/// `at` is what [`map`] gave for `old` bytes, or this since, and its owner waits for the new address.
+unsafe fn remap(at: *mut u8, old: usize, new: usize) -> Option<NonNull<u8>> {
+    if LIVE.load(Ordering::Acquire) > 0 {
+        let mut state = state();
+        if let Some(slot) = state.slot_of(at) {
+            let resized = state.resize(slot, new);
+            if let Err(e) = resized {
+                state.refused = Some(e);
+            }
+            return resized.ok();
+        }
+    }
+    if ON.load(Ordering::Acquire) && new > old {
+        return None;
+    }
+    let (old, new) = (whole_pages(old), whole_pages(new));
+    // SAFETY: as the caller promised, and it is none of a file.
+    let at = unsafe { rustix::mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
+    at.ok().and_then(|at| NonNull::new(at.cast()))
+}
+
+// SAFETY: which allocations are mappings follows from their layout alone. A mapping is at least as large as asked for, page
+// aligned, zero where it is fresh, and unmapped only when it is freed; every other call is handed on to the system's
+// allocator as it is.
 unsafe impl GlobalAlloc for SpillingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if is_spilled(layout)
-            && let Some(at) = spilled(layout.size())
-        {
-            return at.as_ptr();
+        if is_mapped(layout) {
+            return map(layout.size());
         }
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if is_spilled(layout)
-            && let Some(at) = spilled(layout.size())
-        {
-            return at.as_ptr();
+        if is_mapped(layout) {
+            return map(layout.size());
         }
         // SAFETY: as the caller promised.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        if may_be_block(layout.size()) && state().give_back(at) {
-            return;
+        if is_mapped(layout) {
+            // SAFETY: as the caller promised: it was allocated here with this layout.
+            return unsafe { unmap(at, layout.size()) };
         }
-        // SAFETY: as the caller promised, and it is no block.
+        // SAFETY: as the caller promised, and it is no mapping.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let block = may_be_block(layout.size()).then(|| state().slot_of(at)).flatten();
-        let becomes_block = || Layout::from_size_align(size, layout.align()).is_ok_and(is_spilled);
-        if block.is_none() && !becomes_block() {
-            // SAFETY: as the caller promised, and it is no block.
-            return unsafe { System.realloc(at, layout, size) };
-        }
-        if let Some(slot) = block
-            && size >= LARGE
-        {
-            let resized = state().resize(slot, size);
-            match resized {
-                Ok(at) => return at.as_ptr(),
-                Err(e) => state().refused = Some(e),
-            }
-        }
-        // From memory to a block, or back: a block that became small, or that the disk has no room for.
         // SAFETY: as the caller promised: a size that is not zero, of this alignment.
-        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (is_mapped(layout), is_mapped(wanted)) {
+            // SAFETY: as the caller promised, and it is no mapping.
+            (false, false) => return unsafe { System.realloc(at, layout, size) },
+            (true, true) => {
+                // SAFETY: as the caller promised: it was allocated here with this layout.
+                if let Some(at) = unsafe { remap(at, layout.size(), size) } {
+                    return at.as_ptr();
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: the layout is sound, as above.
+        let new = unsafe { self.alloc(wanted) };
         if !new.is_null() {
             // SAFETY: both are there, and apart, and this long.
             unsafe { ptr::copy_nonoverlapping(at, new, layout.size().min(size)) };
