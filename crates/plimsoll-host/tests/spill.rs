@@ -7,6 +7,7 @@ use std::path::Path;
 
 use plimsoll_host::spill::{Disk, SpillingAllocator};
 use plimsoll_read::graph::spill::Spill as _;
+use rustix::process::{Resource, Rlimit};
 
 #[global_allocator]
 static ALLOCATOR: SpillingAllocator = SpillingAllocator;
@@ -86,6 +87,13 @@ fn memory_on_a_disk_is_memory() {
     let refused = Disk::new(Some(Path::new("/dev/shm")), CEILING).begin(MIB).unwrap_err();
     assert!(refused.contains("is memory (tmpfs)"), "{refused}");
     let huge = Disk::new(Some(folder.path()), CEILING).begin(1 << 60).unwrap_err();
-    assert!(huge.contains("no room for"), "{huge}");
+    assert!(huge.contains("no room for") || huge.contains("no file of 1280 PiB"), "{huge}");
     assert_eq!(nameless(), 0);
+    // The kernel would end this program by a signal if it tried.
+    let limit = rustix::process::getrlimit(Resource::Fsize);
+    let small = Rlimit { current: Some(8 * MIB), ..limit };
+    rustix::process::setrlimit(Resource::Fsize, small).unwrap();
+    let limited = Disk::new(Some(folder.path()), CEILING).begin(MIB).unwrap_err();
+    rustix::process::setrlimit(Resource::Fsize, limit).unwrap();
+    assert!(limited.contains("ulimit -f"), "{limited}");
 }

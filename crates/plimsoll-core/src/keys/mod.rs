@@ -159,6 +159,10 @@ pub struct Slot {
     pub distinct: u64,
 }
 
+/// How a slot without a name is named: by what it comes after, or as all there is.
+const AFTER: &str = "after ";
+const ITSELF: &str = "the key itself";
+
 /// A slot that has nearly as many values as there are keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Carrier {
@@ -170,6 +174,17 @@ pub struct Carrier {
     pub unique: f64,
     /// Keys that would be left if all templates were used in their normal form.
     pub normal_keys: u64,
+}
+
+impl Carrier {
+    /// The slot within a sentence: a name in quotes, or where it stands.
+    pub fn in_words(&self) -> String {
+        match self.slot.strip_prefix(AFTER) {
+            Some(word) => format!("what comes after `{word}`"),
+            None if self.slot == ITSELF => ITSELF.to_owned(),
+            None => format!("`{}`", self.slot),
+        }
+    }
 }
 
 impl Keys {
@@ -370,8 +385,8 @@ fn slot_name(before: &str, word: Option<&str>) -> String {
     });
     match (named, word) {
         (Some(name), _) if !name.is_empty() => name,
-        (_, Some(word)) => format!("after {word}"),
-        _ => "the key itself".to_owned(),
+        (_, Some(word)) => format!("{AFTER}{word}"),
+        _ => ITSELF.to_owned(),
     }
 }
 

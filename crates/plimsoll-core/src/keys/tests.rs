@@ -151,3 +151,12 @@ fn hex_digits_that_are_all_letters_or_all_digits_are_hex_digits() {
     let words = report(["asc", "12", "desc"].iter().map(|w| format!("/a?sort={w}")));
     assert_eq!(words.templates[0].text, "/a?sort={token}");
 }
+
+#[test]
+fn a_slot_without_a_name_is_told_by_its_place() {
+    let of =
+        |slot: &str| Carrier { slot: slot.to_owned(), share: 1.0, unique: 1.0, normal_keys: 1 }.in_words();
+    assert_eq!(of(&slot_name("/users/{number}?trace=", Some("users"))), "`trace`");
+    assert_eq!(of(&slot_name("/users/", Some("users"))), "what comes after `users`");
+    assert_eq!(of(&slot_name("", None)), "the key itself");
+}

@@ -94,7 +94,10 @@ impl State {
         let file = nameless(folder)?;
         let mapped = whole_pages(bytes);
         self.lighten(mapped);
-        reserve(&file, 0, mapped)?;
+        if let Err(e) = reserve(&file, 0, mapped as u64) {
+            self.set_aside();
+            return Err(e);
+        }
         // SAFETY: a new mapping at an address that the kernel chooses.
         let at = unsafe {
             rustix::mm::mmap(
@@ -145,8 +148,11 @@ impl State {
             self.lighten(new - old);
         }
         let block = self.blocks.get_mut(slot).and_then(Option::as_mut).ok_or(Errno::INVAL)?;
-        if new > old {
-            reserve(&block.file, old, new - old)?;
+        if new > old
+            && let Err(e) = reserve(&block.file, old as u64, (new - old) as u64)
+        {
+            self.set_aside();
+            return Err(e);
         }
         // SAFETY: the mapping is ours and `old` long; its owner waits for the new address.
         let at = unsafe { rustix::mm::mremap(block.at.as_ptr().cast(), old, new, MremapFlags::MAYMOVE) }?;
@@ -182,7 +188,7 @@ impl State {
         let due = self.promised.saturating_sub(self.taken);
         if let Some(ballast) = &self.ballast
             && due > self.aside
-            && rustix::fs::fallocate(ballast, FallocateFlags::empty(), self.aside, due - self.aside).is_ok()
+            && reserve(ballast, self.aside, due - self.aside).is_ok()
         {
             self.aside = due;
         }
@@ -234,9 +240,15 @@ fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
     Ok(file)
 }
 
-fn reserve(file: &OwnedFd, from: usize, bytes: usize) -> Result<(), Errno> {
+/// Takes room on the disk for a part of a file.
+fn reserve(file: &OwnedFd, from: u64, bytes: u64) -> Result<(), Errno> {
+    // Beyond the limit of a file's size the kernel would end this program by a signal.
+    let most = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if most.is_some_and(|most| from.saturating_add(bytes) > most) {
+        return Err(Errno::FBIG);
+    }
     loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), from as u64, bytes as u64) {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), from, bytes) {
             Err(Errno::INTR) => {}
             done => return done,
         }
@@ -247,7 +259,7 @@ fn reserve(file: &OwnedFd, from: usize, bytes: usize) -> Result<(), Errno> {
 pub(super) fn begin(folder: OwnedFd, bytes: u64) -> Result<(), Errno> {
     let mut state = state();
     let ballast = nameless(&folder)?;
-    rustix::fs::fallocate(&ballast, FallocateFlags::empty(), 0, bytes.max(1))?;
+    reserve(&ballast, 0, bytes.max(1))?;
     state.folder = Some(folder);
     state.ballast = Some(ballast);
     (state.aside, state.promised, state.refused) = (bytes, bytes + state.taken, None);

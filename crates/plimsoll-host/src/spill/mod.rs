@@ -101,7 +101,13 @@ impl Disk {
     fn why(&self, error: Errno, bytes: u64) -> String {
         let name = self.folder.display();
         match error {
-            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => {
+            Errno::FBIG => {
+                let bytes = units::bytes(bytes as f64);
+                format!(
+                    "no file of {bytes} may be in {name}: raise the limit (ulimit -f), or name another folder by --tmp"
+                )
+            }
+            Errno::NOSPC | Errno::DQUOT => {
                 let free = place::of(&self.folder).map_or(0.0, |place| place.free_bytes);
                 let (bytes, free) = (units::bytes(bytes as f64), units::bytes(free));
                 format!("{name} has no room for {bytes} ({free} are free): name another folder by --tmp")

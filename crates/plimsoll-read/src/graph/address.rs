@@ -101,6 +101,14 @@ impl Growing {
         (fresh, all - fresh)
     }
 
+    /// Bytes of memory beside its own.
+    fn bytes(&self) -> usize {
+        match &self.form {
+            Form::List(places) => places.capacity() * size_of::<u32>(),
+            Form::Bits(words) => words.capacity() * size_of::<u64>(),
+        }
+    }
+
     fn len(&self) -> u32 {
         match &self.form {
             Form::List(places) => places.len() as u32,
@@ -267,6 +275,15 @@ impl AddressSet {
     #[must_use]
     pub fn repeated(&self) -> u64 {
         self.repeated
+    }
+
+    /// Bytes of memory it takes; a pass over its pages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // A map has a byte beside each entry, and room for one in seven that there are not.
+        let slots = self.slots.capacity() * (size_of::<(u64, u32)>() + 1) * 8 / 7;
+        let pages = self.pages.capacity() * size_of::<Growing>();
+        slots + pages + self.pages.iter().map(Growing::bytes).sum::<usize>()
     }
 
     /// Closes the set: from here on every address has its index.

@@ -235,7 +235,9 @@ impl Room<'_> {
 
     /// The first reading alone takes more than there is: so many objects were met by then.
     fn outgrown(&mut self, objects: u32) -> HeapDumpError {
-        (self.objects, self.needed) = (objects, FIXED + BYTES_AN_OBJECT * u64::from(objects));
+        // Scattered objects take more than those of a heap.
+        let least = self.options.memory.unwrap_or(0);
+        (self.objects, self.needed) = (objects, least.max(FIXED + BYTES_AN_OBJECT * u64::from(objects)));
         self.refused(self.options.spill.map(|_| "what must lie in memory alone is more than that".to_owned()))
     }
 
@@ -251,9 +253,7 @@ fn build(
     watch: &dyn Watch,
 ) -> Result<HeapDump, HeapDumpError> {
     let options = room.options;
-    // Beyond so many, no answer is with the graph.
-    let most = options.memory.map(|ceiling| u32::try_from(ceiling / TOUCHED_AN_OBJECT).unwrap_or(u32::MAX));
-    let survey = match survey(source, options.limits, most, watch) {
+    let survey = match survey(source, options.limits, options.memory, watch) {
         Err(HeapDumpError::Graph(GraphError::NoMemory { objects })) => return Err(room.outgrown(objects)),
         survey => survey?,
     };

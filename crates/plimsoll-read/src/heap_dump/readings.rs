@@ -38,17 +38,17 @@ pub(super) fn ended(summary: Summary, phase: Phase) -> Result<Summary, HeapDumpE
     }
 }
 
-/// The first reading, which gives up beyond `most` objects.
+/// The first reading, which gives up where no graph will fit below the ceiling.
 pub(super) fn survey(
     source: &(impl Source + ?Sized),
     limits: Limits,
-    most: Option<u32>,
+    ceiling: Option<u64>,
     watch: &dyn Watch,
 ) -> Result<Surveyed, HeapDumpError> {
     let dump = opened(source)?;
     let progress = Progress(Phase::Survey, watch);
-    let fresh = || Survey::new(Model::new(dump.header().id_size, limits), most);
-    let (mut survey, mut rest) = (fresh(), Survey::beside(most));
+    let fresh = || Survey::new(Model::new(dump.header().id_size, limits), ceiling);
+    let (mut survey, mut rest) = (fresh(), Survey::beside(ceiling));
     let halves = Halves::of(source, &dump);
     let summary = match halves.and_then(|halves| halves.scan(progress, &mut survey, &mut rest)) {
         Some(summary) => {

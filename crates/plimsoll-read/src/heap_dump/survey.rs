@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::TOUCHED_AN_OBJECT;
 use super::roots::{self, Start};
 use crate::graph::GraphError;
 use crate::graph::address::{AddressRank, AddressSet};
@@ -37,8 +38,10 @@ pub(super) struct Objects {
     classes: HashMap<u64, u32>,
     cache: ClassCache,
     failed: Option<GraphError>,
-    /// Objects that there may be at most, if memory bounds them.
-    most: Option<u32>,
+    /// Memory that bounds them, bytes.
+    ceiling: Option<u64>,
+    /// Objects that there were when the memory for their addresses was looked at.
+    looked_at: u32,
 }
 
 /// What the second reading needs of the first.
@@ -56,16 +59,22 @@ pub(super) struct Surveyed {
 
 /// Classes whose instances are counted.
 const CLASSES: usize = 1 << 20;
+/// Share of the ceiling that addresses may take while they are collected, one in so many: those of a heap take a tenth of it
+/// when the graph just fits, and two threads collect.
+const ADDRESSES: u64 = 4;
+/// Objects below which the memory for addresses is not looked at.
+const LOOK: u32 = 1 << 15;
 
 impl Survey {
-    /// `most`: objects beyond which it gives up.
-    pub(super) fn new(model: Model, most: Option<u32>) -> Self {
-        Survey { said: Said { model, roots: Vec::new() }, objects: Objects { most, ..Objects::default() } }
+    /// `ceiling`: bytes of memory that no graph of the objects will fit into when it gives up.
+    pub(super) fn new(model: Model, ceiling: Option<u64>) -> Self {
+        let objects = Objects { ceiling, ..Objects::default() };
+        Survey { said: Said { model, roots: Vec::new() }, objects }
     }
 
     /// Of the second half of a dump.
-    pub(super) fn beside(most: Option<u32>) -> Survey<Kept> {
-        Survey { said: Kept::default(), objects: Objects { most, ..Objects::default() } }
+    pub(super) fn beside(ceiling: Option<u64>) -> Survey<Kept> {
+        Survey { said: Kept::default(), objects: Objects { ceiling, ..Objects::default() } }
     }
 
     /// Takes what was gathered of the second half.
@@ -134,10 +143,23 @@ impl Objects {
         self.address(array.id);
     }
 
-    fn progress(&mut self) -> ControlFlow<()> {
+    /// Whether there may be a graph of them: there are not too many, and they are not too scattered.
+    fn fit(&mut self, ceiling: u64) -> bool {
         let objects = self.addresses.len();
-        if self.most.is_some_and(|most| objects > most) {
-            self.failed = Some(GraphError::NoMemory { objects });
+        if u64::from(objects) > ceiling / TOUCHED_AN_OBJECT {
+            return false;
+        }
+        // Looked at whenever there are an eighth more.
+        if objects < self.looked_at.saturating_add(self.looked_at / 8).max(LOOK) {
+            return true;
+        }
+        self.looked_at = objects;
+        self.addresses.bytes() as u64 <= ceiling / ADDRESSES
+    }
+
+    fn progress(&mut self) -> ControlFlow<()> {
+        if self.ceiling.is_some_and(|ceiling| !self.fit(ceiling)) {
+            self.failed = Some(GraphError::NoMemory { objects: self.addresses.len() });
         }
         if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -239,5 +261,33 @@ impl<S: Visitor> Visitor for Survey<S> {
     fn progress(&mut self, at: u64) -> ControlFlow<()> {
         self.said.progress(at)?;
         self.objects.progress()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Objects at every so many bytes, until memory is said not to suffice: how many there were, and bytes of their addresses.
+    fn collected(step: u64, ceiling: u64) -> (u64, u64) {
+        let mut objects = Objects { ceiling: Some(ceiling), ..Objects::default() };
+        let is_full = |objects: &mut Objects, n| n % 1024 == 0 && objects.progress().is_break();
+        let mut count = 0;
+        while count < 1 << 20 && !is_full(&mut objects, count) {
+            objects.address(step * (count + 1));
+            count += 1;
+        }
+        (count, objects.addresses.bytes() as u64)
+    }
+
+    #[test]
+    fn scattered_addresses_take_no_more_memory_than_there_is() {
+        let ceiling = 32 << 20;
+        let (count, bytes) = collected(64, ceiling);
+        assert!(count == 1 << 20 && bytes < ceiling / 8, "{count} near ones, {bytes} bytes");
+        let (count, bytes) = collected(1 << 20, ceiling);
+        assert!(count < 1 << 18 && bytes < ceiling / 2, "{count} scattered ones, {bytes} bytes");
+        let (count, bytes) = collected(1 << 10, ceiling);
+        assert!(count < 1 << 20 && bytes < ceiling / 2, "{count} sparse ones, {bytes} bytes");
     }
 }

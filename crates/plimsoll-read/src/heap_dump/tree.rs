@@ -34,6 +34,8 @@ pub struct Branch {
 pub struct Others {
     /// The class.
     pub class: String,
+    /// The largest of them, where there is more to say of each than its class: of classes, their names.
+    pub largest: Vec<String>,
     /// How many.
     pub objects: u64,
     /// Bytes that go with them.
@@ -84,6 +86,38 @@ impl Named for HeapDump {
 
 /// Classes told of below one object.
 const CLASSES: usize = 8;
+/// Objects named of those told of together.
+const NAMED: usize = 3;
+
+/// Objects of one class that one object holds.
+#[derive(Default)]
+struct Sum {
+    objects: u64,
+    retained: u64,
+    /// The largest, with what they retain, largest first.
+    largest: [Option<(u64, u32)>; NAMED],
+}
+
+impl Sum {
+    fn add(&mut self, object: u32, retained: u64) {
+        self.objects += 1;
+        self.retained = self.retained.saturating_add(retained);
+        let mut candidate = Some((retained, object));
+        for place in &mut self.largest {
+            if place.is_none_or(|(bytes, _)| candidate.is_some_and(|(more, _)| more > bytes)) {
+                std::mem::swap(place, &mut candidate);
+            }
+        }
+    }
+
+    /// What the sum tells of a class of this name.
+    fn told(self, heap: &impl Named, class: String) -> Others {
+        let Sum { objects, retained, largest } = self;
+        let labels = largest.into_iter().flatten().map(|(_, object)| heap.label(object));
+        let largest = labels.filter(|label| *label != class).collect();
+        Others { class, largest, objects, retained }
+    }
+}
 
 /// The tree below the roots: `width` objects a step, `depth` steps. Below the first step, of a heap with very
 /// many objects only the largest 65,536 are looked at: what is missing below an object is small.
@@ -158,15 +192,13 @@ fn add_others(heap: &impl Named, tree: &mut [Branch]) {
             && shown.has(holder)
             && !shown.has(object)
         {
-            let sum: &mut (u64, u64) = sums.entry((holder, heap.class(object))).or_default();
-            sum.0 += 1;
-            sum.1 = sum.1.saturating_add(heap.retained().of(object));
+            let sum: &mut Sum = sums.entry((holder, heap.class(object))).or_default();
+            sum.add(object, heap.retained().of(object));
         }
     }
     let mut others: HashMap<u32, Vec<Others>> = HashMap::new();
-    for ((holder, class), (objects, retained)) in sums {
-        let class = heap.class_name(class);
-        others.entry(holder).or_default().push(Others { class, objects, retained });
+    for ((holder, class), sum) in sums {
+        others.entry(holder).or_default().push(sum.told(heap, heap.class_name(class)));
     }
     each(tree, &mut |branch| {
         branch.others = others.remove(&branch.object).unwrap_or_default();

@@ -254,10 +254,9 @@ fn is_round(entries: u64) -> bool {
 /// What the keys are made from.
 fn shape(keys: &plimsoll_core::keys::KeyReport) -> String {
     let first = keys.templates.first().map(|t| clip(&t.text, 120)).unwrap_or_default();
-    let carrier = keys
-        .carrier
-        .as_ref()
-        .map(|c| format!("; {} makes them so many: without it {} would be left", c.slot, c.normal_keys));
+    let carrier = keys.carrier.as_ref().map(|c| {
+        format!("; {} makes them so many: without it {} would be left", c.in_words(), c.normal_keys)
+    });
     format!("keys like {first} ({} different of {}){}", keys.distinct, keys.keys, carrier.unwrap_or_default())
 }
 

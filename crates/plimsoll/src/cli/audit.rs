@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
   plimsoll audit name:java                  one process, with every check
   plimsoll audit deploy/*.yaml --sarif out.sarif --junit out.xml     in CI
   helm template . | plimsoll audit -        from a pipe
-  plimsoll audit 4711 --fix --dump-path /dumps --go    arm a live JVM without a restart; --undo --go takes it back
+  plimsoll audit 4711 --fix --dump-path /dumps --go     arm a live JVM; --undo --go takes it back
 Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 usage, 3 nothing could be checked.")]
 pub(crate) struct Args {
     /// PID, pid:N, name:GLOB, cgroup:PATH, or manifests of Kubernetes (- is stdin).

@@ -25,13 +25,17 @@ use crate::render::paint::Paint;
 /// Without --go nothing is done: the plan is shown, with what it would cost and what is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  plimsoll capture 4711                     what to take, what it costs, whether it is safe
+  plimsoll capture 4711                         what to take, what it costs, whether it is safe
   plimsoll capture 4711 --go --to /evidence     take it, check it, store it
   plimsoll capture name:java --artifact threads --go
-Artifacts: threads, nmt, gclog, histogram, heap, jfr (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling,
-snapshot (Node.js); smaps, core (any process). A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
-Stacks and sites of a Go program are read out of its memory: it needs no endpoint and is not stopped. A core is copied
+
+Artifacts: threads, nmt, gclog, histogram, heap, jfr (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling, \
+snapshot (Node.js); smaps, core (any process). \
+A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
+
+Stacks and sites of a Go program are read out of its memory: it needs no endpoint and is not stopped. A core is copied \
 while the process is frozen (root; no signal, no debugger), and it goes on even if plimsoll is killed.
+
 Exit codes: 0 taken whole, or the plan is shown; 2 usage, 3 cannot judge, 4 refused as unsafe, 5 only a part was taken.")]
 pub(crate) struct Args {
     /// PID, pid:N, name:GLOB or cgroup:PATH.

@@ -33,7 +33,15 @@ struct Cli {
     command: Command,
 
     /// Form of the result on stdout.
-    #[arg(short, long, global = true, value_enum, default_value = "table", env = "PLIMSOLL_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        alias = "format",
+        global = true,
+        value_enum,
+        default_value = "table",
+        env = "PLIMSOLL_OUTPUT"
+    )]
     output: Format,
 }
 

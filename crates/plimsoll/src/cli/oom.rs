@@ -34,8 +34,10 @@ const ROWS: usize = 8;
   plimsoll oom                              this machine
   plimsoll oom dmesg.txt pod.yaml app.log   what was brought along, joined
   kubectl get pods -A -o json | plimsoll oom -
-Files: dmesg, journalctl (short, json, export), kubectl describe/get of pods and events (text, JSON, YAML), docker
+
+Files: dmesg, journalctl (short, json, export), kubectl describe/get of pods and events (text, JSON, YAML), docker \
 inspect, logs of kubelet, containerd, systemd and of the program itself; plain, gzip or zstd.
+
 Exit codes: 0 nobody died, 1 somebody did, 2 usage, 3 cannot judge: nothing could be read.")]
 pub(crate) struct Args {
     /// Logs and statuses; - is stdin.

@@ -22,7 +22,7 @@ use crate::top::{Act, View, draw};
 /// The live view: every process by its clock, with a detail pane
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Keys: arrows or j k move, Enter opens the detail, s changes the sort, / filters, q quits.
+    after_help = "Keys: arrows or j k move, Enter opens the detail, s changes the sort, / filters, q quits. \
 The screen is drawn once per interval and only where it changed, so that a slow line carries it."
 )]
 pub(crate) struct Args {

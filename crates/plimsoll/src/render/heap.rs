@@ -187,8 +187,8 @@ impl Screen {
         }
         if let Some(carrier) = &keys.carrier {
             let text = format!(
-                "`{}` makes them so many: as good as every key has its own, in {} of them",
-                carrier.slot,
+                "{} makes them so many: as good as every key has its own, in {} of them",
+                carrier.in_words(),
                 units::percent(carrier.share)
             );
             let text = self.paint.yellow(&text);

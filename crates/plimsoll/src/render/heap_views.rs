@@ -1,6 +1,6 @@
 //! The further views of a heap dump, as tables and as JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use plimsoll_core::recording::API_VERSION;
@@ -10,8 +10,8 @@ use plimsoll_read::heap_dump::growth::Growth;
 use plimsoll_read::heap_dump::paths::{Way, Ways};
 use plimsoll_read::heap_dump::report::Report;
 use plimsoll_read::heap_dump::strings::Strings;
-use plimsoll_read::heap_dump::threads::ThreadHolding;
-use plimsoll_read::heap_dump::tree::Branch;
+use plimsoll_read::heap_dump::threads::{FrameHolding, ThreadHolding};
+use plimsoll_read::heap_dump::tree::{Branch, Others};
 use plimsoll_read::heap_dump::usage::Usage;
 use plimsoll_read::heap_snapshot as snapshot;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ const GROUPS: usize = 3;
 const FRESH: usize = 5;
 /// Frames shown of a thread.
 const FRAMES: usize = 12;
+/// Threads named of those with the same stack.
+const NAMES: usize = 3;
 
 /// What a view comes to: a name for JSON, the table, the value.
 pub(crate) struct View {
@@ -81,21 +83,32 @@ fn branch_lines(branch: &Branch, depth: usize, total: u64, out: &mut String) {
     for others in branch.others.iter().take(GROUPS) {
         let _infallible = writeln!(
             out,
-            "{} {:>7} {:>10}  {}{} × {}",
+            "{} {:>7} {:>10}  {}{}",
             bytes(others.retained),
             units::percent(others.retained as f64 / total.max(1) as f64),
             "",
             "  ".repeat(depth + 1),
-            thousands(others.objects),
-            others.class,
+            others_in_words(others),
         );
     }
+}
+
+/// Objects that are told of together, with the names of the largest where they have names.
+pub(crate) fn others_in_words(others: &Others) -> String {
+    let more = if others.objects > others.largest.len() as u64 { ", …" } else { "" };
+    let names = match others.largest.as_slice() {
+        [] => String::new(),
+        names => format!(": {}{more}", names.join(", ")),
+    };
+    format!("{} × {}{names}", thousands(others.objects), others.class)
 }
 
 fn branch_value(branch: &Branch) -> Value {
     let held: Vec<Value> = branch.held.iter().map(branch_value).collect();
     let others = branch.others.iter();
-    let others = others.map(|o| json!({"class": o.class, "objects": o.objects, "retainedBytes": o.retained}));
+    let others = others.map(|o| {
+        json!({"class": o.class, "largest": o.largest, "objects": o.objects, "retainedBytes": o.retained})
+    });
     json!({
         "label": branch.label,
         "shallowBytes": branch.shallow,
@@ -158,22 +171,66 @@ pub(crate) fn snapshot_ways(ways: &[snapshot::Way]) -> View {
     View { name: "paths", table: out, value: ways.iter().map(value).collect() }
 }
 
-/// Threads with their stacks.
-pub(crate) fn threads(threads: &[ThreadHolding]) -> View {
-    let mut out = String::new();
+/// Threads of equal stacks together: the group of the thread that holds most first, as the threads are.
+fn alike(threads: &[ThreadHolding]) -> Vec<Vec<&ThreadHolding>> {
+    let mut groups: Vec<Vec<&ThreadHolding>> = Vec::new();
+    let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
     for thread in threads {
-        let _infallible =
-            writeln!(out, "\"{}\" retains {}", thread.name, units::bytes(thread.retained as f64));
-        for frame in thread.frames.iter().take(FRAMES) {
-            let _infallible = writeln!(out, "    at {}", frame.name);
-            for (label, retained) in &frame.locals {
-                let _infallible = writeln!(out, "       {} {label}", bytes(*retained));
-            }
-        }
-        if thread.frames.len() > FRAMES {
-            let _infallible = writeln!(out, "    … {} more frames", thread.frames.len() - FRAMES);
+        let stack = thread.frames.iter().map(|frame| frame.name.as_str()).collect();
+        let place = *places.entry(stack).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(thread),
+            None => groups.push(vec![thread]),
         }
     }
+    groups
+}
+
+/// Threads of one stack: who they are, the stack, and what its locals hold.
+fn stack_lines(group: &[&ThreadHolding]) -> String {
+    let Some(first) = group.first() else { return String::new() };
+    let retained = units::bytes(group.iter().map(|thread| thread.retained as f64).sum());
+    let names: Vec<String> = group.iter().take(NAMES).map(|thread| format!("\"{}\"", thread.name)).collect();
+    let names = names.join(", ");
+    let mut out = match (group.len(), group.len().saturating_sub(NAMES)) {
+        (1, _) => format!("{names} retains {retained}\n"),
+        (all, 0) => format!("{all} threads with this stack retain {retained}: {names}\n"),
+        (all, more) => format!("{all} threads with this stack retain {retained}: {names} and {more} more\n"),
+    };
+    if first.frames.is_empty() {
+        out.push_str("    no stack\n");
+    }
+    for (number, frame) in first.frames.iter().take(FRAMES).enumerate() {
+        let _infallible = writeln!(out, "    at {}", frame.name);
+        let same = group.iter().filter_map(|thread| thread.frames.get(number));
+        for (label, count, retained) in locals(same) {
+            let of = if count > 1 { format!(", the largest of {}", thousands(count)) } else { String::new() };
+            let _infallible = writeln!(out, "       {} {label}{of}", bytes(retained));
+        }
+    }
+    if first.frames.len() > FRAMES {
+        let _infallible = writeln!(out, "    … {} more frames", first.frames.len() - FRAMES);
+    }
+    out
+}
+
+/// What the locals of the same frame of several threads hold: how many there are of each, and what goes with the largest.
+/// That of all is not known, as threads may share an object.
+fn locals<'t>(frames: impl Iterator<Item = &'t FrameHolding>) -> Vec<(&'t str, u64, u64)> {
+    let mut all: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (label, retained) in frames.flat_map(|frame| &frame.locals) {
+        let (count, largest) = all.entry(label).or_default();
+        *count += 1;
+        *largest = (*largest).max(*retained);
+    }
+    let mut all: Vec<_> = all.into_iter().map(|(label, (count, largest))| (label, count, largest)).collect();
+    all.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
+    all
+}
+
+/// Threads with their stacks, those of equal ones together.
+pub(crate) fn threads(threads: &[ThreadHolding]) -> View {
+    let out = alike(threads).iter().map(|group| stack_lines(group)).collect();
     let value = |thread: &ThreadHolding| {
         let frames = thread.frames.iter().map(|frame| {
             let locals = frame.locals.iter().map(|(l, b)| json!({"label": l, "retainedBytes": b}));
@@ -324,6 +381,47 @@ pub(crate) fn growth_json(files: &[String], grown: &[Growth], fresh: &Templates)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_with_one_stack_are_shown_once() {
+        let frame = |name: &str, locals: &[(&str, u64)]| FrameHolding {
+            name: name.to_owned(),
+            locals: locals.iter().map(|(label, bytes)| ((*label).to_owned(), *bytes)).collect(),
+        };
+        let thread = |name: &str, retained, frames: &[FrameHolding]| ThreadHolding {
+            name: name.to_owned(),
+            object: None,
+            retained,
+            frames: frames.to_vec(),
+        };
+        let idle = |local| [frame("Pool.take", &[("Task", local)]), frame("Pool.run", &[])];
+        let threads: Vec<ThreadHolding> = (0..5)
+            .map(|n| thread(&format!("pool-{n}"), 1024, &idle(100 + n)))
+            .chain([thread("main", 10, &[frame("Main.main", &[])]), thread("gone", 0, &[])])
+            .collect();
+        let view = super::threads(&threads);
+        let said = "5 threads with this stack retain 5.00 KiB: \"pool-0\", \"pool-1\", \"pool-2\" and 2 more\n    \
+                    at Pool.take\n            104 B Task, the largest of 5\n    at Pool.run\n\
+                    \"main\" retains 10 B\n    at Main.main\n\"gone\" retains 0 B\n    no stack\n";
+        assert_eq!(view.table, said);
+        assert_eq!(view.value.as_array().map(Vec::len), Some(7), "JSON tells of each");
+    }
+
+    #[test]
+    fn objects_told_of_together_have_names_where_classes_do() {
+        let others = |objects, largest: &[&str]| Others {
+            class: "java.lang.Class".to_owned(),
+            largest: largest.iter().map(|name| (*name).to_owned()).collect(),
+            objects,
+            retained: 1,
+        };
+        assert_eq!(others_in_words(&others(1200, &[])), "1,200 × java.lang.Class");
+        assert_eq!(
+            others_in_words(&others(2, &["class A", "class B"])),
+            "2 × java.lang.Class: class A, class B"
+        );
+        assert_eq!(others_in_words(&others(9, &["class A"])), "9 × java.lang.Class: class A, …");
+    }
 
     #[test]
     fn only_templates_that_were_not_there_are_new() {

@@ -11,6 +11,7 @@ use plimsoll_read::heap_snapshot::report::SnapshotReport;
 use serde_json::{Value, json};
 
 use super::heap::{self, Context};
+use super::heap_views;
 
 const PAGE: &str = include_str!("treemap.html");
 /// Objects shown below another one, and steps of the tree.
@@ -111,8 +112,7 @@ fn branch(of: &Branch, least: u64) -> Value {
     }
     let least = least.max(1);
     let held = at.held.iter().filter(|b| b.retained >= least).map(|b| branch(b, least));
-    let group =
-        |o: &Others| json!({"n": format!("{} × {}", heap::thousands(o.objects), o.class), "r": o.retained});
+    let group = |o: &Others| json!({"n": heap_views::others_in_words(o), "r": o.retained});
     let others = at.others.iter().filter(|o| o.retained >= least).map(group);
     let mut held: Vec<Value> = held.chain(others).collect();
     held.sort_by_key(|value| std::cmp::Reverse(value["r"].as_u64()));

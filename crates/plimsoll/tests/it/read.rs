@@ -63,7 +63,7 @@ fn the_screen_and_the_document_name_the_field() {
     let native = stdout(&plimsoll(&["read", path, "--rss", "2GiB"]));
     assert!(native.contains("stop reading it: look at native memory"), "{native}");
 
-    let (document, code) = json(&["read", path, "-o", "json", "--histogram", "--dominators"]);
+    let (document, code) = json(&["read", path, "--format", "json", "--histogram", "--dominators"]);
     assert_eq!(code, Some(1));
     assert_eq!(document["apiVersion"], "plimsoll/v1");
     assert_eq!(document["kind"], "Reading");

@@ -22,21 +22,23 @@ pub(super) use input::Input;
 /// What an artifact says, on one screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  plimsoll read goroutines.txt            who piles up where, since when, and the fix
-  plimsoll read gc.log --limit 2GiB       the slope of the floor, and how long there is
+  plimsoll read goroutines.txt                 who piles up where, since when, and the fix
+  plimsoll read gc.log --limit 2GiB            the slope of the floor, and how long there is
   plimsoll read threads.txt heap.pb.gz smaps   several artifacts of one incident, one conclusion
-  plimsoll read incident.tar.gz           the same of a folder or an archive
-  plimsoll read diff a.txt b.txt c.txt    what grew, and whether at every step
-  plimsoll read heap.hprof                who holds the heap, and what to do about it
-  plimsoll read heap.hprof.gz --rss 2GiB  and whether the heap explains the process
-  plimsoll read heap.hprof --histogram    objects by class
-  plimsoll read redact heap.hprof out.hprof   a copy to hand on
-  plimsoll read secrets heap.hprof        what must not be handed on
-  ssh host cat heap.hprof | plimsoll read -
-Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, V8,
-tracemalloc, folded stacks), collection logs (JDK 6 to 25, Go, Node.js), native memory tracking, smaps, maps and pmap, malloc_info,
-jemalloc's statistics, class histograms, kernel and cluster logs of deaths, cores; plain or packed by gzip or zstd,
-also within a log.
+  plimsoll read incident.tar.gz                the same of a folder or an archive
+  plimsoll read diff a.txt b.txt c.txt         what grew, and whether at every step
+  plimsoll read heap.hprof                     who holds the heap, and what to do about it
+  plimsoll read heap.hprof.gz --rss 2GiB       and whether the heap explains the process
+  plimsoll read heap.hprof --histogram         objects by class
+  plimsoll read redact heap.hprof out.hprof    a copy to hand on
+  plimsoll read secrets heap.hprof             what must not be handed on
+  ssh host cat heap.hprof | plimsoll read -    from a pipe
+
+Read are: Java heap dumps, V8 heap snapshots, thread dumps, goroutine dumps, profiles (pprof, jemalloc, tcmalloc, V8, \
+tracemalloc, folded stacks), collection logs (JDK 6 to 25, Go, Node.js), native memory tracking, smaps, maps and pmap, \
+malloc_info, jemalloc's statistics, class histograms, kernel and cluster logs of deaths, cores; plain or packed by gzip \
+or zstd, also within a log.
+
 Exit codes: 0 nothing to accuse, 1 a finding, 2 not readable, 5 the artifact is cut or damaged.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
