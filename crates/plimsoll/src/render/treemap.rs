@@ -53,7 +53,7 @@ pub(crate) fn snapshot_page(file: &Path, heap: &HeapSnapshot, said: &SnapshotRep
         json!({
             "accused": place.accused,
             "head": format!("{} @{}: {}", place.what, place.id, units::bytes(place.retained_bytes as f64)),
-            "content": format!("{} × {}", heap::thousands(place.entries), place.entry),
+            "content": format!("{} × {}", units::thousands(place.entries), place.entry),
             "path": [place.path],
         })
     });
@@ -112,7 +112,7 @@ fn branch(of: &Branch, least: u64) -> Value {
     let least = least.max(1);
     let held = at.held.iter().filter(|b| b.retained >= least).map(|b| branch(b, least));
     let group =
-        |o: &Others| json!({"n": format!("{} × {}", heap::thousands(o.objects), o.class), "r": o.retained});
+        |o: &Others| json!({"n": format!("{} × {}", units::thousands(o.objects), o.class), "r": o.retained});
     let others = at.others.iter().filter(|o| o.retained >= least).map(group);
     let mut held: Vec<Value> = held.chain(others).collect();
     held.sort_by_key(|value| std::cmp::Reverse(value["r"].as_u64()));
