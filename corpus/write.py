@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the inputs of corpus/ that no program at hand makes: logs of JDK 8, traces of deaths, cores. Their grammar is that
-of HotSpot 8, Linux, Kubernetes and ELF; the numbers are chosen. `corpus/write.py`, then bless as `corpus/make` says."""
+"""Writes the inputs of corpus/ that no program at hand makes: logs of JDK 8, traces of deaths, cores,
+heap snapshots small enough to keep. Their grammar is that of HotSpot 8, Linux, Kubernetes, ELF and V8; the numbers are chosen. `corpus/write.py`, then bless as `corpus/make` says."""
 
 import gzip
 import json
@@ -242,6 +242,122 @@ def core():
     return bytes(out) + notes + b"\7" * 8192
 
 
+class Snapshot:
+    """A heap snapshot as Node.js 20 writes it. Node 0 is the root; a reference is (kind, name or index, node)."""
+
+    KINDS = "hidden array string object code closure regexp number native synthetic".split() + [
+        "concatenated string", "sliced string", "symbol", "bigint", "object shape", "wasm object",
+    ]
+    EDGES = "context element property internal hidden shortcut weak".split()
+
+    def __init__(self):
+        self.strings, self.nodes = {"<dummy>": 0}, []
+        self.root = self.node("synthetic", "", 0)
+        self.global_object = self.node("object", "global", 64)
+        self.refer(self.root, "shortcut", "global", self.global_object)
+        roots = self.node("synthetic", "(GC roots)", 0)
+        self.refer(self.root, "element", 1, roots)
+        self.refer(roots, "element", 1, self.global_object)
+
+    def name(self, text):
+        return self.strings.setdefault(text, len(self.strings))
+
+    def node(self, kind, name, size, detached=0):
+        self.nodes.append((self.KINDS.index(kind), self.name(name), size, [], detached))
+        return len(self.nodes) - 1
+
+    def refer(self, above, kind, name, below):
+        self.nodes[above][3].append((self.EDGES.index(kind), name if isinstance(name, int) else self.name(name), below))
+
+    def function(self, name, script, context):
+        """A function of a script, with the scope it was made in."""
+        code, function = self.node("code", name, 56), self.node("closure", name, 64)
+        self.refer(code, "internal", "script_or_debug_info", self.node("code", script, 96))
+        self.refer(function, "internal", "shared", code)
+        self.refer(function, "internal", "context", context)
+        return function
+
+    def module(self, variable, value, function, script):
+        """A variable of a module, kept by a function that the program's globals have."""
+        context = self.node("object", "system / Context", 40)
+        self.refer(context, "context", variable, value)
+        self.refer(self.global_object, "property", function, self.function(function, script, context))
+
+    def map(self, entries, size):
+        """A Map of URLs to sessions."""
+        table, found = self.node("array", "", 16 * entries), self.node("object", "Map", 32)
+        self.refer(found, "internal", "table", table)
+        for n in range(entries):
+            self.refer(table, "internal", 2 * n + 1, self.node("string", f"/cart/{n * 7919 % 10000}/item?session={n * 104729:x}", 56))
+            self.refer(table, "internal", 2 * n + 2, self.node("object", "Session", size))
+        return found
+
+    def number(self, value):
+        found = self.node("number", "smi number", 0)
+        self.refer(found, "internal", "value", self.node("string", str(value), 0))
+        return found
+
+    def text(self):
+        meta = {
+            "node_fields": ["type", "name", "id", "self_size", "edge_count", "trace_node_id", "detachedness"],
+            "node_types": [self.KINDS, "string", "number", "number", "number", "number", "number"],
+            "edge_fields": ["type", "name_or_index", "to_node"],
+            "edge_types": [self.EDGES, "string_or_number", "node"],
+            "trace_function_info_fields": ["function_id", "name", "script_name", "script_id", "line", "column"],
+            "trace_node_fields": ["id", "function_info_index", "count", "size", "children"],
+            "sample_fields": ["timestamp_us", "last_assigned_id"],
+            "location_fields": ["object_index", "script_id", "line", "column"],
+        }
+        edges = [edge for node in self.nodes for edge in node[3]]
+        counts = {"meta": meta, "node_count": len(self.nodes), "edge_count": len(edges), "trace_function_count": 0}
+        rows = [f"{k},{name},{2 * at + 1},{size},{len(to)},0,{gone}" for at, (k, name, size, to, gone) in enumerate(self.nodes)]
+        return (
+            f'{{"snapshot":{json.dumps(counts, separators=(",", ":"))},\n"nodes":[' + "\n,".join(rows) + '],\n"edges":['
+            + "\n,".join(f"{kind},{name},{7 * to}" for kind, name, to in edges)
+            + '],\n"trace_function_infos":[],\n"trace_tree":[],\n"samples":[],\n"locations":[],\n"strings":['
+            + ",\n".join(json.dumps(text) for text in self.strings) + "]}"
+        )
+
+
+def map_snapshot():
+    heap = Snapshot()
+    heap.module("sessions", heap.map(137, 16384), "handle", "/srv/shop/cart.js")
+    return heap.text()
+
+
+def bounded_snapshot(most):
+    heap = Snapshot()
+    owner = heap.node("object", "Recent", 32)
+    heap.refer(owner, "property", "max", heap.number(most))
+    heap.refer(owner, "property", "map", heap.map(137, 16384))
+    heap.module("recent", owner, "handle", "/srv/shop/cart.js")
+    return heap.text()
+
+
+def detached_snapshot():
+    """A list that a page has thrown away, with its rows, kept by a variable."""
+    heap = Snapshot()
+    tree = heap.node("native", "Detached HTMLUListElement", 4096, 2)
+    for n in range(64):
+        heap.refer(tree, "element", n + 1, heap.node("native", "Detached HTMLLIElement", 32768, 2))
+    heap.module("lastList", tree, "render", "https://shop.example/list.js")
+    return heap.text()
+
+
+def chain_snapshot():
+    """Each object has a function whose scope keeps the object before it."""
+    heap, before = Snapshot(), None
+    for n in range(120):
+        context = heap.node("object", "system / Context", 40)
+        if before is not None:
+            heap.refer(context, "context", "originalThing", before)
+        before = heap.node("object", "Thing", 40)
+        heap.refer(before, "property", "text", heap.node("string", f"a long text, number {n}", 16384))
+        heap.refer(before, "property", "method", heap.function("someMethod", "/srv/shop/replace.js", context))
+    heap.module("theThing", before, "replaceThing", "/srv/shop/replace.js")
+    return heap.text()
+
+
 JDK8 = "JDK 8u402, as HotSpot 8 words it"
 put("gc-log/jdk8-parallel", parallel(), JDK8, "the floor climbs by 1 MiB/s")
 put("gc-log/jdk8-cms", cms(), JDK8, "the floor stays at 60 MiB")
@@ -253,3 +369,9 @@ put("deaths/pod-json", pod(), "kubectl get pod -o json", "OOMKilled, limit 512Mi
 put("deaths/kubelet", kubelet(), "journalctl -u kubelet", "evicted because the node was low on memory")
 put("deaths/last-words", last_words(), "a program's log", "Java heap space, once")
 put("core/aborted", core(), "Linux, x86-64", "SIGABRT, two threads, 8 KiB of its own memory")
+V8 = "Node.js 20, as V8 11.3 writes it"
+put("heap-snapshot/map", map_snapshot(), V8, "a Map of a module, sessions, holds 137 sessions of 16 KiB under URLs")
+put("heap-snapshot/bounded", bounded_snapshot(137), V8, "a full cache: 137 of 137 entries, as the number in its owner says")
+put("heap-snapshot/no-bound", bounded_snapshot(-1), V8, "the same with a bound of -1, which is none: a leak")
+put("heap-snapshot/detached", detached_snapshot(), V8, "65 detached elements, 2 MiB, kept by the variable lastList")
+put("heap-snapshot/chain", chain_snapshot(), V8, "120 objects, each kept by the scope of the function of the next")

@@ -56,6 +56,19 @@ pub fn percent(share: f64) -> String {
     if p.abs() < 9.95 && p != 0.0 { format!("{p:.1} %") } else { format!("{p:.0} %") }
 }
 
+/// `12,345`: a number with its thousands apart.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Reads an amount of bytes: a plain number, Kubernetes (`512Mi`, `1.5G`), JVM (`4g`, `256m`: binary) or
 /// with spelled units (`512MiB`, `1GB`).
 pub fn parse_bytes(text: &str) -> Option<f64> {

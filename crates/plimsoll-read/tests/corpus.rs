@@ -9,6 +9,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use plimsoll_read::formats::{self, Reading, Recognised};
+use plimsoll_read::graph::watch::Unwatched;
+use plimsoll_read::heap_snapshot;
 use plimsoll_read::reading::Context;
 use serde_json::{Value, json};
 
@@ -47,6 +49,12 @@ fn input(case: &Path) -> Vec<u8> {
 fn read(bytes: &[u8]) -> Option<(&'static str, Reading)> {
     match formats::read(bytes).expect("bytes can be opened") {
         Recognised::Artifact(found) => Some((found.format, found.reading(&Context::default())?)),
+        Recognised::HeapSnapshot => {
+            let heap =
+                heap_snapshot::read(bytes, heap_snapshot::Options { verify: true }, &Unwatched).ok()?;
+            let report = heap.report(&Context::default());
+            Some(("heap-snapshot", Reading::new(&report.head, &report, report.tables())))
+        }
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ use crate::graph::walk::Walk;
 use crate::graph::watch::{Phase, Watch};
 
 mod advice;
+mod bound;
 mod climb;
 mod count;
 pub mod growth;

@@ -1,9 +1,10 @@
 //! What a heap snapshot says: who holds what, how many, and whether anything bounds it.
 
 use plimsoll_core::classify::{Cause, Certainty};
-use plimsoll_core::units::{bytes, percent};
+use plimsoll_core::units::{bytes, percent, thousands};
 use serde::Serialize;
 
+use super::bound::Bound;
 use super::climb::text;
 use super::count::{ClassRow, Counts};
 use super::suspects::{PILE, Suspect, suspects};
@@ -74,13 +75,14 @@ impl HeapSnapshot {
         let knows_holders = !self.missing.edges;
         let found = if knows_holders { suspects(self) } else { Vec::new() };
         let places: Vec<Place> = found.iter().map(place).collect();
-        let mut findings: Vec<Finding> = found.iter().filter(|s| accused(s)).map(accusation).collect();
+        let mut findings: Vec<Finding> = found.iter().filter(|s| is_pile(s)).map(accusation).collect();
+        findings.sort_by_key(|finding| !finding.accuses());
         findings
-            .extend(found.iter().filter(|s| !accused(s) && s.is_programs && s.retained >= LARGE).map(remark));
-        findings.extend(self.remarks(&counts, context));
+            .extend(found.iter().filter(|s| !is_pile(s) && s.is_programs && s.retained >= LARGE).map(remark));
+        findings.extend(self.remarks(&counts, &found, context));
         if !knows_holders {
             findings.insert(0, without_references());
-        } else if !places.iter().any(|place| place.accused) {
+        } else if !findings.iter().any(Finding::accuses) {
             findings.push(if found.iter().any(unexplained) { undecided() } else { calm(self, &places) });
         }
         let reachable = knows_holders.then(|| self.retained.reached_bytes());
@@ -117,31 +119,20 @@ impl HeapSnapshot {
     }
 
     /// What is large beside the places.
-    fn remarks(&self, counts: &Counts, context: &Context) -> Vec<Finding> {
+    fn remarks(&self, counts: &Counts, found: &[Suspect], context: &Context) -> Vec<Finding> {
         let total = counts.total_bytes;
         let is_notable = |part| part >= LARGE && share(part, total) >= NOTABLE;
-        let mut found = Vec::new();
+        let mut remarks = Vec::new();
         if is_notable(counts.detached_bytes) {
-            let (n, size) = (counts.detached_nodes, bytes(counts.detached_bytes as f64));
-            let text = format!("{n} nodes are detached from their document and kept: {size} go with them");
-            found.push(
-                Finding::new(Certainty::Likely, text)
-                    .of(Cause::Retention)
-                    .hint("drop what refers to them from scripts: variables, listeners, caches of elements"),
-            );
+            remarks.push(detached(counts, found));
         }
-        if is_notable(counts.native_bytes) {
-            let text = format!(
-                "{} of {} are native memory (array buffers, code of the engine)",
-                bytes(counts.native_bytes as f64),
-                bytes(total as f64)
-            );
-            found.push(Finding::new(Certainty::CannotTell, text).of(Cause::OffHeap));
+        if is_notable(counts.native_bytes.saturating_sub(counts.detached_bytes)) {
+            remarks.push(self.native(counts, found));
         }
         if is_notable(counts.duplicate_string_bytes) {
             let (n, size) = (counts.duplicate_strings, bytes(counts.duplicate_string_bytes as f64));
             let text = format!("{size} are {n} strings that are there already");
-            found.push(
+            remarks.push(
                 Finding::new(Certainty::CannotTell, text)
                     .but("a snapshot keeps the first 1,024 characters of a text: longer ones may differ behind")
                     .hint("keep one copy of each text that repeats"),
@@ -153,24 +144,74 @@ impl HeapSnapshot {
                 bytes(total as f64),
                 bytes(rss as f64)
             );
-            found.push(Finding::new(Certainty::CannotTell, text).hint("look outside the JavaScript heap"));
+            remarks.push(Finding::new(Certainty::CannotTell, text).hint("look outside the JavaScript heap"));
         }
-        found
+        remarks
+    }
+
+    /// Memory outside the JavaScript heap: what it is, and who holds the largest part that one place has.
+    fn native(&self, counts: &Counts, found: &[Suspect]) -> Finding {
+        let all = bytes(counts.native_bytes as f64);
+        let text = format!("{all} of {} are native memory", bytes(counts.total_bytes as f64));
+        let mut finding = Finding::new(Certainty::CannotTell, text).of(Cause::OffHeap);
+        let is_native = |row: &&ClassRow| row.class.starts_with("system / JSArrayBufferData");
+        if let Some(row) = self.histogram(true).iter().find(is_native) {
+            finding = finding.because(format!(
+                "{} are the contents of {} array buffers, as Buffers have them",
+                bytes(row.bytes as f64),
+                row.objects
+            ));
+        }
+        if let Some(place) = found.iter().find(|place| place.retained >= counts.native_bytes / 2) {
+            finding = finding.because(format!(
+                "{} of the reachable bytes are held by {}",
+                percent(place.share),
+                self::text(&place.path)
+            ));
+        }
+        finding.but(
+            "texts that the engine keeps outside its heap (external strings) are not counted in a snapshot",
+        )
     }
 }
 
-/// Whether a place is named as what is wrong: large, of the program, piled up, and nothing known to bound it.
+/// Nodes that no document has any more, and who keeps the most of them.
+fn detached(counts: &Counts, found: &[Suspect]) -> Finding {
+    let (n, size) = (counts.detached_nodes, bytes(counts.detached_bytes as f64));
+    let text = format!("{n} nodes are detached from their document and kept: {size} go with them");
+    let mut finding = Finding::new(Certainty::Likely, text).of(Cause::Retention);
+    if let Some(place) = found.iter().find(|place| place.label.starts_with("Detached ")) {
+        finding = finding.because(format!("{} held by {}", holding(place), self::text(&place.path)));
+    }
+    finding.hint("drop what refers to them from scripts: variables, listeners, caches of elements")
+}
+
+/// Whether a place is named as what is wrong: entries have piled up, and nothing hints that they are meant to.
 fn accused(suspect: &Suspect) -> bool {
-    suspect.share >= ACCUSED
-        && suspect.retained >= LARGE
-        && suspect.entries >= PILE
-        && suspect.is_programs
-        && suspect.bound_by.is_none()
+    is_pile(suspect)
+        && match suspect.bound {
+            // A bound that is known to be none outweighs a round number.
+            Some(Bound::Open { .. }) => true,
+            Some(_) => false,
+            None => !stands_at_a_round_number(suspect),
+        }
+}
+
+/// Whether entries have piled up in what is the program's, much of the heap, and not bounded by a number that was seen.
+fn is_pile(suspect: &Suspect) -> bool {
+    unexplained(suspect) && suspect.entries >= PILE
 }
 
 /// Whether so much is held at a place that nothing can be said to be clean.
 fn unexplained(suspect: &Suspect) -> bool {
-    suspect.share >= ACCUSED && suspect.retained >= LARGE && suspect.is_programs
+    let is_bounded = matches!(suspect.bound, Some(Bound::Seen { .. }));
+    suspect.share >= ACCUSED && suspect.retained >= LARGE && suspect.is_programs && !is_bounded
+}
+
+/// Whether people would choose the number of entries as a bound.
+fn stands_at_a_round_number(suspect: &Suspect) -> bool {
+    let n = suspect.entries;
+    !suspect.is_chain && (n >= 256 && n.is_power_of_two() || n >= 500 && n.is_multiple_of(500))
 }
 
 fn undecided() -> Finding {
@@ -205,7 +246,8 @@ fn holding(suspect: &Suspect) -> String {
 fn accusation(suspect: &Suspect) -> Finding {
     let each = suspect.entries_retained / suspect.entries.max(1);
     let text = format!("{} in {} × {}", holding(suspect), suspect.entries, suspect.entry);
-    let mut finding = Finding::new(Certainty::Likely, text)
+    let certainty = if accused(suspect) { Certainty::Likely } else { Certainty::CannotTell };
+    let mut finding = Finding::new(certainty, text)
         .of(Cause::Retention)
         .because(format!("held by {}", self::text(&suspect.path)))
         .because(format!("each entry retains {} on average", bytes(each as f64)));
@@ -222,7 +264,14 @@ fn accusation(suspect: &Suspect) -> Finding {
         finding = finding
             .but(format!("{named} is named like a cache: one that is full and stays so looks the same"));
     }
-    if !suspect.is_chain && is_round(suspect.entries) {
+    finding = match &suspect.bound {
+        Some(Bound::Open { field, value }) => finding.because(format!("{field} is {value}: no bound")),
+        Some(Bound::Named(field)) => finding.but(format!(
+            "{field} seems to bound it; the snapshot does not tell to how many (with exposeNumericValues it would)"
+        )),
+        Some(Bound::Seen { .. }) | None => finding,
+    };
+    if stands_at_a_round_number(suspect) {
         finding = finding.but(format!(
             "exactly {} entries, a round number: a bound in the code may keep it there",
             suspect.entries
@@ -246,11 +295,6 @@ fn named_like_a_cache(suspect: &Suspect) -> Option<&str> {
     steps.flat_map(|step| [step.via.as_str(), step.label.as_str()]).find(|word| is_one(word))
 }
 
-/// Whether people would choose it as a bound.
-fn is_round(entries: u64) -> bool {
-    entries >= 256 && entries.is_power_of_two() || entries >= 500 && entries.is_multiple_of(500)
-}
-
 /// What the keys are made from.
 fn shape(keys: &plimsoll_core::keys::KeyReport) -> String {
     let first = keys.templates.first().map(|t| clip(&t.text, 120)).unwrap_or_default();
@@ -260,16 +304,28 @@ fn shape(keys: &plimsoll_core::keys::KeyReport) -> String {
     format!("keys like {first} ({} different of {}){}", keys.distinct, keys.keys, carrier.unwrap_or_default())
 }
 
-/// A large place that is not accused, and why not.
+/// A large place where nothing piles up without a bound, and why that is so.
 fn remark(suspect: &Suspect) -> Finding {
-    let mut finding = Finding::new(Certainty::CannotTell, holding(suspect))
-        .because(format!("held by {}", text(&suspect.path)));
-    if let Some(bound) = &suspect.bound_by {
-        finding = finding.but(format!("{bound} seems to bound it; the snapshot does not tell to how many"));
+    let held = format!("held by {}", text(&suspect.path));
+    if let Some(bounded) = bounded(suspect) {
+        let text = format!("{}, {bounded}", holding(suspect));
+        return Finding::new(Certainty::Likely, text).of(Cause::None).because(held).but(
+            "a bound that is too high for the memory limit kills as a leak does: bytes per entry × the bound",
+        );
+    }
+    let mut finding = Finding::new(Certainty::CannotTell, holding(suspect)).because(held);
+    if let Some(Bound::Named(field)) = &suspect.bound {
+        finding = finding.but(format!("{field} seems to bound it; the snapshot does not tell to how many"));
     } else if suspect.entries < PILE {
         finding = finding.but(format!("nothing piles up in it: {} entries", suspect.entries));
     }
     finding
+}
+
+/// `bounded: 5,000 of 5,000 (Recent.max)`, where the bound was seen.
+fn bounded(suspect: &Suspect) -> Option<String> {
+    let Some(Bound::Seen { field, most }) = &suspect.bound else { return None };
+    Some(format!("bounded: {} of {} ({field})", thousands(suspect.entries), thousands(*most)))
 }
 
 fn calm(heap: &HeapSnapshot, places: &[Place]) -> Finding {
@@ -309,6 +365,12 @@ fn summary(heap: &HeapSnapshot, counts: &Counts, found: &[Suspect], reachable: O
         None => match found.iter().find(|s| unexplained(s)) {
             Some(suspect) => {
                 format!("{} reachable of {total}; {}", bytes(reachable as f64), holding(suspect))
+            }
+            None if counts.detached_bytes >= LARGE
+                && share(counts.detached_bytes, counts.total_bytes) >= NOTABLE =>
+            {
+                let gone = bytes(counts.detached_bytes as f64);
+                format!("{} reachable of {total}; {gone} go with detached nodes", bytes(reachable as f64))
             }
             None => {
                 format!("{} reachable of {total}; nothing piles up without a bound", bytes(reachable as f64))

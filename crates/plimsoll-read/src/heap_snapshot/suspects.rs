@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use plimsoll_core::keys::{KeyReport, Keys};
 
+use super::bound::{Bound, bound};
 use super::climb::{Step, Ways, told};
 use super::table::EdgeKind;
 use super::{HeapSnapshot, NodeKind};
@@ -49,8 +50,8 @@ pub(super) struct Suspect {
     pub(super) detail: Option<String>,
     /// Whether each entry holds the next: they are a chain.
     pub(super) is_chain: bool,
-    /// Properties by which libraries bound a collection.
-    pub(super) bound_by: Option<String>,
+    /// What speaks for a bound or against one.
+    pub(super) bound: Option<Bound>,
     /// Whether it belongs to the program, not to the engine.
     pub(super) is_programs: bool,
 }
@@ -111,7 +112,7 @@ fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect 
         entries = chain.entries(heap);
     }
     let way = ways.down_to(node);
-    let above = heap.tree.holders_of(node).take(2);
+    let bound = if chain.is_some() { None } else { bound(heap, node, entries.count) };
     let kind = heap.kind(node);
     let is_programs = matches!(kind, NodeKind::Object | NodeKind::Closure | NodeKind::Array)
         && !heap.name(node).is_some_and(|name| name.starts_with("system / ") && !heap.is_context(node));
@@ -126,7 +127,7 @@ fn suspect(heap: &HeapSnapshot, ways: &Ways, point: u32, total: u64) -> Suspect 
         entry: entries.class,
         entries_retained: entries.retained,
         keys: entries.keys,
-        bound_by: std::iter::once(node).chain(above).find_map(|at| bound(heap, at)),
+        bound,
         is_programs,
         is_chain: chain.is_some(),
     }
@@ -213,7 +214,7 @@ impl Entries {
             }
         }
         if groups.values().all(|group| group.0 < PILE) {
-            below_alone(heap, point, &mut groups);
+            groups.extend(below_alone(heap, point));
         }
         let most = groups.iter().max_by_key(|(key, group)| (group.1, **key));
         let (count, retained, example) =
@@ -230,7 +231,8 @@ impl Entries {
 }
 
 /// What a node alone holds without a reference of its own, as the elements of a linked list.
-fn below_alone(heap: &HeapSnapshot, point: u32, groups: &mut Groups) {
+fn below_alone(heap: &HeapSnapshot, point: u32) -> Groups {
+    let mut groups = Groups::new();
     for node in 0..heap.nodes() {
         let kind = heap.kind(node);
         if kind == NodeKind::Object && heap.tree.holder(node) == Holder::Object(point) {
@@ -239,6 +241,7 @@ fn below_alone(heap: &HeapSnapshot, point: u32, groups: &mut Groups) {
             group.1 += heap.retained.of(node);
         }
     }
+    groups
 }
 
 fn entry_name(heap: &HeapSnapshot, node: u32) -> String {
@@ -273,34 +276,4 @@ fn captured(heap: &HeapSnapshot, closure: u32) -> Option<String> {
     let slots = heap.edges_of(context).filter(|edge| edge.kind == EdgeKind::Hidden);
     let largest = slots.max_by_key(|edge| heap.retained.of(edge.to))?;
     Some(format!("a variable without a name in the snapshot ({})", heap.class(largest.to)))
-}
-
-/// The property of an object that libraries keep their bound in, if there is one.
-fn bound(heap: &HeapSnapshot, node: u32) -> Option<String> {
-    const NAMES: [&str; 11] = [
-        "max",
-        "maxSize",
-        "maxEntries",
-        "maxKeys",
-        "maxItems",
-        "maxLength",
-        "limit",
-        "capacity",
-        "ttl",
-        "maxAge",
-        "stdTTL",
-    ];
-    let class = heap.class(node);
-    if class.contains("LRU") {
-        return Some(class);
-    }
-    // One with many properties is a collection itself: its properties are keys.
-    if heap.nodes.edges(node).len() > 64 {
-        return None;
-    }
-    let mut edges = heap.edges_of(node).filter(|edge| edge.kind == EdgeKind::Property);
-    edges.find_map(|edge| {
-        let name = heap.strings.get(edge.name)?;
-        NAMES.contains(&name.trim_start_matches(['_', '#'])).then(|| format!("{class}.{name}"))
-    })
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::keys::KeyReport;
 use plimsoll_core::recording::API_VERSION;
-use plimsoll_core::units;
+use plimsoll_core::units::{self, thousands};
 use plimsoll_host::spill::Spilled;
 use plimsoll_read::heap_dump::report::{Report, Suspect};
 use plimsoll_read::heap_dump::{HeapDump, Owner, Path, Roots, Step};
@@ -523,17 +523,4 @@ fn key_value(suspect: &Suspect, keys: &KeyReport) -> Value {
         "slotShare": carrier.map(|c| c.share),
         "normalKeys": carrier.map(|c| c.normal_keys),
     })
-}
-
-/// A number with its thousands apart.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

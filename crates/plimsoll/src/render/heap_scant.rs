@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use plimsoll_core::recording::API_VERSION;
-use plimsoll_core::units;
+use plimsoll_core::units::{self, thousands};
 use plimsoll_read::heap_dump::scant::{Large, Scant};
 use serde_json::{Value, json};
 
-use super::heap::{gap, thousands};
+use super::heap::gap;
 use crate::output::Format;
 
 /// Classes shown.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use plimsoll_core::recording::API_VERSION;
-use plimsoll_core::units;
+use plimsoll_core::units::{self, thousands};
 use plimsoll_read::heap_dump::ClassInside;
 use plimsoll_read::heap_dump::growth::Growth;
 use plimsoll_read::heap_dump::paths::{Way, Ways};
@@ -16,7 +16,7 @@ use plimsoll_read::heap_dump::usage::Usage;
 use plimsoll_read::heap_snapshot as snapshot;
 use serde_json::{Value, json};
 
-use super::heap::{path_lines, thousands};
+use super::heap::path_lines;
 use super::paint::Paint;
 
 /// Rows of a table, unless JSON is asked for.

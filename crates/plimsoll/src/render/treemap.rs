@@ -54,7 +54,7 @@ pub(crate) fn snapshot_page(file: &Path, heap: &HeapSnapshot, said: &SnapshotRep
         json!({
             "accused": place.accused,
             "head": format!("{} @{}: {}", place.what, place.id, units::bytes(place.retained_bytes as f64)),
-            "content": format!("{} × {}", heap::thousands(place.entries), place.entry),
+            "content": format!("{} × {}", units::thousands(place.entries), place.entry),
             "path": [place.path],
         })
     });

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::recording::API_VERSION;
-use plimsoll_core::units;
+use plimsoll_core::units::{self, thousands};
 use plimsoll_read::hprof::model::Limits;
 use plimsoll_read::redact::policy::{FieldRule, Numbers, Policy, Texts};
 use plimsoll_read::redact::report::RedactReport;
@@ -17,7 +17,6 @@ use super::input::Input;
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
-use crate::render::heap::thousands;
 
 /// What to replace.
 #[derive(Debug, clap::Args)]
