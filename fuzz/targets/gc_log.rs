@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(c.uptime.is_none_or(amount) && c.unix.is_none_or(f64::is_finite), "{c:?}");
     }
     let Some(log) = parse(data) else { return };
-    let report = log.report(&Context { rss: Some(1 << 30), limit: Some(1 << 31) });
+    let report = log.report(&Context { rss: Some(1 << 30), limit: Some(1 << 31), ..Context::default() });
     assert!(!report.head.summary.is_empty());
     for life in &report.lives {
         if let Some(slope) = life.floor_slope_bytes_per_second {

@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
         }
     }
     let Some(reports) = read(text.as_bytes()) else { return };
-    let context = Context { rss: Some(1 << 30), limit: Some(1 << 29) };
+    let context = Context { rss: Some(1 << 30), limit: Some(1 << 29), ..Context::default() };
     let report = reports.report(&context);
     assert!(!report.head.summary.is_empty() && report.call_sites.len() <= 40);
     assert!(report.tables().iter().all(|t| t.rows.iter().all(|r| r.len() == t.head.len())));

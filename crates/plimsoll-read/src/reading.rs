@@ -126,6 +126,9 @@ pub struct Tally {
 pub struct Group {
     /// How many.
     pub count: u64,
+    /// How many there are by reckoning, where the artifact holds a known part of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_count: Option<u64>,
     /// Their part of all, 0 to 1.
     pub share: f64,
     /// The pool's normalised name, for threads that have one.
@@ -187,13 +190,19 @@ pub struct Context {
     pub rss: Option<u64>,
     /// The container's limit, bytes.
     pub limit: Option<u64>,
+    /// Goroutines of the process, as a profile counted them.
+    pub goroutines: Option<u64>,
 }
 
 impl Context {
     /// What is known here, else what `other` knows.
     #[must_use]
     pub fn or(self, other: Context) -> Context {
-        Context { rss: self.rss.or(other.rss), limit: self.limit.or(other.limit) }
+        Context {
+            rss: self.rss.or(other.rss),
+            limit: self.limit.or(other.limit),
+            goroutines: self.goroutines.or(other.goroutines),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn of(text: &str) -> Histograms {
 
 #[test]
 fn one_histogram_shows_sizes_and_accuses_nobody() {
-    let r = of(&sessions(1000)).report(&Context { rss: Some(10_000_000), limit: None }).unwrap();
+    let r = of(&sessions(1000)).report(&Context { rss: Some(10_000_000), ..Context::default() }).unwrap();
     assert_eq!(r.head.findings.len(), 1);
     let f = &r.head.findings[0];
     assert_eq!(f.certainty, Certainty::CannotTell);
@@ -112,7 +112,7 @@ proptest! {
     fn hostile_rows_never_panic(rows in prop::collection::vec("( num #instances #bytes class name|[0-9]{1,3}: [0-9]{1,20} [0-9]{1,20} \\[{0,3}[BCL]?[a-z.]{1,9};?|Total [0-9]{1,20} [0-9]{1,20}|.{0,20})", 0..50)) {
         let text = rows.join("\n") + "\n";
         if let Some(h) = read(text.as_bytes()) {
-            let r = h.report(&Context { rss: Some(0), limit: None }).unwrap();
+            let r = h.report(&Context { rss: Some(0), ..Context::default() }).unwrap();
             prop_assert!(!r.head.summary.is_empty() && r.classes.len() <= 40);
             let _tables = r.tables();
             prop_assert!(Histograms::change(&[&h, &h, &h], &Context::default()).is_some());

@@ -28,7 +28,7 @@ use crate::pprof::Profile;
 use crate::reading::{Context, Report, Table};
 use crate::smaps;
 use crate::thread_dump::ThreadDumps;
-use plain::Plain;
+pub use plain::Plain;
 pub use unread::{Unread, unread};
 
 /// Bytes in which a long log is searched for an artifact that does not begin at its head, and what two pieces share.
@@ -419,7 +419,7 @@ fn is_death(format: &dyn Format) -> bool {
 ///
 /// # Errors
 /// When it cannot be opened.
-pub fn unpacked<S: Source + ?Sized>(source: &S) -> io::Result<impl Read + use<'_, S>> {
+pub fn unpacked<S: Source + ?Sized>(source: &S) -> io::Result<Plain<'_>> {
     Ok(Plain::new(source.open()?))
 }
 

@@ -16,7 +16,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 type Bytes<'s> = Box<dyn Read + Send + 's>;
 
 /// A stream without wrappings. A failure ends it, as a cut would, and is [told](Plain::stopped).
-pub(super) struct Plain<'s> {
+pub struct Plain<'s> {
     reader: Bytes<'s>,
     head: Vec<u8>,
     stopped: Option<String>,
@@ -93,7 +93,7 @@ impl<'s> Plain<'s> {
     }
 
     /// Why the stream ended before its end.
-    pub(super) fn stopped(&self) -> Option<&str> {
+    pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
     }
 

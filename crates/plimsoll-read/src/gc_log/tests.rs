@@ -37,7 +37,7 @@ fn log(from: u32, to: u32, full: u32, slope: f64, seed: u32) -> String {
 }
 
 fn report(text: &str) -> GcReport {
-    parse(text.as_bytes()).expect("a log").report(&Context { rss: None, limit: Some(8 << 30) })
+    parse(text.as_bytes()).expect("a log").report(&Context { limit: Some(8 << 30), ..Context::default() })
 }
 
 fn first_cause(text: &str) -> (Option<Cause>, Certainty) {
@@ -205,7 +205,7 @@ proptest! {
     ) {
         let text = pieces.concat();
         if let Some(log) = parse(text.as_bytes()) {
-            let report = log.report(&Context { rss: Some(1 << 30), limit: Some(1) });
+            let report = log.report(&Context { rss: Some(1 << 30), limit: Some(1), ..Context::default() });
             prop_assert!(!report.head.summary.is_empty() && !report.tables().is_empty());
         }
     }

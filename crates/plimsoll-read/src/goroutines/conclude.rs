@@ -30,6 +30,16 @@ const LABELS: usize = 5;
 /// The runtime's record of a goroutine and its wait, and the closure that it was started with, bytes.
 const RECORD: u64 = 512;
 
+/// How the counts of groups are to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Seen {
+    All,
+    /// A part of a known whole: this many times as many.
+    Part(f64),
+    /// A part of who knows how many.
+    Least,
+}
+
 impl Goroutines {
     /// Tells how many goroutines the process has, from another source: a cut dump then says which part it holds.
     #[must_use]
@@ -41,6 +51,52 @@ impl Goroutines {
             });
         }
         self
+    }
+
+    /// Whether counts are those of a part: stacks that were cut. Groups that the runtime made are whole each.
+    pub(super) fn is_part(&self) -> bool {
+        self.form == Form::Stacks && self.truncated.is_some()
+    }
+
+    fn seen(&self) -> Seen {
+        match self.said {
+            _ if !self.is_part() => Seen::All,
+            Some(all) if all > self.counted && self.counted > 0 => {
+                Seen::Part(all as f64 / self.counted as f64)
+            }
+            _ => Seen::Least,
+        }
+    }
+
+    /// How many there are by reckoning, to three digits; none where the count is all that is known.
+    fn scaled(&self, n: u64) -> Option<u64> {
+        let Seen::Part(by) = self.seen() else { return None };
+        let all = n as f64 * by;
+        let step = 10f64.powf(all.max(1.0).log10().floor() - 2.0).max(1.0);
+        Some(((all / step).round() * step) as u64)
+    }
+
+    /// So many goroutines and their share, with how much of that is known.
+    fn amount(&self, n: u64) -> String {
+        let part = units::percent(share(n, self.counted));
+        match (self.seen(), self.scaled(n)) {
+            (_, Some(about)) => {
+                let about = count(about, "goroutine");
+                format!("about {about} ({part}; {n} of {} seen)", self.counted)
+            }
+            (Seen::Least, None) => format!("at least {} ({part} of those seen)", count(n, "goroutine")),
+            (_, None) => format!("{} ({part})", count(n, "goroutine")),
+        }
+    }
+
+    /// The same of what is certain of those that are seen.
+    fn proven_amount(&self, n: u64) -> String {
+        let seen = count(n, "goroutine");
+        match (self.seen(), self.scaled(n)) {
+            (_, Some(about)) => format!("at least {seen} (about {about} by the total)"),
+            (Seen::Least, None) => format!("at least {seen}"),
+            (_, None) => seen,
+        }
     }
 
     /// What it concludes.
@@ -82,6 +138,19 @@ impl Goroutines {
                 "printed minutes count from the collection before the wait: up to 2 min too long, and below 1 min unsaid",
             );
         }
+        match self.seen() {
+            Seen::All => {}
+            Seen::Part(_) => warnings.say(format!(
+                "the dump holds {} of {} goroutines: counts are scaled as if the others were like them; the oldest are \
+                 listed first, so what came last may be missing",
+                self.counted,
+                self.total()
+            )),
+            Seen::Least => warnings.say(
+                "counts are lower bounds: how many goroutines there were is not known. `goroutine?debug=1` of the same \
+                 process says it: read both together",
+            ),
+        }
         if self.leaks_only {
             warnings.say("a leak that a global variable, a timer or a live context can still reach is not in this profile");
         }
@@ -95,6 +164,7 @@ impl Goroutines {
 
     fn summary(&self, findings: &[Finding]) -> String {
         let all = count(self.total(), "goroutine");
+        let all = if self.seen() == Seen::Least { format!("at least {all}") } else { all };
         let Some(first) = self.groups.first() else { return format!("{all}, none listed.") };
         let proven: u64 = self.groups.iter().map(|g| g.leaked).sum();
         let proof = if proven > 0 { format!(", {proven} proven leaked") } else { String::new() };
@@ -109,7 +179,8 @@ impl Goroutines {
             }
             None => {
                 let part = units::percent(share(first.count, self.counted));
-                format!("no group stands out, the largest: {} ({part}) {}", first.count, doing(first))
+                let of = if self.seen() == Seen::All { "" } else { " of those seen" };
+                format!("no group stands out, the largest: {} ({part}{of}) {}", first.count, doing(first))
             }
         };
         format!("{all}{proof}; {told}.")
@@ -122,6 +193,7 @@ impl Goroutines {
         labels.truncate(LABELS);
         Group {
             count: g.count,
+            estimated_count: self.scaled(g.count),
             share: share(g.count, self.counted),
             name: None,
             state: g.state.clone(),
@@ -143,7 +215,7 @@ impl Goroutines {
         let lost = |g: &&Parked| g.leaked > 0 || never(g) && (g.count > 1 || g.wait == Wait::NilChannel);
         for g in self.groups.iter().filter(lost).take(MOST) {
             let n = if g.leaked > 0 { g.leaked } else { g.count };
-            let text = format!("{} can never go on: {}", count(n, "goroutine"), doing(g));
+            let text = format!("{} can never go on: {}", self.proven_amount(n), doing(g));
             let mut f = Finding::new(Certainty::Certain, text).of(Cause::Accumulation);
             f = match g.leaked {
                 0 => f.because(format!(
@@ -179,10 +251,16 @@ impl Goroutines {
         let sure = pattern.specific && g.count >= PART.0 || g.count >= CROWD && steady.is_some();
         let certainty = if sure { Certainty::Likely } else { Certainty::CannotTell };
         let part = units::percent(share(g.count, self.counted));
-        let bytes = units::bytes(estimate(g) as f64);
-        let mut f = Finding::new(certainty, format!("{} ({part}) {}", count(g.count, "goroutine"), doing(g)))
+        let scale = if let Seen::Part(by) = self.seen() { by } else { 1.0 };
+        let bytes = units::bytes(estimate(g) as f64 * scale);
+        let (of, about) = match self.seen() {
+            Seen::All => ("all goroutines", "about"),
+            Seen::Part(_) => ("the goroutines seen", "about"),
+            Seen::Least => ("the goroutines seen", "at least"),
+        };
+        let mut f = Finding::new(certainty, format!("{} {}", self.amount(g.count), doing(g)))
             .of(Cause::Accumulation)
-            .because(format!("{part} of all goroutines stand at this one line and hold about {bytes}"));
+            .because(format!("{part} of {of} stand at this one line and hold {about} {bytes}"));
         if let Some((low, high)) = g.minutes {
             let span = age((low, high));
             f = f.because(format!(
@@ -192,9 +270,10 @@ impl Goroutines {
             ));
         }
         f = match steady {
-            Some(per_minute) => {
-                f.because(format!("their ages are spread: about {per_minute:.0} more each minute"))
-            }
+            Some(per_minute) => f.because(format!(
+                "their ages are spread: {about} {:.0} more each minute",
+                per_minute * scale
+            )),
             None => f.but("one dump does not show growth: take another some minutes later and compare"),
         };
         if g.minutes.is_some_and(|(low, high)| low >= OLD.1 && low * 2 > high) {
@@ -231,9 +310,8 @@ impl Goroutines {
         if n < CROWD || groups < 2 || share(n, self.counted) < 0.5 {
             return None;
         }
-        let part = units::percent(share(n, self.counted));
         Some(
-            Finding::new(Certainty::CannotTell, format!("{n} goroutines ({part}) were started by {place}"))
+            Finding::new(Certainty::CannotTell, format!("{} were started by {place}", self.amount(n)))
                 .of(Cause::Accumulation)
                 .because(format!(
                     "they stand at {groups} different places: the number is what they share, not the wait"

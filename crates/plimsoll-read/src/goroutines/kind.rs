@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Goroutines, grouped, header, over, parse_stacks, profile};
+use super::{Form, Goroutines, grouped, header, over, parse_stacks, profile};
 use crate::formats::{Kind, Reading};
 use crate::pprof::Profile;
 use crate::reading::{Context, Table, steps};
@@ -37,8 +37,18 @@ impl Kind for Goroutines {
         parse_stacks(head.chain(from))
     }
 
-    fn reading(&self, _: &Context) -> Reading {
-        self.report().into()
+    fn reading(&self, context: &Context) -> Reading {
+        match context.goroutines.filter(|n| self.is_part() && self.said.is_none() && *n > self.counted) {
+            Some(total) => self.clone().with_total(total).report().into(),
+            None => self.report().into(),
+        }
+    }
+
+    fn known(&self) -> Context {
+        let whole =
+            self.said.or((self.form == Form::Profile && self.truncated.is_none()).then_some(self.counted));
+        let goroutines = whole.filter(|_| self.form != Form::Stacks && !self.leaks_only);
+        Context { goroutines, ..Context::default() }
     }
 
     fn is_alone(&self) -> bool {

@@ -46,7 +46,7 @@ pub enum Form {
 }
 
 /// All goroutines of one artifact.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Goroutines {
     /// The form that was read.
     pub form: Form,
@@ -210,7 +210,9 @@ fn stacks(scanner: text::Scanner, failed: Option<std::io::Error>) -> Option<Goro
     let truncated = cut(&scanner, failed);
     let doubt = truncated.is_none() && scanner.strangers == 0 && scanner.blank_end;
     let (strangers, too_long, prefixed) = (scanner.strangers, scanner.too_long, scanner.prefixed);
-    let mut out = whole(Form::Stacks, false, None, scanner.table, scanner.bytes, truncated);
+    // A number from elsewhere in the log is of another moment: it serves only where the stacks are a part.
+    let said = scanner.said.filter(|_| truncated.is_some());
+    let mut out = whole(Form::Stacks, false, said, scanner.table, scanner.bytes, truncated);
     out.strangers = strangers;
     if doubt {
         out.warnings.say("it ends where another stack could start: if it was cut there, nothing shows it");
@@ -232,10 +234,13 @@ fn cut(s: &text::Scanner, failed: Option<std::io::Error>) -> Option<String> {
     if let Some(e) = failed {
         return Some(format!("reading stopped: {e}"));
     }
-    if s.bytes == text::RUNTIME_LIMIT {
+    if s.dumped() == text::RUNTIME_LIMIT {
         return Some(
             "exactly 64 MiB: the runtime stops writing there, counts are a part of the whole".to_owned(),
         );
+    }
+    if s.broken {
+        return Some("a stack stops where a profile begins: the dump was cut there".to_owned());
     }
     if s.cut {
         return Some("it stops within a stack, or its last line has no end".to_owned());

@@ -4,6 +4,8 @@ use plimsoll_core::classify::Certainty;
 use proptest::prelude::*;
 
 use super::*;
+use crate::formats::{Kind, Reading};
+use crate::reading::Context;
 
 const GROUPED: &str = "goroutine profile: total 1364\n1360 @ 0x48c14a 0x67eea5\n#\t0x67eea4\tmain.await+0x24\t/src/leak.go:35\n\n3 @ 0x1\n# labels: {\"a\":\"b\"}\n#\t0x48b384\tinternal/poll.runtime_pollWait+0x84\t\t/go/netpoll.go:351\n#\t0x4e53e8\tnet.(*netFD).accept+0x28\t/go/net/fd_unix.go:149\n\n1 @ 0x492fe1\n";
 
@@ -324,4 +326,84 @@ fn a_cut_dump_tells_its_part() {
     let g = parse(STACKS.as_bytes()).unwrap().with_total(10);
     assert_eq!(g.truncated.as_deref(), Some("the process has 10 goroutines, the dump holds 4"));
     assert_eq!(g.total(), 10);
+}
+
+/// Stacks without end, as many as fit below the runtime's limit after `before`.
+fn cut_by_the_runtime(before: &str) -> Vec<u8> {
+    let mut out = before.as_bytes().to_vec();
+    let end = before.len() + (64 << 20);
+    for id in 1.. {
+        let (place, state) = if id % 10 == 0 { ("main.send", "chan send") } else { ("main.await", "select") };
+        let one = format!(
+            "goroutine {id} [{state}]:\n{place}(0xc0)\n\t/src/leak.go:35 +0x24\ncreated by main.handle\n\t/src/leak.go:20 +0x1\n\n"
+        );
+        out.extend_from_slice(one.as_bytes());
+        if out.len() >= end {
+            break;
+        }
+    }
+    out.truncate(end);
+    out
+}
+
+#[test]
+fn counts_of_what_the_runtime_cut_are_scaled_where_the_total_is_known() {
+    let g = parse_stacks(cut_by_the_runtime("goroutine profile: total 2000000\n").as_slice()).unwrap();
+    assert!(g.truncated.as_ref().is_some_and(|why| why.starts_with("exactly 64 MiB")), "{:?}", g.truncated);
+    let (seen, first) = (g.counted, g.groups[0].count);
+    let report = g.report();
+    let about = report.groups[0].estimated_count.unwrap();
+    assert!(about.abs_diff(1_800_000) <= 10_000, "{about}");
+    let text = format!("about {about} goroutines (90 %; {first} of {seen} seen) wait in `select`");
+    assert!(report.findings[0].text.starts_with(&text), "{:?}", report.findings[0]);
+    assert!(report.summary.starts_with("2000000 goroutines; about "), "{}", report.summary);
+    assert!(report.warnings.iter().any(|w| w.starts_with(&format!("the dump holds {seen} of 2000000"))));
+}
+
+#[test]
+fn counts_of_what_was_cut_are_lower_bounds_where_it_is_not() {
+    let g = parse_stacks(cut_by_the_runtime("").as_slice()).unwrap();
+    let report = g.report();
+    let text = format!("at least {} goroutines (90 % of those seen) wait", g.groups[0].count);
+    assert!(report.findings[0].text.starts_with(&text), "{:?}", report.findings[0]);
+    assert!(
+        report.summary.starts_with(&format!("at least {} goroutines; ", g.counted)),
+        "{}",
+        report.summary
+    );
+    assert_eq!(report.groups[0].estimated_count, None);
+    assert!(report.warnings.iter().any(|w| w.starts_with("counts are lower bounds")));
+    // What is certain stays certain of those that are seen only.
+    let leaked = many(400, "chan send (leaked)", |_| 1);
+    let cut = parse(&leaked.as_bytes()[..9000]).unwrap();
+    assert!(cut.report().findings[0].text.starts_with("at least "), "{:?}", cut.report().findings);
+    assert!(cut.with_total(1000).report().findings[0].text.contains(" by the total) can never go on"));
+}
+
+#[test]
+fn a_profile_of_the_same_bundle_or_log_tells_the_total() {
+    let context = Kind::known(&parse(GROUPED.as_bytes()).unwrap());
+    assert_eq!(context.goroutines, Some(1364));
+    let whole = parse(STACKS.as_bytes()).unwrap();
+    assert_eq!(Kind::known(&whole).goroutines, None);
+    assert_eq!(Kind::reading(&whole, &context), Reading::from(whole.report()), "a whole dump needs no other");
+    let text = many(400, "chan receive", |_| 1);
+    let cut = parse(&text.as_bytes()[..9000]).unwrap();
+    let told = Kind::reading(&cut, &context).head;
+    assert!(told.summary.starts_with("1364 goroutines; about "), "{}", told.summary);
+    let less = Context { goroutines: Some(1), ..Context::default() };
+    assert!(Kind::reading(&cut, &less).head.summary.starts_with("at least "), "of another moment");
+    // Where a dump stops within a line and a profile follows, it is cut.
+    for end in 9000..9200 {
+        let joined = parse(&[&text.as_bytes()[..end], GROUPED.as_bytes()].concat()).unwrap();
+        let tail = &text[end - 60..end];
+        if tail.ends_with("\n\n") || tail.ends_with(".go:20 +0x1\n") {
+            assert_eq!(joined.truncated, None, "nothing shows that it was cut: {tail:?}");
+            continue;
+        }
+        assert_eq!(joined.said, Some(1364), "{tail:?}");
+        assert!(joined.report().summary.starts_with("1364 goroutines; about "), "{tail:?}");
+    }
+    let after = parse(format!("{STACKS}{GROUPED}").as_bytes()).unwrap();
+    assert_eq!((after.said, &after.truncated), (None, &None), "a whole dump before a profile is whole");
 }

@@ -108,6 +108,8 @@ struct Walked {
     created: bool,
     /// Frames told, and notes instead of frames.
     frames: usize,
+    /// Whether a profile begins where it ends.
+    met: bool,
 }
 
 /// The walk over the lines of one record.
@@ -121,7 +123,7 @@ struct Walk<'a, S> {
 
 impl<'a, S: Sink> Walk<'a, S> {
     fn new(buf: &'a [u8], at: usize, words: usize, last: bool, sink: S) -> Self {
-        let so_far = Walked { end: at, strangers: 0, cut: false, created: false, frames: 0 };
+        let so_far = Walked { end: at, strangers: 0, cut: false, created: false, frames: 0, met: false };
         Walk { buf, words, last, sink, so_far }
     }
 
@@ -149,7 +151,8 @@ impl<'a, S: Sink> Walk<'a, S> {
                 self.so_far.end = now.next;
                 return Some((self.so_far, self.sink));
             }
-            if header::header(now.text).is_some() {
+            self.so_far.met = profile_head(now.text).is_some();
+            if self.so_far.met || header::header(now.text).is_some() {
                 return Some((self.so_far, self.sink));
             }
             match self.step(now)? {
@@ -175,7 +178,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             _ => return None,
         };
         self.so_far.end = now.next;
-        let located = place.and_then(|p| Some((p.text.strip_prefix(b"\t")?, p)));
+        let own = place.filter(|p| profile_head(p.text).is_none());
+        let located = own.and_then(|p| Some((p.text.strip_prefix(b"\t")?, p)));
         if let Some(by) = now.text.strip_prefix(b"created by ") {
             self.so_far.created = true;
             let name = frames::creator(by);
@@ -253,6 +257,13 @@ pub(super) struct Scanner {
     pub(super) blank_end: bool,
     /// Whether the log puts something before each line.
     pub(super) prefixed: bool,
+    /// Goroutines of the process, by a profile in the same log, the last one.
+    pub(super) said: Option<u64>,
+    /// Whether a stack stops where such a profile begins.
+    pub(super) broken: bool,
+    /// Bytes taken from the front, and where the first record stands.
+    taken: u64,
+    begin: Option<u64>,
 }
 
 impl Scanner {
@@ -288,6 +299,11 @@ impl Scanner {
         }
     }
 
+    /// Bytes from the first record to the end of the text.
+    pub(super) fn dumped(&self) -> u64 {
+        self.bytes.saturating_sub(self.begin.unwrap_or(0))
+    }
+
     /// Takes whole records off the front; gives the bytes used. `last` means that nothing follows.
     pub(super) fn take(&mut self, buf: &[u8], last: bool) -> usize {
         let mut at = 0;
@@ -297,25 +313,37 @@ impl Scanner {
             }
             if let Some(h) = header::header(now.text) {
                 match self.record(buf, now.next, &h, last) {
-                    Some(end) => at = end,
+                    Some(end) => {
+                        self.begin.get_or_insert(self.taken + at as u64);
+                        at = end;
+                    }
                     None => break,
                 }
             } else {
-                self.stranger(now);
+                self.stranger(at, now);
                 at = now.next;
             }
         }
         if last {
             self.blank_end = buf.ends_with(b"\n\n");
         }
+        self.taken += at as u64;
         at
     }
 
-    fn stranger(&mut self, line: Line<'_>) {
+    fn stranger(&mut self, at: usize, line: Line<'_>) {
         if line.text.is_empty() {
             return;
         }
         self.strangers += 1;
+        if let Some((before, total)) = profile_head(line.text) {
+            self.said = Some(total);
+            let dumped =
+                (self.taken + at as u64 + before.len() as u64).saturating_sub(self.begin.unwrap_or(0));
+            let word: &[u8] = b"goroutine ";
+            let is_cut = !before.is_empty() && (before.starts_with(word) || word.starts_with(before));
+            self.broken |= is_cut || dumped == RUNTIME_LIMIT;
+        }
         self.last_created = true;
         self.cut = !line.whole && line.text.starts_with(b"goroutine ");
     }
@@ -332,15 +360,24 @@ impl Scanner {
         self.strangers += walked.strangers as u64;
         self.prefixed |= h.words > 0;
         self.cut = walked.cut;
+        self.broken |= walked.met && (walked.cut || !walked.created && h.id > 1);
         self.last_created = walked.created || walked.strangers > 0 || h.id <= 1;
         Some(walked.end)
     }
 }
 
+/// What stands before a line's end when the line begins a profile, and the goroutines that it says; the text before may
+/// be a log's, or a stack's that was cut there.
+fn profile_head(line: &[u8]) -> Option<(&[u8], u64)> {
+    let digits = line.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let (words, number) = line.split_at_checked(line.len().saturating_sub(digits))?;
+    Some((words.strip_suffix(b"goroutine profile: total ")?, header::number(number)?))
+}
+
 /// Takes a record apart whose group is new.
 fn describe(buf: &[u8], at: usize, h: &Header<'_>, last: bool) -> Parked {
     let (_, built) = Walk::new(buf, at, h.words, last, Build::default()).run().unwrap_or_else(|| {
-        let none = Walked { end: at, strangers: 0, cut: true, created: false, frames: 0 };
+        let none = Walked { end: at, strangers: 0, cut: true, created: false, frames: 0, met: false };
         (none, Build::default())
     });
     let state = text(h.state);

@@ -117,7 +117,7 @@ proptest! {
     ) {
         let text = lines.join("\n") + "\n";
         if let Some(s) = read(&mut text.as_bytes()) {
-            let r = s.report(&Context { rss, limit: None }).unwrap();
+            let r = s.report(&Context { rss, ..Context::default() }).unwrap();
             prop_assert!((0.0..=1.0).contains(&r.fragmentation_share));
             let _tables = r.tables();
         }

@@ -37,7 +37,7 @@ fn text(arenas: &[(u64, u64)], mapped: u64) -> String {
 }
 
 fn report(text: &str, rss: Option<u64>) -> MallocReport {
-    read(text.as_bytes()).unwrap().report(&Context { rss, limit: None }).unwrap()
+    read(text.as_bytes()).unwrap().report(&Context { rss, ..Context::default() }).unwrap()
 }
 
 #[test]
@@ -102,7 +102,7 @@ proptest! {
     fn hostile_tags_never_panic(tags in prop::collection::vec("<(malloc version=\"1\"|/malloc|heap nr=\"1\"|/heap|(total|system) type=\"(fast|rest|mmap|current|max)\" count=\"[0-9]{1,20}\" size=\"[0-9]{1,20}\"/|.{0,12})>", 0..40), rss in prop::option::of(any::<u64>())) {
         let text = format!("<malloc version=\"1\">{}", tags.join("\n"));
         if let Some(i) = read(text.as_bytes()) {
-            let r = i.report(&Context { rss, limit: None }).unwrap();
+            let r = i.report(&Context { rss, ..Context::default() }).unwrap();
             prop_assert!((0.0..=1.0).contains(&r.free_share) || r.free_bytes > r.held_bytes);
             let _tables = r.tables();
         }

@@ -98,7 +98,8 @@ fn one_report_never_accuses_a_category() {
 #[test]
 fn what_is_resident_beyond_all_is_unexplained() {
     let text = report(500 << 10, &[("Java Heap", 500 << 10)]);
-    let seen = |rss: u64, limit| of(&text).report(&Context { rss: Some(rss * MIB), limit });
+    let seen =
+        |rss: u64, limit| of(&text).report(&Context { rss: Some(rss * MIB), limit, ..Context::default() });
     let r = seen(900, None);
     assert_eq!(r.unexplained_bytes, Some(400 * MIB));
     assert!(r.head.findings[0].accuses() && r.head.findings[0].cause == Some(Cause::OffHeap));
@@ -166,7 +167,7 @@ proptest! {
         rss in prop::option::of(any::<u64>()),
     ) {
         let text = format!("Total: reserved=1KB, committed=1KB\n{}\n", lines.join("\n"));
-        let r = of(&text).report(&Context { rss, limit: rss });
+        let r = of(&text).report(&Context { rss, limit: rss, ..Context::default() });
         prop_assert!(!r.head.summary.is_empty() && r.call_sites.len() <= 40);
         let _tables = r.tables();
     }

@@ -157,7 +157,7 @@ fn a_rollup_has_sums_only() {
         "f0000000-7fff556e9000 ---p 00000000 00:00 0      [rollup]\nRss:  78400 kB\nAnonymous: 56808 kB\nSwap: 16 kB\n",
     );
     assert_eq!((s.form, s.total.resident, s.total.swap), (Form::Rollup, 78_400 << 10, 16 << 10));
-    let r = s.report(&Context { rss: None, limit: Some(156_800 << 10) }).unwrap();
+    let r = s.report(&Context { limit: Some(156_800 << 10), ..Context::default() }).unwrap();
     assert_eq!(
         r.head.summary,
         "76.6 MiB resident, 72 % of it anonymous, and 16.0 KiB in swap; 50 % of the limit."
@@ -200,7 +200,7 @@ proptest! {
         let text = lines.join("\n") + "\n";
         if let Some(s) = survey(text.as_bytes()) {
             prop_assert!(s.largest.len() <= 12);
-            let r = s.report(&Context { rss: Some(1), limit: Some(0) }).unwrap();
+            let r = s.report(&Context { rss: Some(1), limit: Some(0), ..Context::default() }).unwrap();
             prop_assert!(!r.head.summary.is_empty());
             let _tables = r.tables();
             prop_assert!(Survey::change(&[&s, &s, &s], &Context::default()).is_some());

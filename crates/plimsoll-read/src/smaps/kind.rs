@@ -58,7 +58,7 @@ impl Kind for Survey {
 
     fn known(&self) -> Context {
         let rss = (self.has_resident() && self.truncated.is_none()).then_some(self.total.resident);
-        Context { rss, limit: None }
+        Context { rss, ..Context::default() }
     }
 
     fn change(series: &[&Self], context: &Context) -> Option<Reading> {

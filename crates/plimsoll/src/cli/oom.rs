@@ -38,7 +38,7 @@ const ROWS: usize = 8;
 Files: dmesg, journalctl (short, json, export), kubectl describe/get of pods and events (text, JSON, YAML), docker \
 inspect, logs of kubelet, containerd, systemd and of the program itself; plain, gzip or zstd.
 
-Exit codes: 0 nobody died, 1 somebody did, 2 usage, 3 cannot judge: nothing could be read.")]
+Exit codes: 0 nobody died, 1 somebody did, 2 usage, 3 cannot judge: nothing could be read, 5 what was read is cut.")]
 pub(crate) struct Args {
     /// Logs and statuses; - is stdin.
     files: Vec<PathBuf>,
@@ -69,7 +69,15 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         _ => render::json::text(&document(title, &reading, &sources, &left), format),
     };
     output::result(&text)?;
-    Ok(if all.list().is_empty() { exit_code::FINE } else { exit_code::FINDINGS })
+    Ok(exit(&all))
+}
+
+fn exit(all: &Deaths) -> u8 {
+    match (&all.truncated, all.list().is_empty()) {
+        (Some(_), _) => exit_code::PARTIAL,
+        (None, true) => exit_code::FINE,
+        (None, false) => exit_code::FINDINGS,
+    }
 }
 
 type Sources = Vec<(String, Result<String, String>)>;
@@ -116,6 +124,9 @@ fn brought(files: &[PathBuf]) -> Result<(Deaths, Sources), CliError> {
         let read = deaths::parse(&mut plain);
         sources.push((name.to_string(), Ok(format!("{} traces", read.traces.len()))));
         all.and(read);
+        if let Some(why) = plain.stopped() {
+            all.truncated = Some(format!("{name}: {why}"));
+        }
     }
     Ok((all, sources))
 }

@@ -193,6 +193,7 @@ fn colour(head: &Report, paint: Paint, line: &str) -> String {
 fn heads(groups: &[Group]) -> Vec<&'static str> {
     let mut heads = vec!["#count", "#share"];
     let mut when = |is: bool, head| heads.extend(is.then_some(head));
+    when(groups.iter().any(|g| g.estimated_count.is_some()), "#in all");
     when(groups.iter().any(|g| g.minutes.is_some()), "#minutes");
     when(groups.iter().any(|g| g.proven_leaked > 0), "#proven");
     when(groups.iter().any(|g| g.estimated_bytes.is_some()), "#holds");
@@ -212,6 +213,7 @@ fn cells(g: &Group, heads: &[&'static str]) -> Vec<String> {
     };
     let cell = |head: &&str| match *head {
         "#count" => g.count.to_string(),
+        "#in all" => g.estimated_count.map_or_else(String::new, |n| format!("~{n}")),
         "#share" => units::percent(g.share),
         "#minutes" => g.minutes.map_or_else(String::new, |m| format!("{:.0} to {:.0}", m.low, m.high)),
         "#proven" => g.proven_leaked.to_string(),

@@ -78,6 +78,23 @@ fn a_calm_log_and_a_missing_one() {
 }
 
 #[test]
+fn what_is_cut_says_so_and_ends_as_a_part() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = dmesg();
+    let cut = file(folder.path(), "cut.txt", &whole[..whole.len() - 20]);
+    let (r, code) = json(&["oom", &cut, "-o", "json"]);
+    assert_eq!((code, &r["artifact"]["truncated"]), (Some(5), &Value::Bool(true)));
+    assert!(stdout(&plimsoll(&["oom", &cut])).contains("CUT"));
+    // Calm as far as it goes is not calm.
+    let calm = file(folder.path(), "app.log", "2026-11-23 10:00:00 INFO all is well\n2026-11-23 10:0");
+    assert_eq!(json(&["oom", &calm, "-o", "json"]).1, Some(5));
+    // The other files do not make it whole.
+    let log = file(folder.path(), "dmesg.txt", &whole);
+    assert_eq!(json(&["oom", &cut, &log, "-o", "json"]).1, Some(5));
+    assert_eq!(json(&["oom", &log, "-o", "json"]).1, Some(1));
+}
+
+#[test]
 fn a_pipe_is_read() {
     let mut child = plimsoll_command(&["oom", "-", "-o", "json"])
         .stdin(Stdio::piped())

@@ -287,7 +287,11 @@ fn manifests(members: &mut Vec<Member>) -> (Context, Vec<String>) {
     members.retain(|member| {
         let Some(manifest) = manifest(member) else { return true };
         let bytes = |key: &str| manifest[key].as_f64().map(|b| b as u64);
-        context = context.or(Context { rss: bytes("residentBytes"), limit: bytes("limitBytes") });
+        context = context.or(Context {
+            rss: bytes("residentBytes"),
+            limit: bytes("limitBytes"),
+            ..Context::default()
+        });
         cut.extend(manifest["failed"].as_str().map(|why| format!("the rest of the capture: {why}")));
         false
     });

@@ -85,7 +85,7 @@ struct Known {
 impl Known {
     fn context(self) -> Context {
         let whole = |bytes: f64| bytes as u64;
-        Context { rss: self.rss.map(whole), limit: self.limit.map(whole) }
+        Context { rss: self.rss.map(whole), limit: self.limit.map(whole), ..Context::default() }
     }
 }
 
