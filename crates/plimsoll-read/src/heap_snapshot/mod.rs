@@ -30,6 +30,7 @@ mod views;
 pub use climb::Step;
 pub use count::{ClassRow, Counts};
 use json::{Broken, Scanner};
+use names::DETACHED;
 use table::{Edge, Edges, Layout, Nodes, Rows, Strings};
 pub use table::{EdgeKind, NodeKind};
 pub use views::Way;
@@ -343,6 +344,8 @@ impl HeapSnapshot {
     /// Whether the snapshot says that a node is detached from the document it was part of.
     pub fn is_detached(&self, node: u32) -> bool {
         self.nodes.is_detached(node)
+            || self.kind(node) == NodeKind::Native
+                && self.name(node).is_some_and(|name| name.starts_with(DETACHED))
     }
 
     /// Where a function was written: script id and line, from 1.
