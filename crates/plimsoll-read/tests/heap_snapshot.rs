@@ -214,3 +214,17 @@ fn many_detached_nodes_are_told_of_though_they_are_small() {
     };
     assert_eq!((told(&many), told(&of(20))), (Some(false), None));
 }
+
+/// Older engines write what their tables of strings have as if the tables held it.
+#[test]
+fn a_large_text_is_held_by_the_program_and_not_by_the_engines_table() {
+    let rows = "9,0,1,0,2,0,9,1,3,0,1,0,3,2,5,16,1,0,2,3,7,9000000,0,0";
+    let edges = "1,0,6,1,1,12,3,3,18,2,0,18";
+    let heap = parsed(&format!(
+        "{{\"snapshot\":{{\"meta\":{META},\"node_count\":4,\"edge_count\":4}},\n\"nodes\":[{rows}],\n\"edges\":[{edges}],\n\
+         \"trace_tree\":[],\"locations\":[],\n\"strings\":[\"\",\n\"(External strings)\",\n\"Held\",\n\"zzz\"]}}"
+    ));
+    assert_eq!((heap.retained().of(1), heap.retained().of(2)), (0, 9_000_016));
+    let head = heap.report(&Context::default()).head;
+    assert!(!head.findings.iter().any(|f| f.text.contains("nothing piles up: no place")), "{head:?}");
+}
