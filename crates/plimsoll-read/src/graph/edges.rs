@@ -61,6 +61,23 @@ impl Block {
         self.0[0] |= (start & START) | if has_long { HAS_LONG } else { 0 };
     }
 
+    /// Whether one of the lists is long.
+    fn has_long(&self) -> bool {
+        self.lengths().any(|lengths| zero_bytes(!lengths) != 0)
+    }
+
+    /// The lists that are empty, one bit each.
+    fn empty(&self) -> u64 {
+        // The head's bytes come before the first length.
+        let lanes = (0u32..).step_by(8).zip(self.0).map(|(at, word)| (at, gathered(zero_bytes(word))));
+        lanes.fold(0, |empty, (at, bits)| empty | if at == 0 { bits >> HEAD } else { bits << (at - HEAD) })
+    }
+
+    /// The words, without the head.
+    fn lengths(&self) -> impl Iterator<Item = u64> {
+        (0..).zip(self.0).map(|(at, word)| if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word })
+    }
+
     /// Takes lengths from a block that has none in the same place.
     fn join(&mut self, other: Block) {
         self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
@@ -73,14 +90,24 @@ impl Block {
         let end = HEAD + lane;
         let mut lanes = 0;
         // All words, with what is not to be counted masked away: a loop that ends at the lane would be guessed wrong.
-        for (at, word) in (0u32..).step_by(8).zip(self.0) {
-            let word = if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word };
+        for (at, word) in (0u32..).step_by(8).zip(self.lengths()) {
             let bytes = end.saturating_sub(at).min(8);
             let word = word & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
             lanes += (word & EVEN) + ((word >> 8) & EVEN);
         }
         lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
     }
+}
+
+/// The highest bit of each byte that is zero.
+fn zero_bytes(word: u64) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    !(((word & LOW) + LOW) | word | LOW)
+}
+
+/// The highest bits of the bytes, side by side.
+fn gathered(high: u64) -> u64 {
+    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The lists of [`SPAN`] objects, in index order, and padding.
@@ -468,12 +495,17 @@ fn freeze(
         }
     }
     let mut start = 0u64;
-    for at in 0..blocks.len() {
-        let places = (at as u32 * BLOCK)..(at as u32 + 1) * BLOCK;
-        let total: u64 = places.map(|place| u64::from(length(blocks, place))).sum();
-        let Some(block) = blocks.get_mut(at) else { break };
-        block.set_start(start, (0..BLOCK).any(|lane| block.length(lane) == LONG));
-        start += total;
+    let mut longs = long.iter();
+    for block in blocks {
+        let has_long = block.has_long();
+        block.set_start(start, has_long);
+        start += block.sum_before(BLOCK);
+        if has_long {
+            // Ascending, as the blocks are.
+            for (_, (_, length)) in (0..BLOCK).filter(|&lane| block.length(lane) == LONG).zip(&mut longs) {
+                start = start - u64::from(LONG) + u64::from(*length);
+            }
+        }
     }
     if start > START {
         return Err(GraphError::ListTooLong { object: first });
@@ -550,8 +582,8 @@ impl Graph {
     pub(super) fn leaves(&self) -> Marks {
         let mut leaves = Marks::new(self.objects);
         for (first, block) in (0u32..).step_by(BLOCK as usize).zip(&self.blocks) {
-            let lanes = 0..BLOCK.min(self.objects - first);
-            lanes.filter(|&lane| block.length(lane) == 0).for_each(|lane| leaves.set(first + lane));
+            let there = (1 << BLOCK.min(self.objects - first)) - 1;
+            leaves.set_all(first, block.empty() & there);
         }
         leaves
     }
@@ -565,18 +597,21 @@ impl Graph {
     /// Where a walk of an object's targets stands, to go on later.
     #[inline]
     pub(super) fn pause(&self, source: u32, targets: &Targets<'_>) -> Paused {
-        let start = self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.start);
-        let at = (self.bytes.len() - targets.rest.len() - start) as u64;
+        let at = (self.bytes.len() - targets.rest.len() - self.start_around(source)) as u64;
         Paused { at, left: targets.left, base: targets.base, chained: targets.chained }
     }
 
     /// Goes on where [`Self::pause`] stood.
     #[inline]
     pub(super) fn resume(&self, source: u32, paused: Paused) -> Targets<'_> {
-        let bucket = self.buckets.get((source / SPAN) as usize);
-        let rest =
-            bucket.and_then(|bucket| self.bytes.get(bucket.start + paused.at as usize..)).unwrap_or_default();
+        let rest = self.bytes.get(self.start_around(source) + paused.at as usize..).unwrap_or_default();
         Targets { rest, left: paused.left, base: paused.base, chained: paused.chained, hubs: &self.hubs }
+    }
+
+    /// Where the lists of an object and those around it begin.
+    #[inline]
+    fn start_around(&self, source: u32) -> usize {
+        self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.start)
     }
 
     /// Memory held, in bytes.
