@@ -384,6 +384,17 @@ fn whole_pages(amount: f64, page: u64) -> u64 {
 }
 
 impl Held {
+    /// That it is off again, in words.
+    pub fn end(&self) -> String {
+        let group = &self.group;
+        match self.means {
+            Means::Raise => format!("the limit of {group} is as it was"),
+            Means::Park => format!("{group} is not parked any more"),
+            Means::Throttle => format!("{group} is not throttled any more"),
+            Means::Freeze => format!("{group} is not frozen any more"),
+        }
+    }
+
     /// What is done, in words.
     pub fn words(&self) -> String {
         let group = &self.group;
@@ -509,7 +520,7 @@ mod tests {
         assert!(choice.reasons().contains("only 1.00 MiB left"), "{choice:?}");
         let never = Brake { never_above: 100.0 * MIB, ..Brake::default() };
         let choice = choose(&never, &scene(Version::Two), RuntimeKind::Go, &[], 0.0);
-        assert!(choice.reasons().contains("no limit above 100.0 MiB"), "{choice:?}");
+        assert!(choice.reasons().contains("no limit above 100 MiB"), "{choice:?}");
     }
 
     #[test]

@@ -66,8 +66,7 @@ impl Journal {
         fault::point("restore");
         self.brakes.take_off(held)?;
         fault::point("restored");
-        let text = format!("{} of {} is over: all is as it was", held.means.name(), held.group);
-        let event = self.event(workload, What::Restored, text);
+        let event = self.event(workload, What::Restored, held.end());
         self.write(Event { brake: Some(held.clone()), ..event });
         Ok(())
     }
@@ -345,7 +344,8 @@ impl Climb {
     /// Takes one artifact into a folder of the store.
     fn take(&self, r: &Recording, id: &str) -> bool {
         let now = self.journal.now();
-        let name = format!("{now:.0}-{}-{}-{id}", plain(&self.target.name), self.target.pid);
+        // To the millisecond: the log names the folder before it is made, so no other may have the name.
+        let name = format!("{now:.3}-{}-{}-{id}", plain(&self.target.name), self.target.pid);
         let path = self.journal.captures().join(&name);
         let level = Some(self.level);
         let begin = Event {

@@ -71,18 +71,8 @@ pub struct Hold<'a> {
 
 impl Hold<'_> {
     /// Whether an agent holds the store.
-    ///
-    /// # Errors
-    /// When it can be used by nobody.
-    pub fn has_agent(&self) -> Result<bool, HoldError> {
-        if !self.store.exists() {
-            return Ok(false);
-        }
-        match Store::open(self.store) {
-            Ok(_) => Ok(false),
-            Err(StoreError::Taken(_)) => Ok(true),
-            Err(e) => Err(HoldError::Store(e)),
-        }
+    pub fn has_agent(&self) -> bool {
+        store::is_held(self.store)
     }
 
     /// What is stored of this very process already, lately.

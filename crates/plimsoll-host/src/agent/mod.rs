@@ -325,6 +325,7 @@ impl Agent {
         if self.looked_for_new.elapsed() >= NEW {
             self.looked_for_new = Instant::now();
             self.answer_requests();
+            self.set_back(false);
             let new = self.fleet.newcomers();
             if !new.is_empty() {
                 self.wire();
@@ -439,7 +440,6 @@ impl Agent {
         self.tell_kills();
         self.judge_all(None);
         let now = self.journal.now();
-        self.set_back(false);
         if now >= self.chores_at {
             self.chores_at = now + CHORES;
             self.prune();

@@ -17,7 +17,8 @@ use rustix::fs::FlockOperation;
 
 pub use log::Log;
 
-/// Name of the log, and of the folder of requests.
+/// Names of the lock, the log and the folder of requests.
+const LOCK: &str = "lock";
 const LOG: &str = "events.log";
 const REQUESTS: &str = "requests";
 
@@ -66,7 +67,7 @@ impl Store {
             .mode(0o700)
             .create(&captures)
             .map_err(|e| StoreError::file(&captures, e))?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|e| StoreError::file(&lock_path, e))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -125,6 +126,13 @@ pub fn events(store: &Path) -> Result<Vec<Event>, StoreError> {
     Log::read(&file).map_err(|e| StoreError::file(&file, e))
 }
 
+/// Whether an agent holds a store; nothing is changed.
+pub fn is_held(store: &Path) -> bool {
+    let Ok(lock) = File::open(store.join(LOCK)) else { return false };
+    // It is let go with the file, at once.
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+}
+
 /// Where planned restarts ask the agent that holds a store.
 pub fn requests(store: &Path) -> PathBuf {
     store.join(REQUESTS)
@@ -159,7 +167,9 @@ mod tests {
         let path = root.path().join("store");
         let (first, _) = Store::open(&path).expect("opens");
         assert!(matches!(Store::open(&path), Err(StoreError::Taken(_))));
+        assert!(is_held(&path));
         drop(first);
+        assert!(!is_held(&path) && !is_held(root.path()));
         assert!(Store::open(&path).is_ok());
     }
 

@@ -229,7 +229,7 @@ fn show_plan(args: &Args, hold: &Hold<'_>, format: Format) -> Result<(), CliErro
     let t = hold.target;
     let ids = if args.artifact.is_empty() { wanted(t.runtime) } else { args.artifact.clone() };
     let must: Vec<&String> = ids.iter().take(if args.artifact.is_empty() { 1 } else { ids.len() }).collect();
-    let agent = hold.has_agent().map_err(failed)?;
+    let agent = hold.has_agent();
     let already = hold.stored_already();
     if format != Format::Table {
         let document = json!({

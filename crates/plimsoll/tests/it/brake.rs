@@ -49,7 +49,11 @@ fn a_limit_that_is_raised_takes_the_one_above_along_and_both_come_back() {
     climber.does("free");
     let seen = agent.seen.iter().find(|e| e.what == What::Restored).cloned();
     let restored = seen.unwrap_or_else(|| agent.until(|e| e.what == What::Restored));
-    assert!(restored.text.contains("raise of") && restored.brake.as_ref() == Some(held), "{}", restored.text);
+    assert!(
+        restored.text.contains("is as it was") && restored.brake.as_ref() == Some(held),
+        "{}",
+        restored.text
+    );
     assert_eq!((inner.limit(), outer.limit()), (200 * MIB, 210 * MIB));
     assert!(climber.lives());
 }
