@@ -212,6 +212,17 @@ impl Climb {
         if let Braking::On(on) = &*self.braking() { Some(on.clone()) } else { None }
     }
 
+    /// The brake that is on, or one that is put on now, and whether it is new.
+    fn on_or_put_on(&self) -> Result<(On, bool), String> {
+        let mut braking = self.braking();
+        if let Braking::On(on) = &*braking {
+            return Ok((on.clone(), false));
+        }
+        let on = self.brake()?;
+        *braking = Braking::On(on.clone());
+        Ok((on, true))
+    }
+
     /// Buys time where every moment counts: before the first look, or while something is taken.
     pub(super) fn hurry(&self) {
         if self.rules.brake.is_none() {
@@ -280,17 +291,7 @@ impl Climb {
         if check.term != preflight::Term::Memory {
             return Err(why);
         }
-        let before = self.on();
-        let new = before.is_none();
-        let on = match before {
-            Some(on) => on,
-            None => {
-                let mut braking = self.braking();
-                let on = self.brake().map_err(|e| format!("{why} ({e})"))?;
-                *braking = Braking::On(on.clone());
-                on
-            }
-        };
+        let (on, new) = self.on_or_put_on().map_err(|e| format!("{why} ({e})"))?;
         let missing = check.needed.unwrap_or(0.0) - check.have.unwrap_or(0.0);
         match (on.held.means, on.version) {
             // What was bought before the look is in it already.

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::Event;
 use plimsoll_core::agent::hold::{Progress, wanted};
-use plimsoll_core::recording::API_VERSION;
+use plimsoll_core::recording::{API_VERSION, Recording};
 use plimsoll_core::target::Target;
 use plimsoll_core::units;
+use plimsoll_core::{plan, preflight};
 use plimsoll_host::agent::hold::{Hold, HoldError};
 use plimsoll_host::capture;
 use plimsoll_host::identify;
+use plimsoll_host::sampler::Sampler;
 use plimsoll_host::world::World;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -267,14 +269,26 @@ fn show_plan(args: &Args, hold: &Hold<'_>, format: Format) -> Result<(), CliErro
             str::to_owned,
         );
     }
-    s.row(
-        "COST",
-        &format!("`plimsoll capture {}` says what it costs; what is not safe is not taken", args.target),
-        str::to_owned,
-    );
+    for (number, text) in costs(hold, &ids).iter().enumerate() {
+        s.row(if number == 0 { "COST" } else { "" }, text, str::to_owned);
+    }
     s.row("THEN", &then(args, t), |l| paint.bold(l));
     s.row("NEXT", "the same with --go   (nothing was done yet)", |l| paint.bold(l));
     output::result(&s.out)
+}
+
+/// What each artifact costs the target; what does not fit is not taken.
+fn costs(hold: &Hold<'_>, ids: &[String]) -> Vec<String> {
+    let mut r = Recording::new(hold.target.clone());
+    if let Ok(mut sampler) = Sampler::open(hold.world, hold.target.pid, Duration::from_millis(50)) {
+        sampler.next(hold.stop).into_iter().for_each(|o| r.add(o));
+    }
+    let cost = |id: &String| match plan::cost(&r, id) {
+        Some(Ok(cost)) => format!("{id}: {}", preflight::in_words(&cost)),
+        Some(Err(why)) => format!("{id}: cannot be told, {why}"),
+        None => format!("{id}: cannot be told"),
+    };
+    ids.iter().map(cost).collect()
 }
 
 fn show_result(

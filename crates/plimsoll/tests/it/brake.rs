@@ -7,7 +7,8 @@ use plimsoll_core::agent::brake::Means;
 use plimsoll_core::agent::{Event, What};
 use plimsoll_host::store::Store;
 
-use crate::rig::{Agent, Cage, Climber, MIB, cage, until};
+use crate::rig::{Agent, Cage, Climber, MIB, Target, cage, until};
+use crate::skipped;
 
 /// Rules for one program, with its brake. A program of a test climbs fast, and is frozen or parked briefly.
 fn rules(name: &str, brake: &str) -> String {
@@ -81,6 +82,27 @@ fn a_parked_program_is_killed_only_after_its_evidence_is_stored() {
     until("it is killed as it would have been", || !climber.lives());
 }
 
+#[test]
+fn a_heap_is_stored_whole_under_a_parked_jvm() {
+    let test = "brake::a_heap_is_stored_whole";
+    let folder = folder();
+    let Some(cage) = cage(test, "parkjvm", 300 * MIB) else { return };
+    let store = folder.path().join("store");
+    let mut agent = Agent::start(&store, "mode: capture\nevery: 500ms\nonly: [Parker]\nbrake: park\n");
+    let Some(mut java) = Target::java(folder.path(), &cage, ("Parker", 60)) else {
+        return skipped(test, "there is no JDK");
+    };
+    agent.of(&cage, What::Armed);
+    java.go();
+    let heap =
+        agent.until(|e| e.what == What::Stored && e.folder.as_ref().is_some_and(|f| f.ends_with("-heap")));
+    assert_eq!((heap.workload, heap.whole), (cage.workload(), Some(true)), "{}", heap.text);
+    agent.until(|e| e.workload == cage.workload() && e.what == What::Restored);
+    let killed = agent.seen.iter().any(|e| e.workload == cage.workload() && e.what == What::Killed);
+    assert!(!killed, "nothing is killed while it is parked: {:#?}", agent.seen);
+    agent.of(&cage, What::Killed);
+}
+
 /// The folder of a test's group in another hierarchy; none where there is none.
 fn beside(cage: &Cage, hierarchy: &str) -> Option<Cage> {
     let folder = PathBuf::from("/sys/fs/cgroup").join(hierarchy).join(cage.0.file_name()?);
@@ -94,7 +116,7 @@ fn a_throttled_program_gets_its_processor_time_back() {
     let folder = folder();
     let Some(cage) = cage(test, "throttle", 300 * MIB) else { return };
     let Some(time) = beside(&cage, "cpu") else {
-        return crate::skipped(test, "no group for processor time can be made");
+        return skipped(test, "no group for processor time can be made");
     };
     let mut climber = Climber::start(folder.path(), &[&cage.0, &time.0], "Throttled");
     let mut agent = Agent::start(&folder.path().join("store"), &rules("Throttled", "throttle"));

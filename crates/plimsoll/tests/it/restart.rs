@@ -7,8 +7,8 @@ use std::process::Output;
 use plimsoll_core::agent::What;
 use serde_json::Value;
 
-use crate::rig::{Agent, Climber, MIB, cage, until};
-use crate::{plimsoll_command, stderr, stdout};
+use crate::rig::{Agent, Climber, MIB, Target, cage, until};
+use crate::{plimsoll_command, skipped, stderr, stdout};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
@@ -96,6 +96,30 @@ fn the_agent_is_asked_though_its_rules_only_observe_and_the_signal_comes_after()
     agent.of(&cage, What::Stored);
     agent.of(&cage, What::Answered);
     assert_eq!(fs::read_dir(folder.path().join("store/requests")).expect("a folder").count(), 0);
+}
+
+#[test]
+fn the_heap_of_a_jvm_is_stored_before_it_is_told_to_end() {
+    let test = "restart::the_heap_of_a_jvm";
+    let folder = folder();
+    let Some(cage) = cage(test, "holdjvm", 900 * MIB) else { return };
+    let Some(mut java) = Target::java(folder.path(), &cage, ("Planner", 1)) else {
+        return skipped(test, "there is no JDK");
+    };
+    let mut agent =
+        Agent::start(&folder.path().join("store"), "mode: observe\nevery: 300ms\nonly: [Planner]\n");
+    let plan = stdout(&restart(folder.path(), &["name:Planner"]));
+    for part in
+        ["heap, threads", "for heap to be stored whole", "by the agent that holds it", "heap: predicted"]
+    {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    let out = restart(folder.path(), &["name:Planner", "--go", "--signal", "TERM"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    java.0.wait().expect("it has ended");
+    let stored = agent.until(|e| e.what == What::Stored && e.whole == Some(true));
+    let heap = folder.path().join("store/captures").join(stored.folder.expect("a folder")).join("heap.hprof");
+    assert!(fs::metadata(&heap).is_ok_and(|m| m.len() > 100_000), "{}", heap.display());
 }
 
 #[test]
