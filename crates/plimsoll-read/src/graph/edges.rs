@@ -8,107 +8,21 @@
 //! the first list and the length of each. Lists may be appended in any order of their objects; ascending order
 //! is the fast one.
 
+use super::block::{BLOCK, Block, HAS_LONG, LONG, START};
 use super::marks::Marks;
 use super::prefetch::prefetch;
 use super::{GraphError, MAX_OBJECTS, varint};
 
-/// Objects that share a block.
-const BLOCK: u32 = 59;
 /// Blocks that share a bucket of bytes.
 const BLOCKS: u32 = 1024;
 /// Objects that share a bucket; fits `u16`.
 const SPAN: u32 = BLOCK * BLOCKS;
-/// Bytes of a block taken by the start of its first list.
-const HEAD: u32 = 5;
-/// Set in a block's head when one of its lists is long.
-const HAS_LONG: u64 = 1 << 39;
-/// A block's start, without the mark.
-const START: u64 = HAS_LONG - 1;
-/// The length that stands for "this or more, see the bucket".
-const LONG: u8 = 255;
 /// The most hubs one graph names: each takes a one-byte code away from a near target.
 pub const MAX_HUBS: usize = 48;
 /// Slots of the hub finder: sparse, so that a miss usually takes one look.
 const FINDER: usize = 1024;
 /// The finder's mark for an empty slot.
 const NO_HUB: u32 = u32::MAX;
-
-/// One cache line: five bytes of start, 59 lengths.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
-struct Block([u64; 8]);
-
-impl Block {
-    /// The length of one of the lists, [`LONG`] when longer.
-    #[inline]
-    fn length(&self, lane: u32) -> u8 {
-        let at = HEAD + lane;
-        self.0.get(at as usize / 8).map_or(0, |word| (word >> (at % 8 * 8)) as u8)
-    }
-
-    fn set_length(&mut self, lane: u32, length: u8) {
-        let at = HEAD + lane;
-        if let Some(word) = self.0.get_mut(at as usize / 8) {
-            *word |= u64::from(length) << (at % 8 * 8);
-        }
-    }
-
-    fn head(&self) -> u64 {
-        self.0[0]
-    }
-
-    fn set_start(&mut self, start: u64, has_long: bool) {
-        self.0[0] |= (start & START) | if has_long { HAS_LONG } else { 0 };
-    }
-
-    /// Whether one of the lists is long.
-    fn has_long(&self) -> bool {
-        self.lengths().any(|lengths| zero_bytes(!lengths) != 0)
-    }
-
-    /// The lists that are empty, one bit each.
-    fn empty(&self) -> u64 {
-        // The head's bytes come before the first length.
-        let lanes = (0u32..).step_by(8).zip(self.0).map(|(at, word)| (at, gathered(zero_bytes(word))));
-        lanes.fold(0, |empty, (at, bits)| empty | if at == 0 { bits >> HEAD } else { bits << (at - HEAD) })
-    }
-
-    /// The words, without the head.
-    fn lengths(&self) -> impl Iterator<Item = u64> {
-        (0..).zip(self.0).map(|(at, word)| if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word })
-    }
-
-    /// Takes lengths from a block that has none in the same place.
-    fn join(&mut self, other: Block) {
-        self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
-    }
-
-    /// The sum of the lengths before `lane`, each taken as it stands.
-    #[inline]
-    fn sum_before(&self, lane: u32) -> u64 {
-        const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
-        let end = HEAD + lane;
-        let mut lanes = 0;
-        // All words, with what is not to be counted masked away: a loop that ends at the lane would be guessed wrong.
-        for (at, word) in (0u32..).step_by(8).zip(self.lengths()) {
-            let bytes = end.saturating_sub(at).min(8);
-            let word = word & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
-            lanes += (word & EVEN) + ((word >> 8) & EVEN);
-        }
-        lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
-    }
-}
-
-/// The highest bit of each byte that is zero.
-fn zero_bytes(word: u64) -> u64 {
-    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    !(((word & LOW) + LOW) | word | LOW)
-}
-
-/// The highest bits of the bytes, side by side.
-fn gathered(high: u64) -> u64 {
-    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
 
 /// The lists of [`SPAN`] objects, in index order, and padding.
 #[derive(Debug, Default)]
