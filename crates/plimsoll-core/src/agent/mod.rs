@@ -3,6 +3,8 @@
 //! Everything is decided by time to the limit, not by a percentage: a service that idles at 95 % of its limit is calm,
 //! one that burns 50 MiB/s at 60 % is not. A share of the limit only counts together with a climb.
 
+pub mod brake;
+pub mod hold;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::series::Point;
 use crate::target::RuntimeKind;
-pub use rules::{Brake, Mode, Rules};
+use brake::Held;
+pub use rules::{Brake, Mode, Rules, Wish};
 
 /// How near the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,31 +220,33 @@ pub struct Event {
     /// The folder of a capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// The limit that was changed, with what it was.
+    /// The brake that was put on or taken off, with everything that it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<LimitChange>,
+    pub brake: Option<Held>,
+    /// Whether what was stored is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<bool>,
+    /// The planned restart that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Event {
     /// An event without details.
     pub fn new(time: f64, workload: &str, what: What, text: impl Into<String>) -> Self {
         let (workload, text) = (workload.to_owned(), text.into());
-        Event { time, workload, what, text, level: None, folder: None, limit: None }
+        Event {
+            time,
+            workload,
+            what,
+            text,
+            level: None,
+            folder: None,
+            brake: None,
+            whole: None,
+            request: None,
+        }
     }
-}
-
-/// A limit that was raised for a while.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LimitChange {
-    /// The file of the limit.
-    pub file: String,
-    /// What it was, bytes.
-    pub from: u64,
-    /// What it was set to, bytes.
-    pub to: u64,
-    /// Until when, Unix seconds.
-    pub until: f64,
 }
 
 /// What a log of events says is still open, so that an agent that comes up again goes on where the last one ended.
@@ -249,8 +254,8 @@ pub struct LimitChange {
 pub struct Open {
     /// What was done for each workload.
     pub past: BTreeMap<String, Past>,
-    /// Limits that are raised.
-    pub raised: Vec<LimitChange>,
+    /// Brakes that are on.
+    pub brakes: Vec<Held>,
     /// Folders of captures that began and did not end, with their workload.
     pub captures: Vec<(String, String)>,
     /// Every capture by its folder, with its workload.
@@ -292,12 +297,9 @@ impl Open {
                 self.folders.extend(e.folder.clone().map(|folder| (folder, e.workload.clone())));
             }
             What::Stored | What::Failed => self.captures.retain(|c| !same_folder(c)),
-            What::Raised => self.raised.extend(e.limit.clone()),
-            What::Restored => {
-                let file = e.limit.as_ref().map(|l| &l.file);
-                self.raised.retain(|l| Some(&l.file) != file);
-            }
-            What::Agent | What::Armed | What::Refused | What::Killed => {}
+            What::Braked => self.brakes.extend(e.brake.clone()),
+            What::Restored => self.brakes.retain(|held| e.brake.as_ref() != Some(held)),
+            What::Agent | What::Armed | What::Refused | What::Killed | What::Asked | What::Answered => {}
         }
     }
 }
@@ -320,16 +322,21 @@ pub enum What {
     Refused,
     /// Something failed.
     Failed,
-    /// A limit was raised.
-    Raised,
-    /// A limit is as it was.
+    /// A brake was put on.
+    Braked,
+    /// What a brake had changed is as it was.
     Restored,
     /// The kernel killed.
     Killed,
+    /// A planned restart asks for evidence.
+    Asked,
+    /// All that could be done for a planned restart is done.
+    Answered,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::brake::{Act, Means};
     use super::*;
 
     const MIB: f64 = 1_048_576.0;
@@ -378,7 +385,8 @@ mod tests {
 
     #[test]
     fn a_log_replayed_tells_what_is_open() {
-        let change = LimitChange { file: "/g".to_owned(), from: 1, to: 2, until: 9.0 };
+        let acts = vec![Act::Freeze { pid: 7, own: "/g".to_owned(), group: "/g/h".to_owned() }];
+        let held = Held { means: Means::Freeze, group: "/g".to_owned(), acts, until: 9.0, gained: 0.0 };
         let events = [
             Event { level: Some(Level::Heavy), ..Event::new(1.0, "w", What::Level, "") },
             Event {
@@ -386,23 +394,23 @@ mod tests {
                 folder: Some("f".to_owned()),
                 ..Event::new(2.0, "w", What::Began, "")
             },
-            Event { limit: Some(change.clone()), ..Event::new(3.0, "w", What::Raised, "") },
+            Event { brake: Some(held.clone()), ..Event::new(3.0, "w", What::Braked, "") },
         ];
         let open = Open::replay(&events);
         assert_eq!(open.captures, [("w".to_owned(), "f".to_owned())]);
         assert_eq!(
-            (open.raised.as_slice(), open.incidents.get("w")),
-            (&[change.clone()][..], Some(&Level::Heavy))
+            (open.brakes.as_slice(), open.incidents.get("w")),
+            (&[held.clone()][..], Some(&Level::Heavy))
         );
         assert!(open.is_evidence("f") && !open.is_evidence("g"));
         assert!(open.past["w"].allows(Level::Heavy, 3.0, &Rules::default()).is_err());
         let ends = [
             Event { folder: Some("f".to_owned()), ..Event::new(4.0, "w", What::Stored, "") },
-            Event { limit: Some(change), ..Event::new(5.0, "w", What::Restored, "") },
+            Event { brake: Some(held), ..Event::new(5.0, "w", What::Restored, "") },
             Event { level: Some(Level::Calm), ..Event::new(6.0, "w", What::Level, "") },
         ];
         let open = Open::replay(events.iter().chain(&ends));
-        assert!(open.captures.is_empty() && open.raised.is_empty() && open.incidents.is_empty(), "{open:?}");
+        assert!(open.captures.is_empty() && open.brakes.is_empty() && open.incidents.is_empty(), "{open:?}");
     }
 
     #[test]

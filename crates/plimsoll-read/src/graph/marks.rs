@@ -17,6 +17,26 @@ impl Marks {
         }
     }
 
+    /// Marks up to 64 objects, those whose bits are set, from this one on.
+    #[inline]
+    pub(crate) fn set_all(&mut self, first: u32, bits: u64) {
+        let (at, shift) = (first as usize / 64, first % 64);
+        if let Some(word) = self.0.get_mut(at) {
+            *word |= bits << shift;
+        }
+        if let Some(word) = self.0.get_mut(at + 1).filter(|_| shift > 0) {
+            *word |= bits >> (64 - shift);
+        }
+    }
+
+    /// The objects, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).step_by(64).zip(&self.0).flat_map(|(first, &word)| {
+            let bits = std::iter::successors(Some(word), |word| Some(word & (word - 1)));
+            bits.take_while(|word| *word != 0).map(move |word| first + word.trailing_zeros())
+        })
+    }
+
     /// Takes those of another set of as many objects.
     pub(crate) fn join(&mut self, other: &Marks) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);

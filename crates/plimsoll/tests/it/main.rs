@@ -2,14 +2,18 @@
 
 mod audit;
 mod bad_dumps;
+mod brake;
 mod capture;
 mod drill;
+mod faults;
 mod from_file;
 mod guest;
 mod live;
 mod oom;
 mod read;
 mod read_artifacts;
+mod restart;
+mod rig;
 mod spill;
 mod watch;
 
