@@ -32,7 +32,8 @@ impl Marks {
     /// The objects, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0u32..).step_by(64).zip(&self.0).flat_map(|(first, &word)| {
-            let bits = std::iter::successors(Some(word), |word| Some(word & (word - 1)));
+            // Without its lowest bit; one without any is looked at too, and stays so.
+            let bits = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
             bits.take_while(|word| *word != 0).map(move |word| first + word.trailing_zeros())
         })
     }
@@ -50,5 +51,19 @@ impl Marks {
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.capacity() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_in_their_order() {
+        let mut marks = Marks::new(300);
+        assert_eq!(marks.iter().next(), None);
+        let set = [0, 63, 64, 127, 299];
+        set.iter().rev().for_each(|o| marks.set(*o));
+        assert!(marks.iter().eq(set));
     }
 }
