@@ -88,8 +88,11 @@ fn a_heap_is_stored_whole_under_a_parked_jvm() {
     let folder = folder();
     let Some(cage) = cage(test, "parkjvm", 300 * MIB) else { return };
     let store = folder.path().join("store");
-    let mut agent = Agent::start(&store, "mode: capture\nevery: 500ms\nonly: [Parker]\nbrake: park\n");
-    let Some(mut java) = Target::java(folder.path(), &cage, ("Parker", 60)) else {
+    // So late that time is bought before anything is taken.
+    let late = "lightBelow: 9s\nheavyBelow: 9s\nheavyReserve: 0.1\n";
+    let rules = format!("mode: capture\nevery: 500ms\nonly: [Parker]\nbrake: park\n{late}");
+    let mut agent = Agent::start(&store, &rules);
+    let Some(mut java) = Target::java(folder.path(), &cage, ("Parker", 30)) else {
         return skipped(test, "there is no JDK");
     };
     agent.of(&cage, What::Armed);
