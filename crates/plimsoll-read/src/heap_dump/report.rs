@@ -209,7 +209,10 @@ fn subject(heap: &HeapDump, point: &Point) -> Option<u32> {
     }
     let most = point.retained.saturating_add(point.retained / 4);
     let near = std::iter::once(object).chain(heap.tree.holders_of(object).take(4));
-    let mut near = near.take_while(|at| heap.retained.of(*at) <= most);
+    // What holds a class is a loader's list of its classes, and no collection to blame.
+    let is_class =
+        |at: u32| heap.address_of(at).is_some_and(|address| heap.model.class_of(address).is_some());
+    let mut near = near.take_while(|at| heap.retained.of(*at) <= most && !is_class(*at));
     Some(near.find(|at| is_collection(heap, heap.class_index(*at))).unwrap_or(object))
 }
 
