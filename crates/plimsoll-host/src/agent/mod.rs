@@ -5,7 +5,9 @@
 //! capture on a machine.
 
 mod brake;
+mod chronicle;
 mod climb;
+mod inner;
 mod tripwire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +23,7 @@ use plimsoll_core::agent::{
     Danger, Event, Level, LimitChange, Mode, Open, Past, Rules, What, heavy_seconds, level,
 };
 use plimsoll_core::death::Workload;
+use plimsoll_core::fact::Fact;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::slope::Interval;
@@ -33,7 +36,9 @@ use crate::identify;
 use crate::source::kernel_log::{self, Kills};
 use crate::store::{Store, StoreError};
 use crate::world::{Clock as Time, World};
+use chronicle::Chronicle;
 use climb::{Climb, Journal};
+use inner::Inner;
 use tripwire::{Trip, Tripwire, Wire};
 
 /// Seconds between two judgements of one workload that is not near its end.
@@ -68,6 +73,9 @@ pub enum AgentError {
     /// A thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
+    /// The series in the store.
+    #[error("failed to keep series in the store")]
+    Series(#[source] std::io::Error),
 }
 
 /// One workload while it is watched.
@@ -79,7 +87,7 @@ struct Watched {
     forecast: Option<Forecast>,
 }
 
-/// What the estimator says of a group's usage against its limit.
+/// What the estimator says of the limit that binds; the ends are those of an interval of 80 %.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Probability of a climb without a plateau.
@@ -88,6 +96,8 @@ pub struct Forecast {
     pub slope: [f64; 3],
     /// Seconds to the limit: lower end, middle, upper end; infinite without a climb.
     pub seconds: [f64; 3],
+    /// The floor, bytes.
+    pub floor: f64,
 }
 
 impl Forecast {
@@ -98,6 +108,7 @@ impl Forecast {
             p_leak: posterior.p_leak,
             slope: ends(&posterior.slope),
             seconds: ends(&posterior.time_to_limit),
+            floor: posterior.floor,
         })
     }
 
@@ -124,6 +135,12 @@ pub struct Row {
     pub limit: f64,
     /// What the estimator says, when it was asked.
     pub forecast: Option<Forecast>,
+    /// The process's runtime.
+    pub runtime: RuntimeKind,
+    /// What its runtime says of itself.
+    pub inner: BTreeMap<Fact, f64>,
+    /// Whether its safety net would fire at this limit, as far as an audit tells.
+    pub net: Option<bool>,
 }
 
 /// The agent.
@@ -131,6 +148,8 @@ pub struct Agent {
     world: World,
     rules: Rules,
     fleet: Fleet,
+    chronicle: Chronicle,
+    inner: Inner,
     journal: Journal,
     events: Receiver<Event>,
     news: Vec<Event>,
@@ -155,11 +174,16 @@ impl Agent {
     /// # Errors
     /// When the store is another agent's, or no thread can be started.
     pub fn open(world: &World, rules: Rules, store: &Path) -> Result<Agent, AgentError> {
-        let (store, open) = Store::open(store).map_err(AgentError::Store)?;
+        let folder = store;
+        let (store, open) = Store::open(folder).map_err(AgentError::Store)?;
         let (tell, events) = channel();
         let journal = Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start() };
+        let mut fleet = Fleet::open(world).rescanning_always();
+        let recalled = Chronicle::recall(&mut fleet, folder, &rules, journal.now());
         let mut agent = Agent {
-            fleet: Fleet::open(world).rescanning_always(),
+            fleet,
+            chronicle: Chronicle::open(folder).map_err(AgentError::Series)?,
+            inner: Inner::default(),
             kills: Kills::open(world),
             tripwire: Tripwire::start().map_err(AgentError::Thread)?,
             world: world.clone(),
@@ -178,23 +202,28 @@ impl Agent {
             chores_at: 0.0,
             looks: 0,
         };
-        agent.come_up();
+        agent.come_up(recalled);
         Ok(agent)
     }
 
     /// Says that it runs, and what it found open.
-    fn come_up(&mut self) {
+    fn come_up(&mut self, (known, wrong): (usize, Vec<String>)) {
         let damaged = self.store(|s| s.log.damaged);
         let also = if damaged > 0 {
             format!("; {damaged} damaged lines of its log are left out")
         } else {
             String::new()
         };
+        let known =
+            if known > 0 { format!("; {known} processes are known from before") } else { String::new() };
         self.write(self.journal.event(
             "agent",
             What::Agent,
-            format!("up, {:?}{also}", self.rules.mode).to_lowercase(),
+            format!("up, {:?}{also}{known}", self.rules.mode).to_lowercase(),
         ));
+        for wrong in wrong {
+            self.write(self.journal.event("agent", What::Failed, format!("series: {wrong}")));
+        }
         for (workload, folder) in std::mem::take(&mut self.open.captures) {
             let why = self.half_done(&folder);
             let event = self.journal.event(&workload, What::Failed, why);
@@ -371,6 +400,8 @@ impl Agent {
     fn look(&mut self) {
         self.looks += 1;
         self.fleet.tick();
+        self.inner.look(&mut self.fleet, &self.world, &self.rules);
+        self.keep_series();
         self.tell_kills();
         self.judge_all(None);
         let now = self.journal.now();
@@ -379,6 +410,18 @@ impl Agent {
             self.chores_at = now + CHORES;
             self.prune();
         }
+    }
+
+    fn keep_series(&mut self) {
+        self.chronicle.keep(&mut self.fleet, &self.world, &self.rules);
+        if let Some(why) = self.chronicle.trouble() {
+            self.write(self.journal.event("agent", What::Failed, format!("series: {why}")));
+        }
+    }
+
+    /// Bytes of series written since the start.
+    pub fn series_bytes(&self) -> u64 {
+        self.chronicle.written()
     }
 
     fn tell_kills(&mut self) {
@@ -392,8 +435,10 @@ impl Agent {
     /// A group crossed a share of its limit: two quick looks tell how fast it burns.
     fn tripped(&mut self, trip: &Trip) {
         self.fleet.tick();
+        self.keep_series();
         std::thread::sleep(BURST);
         self.fleet.tick();
+        self.keep_series();
         self.judge_all(Some(trip));
     }
 
@@ -442,8 +487,10 @@ impl Agent {
             return;
         }
         if !tripped {
-            let name = target.name.clone();
-            self.rows.push(Row { workload: workload.clone(), pid, name, level, danger, limit, forecast });
+            let inner = self.fleet.process_now(pid).map_or_else(BTreeMap::new, |(seen, ..)| seen.facts);
+            let (name, runtime, net) = (target.name.clone(), target.runtime, self.inner.net(pid));
+            let workload = workload.clone();
+            self.rows.push(Row { workload, pid, name, level, danger, limit, forecast, runtime, inner, net });
         }
         let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast });
         (watched.judged, watched.forecast) = (judged, forecast);
@@ -557,8 +604,13 @@ impl Agent {
         }
     }
 
-    /// Removes old evidence, never that of an open incident.
+    /// Removes old series, and old evidence, never that of an open incident.
     fn prune(&mut self) {
+        let files = self.chronicle.prune(&self.rules, self.journal.now());
+        if files > 0 {
+            let text = format!("{files} files of series were removed: they were old, or too many");
+            self.write(self.journal.event("agent", What::Agent, text));
+        }
         let (most, age) = (self.rules.keep_bytes, Duration::from_secs_f64(self.rules.keep_for));
         let gone = self.store(|s| s.prune(most, age, &|name| self.open.is_evidence(name)));
         for name in gone {

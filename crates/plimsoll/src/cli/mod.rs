@@ -10,6 +10,7 @@ mod oom;
 mod overview;
 mod read;
 mod replay;
+mod series;
 #[cfg(feature = "tui")]
 mod top;
 mod trail;
@@ -55,6 +56,7 @@ enum Command {
     #[cfg(feature = "tui")]
     Top(top::Args),
     Watch(watch::Args),
+    Series(series::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -78,6 +80,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),
         Command::Watch(args) => watch::run(args, cli.output),
+        Command::Series(args) => series::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

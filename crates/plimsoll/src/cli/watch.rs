@@ -15,11 +15,11 @@ use plimsoll_host::agent::Agent;
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
-use super::{trail, triage};
+use super::{series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
-use crate::render::openmetrics::{self, Own};
+use crate::render::openmetrics::{self, Form, Own};
 use crate::render::paint::Paint;
 
 /// The agent: watches every group with a limit, and captures before the kernel kills
@@ -40,6 +40,8 @@ use crate::render::paint::Paint;
       brake: {raiseShare: 0.25, for: 10m, neverAbove: 4Gi}    # no limit is raised without it
       keepBytes: 20Gi
       keepFor: 14d
+      keepSeriesBytes: 1Gi     # every sample of every watched process, in STORE/series
+      keepSeriesFor: 60d
 Metrics are at http://ADDRESS/metrics.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
@@ -66,10 +68,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let rules = rules(args)?;
     let stop = triage::stop_flag()?;
-    let store = args.store.clone().or_else(|| trail::folder().map(|f| f.join("store")));
-    let store =
-        store.ok_or_else(|| CliError::usage("there is no place for the store").hint("--store names one"))?;
-    let page: Arc<Mutex<String>> = Arc::default();
+    let store = series::store(args.store.as_deref())?;
+    let page: Arc<Mutex<Pages>> = Arc::default();
     if let Some(address) = args.listen {
         serve(address, Arc::clone(&page), Arc::clone(&stop))?;
     }
@@ -92,10 +92,20 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         if args.listen.is_some() && changed {
             own.looks = agent.looks();
             (own.resident, own.cpu) = footprint();
-            *page.lock().unwrap_or_else(PoisonError::into_inner) = openmetrics::text(agent.rows(), &own);
+            own.series_bytes = agent.series_bytes();
+            let text = |form| openmetrics::text(agent.rows(), &own, form);
+            *page.lock().unwrap_or_else(PoisonError::into_inner) =
+                Pages { open: text(Form::Open), plain: text(Form::Plain) };
         }
     });
     Ok(exit_code::FINE)
+}
+
+/// The page of metrics in both forms.
+#[derive(Debug, Clone, Default)]
+struct Pages {
+    open: String,
+    plain: String,
 }
 
 fn rules(args: &Args) -> Result<Rules, CliError> {
@@ -154,7 +164,7 @@ fn footprint() -> (f64, f64) {
 }
 
 /// Serves the page of metrics from a thread of its own.
-fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
+fn serve(address: SocketAddr, page: Arc<Mutex<Pages>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
     let failed = |e| CliError::usage(format!("cannot listen on {address}")).because(e);
     let listener = TcpListener::bind(address).map_err(failed)?;
     let place = listener.local_addr().map_err(failed)?;
@@ -166,9 +176,9 @@ fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let body = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let pages = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 // A reader that goes away or says nothing costs only its own answer.
-                let _unheard = answer(stream, &body);
+                let _unheard = answer(stream, &pages);
             }
         })
         .map_err(failed)?;
@@ -176,7 +186,7 @@ fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -
 }
 
 /// One request, one answer: a scraper asks for one page.
-fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, pages: &Pages) -> std::io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     const REQUEST: u64 = 8192;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -184,10 +194,19 @@ fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?.take(REQUEST)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     // The rest of the head is read: closing before would reset the connection.
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let mut accept = String::new();
+    while let Some(line) = lines.next().transpose()?.filter(|line| !line.is_empty()) {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("accept")
+        {
+            accept.push_str(value);
+        }
+    }
+    let form = Form::accepted(&accept);
     let path = request.strip_prefix("GET ").and_then(|r| r.split(' ').next()).unwrap_or_default();
     let (status, kind, body) = match path {
-        "/metrics" => ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
+        "/metrics" if form == Form::Open => ("200 OK", form.media_type(), pages.open.as_str()),
+        "/metrics" => ("200 OK", form.media_type(), pages.plain.as_str()),
         _ => ("404 Not Found", "text/plain", "metrics are at /metrics\n"),
     };
     let length = body.len();

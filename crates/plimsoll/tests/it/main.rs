@@ -10,6 +10,7 @@ mod live;
 mod oom;
 mod read;
 mod read_artifacts;
+mod series;
 mod spill;
 mod watch;
 

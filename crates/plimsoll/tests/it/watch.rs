@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ public class NAME {
 "#;
 
 /// A control group of version 1 with a limit; removed again.
-struct Cage(PathBuf);
+pub(crate) struct Cage(PathBuf);
 
 impl Cage {
     fn make(name: &str, limit: u64) -> std::io::Result<Cage> {
@@ -53,7 +53,11 @@ impl Cage {
         text.trim().parse().expect("a number")
     }
 
-    fn workload(&self) -> String {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn workload(&self) -> String {
         format!("control group /{}", self.0.file_name().expect("a name").to_string_lossy())
     }
 }
@@ -110,14 +114,27 @@ impl Drop for Target {
 }
 
 /// An agent with its events.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
     events: Receiver<Event>,
-    seen: Vec<Event>,
+    pub(crate) seen: Vec<Event>,
 }
 
 impl Agent {
-    fn start(store: &Path, rules: &str) -> Agent {
+    pub(crate) fn start(store: &Path, rules: &str) -> Agent {
+        Agent::run(store, rules, &[]).0
+    }
+
+    /// One that serves its metrics, and where.
+    pub(crate) fn serving(store: &Path, rules: &str) -> (Agent, String) {
+        let (agent, said) = Agent::run(store, rules, &["--listen", "127.0.0.1:0"]);
+        let mut said = BufReader::new(said).lines().map_while(Result::ok);
+        let address =
+            said.find_map(|l| Some(l.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()));
+        (agent, address.expect("an address"))
+    }
+
+    fn run(store: &Path, rules: &str, more: &[&str]) -> (Agent, ChildStderr) {
         let config = store.with_extension("yaml");
         fs::write(&config, rules).expect("written");
         let mut command = plimsoll_command(&["watch", "-o", "jsonl", "--config"]);
@@ -125,10 +142,12 @@ impl Agent {
             .arg(&config)
             .arg("--store")
             .arg(store)
+            .args(more)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
+        let said = child.stderr.take().expect("a pipe");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (tell, events) = channel();
         std::thread::spawn(move || {
@@ -141,11 +160,17 @@ impl Agent {
         });
         let mut agent = Agent { child, events, seen: Vec::new() };
         agent.until(|e| e.what == What::Agent);
-        agent
+        (agent, said)
+    }
+
+    /// Kills it as the kernel would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
     }
 
     /// Waits for an event.
-    fn until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) fn until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -177,7 +202,7 @@ fn manifest(store: &Path, event: &Event) -> (PathBuf, Value) {
     (folder, serde_json::from_str(&text).expect("JSON"))
 }
 
-fn cage(test: &str, name: &str, limit: u64) -> Option<Cage> {
+pub(crate) fn cage(test: &str, name: &str, limit: u64) -> Option<Cage> {
     match Cage::make(name, limit) {
         Ok(cage) => Some(cage),
         Err(e) => {
@@ -355,11 +380,13 @@ fn metrics_are_served_while_it_watches() {
 }
 
 /// The page of metrics, once it says what is waited for.
-fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
+pub(crate) fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         let mut stream = TcpStream::connect(address).expect("listens");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n")
+            .expect("written");
         let mut page = String::new();
         stream.read_to_string(&mut page).expect("an answer");
         if says(&page) {
