@@ -5,6 +5,7 @@ pub mod audit;
 pub mod capture;
 pub mod death;
 pub mod drill;
+pub mod export;
 pub mod fleet;
 pub mod identify;
 pub mod own_memory;

@@ -75,6 +75,8 @@ pub struct Rules {
     /// Age up to which evidence is kept, seconds.
     #[serde(deserialize_with = "seconds")]
     pub keep_for: f64,
+    /// Where in object storage captures are uploaded as soon as they are stored; nowhere when it is missing.
+    pub upload: Option<String>,
     /// Bytes of series that are kept; the oldest go first.
     #[serde(deserialize_with = "bytes")]
     pub keep_series_bytes: f64,
@@ -102,6 +104,7 @@ impl Default for Rules {
             brake: None,
             keep_bytes: 20.0 * 1_073_741_824.0,
             keep_for: 14.0 * 86_400.0,
+            upload: None,
             keep_series_bytes: 1_073_741_824.0,
             keep_series_for: 60.0 * 86_400.0,
         }

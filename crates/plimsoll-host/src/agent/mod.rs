@@ -9,6 +9,7 @@ mod chronicle;
 mod climb;
 mod inner;
 mod tripwire;
+mod upload;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -40,6 +41,7 @@ use chronicle::Chronicle;
 use climb::{Climb, Journal};
 use inner::Inner;
 use tripwire::{Trip, Tripwire, Wire};
+use upload::Uploads;
 
 /// Seconds between two judgements of one workload that is not near its end.
 const JUDGE_EVERY: f64 = 30.0;
@@ -150,6 +152,7 @@ pub struct Agent {
     fleet: Fleet,
     chronicle: Chronicle,
     inner: Inner,
+    uploads: Option<Uploads>,
     journal: Journal,
     events: Receiver<Event>,
     news: Vec<Event>,
@@ -184,6 +187,7 @@ impl Agent {
             fleet,
             chronicle: Chronicle::open(folder).map_err(AgentError::Series)?,
             inner: Inner::default(),
+            uploads: rules.upload.clone().map(Uploads::start).transpose().map_err(AgentError::Thread)?,
             kills: Kills::open(world),
             tripwire: Tripwire::start().map_err(AgentError::Thread)?,
             world: world.clone(),
@@ -228,6 +232,11 @@ impl Agent {
             let why = self.half_done(&folder);
             let event = self.journal.event(&workload, What::Failed, why);
             self.write(Event { folder: Some(folder), ..event });
+        }
+        if let Some(uploads) = &self.uploads {
+            // What an agent before could not send.
+            let captures = fs::read_dir(self.store(Store::captures)).into_iter().flatten().flatten();
+            captures.for_each(|capture| uploads.add(capture.path()));
         }
         self.set_back(true);
         for (workload, level) in &self.open.incidents {
@@ -274,7 +283,29 @@ impl Agent {
     fn hear(&mut self) {
         for event in self.events.try_iter() {
             self.open.take(&event);
+            if let (What::Stored, Some(folder), Some(uploads)) = (event.what, &event.folder, &self.uploads) {
+                uploads.add(self.store(Store::captures).join(folder));
+            }
             self.news.push(event);
+        }
+    }
+
+    /// Tells what was uploaded, and what was not.
+    fn tell_uploads(&mut self) {
+        for outcome in self.uploads.as_ref().map(Uploads::outcomes).unwrap_or_default() {
+            let name = outcome.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (what, text) = match outcome.uploaded {
+                Ok(all) => {
+                    let size: u64 = all.iter().map(|u| u.bytes).sum();
+                    let last = all.last().map_or_else(String::new, |u| u.url.clone());
+                    (
+                        What::Agent,
+                        format!("{name} is uploaded and read back whole, {}: {last}", bytes(size as f64)),
+                    )
+                }
+                Err(e) => (What::Failed, format!("{name} is not uploaded, and will be tried again: {e}")),
+            };
+            self.write(self.journal.event("agent", what, text));
         }
     }
 
@@ -403,6 +434,7 @@ impl Agent {
         self.inner.look(&mut self.fleet, &self.world, &self.rules);
         self.keep_series();
         self.tell_kills();
+        self.tell_uploads();
         self.judge_all(None);
         let now = self.journal.now();
         self.set_back(false);

@@ -15,6 +15,7 @@ mod series;
 mod top;
 mod trail;
 mod triage;
+mod upload;
 mod watch;
 
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ enum Command {
     Top(top::Args),
     Watch(watch::Args),
     Series(series::Args),
+    Upload(upload::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -81,6 +83,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Top(args) => top::run(args),
         Command::Watch(args) => watch::run(args, cli.output),
         Command::Series(args) => series::run(args, cli.output),
+        Command::Upload(args) => upload::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

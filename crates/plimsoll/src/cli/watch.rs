@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plimsoll_core::agent::{Event, Mode, Rules, What};
-use plimsoll_host::agent::Agent;
+use plimsoll_host::agent::{Agent, Row};
+use plimsoll_host::export::object;
+use plimsoll_host::export::remote_write::{self, Remote, RemoteWrite};
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
@@ -42,6 +44,8 @@ use crate::render::paint::Paint;
       keepFor: 14d
       keepSeriesBytes: 1Gi     # every sample of every watched process, in STORE/series
       keepSeriesFor: 60d
+      upload: s3://bucket/host # each capture as soon as it is stored
+  plimsoll watch --remote-write http://prometheus:9090/api/v1/write
 Metrics are at http://ADDRESS/metrics.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
@@ -60,9 +64,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
+    /// Send metrics to a server that takes Prometheus's remote write, such as http://prometheus:9090/api/v1/write.
+    #[arg(long, value_name = "URL", value_parser = remote_url)]
+    remote_write: Option<String>,
+
+    /// File of a bearer token for it.
+    #[arg(long, value_name = "FILE", requires = "remote_write")]
+    remote_write_token: Option<PathBuf>,
+
     /// Stop after this time.
     #[arg(long = "for", value_name = "TIME", value_parser = triage::duration)]
     seconds: Option<f64>,
+}
+
+fn remote_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("http", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        Some(("https", _)) => Err(
+            "TLS is not spoken here: send to an agent or a proxy on this machine, or let /metrics be scraped"
+                .to_owned(),
+        ),
+        _ => Err("a URL such as http://prometheus:9090/api/v1/write is needed".to_owned()),
+    }
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
@@ -78,6 +101,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     tell(&format!("plimsoll: the store is {}", store.display()));
     let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut own = Own::default();
+    let remote = remote(args)?;
     agent.run(&stop, &mut |agent| {
         if end.is_some_and(|end| Instant::now() >= end) {
             stop.store(true, Ordering::Relaxed);
@@ -88,17 +112,62 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
             stop.store(true, Ordering::Relaxed);
         }
         news.iter().for_each(|event| count(&mut own, event.what));
-        let changed = own.looks != agent.looks() || !news.is_empty();
-        if args.listen.is_some() && changed {
-            own.looks = agent.looks();
-            (own.resident, own.cpu) = footprint();
-            own.series_bytes = agent.series_bytes();
+        let looked = own.looks != agent.looks();
+        if !looked && news.is_empty() {
+            return;
+        }
+        own.looks = agent.looks();
+        (own.resident, own.cpu) = footprint();
+        own.series_bytes = agent.series_bytes();
+        if let Some(remote) = remote.as_ref().filter(|_| looked) {
+            remote.write(agent.rows(), &mut own);
+        }
+        if args.listen.is_some() {
             let text = |form| openmetrics::text(agent.rows(), &own, form);
             *page.lock().unwrap_or_else(PoisonError::into_inner) =
                 Pages { open: text(Form::Open), plain: text(Form::Plain) };
         }
     });
     Ok(exit_code::FINE)
+}
+
+/// Where metrics are sent, with what names this machine there.
+struct Sending {
+    remote: RemoteWrite,
+    instance: String,
+}
+
+fn remote(args: &Args) -> Result<Option<Sending>, CliError> {
+    let Some(url) = args.remote_write.clone() else { return Ok(None) };
+    let remote = RemoteWrite::start(Remote { url, token_file: args.remote_write_token.clone() })
+        .map_err(|e| CliError::new(Kind::Internal, "failed to start a thread").because(e))?;
+    let instance = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(Some(Sending { remote, instance }))
+}
+
+impl Sending {
+    /// Has everything sent that the page says; never waits.
+    fn write(&self, rows: &[Row], own: &mut Own) {
+        let fate = self.remote.fate();
+        (own.sent, own.unsent) = (fate.sent, fate.lost);
+        if let Some(trouble) = fate.trouble {
+            tell(&format!("plimsoll: {trouble}"));
+        }
+        let sample = |s: openmetrics::Sample| {
+            let mut labels = vec![
+                ("__name__".to_owned(), s.name),
+                ("instance".to_owned(), self.instance.clone()),
+                ("job".to_owned(), "plimsoll".to_owned()),
+            ];
+            labels.extend(s.labels.into_iter().map(|(name, text)| (name.to_owned(), text)));
+            labels.sort();
+            remote_write::Sample { labels, value: s.value }
+        };
+        let now = Timestamp::now().as_millisecond() as f64 / 1e3;
+        let samples: Vec<remote_write::Sample> =
+            openmetrics::samples(rows, own).into_iter().map(sample).collect();
+        self.remote.send(now, &samples);
+    }
 }
 
 /// The page of metrics in both forms.
@@ -118,6 +187,15 @@ fn rules(args: &Args) -> Result<Rules, CliError> {
             config::rules(&text).map_err(|e| CliError::usage(format!("{name}: {e}")))?
         }
     };
+    if rules.upload.is_some() && !object::AVAILABLE {
+        return Err(CliError::usage("this build has no object storage, and the rules upload to it")
+            .hint("build it with --features object-store"));
+    }
+    if let Some(url) = rules.upload.as_ref().filter(|url| !object::is_object_url(url)) {
+        return Err(
+            CliError::usage(format!("upload: {url} is no object storage")).hint("say s3://BUCKET/PATH")
+        );
+    }
     if args.go {
         rules.mode = Mode::Capture;
     }

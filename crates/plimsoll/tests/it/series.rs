@@ -21,10 +21,10 @@ while True:
 ";
 
 /// A program that leaks in a cage, killed in the end.
-struct Leak(Child);
+pub(crate) struct Leak(Child);
 
 impl Leak {
-    fn start(folder: &Path, cage: &Cage, name: &str) -> Option<Leak> {
+    pub(crate) fn start(folder: &Path, cage: &Cage, name: &str) -> Option<Leak> {
         let script = folder.join(format!("{name}.py"));
         fs::write(&script, LEAK).expect("written");
         let line =

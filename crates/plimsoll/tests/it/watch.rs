@@ -134,19 +134,16 @@ impl Agent {
         (agent, address.expect("an address"))
     }
 
-    fn run(store: &Path, rules: &str, more: &[&str]) -> (Agent, ChildStderr) {
+    pub(crate) fn run(store: &Path, rules: &str, more: &[&str]) -> (Agent, ChildStderr) {
         let config = store.with_extension("yaml");
         fs::write(&config, rules).expect("written");
         let mut command = plimsoll_command(&["watch", "-o", "jsonl", "--config"]);
-        let mut child = command
-            .arg(&config)
-            .arg("--store")
-            .arg(store)
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
+        Agent::spawn(command.arg(&config).arg("--store").arg(store).args(more))
+    }
+
+    /// The agent of a command line, and what it says beside its events.
+    pub(crate) fn spawn(command: &mut Command) -> (Agent, ChildStderr) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         let said = child.stderr.take().expect("a pipe");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (tell, events) = channel();
@@ -161,6 +158,14 @@ impl Agent {
         let mut agent = Agent { child, events, seen: Vec::new() };
         agent.until(|e| e.what == What::Agent);
         (agent, said)
+    }
+
+    /// Ends it as it ends by itself.
+    pub(crate) fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+        self.until(|e| e.what == What::Agent && e.text.starts_with("down"));
+        assert!(self.child.wait().expect("ended").success());
     }
 
     /// Kills it as the kernel would.
@@ -383,16 +388,28 @@ fn metrics_are_served_while_it_watches() {
 pub(crate) fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
-        let mut stream = TcpStream::connect(address).expect("listens");
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n")
-            .expect("written");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("an answer");
+        let page = get(address, "/metrics", "application/openmetrics-text").expect("listens");
         if says(&page) {
             return page;
         }
         assert!(Instant::now() < end, "{page}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// One answer of a server, with its head; none when it does not listen.
+pub(crate) fn get(address: &str, path: &str, accept: &str) -> Option<String> {
+    request(address, "GET", path, accept)
+}
+
+/// The same of any method without a body.
+pub(crate) fn request(address: &str, method: &str, path: &str, accept: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let ask = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
 }
