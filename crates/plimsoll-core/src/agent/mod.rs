@@ -3,6 +3,7 @@
 //! Everything is decided by time to the limit, not by a percentage: a service that idles at 95 % of its limit is calm,
 //! one that burns 50 MiB/s at 60 % is not. A share of the limit only counts together with a climb.
 
+pub mod profiles;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::series::Point;
 use crate::target::RuntimeKind;
-pub use rules::{Brake, Mode, Rules};
+pub use rules::{Brake, Mode, Profiles, Rules};
 
 /// How near the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

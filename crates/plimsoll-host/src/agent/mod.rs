@@ -8,6 +8,7 @@ mod brake;
 mod chronicle;
 mod climb;
 mod inner;
+mod profiles;
 mod tripwire;
 mod upload;
 
@@ -40,6 +41,7 @@ use crate::world::{Clock as Time, World};
 use chronicle::Chronicle;
 use climb::{Climb, Journal};
 use inner::Inner;
+use profiles::Profiles;
 use tripwire::{Trip, Tripwire, Wire};
 use upload::Uploads;
 
@@ -153,6 +155,7 @@ pub struct Agent {
     chronicle: Chronicle,
     inner: Inner,
     uploads: Option<Uploads>,
+    profiles: Profiles,
     journal: Journal,
     events: Receiver<Event>,
     news: Vec<Event>,
@@ -187,6 +190,7 @@ impl Agent {
             fleet,
             chronicle: Chronicle::open(folder).map_err(AgentError::Series)?,
             inner: Inner::default(),
+            profiles: Profiles::of(folder),
             uploads: rules.upload.clone().map(Uploads::start).transpose().map_err(AgentError::Thread)?,
             kills: Kills::open(world),
             tripwire: Tripwire::start().map_err(AgentError::Thread)?,
@@ -287,6 +291,14 @@ impl Agent {
                 uploads.add(self.store(Store::captures).join(folder));
             }
             self.news.push(event);
+        }
+    }
+
+    /// Takes the profile that is due, where the rules want any.
+    fn take_profiles(&mut self, now: f64) {
+        let Some(rules) = &self.rules.profiles else { return };
+        if let Some(why) = self.profiles.look(&self.rows, &self.world, rules, now) {
+            self.write(self.journal.event("agent", What::Failed, format!("profiles: {why}")));
         }
     }
 
@@ -437,6 +449,7 @@ impl Agent {
         self.tell_uploads();
         self.judge_all(None);
         let now = self.journal.now();
+        self.take_profiles(now);
         self.set_back(false);
         if now >= self.chores_at {
             self.chores_at = now + CHORES;
@@ -638,6 +651,9 @@ impl Agent {
 
     /// Removes old series, and old evidence, never that of an open incident.
     fn prune(&mut self) {
+        if let Some(rules) = &self.rules.profiles {
+            self.profiles.prune(rules, self.journal.now());
+        }
         let files = self.chronicle.prune(&self.rules, self.journal.now());
         if files > 0 {
             let text = format!("{files} files of series were removed: they were old, or too many");

@@ -4,5 +4,6 @@
 #[cfg(feature = "object-store")]
 mod cloud;
 pub mod object;
+pub(crate) mod pyroscope;
 pub mod remote_write;
 mod wire;

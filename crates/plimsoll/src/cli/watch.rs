@@ -44,6 +44,7 @@ use crate::render::paint::Paint;
       keepFor: 14d
       keepSeriesBytes: 1Gi     # every sample of every watched process, in STORE/series
       keepSeriesFor: 60d
+      profiles: {every: 10m, keepFor: 7d, pushTo: 'http://pyroscope:4040'}   # of Go programs that offer them
       upload: s3://bucket/host # each capture as soon as it is stored
   plimsoll watch --remote-write http://prometheus:9090/api/v1/write
 Metrics are at http://ADDRESS/metrics.")]

@@ -10,6 +10,7 @@ mod live;
 #[cfg(feature = "object-store")]
 mod object;
 mod oom;
+mod profiles;
 mod prometheus;
 mod read;
 mod read_artifacts;
