@@ -164,6 +164,7 @@ Containers:
     Requests:
       memory:  256Mi
 QoS Class:        Burstable
+Events:           <none>
 """
 
 

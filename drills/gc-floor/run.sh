@@ -1,7 +1,7 @@
 #!/bin/sh
 # Truth against what `plimsoll read` says, per collector at hand: a program that leaks 3 MiB/s and one that leaks nothing.
 # Usage: run.sh PLIMSOLL [SEED…]; JAVA17 and JAVA25 name the java programs. A seed takes a minute and a half: its programs
-# run side by side, each a twentieth of a processor.
+# run side by side, each about a fifth of a processor.
 set -eu
 plimsoll=$(realpath "$1")
 shift

@@ -43,6 +43,11 @@ impl Bound {
         if self.limit > 0.0 { self.usage / self.limit } else { 1.0 }
     }
 
+    /// Whether it is the limit of a control group: only that one a brake can move, or hold a program at.
+    pub fn is_of_group(&self) -> bool {
+        self.name == CONTAINER_LIMIT
+    }
+
     fn median(&self) -> f64 {
         self.posterior.as_ref().map_or(f64::INFINITY, |p| p.time_to_limit.mid)
     }
@@ -138,15 +143,28 @@ impl Clock {
         self.bounds.first()
     }
 
+    /// The same clock with the container's limit and usage as they were seen last: both may have been changed since.
+    #[must_use]
+    pub fn as_of(&self, r: &Recording) -> Clock {
+        let mut clock = self.clone();
+        for bound in clock.bounds.iter_mut().filter(|b| b.is_of_group()) {
+            bound.limit = r.last(Fact::CgroupLimit).unwrap_or(bound.limit);
+            bound.usage = r.last(Fact::CgroupUnreclaimable).unwrap_or(bound.usage);
+        }
+        clock
+    }
+
     /// Highest probability of a climb over all bounds.
     pub fn p_leak(&self) -> f64 {
         self.bounds.iter().map(Bound::p_leak).fold(0.0, f64::max)
     }
 }
 
+const CONTAINER_LIMIT: &str = "container limit";
+
 const COMMON: &[BoundRule] = &[
     BoundRule {
-        name: "container limit",
+        name: CONTAINER_LIMIT,
         usage: &[
             live(Fact::CgroupUnreclaimable, Samples::Raw, "unreclaimable memory of the group"),
             live(Fact::CgroupUsage, Samples::Raw, "usage of the group, cache included"),
@@ -248,7 +266,7 @@ fn host_bound(r: &Recording) -> Option<Bound> {
 /// kernel itself puts the group to sleep, more the further it climbs.
 fn dead_zone(r: &Recording) -> Option<DeadZone> {
     let usage = r.last(Fact::CgroupUsage).or_else(|| r.last(Fact::CgroupUnreclaimable))?;
-    let lines = [("container limit", Fact::CgroupLimit), ("throttling line (memory.high)", Fact::CgroupHigh)];
+    let lines = [(CONTAINER_LIMIT, Fact::CgroupLimit), ("throttling line (memory.high)", Fact::CgroupHigh)];
     let shares = lines.into_iter().filter_map(|(name, limit)| {
         let limit = r.last(limit).filter(|l| *l > 0.0)?;
         Some((name, usage / limit))

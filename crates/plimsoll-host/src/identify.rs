@@ -81,6 +81,14 @@ fn parse_life(text: &str) -> Option<Life> {
     })
 }
 
+/// Seconds between two readings of one start: the machine's own start is told in whole seconds.
+const SAME_START: f64 = 1.5;
+
+/// Whether the process of a target's pid is still that one, and not a later one with its number.
+pub(crate) fn is_same(world: &World, target: &Target) -> bool {
+    identify(world, target.pid).is_ok_and(|now| (now.started - target.started).abs() < SAME_START)
+}
+
 /// Identifies a process.
 pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let life = life(world, pid)

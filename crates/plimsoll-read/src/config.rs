@@ -37,6 +37,10 @@ mod tests {
             ("every: soon\n", ["a time such as", "line 1"]),
             ("mode: [\n", ["line", ""]),
             ("every: 2h\n", ["every", "between"]),
+            ("mode: capture\nbrake: brak\n", ["expected auto, raise, park", "line 2"]),
+            ("brake:\n  use: auto\n  fro: 2m\n", ["fro", "line 3"]),
+            ("brake: {use: stop}\n", ["not stop", "line 1"]),
+            ("brake: {standStill: 1h}\n", ["standStill", "not be longer than 10m"]),
         ] {
             let said = rules(text).unwrap_err();
             assert!(parts.iter().all(|p| said.contains(p)), "{text:?}: {said}");

@@ -271,6 +271,12 @@ pub(crate) fn grew(what: &str, cause: Cause, numbers: &[u64]) -> Option<Finding>
     })
 }
 
+/// How an amount of bytes differs: `1.00 MiB more`, `0 B more`, `12.0 KiB less`.
+pub(crate) fn change(first: u64, last: u64) -> String {
+    let size = plimsoll_core::units::bytes(last.abs_diff(first) as f64);
+    format!("{size} {}", if last < first { "less" } else { "more" })
+}
+
 /// `n` things in words: `1 goroutine`, `12 goroutines`.
 pub(crate) fn count(n: u64, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }

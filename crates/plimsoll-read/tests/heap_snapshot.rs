@@ -187,3 +187,44 @@ fn a_title_in_front_of_the_fields_is_no_hindrance() {
     assert!(looks_like(titled.as_bytes()) && parsed(&titled).truncated().is_none());
     assert!(!looks_like(br#"{"snapshot":{"title":"of a disk","meta":{}}}"#));
 }
+
+/// Newer engines keep the mark of a detached node beside its name, which developer tools put before it.
+#[test]
+fn many_detached_nodes_are_told_of_though_they_are_small() {
+    let of = |detached: usize| {
+        let (mut rows, mut edges) = (vec![format!("9,0,1,0,{},0", 1 + detached)], vec!["1,0,6".to_owned()]);
+        rows.push("3,1,3,9000000,0,0".to_owned());
+        for n in 0..detached {
+            rows.push(format!("8,2,{},100,0,2", 5 + 2 * n));
+            edges.push(format!("1,{},{}", n + 1, 12 + 6 * n));
+        }
+        let (nodes, count) = (rows.len(), edges.len());
+        parsed(&format!(
+            "{{\"snapshot\":{{\"meta\":{META},\"node_count\":{nodes},\"edge_count\":{count}}},\n\"nodes\":[{}],\n\"edges\":[{}],\n\
+             \"trace_tree\":[],\"locations\":[],\n\"strings\":[\"\",\n\"Thing\",\n\"<div>\"]}}",
+            rows.join("\n,"),
+            edges.join("\n,")
+        ))
+    };
+    let many = of(600);
+    assert_eq!(many.class(2), "Detached <div>");
+    let told = |h: &HeapSnapshot| {
+        let head = h.report(&Context::default()).head;
+        head.findings.iter().find(|f| f.text.contains("nodes are detached")).map(|f| f.accuses())
+    };
+    assert_eq!((told(&many), told(&of(20))), (Some(false), None));
+}
+
+/// Older engines write what their tables of strings have as if the tables held it.
+#[test]
+fn a_large_text_is_held_by_the_program_and_not_by_the_engines_table() {
+    let rows = "9,0,1,0,2,0,9,1,3,0,1,0,3,2,5,16,1,0,2,3,7,9000000,0,0";
+    let edges = "1,0,6,1,1,12,3,3,18,2,0,18";
+    let heap = parsed(&format!(
+        "{{\"snapshot\":{{\"meta\":{META},\"node_count\":4,\"edge_count\":4}},\n\"nodes\":[{rows}],\n\"edges\":[{edges}],\n\
+         \"trace_tree\":[],\"locations\":[],\n\"strings\":[\"\",\n\"(External strings)\",\n\"Held\",\n\"zzz\"]}}"
+    ));
+    assert_eq!((heap.retained().of(1), heap.retained().of(2)), (0, 9_000_016));
+    let head = heap.report(&Context::default()).head;
+    assert!(!head.findings.iter().any(|f| f.text.contains("nothing piles up: no place")), "{head:?}");
+}

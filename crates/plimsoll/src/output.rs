@@ -32,6 +32,11 @@ pub(crate) fn line(text: &str) -> bool {
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
+/// What somebody else has named, without what a terminal would take for a command or the end of a line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}
+
 /// Tells something on stderr.
 pub(crate) fn tell(text: &str) {
     // Nowhere is left to report a closed stderr to.

@@ -3,6 +3,8 @@
 //! Everything is decided by time to the limit, not by a percentage: a service that idles at 95 % of its limit is calm,
 //! one that burns 50 MiB/s at 60 % is not. A share of the limit only counts together with a climb.
 
+pub mod brake;
+pub mod hold;
 pub mod profiles;
 mod rules;
 
@@ -12,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::series::Point;
 use crate::target::RuntimeKind;
-pub use rules::{Brake, Mode, Profiles, Rules};
+use brake::Held;
+pub use rules::{Brake, Mode, Profiles, Rules, Wish};
 
 /// How near the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +66,8 @@ pub struct Danger {
     pub burn: f64,
     /// Lower end of the estimator's interval of the time to the limit, seconds, when it has one.
     pub estimate: Option<f64>,
+    /// The same of the limit that binds, which may be another, such as the heap's own: no brake on the group moves that.
+    pub binding: Option<f64>,
 }
 
 impl Danger {
@@ -77,11 +82,16 @@ impl Danger {
         // Near the limit the last seconds count: there is no time to wait for an envelope.
         let sprint = if share >= CLOSE { sprint(within(SPRINT), limit) } else { 0.0 };
         let burn = burns.into_iter().fold(sprint, f64::max);
-        Some(Danger { headroom, share, burn, estimate })
+        Some(Danger { headroom, share, burn, estimate, binding: None })
+    }
+
+    /// Seconds to the end: at the limit, or at another that is reached first.
+    pub fn seconds(&self) -> f64 {
+        self.to_limit().min(self.binding.unwrap_or(f64::INFINITY))
     }
 
     /// Seconds to the limit: by the burn rate, or by the estimator, whichever is sooner.
-    pub fn seconds(&self) -> f64 {
+    pub fn to_limit(&self) -> f64 {
         let short = if self.burn > 0.0 { self.headroom / self.burn } else { f64::INFINITY };
         short.min(self.estimate.unwrap_or(f64::INFINITY))
     }
@@ -218,31 +228,33 @@ pub struct Event {
     /// The folder of a capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// The limit that was changed, with what it was.
+    /// The brake that was put on or taken off, with everything that it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<LimitChange>,
+    pub brake: Option<Held>,
+    /// Whether what was stored is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<bool>,
+    /// The planned restart that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Event {
     /// An event without details.
     pub fn new(time: f64, workload: &str, what: What, text: impl Into<String>) -> Self {
         let (workload, text) = (workload.to_owned(), text.into());
-        Event { time, workload, what, text, level: None, folder: None, limit: None }
+        Event {
+            time,
+            workload,
+            what,
+            text,
+            level: None,
+            folder: None,
+            brake: None,
+            whole: None,
+            request: None,
+        }
     }
-}
-
-/// A limit that was raised for a while.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LimitChange {
-    /// The file of the limit.
-    pub file: String,
-    /// What it was, bytes.
-    pub from: u64,
-    /// What it was set to, bytes.
-    pub to: u64,
-    /// Until when, Unix seconds.
-    pub until: f64,
 }
 
 /// What a log of events says is still open, so that an agent that comes up again goes on where the last one ended.
@@ -250,8 +262,8 @@ pub struct LimitChange {
 pub struct Open {
     /// What was done for each workload.
     pub past: BTreeMap<String, Past>,
-    /// Limits that are raised.
-    pub raised: Vec<LimitChange>,
+    /// Brakes that are on.
+    pub brakes: Vec<Held>,
     /// Folders of captures that began and did not end, with their workload.
     pub captures: Vec<(String, String)>,
     /// Every capture by its folder, with its workload.
@@ -293,12 +305,9 @@ impl Open {
                 self.folders.extend(e.folder.clone().map(|folder| (folder, e.workload.clone())));
             }
             What::Stored | What::Failed => self.captures.retain(|c| !same_folder(c)),
-            What::Raised => self.raised.extend(e.limit.clone()),
-            What::Restored => {
-                let file = e.limit.as_ref().map(|l| &l.file);
-                self.raised.retain(|l| Some(&l.file) != file);
-            }
-            What::Agent | What::Armed | What::Refused | What::Killed => {}
+            What::Braked => self.brakes.extend(e.brake.clone()),
+            What::Restored => self.brakes.retain(|held| e.brake.as_ref() != Some(held)),
+            What::Agent | What::Armed | What::Refused | What::Killed | What::Asked | What::Answered => {}
         }
     }
 }
@@ -321,16 +330,21 @@ pub enum What {
     Refused,
     /// Something failed.
     Failed,
-    /// A limit was raised.
-    Raised,
-    /// A limit is as it was.
+    /// A brake was put on.
+    Braked,
+    /// What a brake had changed is as it was.
     Restored,
     /// The kernel killed.
     Killed,
+    /// A planned restart asks for evidence.
+    Asked,
+    /// All that could be done for a planned restart is done.
+    Answered,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::brake::{Act, Means};
     use super::*;
 
     const MIB: f64 = 1_048_576.0;
@@ -368,6 +382,14 @@ mod tests {
     }
 
     #[test]
+    fn another_limit_makes_a_level_and_leaves_the_time_to_this_one_as_it_is() {
+        let calm = Danger::of(&climb(0.0, 100.0, 60), 1000.0, None).expect("points");
+        let d = Danger { binding: Some(5.0), ..calm };
+        assert_eq!((d.seconds(), d.to_limit()), (5.0, f64::INFINITY));
+        assert_eq!(level(&d, 1.0, &Rules::default()), Level::Heavy);
+    }
+
+    #[test]
     fn a_burst_near_the_limit_is_seen_at_once() {
         let mut points = climb(0.0, 800.0 * MIB, 60);
         points.push(Point { t: 60.03, v: 930.0 * MIB });
@@ -379,7 +401,8 @@ mod tests {
 
     #[test]
     fn a_log_replayed_tells_what_is_open() {
-        let change = LimitChange { file: "/g".to_owned(), from: 1, to: 2, until: 9.0 };
+        let acts = vec![Act::Freeze { pid: 7, own: "/g".to_owned(), group: "/g/h".to_owned() }];
+        let held = Held { means: Means::Freeze, group: "/g".to_owned(), acts, until: 9.0, gained: 0.0 };
         let events = [
             Event { level: Some(Level::Heavy), ..Event::new(1.0, "w", What::Level, "") },
             Event {
@@ -387,23 +410,23 @@ mod tests {
                 folder: Some("f".to_owned()),
                 ..Event::new(2.0, "w", What::Began, "")
             },
-            Event { limit: Some(change.clone()), ..Event::new(3.0, "w", What::Raised, "") },
+            Event { brake: Some(held.clone()), ..Event::new(3.0, "w", What::Braked, "") },
         ];
         let open = Open::replay(&events);
         assert_eq!(open.captures, [("w".to_owned(), "f".to_owned())]);
         assert_eq!(
-            (open.raised.as_slice(), open.incidents.get("w")),
-            (&[change.clone()][..], Some(&Level::Heavy))
+            (open.brakes.as_slice(), open.incidents.get("w")),
+            (&[held.clone()][..], Some(&Level::Heavy))
         );
         assert!(open.is_evidence("f") && !open.is_evidence("g"));
         assert!(open.past["w"].allows(Level::Heavy, 3.0, &Rules::default()).is_err());
         let ends = [
             Event { folder: Some("f".to_owned()), ..Event::new(4.0, "w", What::Stored, "") },
-            Event { limit: Some(change), ..Event::new(5.0, "w", What::Restored, "") },
+            Event { brake: Some(held), ..Event::new(5.0, "w", What::Restored, "") },
             Event { level: Some(Level::Calm), ..Event::new(6.0, "w", What::Level, "") },
         ];
         let open = Open::replay(events.iter().chain(&ends));
-        assert!(open.captures.is_empty() && open.raised.is_empty() && open.incidents.is_empty(), "{open:?}");
+        assert!(open.captures.is_empty() && open.brakes.is_empty() && open.incidents.is_empty(), "{open:?}");
     }
 
     #[test]

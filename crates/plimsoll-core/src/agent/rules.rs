@@ -1,9 +1,17 @@
 //! The rules of the agent, as its configuration has them.
 
-use serde::Deserialize;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+use super::brake::Means;
 use crate::target::glob;
 use crate::units::{parse_bytes, parse_duration};
+
+/// Longest time for which a program may be held up, seconds.
+const STAND_STILL_MOST: f64 = 600.0;
 
 /// What the agent may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -16,19 +24,115 @@ pub enum Mode {
     Capture,
 }
 
-/// Buying time: raise the limit of a group for a while, so that a capture can end.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+/// Which brake may be put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// The one that fits.
+    Auto,
+    /// This one, or none.
+    Only(Means),
+}
+
+impl<'de> Deserialize<'de> for Wish {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(from)?;
+        wish(&word).ok_or_else(|| D::Error::custom(format!("expected {WISHES}, not {word}")))
+    }
+}
+
+const WISHES: &str = "auto, raise, park, throttle or freeze";
+
+fn wish(word: &str) -> Option<Wish> {
+    let all = [Means::Raise, Means::Park, Means::Throttle, Means::Freeze];
+    let named = all.into_iter().find(|m| m.name() == word).map(Wish::Only);
+    named.or_else(|| (word == "auto").then_some(Wish::Auto))
+}
+
+/// Buying time, so that a capture can end.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Brake {
-    /// By how much of the limit.
-    #[serde(default = "raise")]
+    /// Which one.
+    pub means: Wish,
+    /// By how much of the limit it is raised.
     pub raise_share: f64,
     /// Never above this limit, bytes.
-    #[serde(default = "most", deserialize_with = "bytes")]
     pub never_above: f64,
+    /// Whether limits of groups above or below that are as tight are raised, too.
+    pub ancestors: bool,
     /// For how long, seconds; then the limit is set back, if usage is below it again.
-    #[serde(default = "for_seconds", rename = "for", deserialize_with = "seconds")]
     pub for_seconds: f64,
+    /// For how long it may be parked, throttled or frozen, seconds.
+    pub stand_still: f64,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Brake {
+            means: Wish::Only(Means::Raise),
+            raise_share: 0.25,
+            never_above: f64::INFINITY,
+            ancestors: true,
+            for_seconds: 600.0,
+            stand_still: 30.0,
+        }
+    }
+}
+
+/// A word, or a table of what is set: a mistake in the table is told with its line, which a choice between two forms
+/// would lose.
+impl<'de> Deserialize<'de> for Brake {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(BrakeForm)
+    }
+}
+
+struct BrakeForm;
+
+impl<'de> Visitor<'de> for BrakeForm {
+    type Value = Brake;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{WISHES}, or a table such as {{use: auto, for: 10m}}")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Brake, E> {
+        let means = wish(word).ok_or_else(|| E::custom(format!("expected {WISHES}, not {word}")))?;
+        Ok(Brake { means, ..Brake::default() })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Brake, A::Error> {
+        let t = BrakeTable::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Brake {
+            means: t.means,
+            raise_share: t.raise_share,
+            never_above: t.never_above,
+            ancestors: t.ancestors,
+            for_seconds: t.for_seconds,
+            stand_still: t.stand_still,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct BrakeTable {
+    #[serde(rename = "use")]
+    means: Wish,
+    raise_share: f64,
+    #[serde(deserialize_with = "bytes")]
+    never_above: f64,
+    ancestors: bool,
+    #[serde(rename = "for", deserialize_with = "seconds")]
+    for_seconds: f64,
+    #[serde(deserialize_with = "seconds")]
+    stand_still: f64,
+}
+
+impl Default for BrakeTable {
+    fn default() -> Self {
+        let Brake { means, raise_share, never_above, ancestors, for_seconds, stand_still } = Brake::default();
+        BrakeTable { means, raise_share, never_above, ancestors, for_seconds, stand_still }
+    }
 }
 
 /// Profiles taken all the time, of programs that offer them.
@@ -167,8 +271,11 @@ impl Rules {
             }
         }
         let brake = self.brake?;
-        (!(0.01..=4.0).contains(&brake.raise_share))
-            .then(|| format!("brake.raiseShare ({}) must be between 0.01 and 4", brake.raise_share))
+        if !(0.01..=4.0).contains(&brake.raise_share) {
+            return Some(format!("brake.raiseShare ({}) must be between 0.01 and 4", brake.raise_share));
+        }
+        (brake.stand_still > STAND_STILL_MOST)
+            .then(|| format!("brake.standStill ({} s) must not be longer than 10m", brake.stand_still))
     }
 
     /// Whether a program of this name is watched.
@@ -176,18 +283,6 @@ impl Rules {
         let matches = |globs: &[String]| globs.iter().any(|g| glob(g, name));
         (self.only.is_empty() || matches(&self.only)) && !matches(&self.except)
     }
-}
-
-fn raise() -> f64 {
-    0.25
-}
-
-fn most() -> f64 {
-    f64::INFINITY
-}
-
-fn for_seconds() -> f64 {
-    600.0
 }
 
 #[derive(Deserialize)]
@@ -198,16 +293,16 @@ enum Amount {
 }
 
 /// `10s`, `5m`, `1h`, or plain seconds.
-fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     amount(from, parse_duration, "a time such as 10s, 5m or 1h")
 }
 
 /// `512MiB`, `20Gi`, or plain bytes.
-fn bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     amount(from, parse_bytes, "an amount such as 512MiB or 20Gi")
 }
 
-fn amount<'de, D: serde::Deserializer<'de>>(
+fn amount<'de, D: Deserializer<'de>>(
     from: D,
     parse: fn(&str) -> Option<f64>,
     wanted: &str,
@@ -216,9 +311,7 @@ fn amount<'de, D: serde::Deserializer<'de>>(
         Amount::Number(n) => Some(n),
         Amount::Text(text) => parse(&text),
     };
-    value
-        .filter(|v| v.is_finite() && *v >= 0.0)
-        .ok_or_else(|| serde::de::Error::custom(format!("expected {wanted}")))
+    value.filter(|v| v.is_finite() && *v >= 0.0).ok_or_else(|| D::Error::custom(format!("expected {wanted}")))
 }
 
 #[cfg(test)]
@@ -234,6 +327,13 @@ mod tests {
         let brake = rules.brake.expect("one");
         assert_eq!((brake.for_seconds, brake.never_above, brake.raise_share), (120.0, 1_073_741_824.0, 0.25));
         assert_eq!(rules.wrong(), None);
+        let brake = |text: &str| serde_json::from_str::<Brake>(text);
+        let word = brake(r#""park""#).expect("a word");
+        assert_eq!((word.means, word.stand_still), (Wish::Only(Means::Park), 30.0));
+        assert_eq!(brake(r#"{"use": "auto", "standStill": "5s"}"#).expect("a table").means, Wish::Auto);
+        assert!(brake(r#""brak""#).expect_err("a typo").to_string().contains("expected auto, raise, park"));
+        assert!(brake(r#"{"use": "stop"}"#).expect_err("a typo").to_string().contains("not stop"));
+        assert!(brake(r#"{"fro": 5}"#).expect_err("a typo").to_string().contains("fro"));
         let typo = serde_json::from_str::<Rules>(r#"{"evry": 5}"#).expect_err("a typo");
         assert!(typo.to_string().contains("evry"), "{typo}");
         assert!(serde_json::from_str::<Rules>(r#"{"every": "soon"}"#).is_err());

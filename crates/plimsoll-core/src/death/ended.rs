@@ -19,6 +19,11 @@ impl Ended {
         }
     }
 
+    /// Whether it is a status of the same container of the same pod.
+    pub(super) fn is_same(&self, other: &Ended) -> bool {
+        (&self.pod, &self.pod_uid, &self.container) == (&other.pod, &other.pod_uid, &other.container)
+    }
+
     fn who(&self) -> String {
         if self.pod.is_empty() {
             format!("container {}", self.container)
@@ -29,18 +34,19 @@ impl Ended {
 }
 
 /// A container's end without a kill in the kernel's log; none when it has nothing to do with memory. `log` says whether
-/// there is a kernel log at all.
-pub(super) fn judge(e: &Ended, log: bool) -> Option<Death> {
+/// there is a kernel log at all, `told` how many restarts an earlier status of the same container counted already.
+pub(super) fn judge(e: &Ended, told: Option<u64>, log: bool) -> Option<Death> {
     let code = e.exit_code;
     let killed = code == Some(KILLED);
     let oom = e.reason.as_deref() == Some("OOMKilled");
-    if !oom && !killed {
+    let told_already = e.restarts.zip(told).is_some_and(|(n, before)| n <= before);
+    if (!oom && !killed) || told_already {
         return None;
     }
     let mut d = blank(e.who(), if oom { Manner::ContainerLimit } else { Manner::Unclear });
     d.workload = e.pod_uid.clone().map(|uid| Workload { pod_uid: Some(uid), ..Workload::default() });
     d.times.extend(e.when.clone());
-    d.count = e.restarts.filter(|_| oom).unwrap_or(1).max(1);
+    d.count = e.restarts.filter(|_| oom).map_or(1, |n| n.saturating_sub(told.unwrap_or(0))).max(1);
     d.limit = e.limit;
     let limit = e.limit.map_or_else(String::new, |l| format!(" of {}", bytes(l as f64)));
     let said = code.map_or_else(String::new, |c| format!(" with exit code {c}"));

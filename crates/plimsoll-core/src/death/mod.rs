@@ -5,6 +5,8 @@ mod control_group;
 mod ended;
 mod kill;
 
+use std::collections::HashMap;
+
 use crate::classify::Certainty;
 
 pub use control_group::{Workload, pod_uid};
@@ -289,16 +291,19 @@ impl Death {
 /// Brings together what the sources say: one entry for each death, the same death again counted; the sure ones first,
 /// and of those the one that came last.
 pub fn deaths(traces: &[Trace]) -> Vec<Death> {
-    let kills: Vec<&Kill> = traces.iter().filter_map(Trace::kill).collect();
+    let traces = once(traces);
+    let kills: Vec<&Kill> = traces.iter().filter_map(|t| t.kill()).collect();
     let mut out: Vec<Death> = Vec::new();
     for kill in &kills {
-        let also: Vec<&Ended> = traces.iter().filter_map(Trace::ended).filter(|e| e.is_of(kill)).collect();
+        let also: Vec<&Ended> = traces.iter().filter_map(|t| t.ended()).filter(|e| e.is_of(kill)).collect();
         add(&mut out, kill::judge(kill, &kills, &also));
     }
-    for trace in traces {
+    for (at, trace) in traces.iter().enumerate() {
         match trace {
             Trace::Ended(e) if !kills.iter().any(|k| e.is_of(k)) => {
-                ended::judge(e, !kills.is_empty()).into_iter().for_each(|d| add(&mut out, d));
+                let before = traces.iter().take(at).filter_map(|t| t.ended());
+                let told = before.filter(|b| b.is_same(e)).filter_map(|b| b.restarts).max();
+                ended::judge(e, told, !kills.is_empty()).into_iter().for_each(|d| add(&mut out, d));
             }
             Trace::Evicted { pod, message, when } => {
                 add(&mut out, ended::evicted(pod, message, when.clone()));
@@ -318,6 +323,23 @@ pub fn deaths(traces: &[Trace]) -> Vec<Death> {
     out
 }
 
+/// What sources say, each thing once: the same log or status may be given twice. What has no time may be another one.
+fn once(traces: &[Trace]) -> Vec<&Trace> {
+    let mut at: HashMap<String, Vec<&Trace>> = HashMap::new();
+    let mut out = Vec::new();
+    for trace in traces {
+        if let Some(moment) = trace.moment() {
+            let known = at.entry(moment).or_default();
+            if known.contains(&trace) {
+                continue;
+            }
+            known.push(trace);
+        }
+        out.push(trace);
+    }
+    out
+}
+
 fn add(deaths: &mut Vec<Death>, death: Death) {
     match deaths.iter().position(|d| d.is_again(&death)) {
         Some(at) => {
@@ -330,6 +352,20 @@ fn add(deaths: &mut Vec<Death>, death: Death) {
 }
 
 impl Trace {
+    /// When it happened, for what is told once.
+    fn moment(&self) -> Option<String> {
+        let when = match self {
+            Trace::Kernel(k) => {
+                return k.at.map(|s| s.to_string()).or(k.when.as_ref().map(|w| w.said.clone()));
+            }
+            Trace::Ended(e) => e.when.as_ref(),
+            Trace::Evicted { when, .. } | Trace::Unit { when, .. } => when.as_ref(),
+            Trace::GaveUp(g) => g.when.first(),
+            Trace::Counter { .. } => None,
+        };
+        when.map(|w| w.said.clone())
+    }
+
     fn kill(&self) -> Option<&Kill> {
         if let Trace::Kernel(kill) = self { Some(kill) } else { None }
     }

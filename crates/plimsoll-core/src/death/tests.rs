@@ -128,6 +128,32 @@ fn a_status_joins_its_kill_and_alone_is_only_likely() {
 }
 
 #[test]
+fn what_is_given_twice_is_counted_once() {
+    let when = |said: &str| Some(Moment { said: said.to_owned(), seconds: None });
+    let status = |restarts, at: &str| {
+        Trace::Ended(Box::new(Ended {
+            pod: "shop/api".to_owned(),
+            container: "app".to_owned(),
+            reason: Some("OOMKilled".to_owned()),
+            exit_code: Some(137),
+            restarts: Some(restarts),
+            when: when(at),
+            ..Ended::default()
+        }))
+    };
+    assert_eq!(only(&[status(7, "12:00"), status(7, "12:00")]).count, 7);
+    assert_eq!(only(&[status(7, "12:00"), status(9, "13:00")]).count, 9);
+    assert_eq!(only(&[status(9, "13:00"), status(7, "12:00")]).count, 9);
+    let mut stamped = kill(7, "java");
+    stamped.at = Some(5.0);
+    let stamped = Trace::Kernel(Box::new(stamped));
+    assert_eq!(only(&[stamped.clone(), stamped]).count, 1);
+    let evicted =
+        |at: &str| Trace::Evicted { pod: "a/b".to_owned(), message: "low".to_owned(), when: when(at) };
+    assert_eq!(only(&[evicted("1"), evicted("1"), evicted("2")]).count, 2);
+}
+
+#[test]
 fn a_counter_says_only_what_the_log_does_not() {
     let counter = |kills| Trace::Counter {
         group: kill(1, "x").victim_group.expect("has one"),

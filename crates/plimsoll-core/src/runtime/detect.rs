@@ -58,8 +58,13 @@ fn recognition(kind: RuntimeKind) -> Option<&'static Recognition> {
 /// The name a person would call it by: main class, jar or script rather than the interpreter.
 pub fn name(kind: RuntimeKind, comm: &str, argv: &[String]) -> String {
     let args = argv.get(1..).unwrap_or_default();
-    recognition(kind).and_then(|r| (r.name)(args)).unwrap_or_else(|| comm.to_owned())
+    let name = recognition(kind).and_then(|r| (r.name)(args)).unwrap_or_else(|| comm.to_owned());
+    // It is shown and written down: no line of its own, no command of a terminal, no page of text.
+    name.chars().map(|c| if c.is_control() { '·' } else { c }).take(LONGEST_NAME).collect()
 }
+
+/// Characters of a name at most.
+const LONGEST_NAME: usize = 200;
 
 /// Flags that judgement reads, out of a command line: never the whole line, it may hold secrets.
 pub fn flags(kind: RuntimeKind, argv: &[String]) -> Vec<String> {
@@ -131,6 +136,8 @@ mod tests {
         assert_eq!(name(RuntimeKind::Python, "python3", &words("python3 -u /srv/app.py")), "app.py");
         assert_eq!(name(RuntimeKind::Python, "python3", &words("python3 -m http.server")), "http.server");
         assert_eq!(name(RuntimeKind::Python, "python3", &words("python3 -c pass")), "python3");
+        assert_eq!(name(RuntimeKind::Native, "a\n\u{1b}[31m", &[]), "a··[31m");
+        assert_eq!(name(RuntimeKind::Native, &"x".repeat(4096), &[]).len(), LONGEST_NAME);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::agent::{Event, Level, LimitChange, Mode, Rules, What, is_covered, rungs};
+use plimsoll_core::agent::brake::{self, Choice, Held, Means, Scene, Version, Works};
+use plimsoll_core::agent::hold::Request;
+use plimsoll_core::agent::{Event, Level, Mode, Rules, What, is_covered, rungs};
 use plimsoll_core::clock::Clock;
 use plimsoll_core::plan;
 use plimsoll_core::preflight;
@@ -14,10 +16,11 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::target::{RuntimeKind, Target};
 use serde_json::json;
 
-use super::brake;
-use crate::capture::{self, Folder, Order, place};
+use super::brake::{Brakes, scene};
+use crate::capture::{self, Folder, Order, chain, place};
+use crate::fault;
+use crate::identify;
 use crate::sampler::Sampler;
-use crate::source::cgroup::Group;
 use crate::step::jvm_attach;
 use crate::store::Store;
 use crate::world::{Clock as Time, World};
@@ -33,6 +36,7 @@ pub(super) struct Journal {
     pub(super) store: Arc<Mutex<Store>>,
     pub(super) tell: Sender<Event>,
     pub(super) time: Time,
+    pub(super) brakes: Arc<Brakes>,
 }
 
 impl Journal {
@@ -57,6 +61,16 @@ impl Journal {
         written.is_ok()
     }
 
+    /// Takes a brake off and says so; why it stays on, while usage is above the old limit.
+    pub(super) fn release(&self, workload: &str, held: &Held) -> Result<(), String> {
+        fault::point("restore");
+        self.brakes.take_off(held)?;
+        fault::point("restored");
+        let event = self.event(workload, What::Restored, held.end());
+        self.write(Event { brake: Some(held.clone()), ..event });
+        Ok(())
+    }
+
     fn captures(&self) -> PathBuf {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).captures()
     }
@@ -74,19 +88,37 @@ pub(super) struct Climb {
     /// Whether there is so little time that some is bought before anything else.
     pub(super) buy_first: bool,
     pub(super) stop: Arc<AtomicBool>,
+    /// The planned restart that waits for it: then rules that only observe do not hold it up.
+    pub(super) request: Option<Request>,
+    pub(super) braking: Mutex<Braking>,
+    /// The artifact that is being taken.
+    pub(super) taking: Mutex<Option<String>>,
+}
+
+/// Whether time was bought, by the climb or while it was under way.
+#[derive(Default)]
+pub(super) enum Braking {
+    #[default]
+    NotYet,
+    On(On),
+    /// The climb has ended: nothing is put on any more.
+    Over,
+}
+
+/// A brake that is on.
+#[derive(Clone)]
+pub(super) struct On {
+    held: Held,
+    version: Version,
 }
 
 impl Climb {
-    pub(super) fn run(self) {
-        if self.rules.mode == Mode::Observe {
-            let would = match self.level {
-                Level::Armed => "prepared".to_owned(),
-                level => format!("captured: {}", rungs(level, self.target.runtime).join(", ")),
-            };
-            self.say(
-                What::Refused,
-                format!("pid {} would be {would}; the rules only observe", self.target.pid),
-            );
+    pub(super) fn run(&self) {
+        if self.request.is_some() {
+            self.capture();
+            self.say(What::Answered, format!("all that could be taken of pid {} is taken", self.target.pid));
+        } else if self.rules.mode == Mode::Observe {
+            self.say(What::Refused, self.would());
         } else if self.level == Level::Armed {
             self.arm();
         } else {
@@ -94,8 +126,33 @@ impl Climb {
         }
     }
 
+    /// What would be done if the rules allowed it.
+    fn would(&self) -> String {
+        let pid = self.target.pid;
+        if self.level == Level::Armed {
+            return format!("pid {pid} would be prepared; the rules only observe");
+        }
+        let ids = rungs(self.level, self.target.runtime);
+        let ids = ids.iter().filter(|id| capture::is_taken(&self.target, id)).copied();
+        let brake = match self.choose() {
+            None => String::new(),
+            Some(Ok((Choice { held: Some(held), .. }, _))) => {
+                format!(", with a brake where time is short ({})", held.words())
+            }
+            Some(Ok((choice, _))) => format!(", without a brake, as none fits ({})", choice.reasons()),
+            Some(Err(why)) => format!(", without a brake ({why})"),
+        };
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        format!("pid {pid} would be captured: {ids}{brake}; the rules only observe")
+    }
+
     fn say(&self, what: What, text: impl Into<String>) -> bool {
-        self.journal.write(self.journal.event(&self.workload, what, text))
+        self.journal.write(self.event(what, text))
+    }
+
+    fn event(&self, what: What, text: impl Into<String>) -> Event {
+        let request = self.request.as_ref().map(|r| r.id.clone());
+        Event { request, ..self.journal.event(&self.workload, what, text) }
     }
 
     /// Prepares what would cost time later.
@@ -118,123 +175,191 @@ impl Climb {
         }
     }
 
-    /// One look, for what an artifact would cost.
-    fn look(&self) -> Recording {
+    /// One look, for what an artifact would cost; none when the process is not that one any more.
+    fn look(&self) -> Option<Recording> {
         let mut r = Recording::new(self.target.clone());
         if let Ok(mut sampler) = Sampler::open(&self.world, self.target.pid, Duration::from_millis(100)) {
             r.target = sampler.target().clone();
             sampler.next(&self.stop).into_iter().for_each(|o| r.add(o));
         }
-        r
+        if identify::is_same(&self.world, &self.target) {
+            return Some(r);
+        }
+        self.say(What::Failed, format!("pid {} has ended: nothing is taken", self.target.pid));
+        None
     }
 
     fn capture(&self) {
-        let mut raised = self.buy();
-        let recording = self.look();
-        let mut taken = Vec::new();
-        for id in rungs(self.level, self.target.runtime) {
-            let runtime = recording.target.runtime;
+        if self.buy_first {
+            self.hurry();
+        }
+        if let Some(recording) = self.look() {
+            self.take_all(&recording);
+        }
+        let braking = std::mem::replace(&mut *self.braking(), Braking::Over);
+        if let Braking::On(on) = braking {
+            // While usage is above the old limit it stays: the agent takes it off later.
+            let _later = self.journal.release(&self.workload, &on.held);
+        }
+    }
+
+    fn braking(&self) -> MutexGuard<'_, Braking> {
+        self.braking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The brake that is on.
+    fn on(&self) -> Option<On> {
+        if let Braking::On(on) = &*self.braking() { Some(on.clone()) } else { None }
+    }
+
+    /// The brake that is on, or one that is put on now, and whether it is new.
+    fn on_or_put_on(&self) -> Result<(On, bool), String> {
+        let mut braking = self.braking();
+        if let Braking::On(on) = &*braking {
+            return Ok((on.clone(), false));
+        }
+        let on = self.brake()?;
+        *braking = Braking::On(on.clone());
+        Ok((on, true))
+    }
+
+    /// Buys time where every moment counts: before the first look, or while something is taken.
+    pub(super) fn hurry(&self) {
+        if self.rules.brake.is_none() {
+            return;
+        }
+        let mut braking = self.braking();
+        if matches!(*braking, Braking::NotYet) {
+            *braking = match self.brake() {
+                Ok(on) => Braking::On(on),
+                Err(why) => {
+                    self.say(What::Failed, format!("no time could be bought: {why}"));
+                    Braking::Over
+                }
+            };
+        }
+    }
+
+    fn take_all(&self, recording: &Recording) {
+        let runtime = recording.target.runtime;
+        let all = match &self.request {
+            Some(request) => request.ids(runtime),
+            None => rungs(self.level, runtime).iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let ids = match self.on() {
+            Some(on) => brake::rungs_under(on.held.means, on.version, runtime, all),
+            None => all,
+        };
+        let mut taken: Vec<&str> = Vec::new();
+        for id in &ids {
+            let id = id.as_str();
             if !capture::is_taken(&recording.target, id) || is_covered(runtime, id, &taken) {
                 continue;
             }
-            match self.admit(&recording, id, &mut raised) {
-                Ok(()) if self.take(&recording, id) => taken.push(*id),
-                Ok(()) => {}
+            match self.admit(recording, id) {
+                Ok(()) => {
+                    *self.taking.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+                    if self.take(recording, id) {
+                        taken.push(id);
+                    }
+                    *self.taking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
                 Err(why) => {
                     self.say(What::Refused, format!("{id} of pid {} is not taken: {why}", self.target.pid));
                 }
             }
         }
-        if taken.is_empty() && recording.target.runtime != RuntimeKind::Native {
+        if taken.is_empty() && runtime != RuntimeKind::Native {
             // Better the mappings than nothing: they cost the target no memory.
-            self.take(&recording, "smaps");
-        }
-        if let Some(change) = raised {
-            self.restore(&change);
-        }
-    }
-
-    /// Buys time before the first look, where every moment counts.
-    fn buy(&self) -> Option<LimitChange> {
-        if !self.buy_first || self.rules.brake.is_none() {
-            return None;
-        }
-        match self.raise() {
-            Ok(change) => Some(change),
-            Err(why) => {
-                self.say(What::Failed, format!("no time could be bought: {why}"));
-                None
-            }
+            self.take(recording, "smaps");
         }
     }
 
     /// Whether an artifact may be taken, after time was bought where that helps.
-    fn admit(&self, r: &Recording, id: &str, raised: &mut Option<LimitChange>) -> Result<(), String> {
+    fn admit(&self, r: &Recording, id: &str) -> Result<(), String> {
         let place = place::of(&self.journal.captures()).map_err(|e| e.to_string())?;
         let cost = plan::cost(r, id).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
-        let checks = preflight::checks(&cost, &self.clock, r, &place, None);
+        // The limit may have been changed since the clock was read.
+        let checks = preflight::checks(&cost, &self.clock.as_of(r), r, &place, None);
         let failed = checks.iter().find(|c| c.ok == Some(false));
         let unsure = checks.iter().find(|c| c.ok.is_none() && cost.memory > 0.0);
         let Some(check) = failed.or(unsure) else { return Ok(()) };
-        let buys = check.term == preflight::Term::Memory && raised.is_none();
         let why = match &check.lever {
             Some(lever) => format!("{}: {lever}", check.text),
             None => check.text.clone(),
         };
-        if !buys {
+        if check.term != preflight::Term::Memory {
             return Err(why);
         }
-        let change = self.raise().map_err(|e| format!("{why} ({e})"))?;
-        let gained = (change.to - change.from) as f64;
-        *raised = Some(change);
-        // The clock is of the old limit: what was bought comes on top of it.
+        let (on, new) = self.on_or_put_on().map_err(|e| format!("{why} ({e})"))?;
         let missing = check.needed.unwrap_or(0.0) - check.have.unwrap_or(0.0);
-        if missing <= gained { Ok(()) } else { Err(format!("{why}, and the raised limit is not enough")) }
+        match (on.held.means, on.version) {
+            // What was bought before the look is in it already.
+            (Means::Raise, _) if new && missing <= on.held.gained => Ok(()),
+            (Means::Raise, _) => Err(format!("{why}, and the raised limit is not enough")),
+            // Nobody is killed at the limit: at worst there is no answer.
+            (Means::Park, Version::One) => Ok(()),
+            _ => match brake::works(on.held.means, on.version, r.target.runtime, id) {
+                Works::No(but) => Err(format!("{why}; {but}")),
+                Works::Yes | Works::Perhaps(_) => Err(why),
+            },
+        }
     }
 
-    /// Raises the limit of the group that binds; the log has it before.
-    fn raise(&self) -> Result<LimitChange, String> {
-        let brake = self.rules.brake.as_ref().ok_or("the rules allow no brake")?;
-        let group = Group::of(&self.world, self.target.pid)?.binding(None).1;
-        let change = brake::change(&group, brake, self.journal.now())?;
-        let text =
-            format!("the limit of {} is raised from {} to {} bytes", group.shown(), change.from, change.to);
-        let event = self.journal.event(&self.workload, What::Raised, text);
-        if !self.journal.write(Event { limit: Some(change.clone()), ..event }) {
+    /// What fits, by what is found on the machine; none without a brake in the rules.
+    fn choose(&self) -> Option<Result<(Choice, Scene), String>> {
+        let rule = self.rules.brake.as_ref()?;
+        let runtime = self.target.runtime;
+        Some(scene(&self.world, self.target.pid).map(|scene| {
+            let ids = rungs(self.level, runtime);
+            (brake::choose(rule, &scene, runtime, ids, self.journal.now()), scene)
+        }))
+    }
+
+    /// Puts a brake on; the log has it before.
+    fn brake(&self) -> Result<On, String> {
+        let (choice, scene) = self.choose().ok_or("the rules allow no brake")??;
+        let reasons = choice.reasons();
+        let held = choice.held.ok_or_else(|| reasons.clone())?;
+        let taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(id) = taking
+            && let Works::No(why) = brake::works(held.means, scene.version, self.target.runtime, &id)
+        {
+            return Err(format!("{id} is being taken, and under {} {why}", held.means.name()));
+        }
+        let also = if reasons.is_empty() { String::new() } else { format!(" (not {reasons})") };
+        let event = self.event(What::Braked, format!("{}{also}", held.words()));
+        if !self.journal.write(Event { brake: Some(held.clone()), ..event }) {
             return Err("it could not be written down".to_owned());
         }
-        brake::raise(&change).map_err(|e| {
-            let event = self.journal.event(&self.workload, What::Restored, format!("it was not raised: {e}"));
-            self.journal.write(Event { limit: Some(change.clone()), ..event });
-            e.to_string()
+        fault::point("brake-written");
+        self.journal.brakes.put_on(&self.world, &held, self.journal.now()).inspect_err(|why| {
+            let text = format!("it was not put on: {why}");
+            let event = self.event(What::Restored, text);
+            self.journal.write(Event { brake: Some(held.clone()), ..event });
         })?;
-        Ok(change)
-    }
-
-    /// Sets it back when usage allows; else the agent does it later.
-    fn restore(&self, change: &LimitChange) {
-        if brake::restore(change).is_ok() {
-            let event = self.journal.event(&self.workload, What::Restored, "the limit is as it was");
-            self.journal.write(Event { limit: Some(change.clone()), ..event });
-        }
+        fault::point("braked");
+        Ok(On { held, version: scene.version })
     }
 
     /// Takes one artifact into a folder of the store.
     fn take(&self, r: &Recording, id: &str) -> bool {
         let now = self.journal.now();
-        let name = format!("{now:.0}-{}-{}-{id}", plain(&self.target.name), self.target.pid);
+        // To the millisecond: the log names the folder before it is made, so no other may have the name.
+        let name = format!("{now:.3}-{}-{}-{id}", plain(&self.target.name), self.target.pid);
         let path = self.journal.captures().join(&name);
         let level = Some(self.level);
         let begin = Event {
             level,
             folder: Some(name.clone()),
-            ..self.journal.event(&self.workload, What::Began, format!("{id} of pid {}", self.target.pid))
+            ..self.event(What::Began, format!("{id} of pid {}", self.target.pid))
         };
         if !self.journal.write(begin) {
             return false;
         }
+        fault::point("capture-written");
         let failed = |why: String| {
-            let event = self.journal.event(&self.workload, What::Failed, why);
+            let event = self.event(What::Failed, why);
             self.journal.write(Event { folder: Some(name.clone()), ..event });
             false
         };
@@ -242,6 +367,7 @@ impl Climb {
             Ok(folder) => folder,
             Err(e) => return failed(chain(&e)),
         };
+        fault::point("folder-made");
         let order = Order { world: &self.world, target: &r.target, id, window: WINDOW, stop: &self.stop };
         let took = capture::take(&order, &mut folder);
         if folder.pieces.is_empty() {
@@ -262,6 +388,7 @@ impl Climb {
         if let Err(e) = folder.close(head) {
             return failed(chain(&e));
         }
+        fault::point("closed");
         let cut = folder.pieces.iter().find_map(|p| p.cut.clone());
         let text = match (&took, cut) {
             (Ok(()), None) => {
@@ -277,8 +404,10 @@ impl Climb {
                 format!("{id} of pid {} is stored, cut ({cut}): {}", self.target.pid, path.display())
             }
         };
-        let event = self.journal.event(&self.workload, What::Stored, text);
-        self.journal.write(Event { level, folder: Some(name), ..event });
+        let event = self.event(What::Stored, text);
+        let whole = Some(took.is_ok() && folder.pieces.iter().all(|p| p.cut.is_none()));
+        self.journal.write(Event { level, folder: Some(name), whole, ..event });
+        fault::point("stored-written");
         took.is_ok()
     }
 }
@@ -287,15 +416,4 @@ impl Climb {
 pub(super) fn plain(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     name.chars().map(plain).take(32).collect()
-}
-
-/// An error with its causes.
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut out = e.to_string();
-    let mut next = e.source();
-    while let Some(cause) = next {
-        out.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    out
 }

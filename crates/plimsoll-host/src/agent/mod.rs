@@ -7,7 +7,9 @@
 mod brake;
 mod chronicle;
 mod climb;
+pub mod hold;
 mod inner;
+mod outlook;
 mod profiles;
 mod tripwire;
 mod upload;
@@ -22,15 +24,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::{
-    Danger, Event, Level, LimitChange, Mode, Open, Past, Rules, What, heavy_seconds, level,
+    Danger, Event, Level, Mode, Open, Past, Rules, What, brake::Held, heavy_seconds, level,
 };
 use plimsoll_core::death::Workload;
-use plimsoll_core::fact::Fact;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
-use plimsoll_core::slope::Interval;
 use plimsoll_core::target::{RuntimeKind, Target};
-use plimsoll_core::units::{bytes, duration};
+use plimsoll_core::units::bytes;
 
 use crate::capture;
 use crate::fleet::{Fleet, Limited};
@@ -41,14 +41,13 @@ use crate::world::{Clock as Time, World};
 use chronicle::Chronicle;
 use climb::{Climb, Journal};
 use inner::Inner;
+pub use outlook::{Forecast, Row};
 use profiles::Profiles;
 use tripwire::{Trip, Tripwire, Wire};
 use upload::Uploads;
 
 /// Seconds between two judgements of one workload that is not near its end.
 const JUDGE_EVERY: f64 = 30.0;
-/// Probability of a climb from which the estimator's clock counts.
-const BELIEVED: f64 = 0.5;
 /// Growth that is worth a judgement, as a share of the limit.
 const GREW: f64 = 0.01;
 /// Looks in a row that must be calmer before a level is left.
@@ -61,6 +60,9 @@ const BURST: Duration = Duration::from_millis(30);
 const NEW: Duration = Duration::from_secs(1);
 /// Age, seconds, from which a process has set itself up so far that it can be prepared.
 const GROWN_UP: f64 = 3.0;
+/// Age, seconds, up to which a process may still become another program, and how long it is known afterwards.
+const YOUNG: f64 = 60.0;
+const KNOWN_FOR: f64 = 300.0;
 /// Newcomers that wait to be prepared.
 const WAITING: usize = 1000;
 /// Seconds to the limit below which time is bought before anything else.
@@ -82,6 +84,13 @@ pub enum AgentError {
     Series(#[source] std::io::Error),
 }
 
+/// Who a process is, for a while.
+struct Known {
+    start: u64,
+    until: f64,
+    target: Target,
+}
+
 /// One workload while it is watched.
 #[derive(Debug, Clone)]
 struct Watched {
@@ -91,60 +100,10 @@ struct Watched {
     forecast: Option<Forecast>,
 }
 
-/// What the estimator says of the limit that binds; the ends are those of an interval of 80 %.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Forecast {
-    /// Probability of a climb without a plateau.
-    pub p_leak: f64,
-    /// Bytes a second of the floor: lower end, middle, upper end.
-    pub slope: [f64; 3],
-    /// Seconds to the limit: lower end, middle, upper end; infinite without a climb.
-    pub seconds: [f64; 3],
-    /// The floor, bytes.
-    pub floor: f64,
-}
-
-impl Forecast {
-    fn of(j: &Judgement) -> Option<Forecast> {
-        let posterior = j.clock.binding()?.posterior.as_ref().ok()?;
-        let ends = |i: &Interval| [i.low, i.mid, i.high];
-        Some(Forecast {
-            p_leak: posterior.p_leak,
-            slope: ends(&posterior.slope),
-            seconds: ends(&posterior.time_to_limit),
-            floor: posterior.floor,
-        })
-    }
-
-    /// The lower end of the time to the limit, when the estimator believes in a climb.
-    fn soonest(&self) -> Option<f64> {
-        (self.p_leak >= BELIEVED).then_some(self.seconds[0])
-    }
-}
-
-/// One row of what the agent knows, for metrics and pages.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The workload.
-    pub workload: String,
-    /// Its largest process.
-    pub pid: i32,
-    /// That process's name.
-    pub name: String,
-    /// How near the end is.
-    pub level: Level,
-    /// What its limit is run against by.
-    pub danger: Danger,
-    /// The limit, bytes.
-    pub limit: f64,
-    /// What the estimator says, when it was asked.
-    pub forecast: Option<Forecast>,
-    /// The process's runtime.
-    pub runtime: RuntimeKind,
-    /// What its runtime says of itself.
-    pub inner: BTreeMap<Fact, f64>,
-    /// Whether its safety net would fire at this limit, as far as an audit tells.
-    pub net: Option<bool>,
+/// A climb that is under way.
+struct Climbing {
+    climb: Arc<Climb>,
+    thread: JoinHandle<()>,
 }
 
 /// The agent.
@@ -164,7 +123,8 @@ pub struct Agent {
     open: Open,
     watched: BTreeMap<String, Watched>,
     rows: Vec<Row>,
-    climbing: Option<(Level, JoinHandle<()>)>,
+    known: BTreeMap<i32, Known>,
+    climbing: Option<Climbing>,
     arming: Option<JoinHandle<()>>,
     /// Processes that were seen newly and are to be prepared when they are old enough.
     newcomers: VecDeque<i32>,
@@ -183,8 +143,9 @@ impl Agent {
         let folder = store;
         let (store, open) = Store::open(folder).map_err(AgentError::Store)?;
         let (tell, events) = channel();
-        let journal = Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start() };
         let mut fleet = Fleet::open(world).rescanning_always();
+        let journal =
+            Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start(), brakes: Arc::default() };
         let recalled = Chronicle::recall(&mut fleet, folder, &rules, journal.now());
         let mut agent = Agent {
             fleet,
@@ -202,6 +163,7 @@ impl Agent {
             open,
             watched: BTreeMap::new(),
             rows: Vec::new(),
+            known: BTreeMap::new(),
             climbing: None,
             arming: None,
             newcomers: VecDeque::new(),
@@ -363,11 +325,11 @@ impl Agent {
         self.climb_stop.store(true, Ordering::Relaxed);
         self.ended(true);
         self.set_back(true);
-        let owed: Vec<&str> = self.open.raised.iter().map(|c| c.file.as_str()).collect();
+        let owed: Vec<&str> = self.open.brakes.iter().map(|held| held.group.as_str()).collect();
         let owed = if owed.is_empty() {
             String::new()
         } else {
-            format!("; still raised, as it is in use: {}", owed.join(", "))
+            format!("; a guard sets back, when usage allows it, the limit of {}", owed.join(", "))
         };
         self.write(self.journal.event("agent", What::Agent, format!("down{owed}")));
     }
@@ -376,6 +338,8 @@ impl Agent {
     fn greet(&mut self) {
         if self.looked_for_new.elapsed() >= NEW {
             self.looked_for_new = Instant::now();
+            self.answer_requests();
+            self.set_back(false);
             let new = self.fleet.newcomers();
             if !new.is_empty() {
                 self.wire();
@@ -389,6 +353,50 @@ impl Agent {
         if self.arming.is_none() && self.rules.prepare && self.rules.mode == Mode::Capture {
             self.prepare_next();
         }
+    }
+
+    /// Takes what a planned restart waits for, when nobody climbs.
+    fn answer_requests(&mut self) {
+        if self.climbing.is_some() {
+            return;
+        }
+        let folder = self.store(Store::requests);
+        let Some(request) = hold::next(&folder) else { return };
+        let target = identify::identify(&self.world, request.pid).ok();
+        let same = target.filter(|t| hold::is_of(t, &request));
+        let refused = request.refusal(self.journal.now(), same.is_some());
+        let (workload, target) = match (same, refused) {
+            (Some(target), None) => (hold::workload(&self.world, &target), target),
+            (_, why) => {
+                let why = why.unwrap_or_default();
+                for what in [What::Refused, What::Answered] {
+                    let event = self.journal.event("agent", what, format!("a planned restart: {why}"));
+                    self.write(Event { request: Some(request.id.clone()), ..event });
+                }
+                return;
+            }
+        };
+        let text = format!("pid {} is to be restarted when its evidence is stored", target.pid);
+        let event = self.journal.event(&workload, What::Asked, text);
+        self.write(Event { request: Some(request.id.clone()), ..event });
+        self.open.past.entry(workload.clone()).or_default().act(Level::Heavy, self.journal.now());
+        self.climb_stop = Arc::new(AtomicBool::new(false));
+        let view = self.view(target.pid);
+        let climb = Climb {
+            world: self.world.clone(),
+            journal: self.journal.clone(),
+            rules: self.rules.clone(),
+            workload,
+            level: Level::Heavy,
+            clock: hold::clock(&self.world, &target, view.map(|(_, j)| j.clock), &self.climb_stop),
+            target,
+            buy_first: false,
+            stop: Arc::clone(&self.climb_stop),
+            request: Some(request),
+            braking: Mutex::default(),
+            taking: Mutex::default(),
+        };
+        self.spawn(climb);
     }
 
     /// Prepares the newcomer that has waited longest, of those that are old enough and have a limit.
@@ -430,9 +438,9 @@ impl Agent {
 
     /// Waits for the climb, or sees whether it has ended.
     fn ended(&mut self, wait: bool) {
-        let done = self.climbing.as_ref().is_some_and(|(_, thread)| wait || thread.is_finished());
-        if let Some((_, thread)) = self.climbing.take_if(|_| done)
-            && thread.join().is_err()
+        let done = self.climbing.as_ref().is_some_and(|c| wait || c.thread.is_finished());
+        if let Some(climbing) = self.climbing.take_if(|_| done)
+            && climbing.thread.join().is_err()
         {
             self.write(self.journal.event("agent", What::Failed, "a capture broke off"));
         }
@@ -450,7 +458,6 @@ impl Agent {
         self.judge_all(None);
         let now = self.journal.now();
         self.take_profiles(now);
-        self.set_back(false);
         if now >= self.chores_at {
             self.chores_at = now + CHORES;
             self.prune();
@@ -516,7 +523,7 @@ impl Agent {
         let lowest = points.iter().map(|p| p.v).fold(f64::INFINITY, f64::min);
         let grows = points.last().is_some_and(|p| p.v - lowest >= GREW * limit);
         let due = known.as_ref().is_none_or(|w| now - w.judged >= JUDGE_EVERY);
-        let mut forecast = known.as_ref().and_then(|w| w.forecast).filter(|_| grows);
+        let mut forecast = known.as_ref().and_then(|w| w.forecast.clone()).filter(|_| grows);
         let mut judged = known.as_ref().map_or(0.0, |w| w.judged);
         let mut view = None;
         if grows && due && !tripped {
@@ -524,26 +531,41 @@ impl Agent {
             forecast = view.as_ref().and_then(|(_, j)| Forecast::of(j));
             judged = now;
         }
-        let danger = Danger { estimate: forecast.and_then(|f| f.soonest()), ..quick };
+        let danger = forecast.as_ref().map_or(quick, |f| f.beside(quick));
         let heavy = heavy_seconds(danger.share * limit);
         let level = level(&danger, heavy, &self.rules);
-        let Ok(target) = identify::identify(&self.world, pid) else { return };
+        let Some(target) = self.target(pid) else { return };
         if !self.rules.watches(&target.name) {
             return;
         }
         if !tripped {
             let inner = self.fleet.process_now(pid).map_or_else(BTreeMap::new, |(seen, ..)| seen.facts);
             let (name, runtime, net) = (target.name.clone(), target.runtime, self.inner.net(pid));
-            let workload = workload.clone();
+            let (workload, forecast) = (workload.clone(), forecast.clone());
             self.rows.push(Row { workload, pid, name, level, danger, limit, forecast, runtime, inner, net });
         }
-        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast });
+        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast: None });
         (watched.judged, watched.forecast) = (judged, forecast);
         self.change(&workload, &mut watched, level, &danger);
         self.watched.insert(workload.clone(), watched);
         if level > Level::Calm {
-            self.climb(&workload, level, target, view, danger.seconds());
+            // A brake on the group is no answer to another limit: only the time to the group's own counts.
+            self.climb(&workload, level, target, view, danger.to_limit());
         }
+    }
+
+    /// Who a process is. Its mappings are not read again at each look, unless it is so young that it may become another.
+    fn target(&mut self, pid: i32) -> Option<Target> {
+        let now = self.journal.now();
+        let start = identify::life(&self.world, pid).ok()??.start_ticks;
+        if let Some(known) = self.known.get(&pid).filter(|k| k.start == start && now < k.until) {
+            return Some(known.target.clone());
+        }
+        let target = identify::identify(&self.world, pid).ok()?;
+        let until = if now - target.started < YOUNG { now } else { now + KNOWN_FOR };
+        self.known.retain(|_, k| now < k.until);
+        self.known.insert(pid, Known { start, until, target: target.clone() });
+        Some(target)
     }
 
     /// What is known of one process, judged.
@@ -557,15 +579,8 @@ impl Agent {
     fn change(&mut self, workload: &str, watched: &mut Watched, level: Level, danger: &Danger) {
         watched.calmer = if level < watched.level { watched.calmer + 1 } else { 0 };
         if level > watched.level || watched.calmer >= CALMER {
-            let left = danger.seconds();
-            let left = if left.is_finite() { duration(left) } else { "no end in sight".to_owned() };
-            let text = format!(
-                "{} → {}: {left} at {} a second, {} of headroom",
-                watched.level.name(),
-                level.name(),
-                bytes(danger.burn),
-                bytes(danger.headroom)
-            );
+            let outlook = outlook::in_words(danger, watched.forecast.as_ref());
+            let text = format!("{} → {}: {outlook}", watched.level.name(), level.name());
             (watched.level, watched.calmer) = (level, 0);
             let event = self.journal.event(workload, What::Level, text);
             self.write(Event { level: Some(level), ..event });
@@ -583,13 +598,14 @@ impl Agent {
     ) {
         let busy_with = match level {
             Level::Armed => self.arming.as_ref().map(|_| Level::Armed),
-            _ => self.climbing.as_ref().map(|(level, _)| *level),
+            _ => self.climbing.as_ref().map(|c| c.climb.level),
         };
         // A heavy one that is due ends a lighter one that is under way.
         if busy_with.is_some_and(|busy| busy < level && level == Level::Heavy) {
             self.climb_stop.store(true, Ordering::Relaxed);
             self.ended(true);
         } else if busy_with.is_some() {
+            self.hurry(workload, left);
             return;
         }
         let (now, life) = (self.journal.now(), (target.pid, target.started as i64));
@@ -620,33 +636,47 @@ impl Agent {
             clock: judgement.clock,
             buy_first: left <= BUY_BELOW,
             stop: Arc::clone(&self.climb_stop),
+            request: None,
+            braking: Mutex::default(),
+            taking: Mutex::default(),
         };
-        match std::thread::Builder::new().name("climb".to_owned()).spawn(move || climb.run()) {
-            Ok(thread) if level == Level::Armed => self.arming = Some(thread),
-            Ok(thread) => self.climbing = Some((level, thread)),
+        self.spawn(climb);
+    }
+
+    /// Buys time for a climb that is under way, where it burns faster than it seemed at first.
+    fn hurry(&self, workload: &str, left: f64) {
+        let climbing = self.climbing.as_ref().filter(|c| c.climb.workload == workload);
+        if let Some(climbing) = climbing.filter(|_| left <= BUY_BELOW && self.rules.mode == Mode::Capture) {
+            climbing.climb.hurry();
+        }
+    }
+
+    fn spawn(&mut self, climb: Climb) {
+        let climb = Arc::new(climb);
+        let runs = Arc::clone(&climb);
+        match std::thread::Builder::new().name("climb".to_owned()).spawn(move || runs.run()) {
+            Ok(thread) if climb.level == Level::Armed => self.arming = Some(thread),
+            Ok(thread) => self.climbing = Some(Climbing { climb, thread }),
             Err(e) => self.write(self.journal.event(
-                workload,
+                &climb.workload,
                 What::Failed,
                 format!("no thread can be started: {e}"),
             )),
         }
     }
 
-    /// Sets limits back whose time is over; at the start all of them, as nobody climbs.
+    /// Takes brakes off whose time is over; at the start all of them, as nobody climbs.
     fn set_back(&mut self, all: bool) {
         if self.climbing.is_some() {
             return;
         }
         let now = self.journal.now();
-        let due: Vec<LimitChange> =
-            self.open.raised.iter().filter(|c| all || c.until <= now).cloned().collect();
-        for change in due {
-            if brake::restore(&change).is_ok() {
-                let event =
-                    self.journal.event("agent", What::Restored, format!("{} is as it was", change.file));
-                self.write(Event { limit: Some(change), ..event });
-            }
+        let due: Vec<Held> = self.open.brakes.iter().filter(|h| all || h.until <= now).cloned().collect();
+        for held in due {
+            // While usage is above the old limit it stays on.
+            let _later = self.journal.release("agent", &held);
         }
+        self.hear();
     }
 
     /// Removes old series, and old evidence, never that of an open incident.
@@ -660,7 +690,8 @@ impl Agent {
             self.write(self.journal.event("agent", What::Agent, text));
         }
         let (most, age) = (self.rules.keep_bytes, Duration::from_secs_f64(self.rules.keep_for));
-        let gone = self.store(|s| s.prune(most, age, &|name| self.open.is_evidence(name)));
+        let now = self.journal.now();
+        let gone = self.store(|s| s.prune(now, (most, age), &|name| self.open.is_evidence(name)));
         for name in gone {
             self.write(self.journal.event(
                 "agent",

@@ -1,12 +1,14 @@
 //! The tripwire: told within milliseconds when a group's usage crosses a share of its limit.
 //!
-//! Version 1 has the kernel tell (usage thresholds by eventfd); version 2 has no such thing, so its usage is polled,
-//! the more often the less time is left. Pressure is no help: without swap or cache it shows nothing before the kill.
+//! Version 1 has the kernel tell (usage thresholds by eventfd); version 2 tells only when a group has reached its limit or
+//! its throttling line (`memory.events`), so its usage is polled, too, the more often the less time is left. Pressure is
+//! no help: without swap or cache it shows nothing before the kill.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -114,16 +116,57 @@ struct Polled {
     due: Instant,
 }
 
+/// The file by which version 2 tells that a group was held up at its limit.
+struct Events {
+    wire: Wire,
+    file: File,
+    /// How often it was, when it was read last.
+    seen: u64,
+    /// When it tripped last: at its limit a group is held up a hundred times a second.
+    tripped: Option<Instant>,
+}
+
+impl Events {
+    fn open(wire: &Wire) -> io::Result<Events> {
+        let file = File::open(wire.usage.with_file_name("memory.events"))?;
+        let mut events = Events { wire: wire.clone(), file, seen: 0, tripped: None };
+        events.seen = events.count().unwrap_or(0);
+        Ok(events)
+    }
+
+    /// How often the group was held up at its limit or its line; reading it makes the kernel tell of the next time.
+    fn count(&self) -> Option<u64> {
+        let mut buffer = [0; 512];
+        let have = self.file.read_at(&mut buffer, 0).ok()?;
+        let text = std::str::from_utf8(buffer.get(..have)?).ok()?;
+        let of = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
+        Some(of("max ")? + of("high ")?)
+    }
+
+    /// The trip, when it was held up since; not more often than once in [`LATEST`].
+    fn trip(&mut self) -> Option<Trip> {
+        let count = self.count()?;
+        let more = std::mem::replace(&mut self.seen, count) < count;
+        if !more || self.tripped.is_some_and(|at| at.elapsed() < LATEST) {
+            return None;
+        }
+        self.tripped = Some(Instant::now());
+        let share = read(&self.wire.usage)? / self.wire.limit;
+        Some(Trip { group: self.wire.group.clone(), share })
+    }
+}
+
 struct Watch {
     tell: Sender<Trip>,
     thresholds: Vec<Threshold>,
     polled: Vec<Polled>,
+    events: Vec<Events>,
     wires: BTreeMap<String, Wire>,
 }
 
 impl Watch {
     fn new(tell: Sender<Trip>) -> Watch {
-        Watch { tell, thresholds: Vec::new(), polled: Vec::new(), wires: BTreeMap::new() }
+        Watch { tell, thresholds: Vec::new(), polled: Vec::new(), events: Vec::new(), wires: BTreeMap::new() }
     }
 
     fn run(mut self, wishes: &Receiver<Vec<Wire>>) {
@@ -146,6 +189,7 @@ impl Watch {
         let same = |group: &String| new.contains_key(group) && new.get(group) == self.wires.get(group);
         self.thresholds.retain(|t| same(&t.group));
         self.polled.retain(|p| same(&p.wire.group));
+        self.events.retain(|e| same(&e.wire.group));
         let now = Instant::now();
         for (group, wire) in &new {
             if same(group) {
@@ -154,28 +198,40 @@ impl Watch {
             let set = if wire.told { thresholds(wire) } else { Err(io::Error::other("not told")) };
             match set {
                 Ok(set) => self.thresholds.extend(set),
-                Err(_) => self.polled.push(Polled { wire: wire.clone(), last: 0.0, at: now, due: now }),
+                Err(_) => {
+                    self.polled.push(Polled { wire: wire.clone(), last: 0.0, at: now, due: now });
+                    // Where there is no such file, polling is all there is.
+                    self.events.extend(Events::open(wire));
+                }
             }
         }
         self.wires = new;
     }
 
     /// Waits for the kernel.
-    fn wait(&self, patience: Duration) {
-        let mut fds: Vec<PollFd<'_>> =
-            self.thresholds.iter().map(|t| PollFd::new(&t.event, PollFlags::IN)).collect();
+    fn wait(&mut self, patience: Duration) {
+        let told = self.thresholds.iter().map(|t| PollFd::new(&t.event, PollFlags::IN));
+        let held_up = self.events.iter().map(|e| PollFd::new(&e.file, PollFlags::PRI));
+        let mut fds: Vec<PollFd<'_>> = told.chain(held_up).collect();
         let timeout = Timespec::try_from(patience).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 50_000_000 });
         if fds.is_empty() || rustix::event::poll(&mut fds, Some(&timeout)).is_err() {
             std::thread::sleep(patience);
             return;
         }
-        for (fd, t) in fds.iter().zip(&self.thresholds) {
-            if !fd.revents().is_empty() {
-                t.drain();
-                // It tells of crossings in both directions, and of the group's end.
-                if read(&t.usage).is_some_and(|usage| usage >= t.bytes) {
-                    let _nobody = self.tell.send(Trip { group: t.group.clone(), share: t.share });
-                }
+        // What is no file of the kernel's is always said to be in error: only a word of the kernel counts.
+        let heard: Vec<bool> =
+            fds.iter().map(|fd| fd.revents().intersects(PollFlags::IN | PollFlags::PRI)).collect();
+        let (told, held_up) = heard.split_at(self.thresholds.len());
+        for (t, _) in self.thresholds.iter().zip(told).filter(|(_, heard)| **heard) {
+            t.drain();
+            // It tells of crossings in both directions, and of the group's end.
+            if read(&t.usage).is_some_and(|usage| usage >= t.bytes) {
+                let _nobody = self.tell.send(Trip { group: t.group.clone(), share: t.share });
+            }
+        }
+        for (e, _) in self.events.iter_mut().zip(held_up).filter(|(_, heard)| **heard) {
+            if let Some(trip) = e.trip() {
+                let _nobody = self.tell.send(trip);
             }
         }
     }
@@ -213,8 +269,11 @@ fn next_share(usage: f64, limit: f64) -> f64 {
     SHARES.iter().map(|s| s * limit).find(|b| *b > usage).unwrap_or(limit)
 }
 
+/// One number, by one read: every group is polled each second.
 fn read(path: &Path) -> Option<f64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let mut buffer = [0; 32];
+    let have = File::open(path).ok()?.read_at(&mut buffer, 0).ok()?;
+    std::str::from_utf8(buffer.get(..have)?).ok()?.trim().parse().ok()
 }
 
 /// Asks the kernel to tell of each share.
@@ -263,6 +322,29 @@ mod tests {
         assert_eq!(wire.next(Duration::from_millis(1500)), None);
         write(98);
         assert_eq!(wire.next(patience), Some(Trip { group: "g".to_owned(), share: 0.97 }));
+    }
+
+    #[test]
+    fn a_group_that_is_held_up_trips_once_in_a_while() {
+        let root = tempfile::tempdir().expect("a folder");
+        let usage = root.path().join("memory.current");
+        fs::write(&usage, "50\n").expect("written");
+        let held_up = |max: u32, high: u32| {
+            let text = format!("low 0\nhigh {high}\nmax {max}\noom 0\noom_kill 0\n");
+            fs::write(root.path().join("memory.events"), text).expect("written");
+        };
+        held_up(1, 0);
+        let wire = Wire { group: "g".to_owned(), usage, told: false, limit: 100.0 };
+        let mut events = Events::open(&wire).expect("opens");
+        assert_eq!(events.trip(), None, "it was before");
+        held_up(1, 3);
+        assert_eq!(events.trip(), Some(Trip { group: "g".to_owned(), share: 0.5 }));
+        held_up(9, 3);
+        assert_eq!(events.trip(), None, "a moment ago");
+        events.tripped = None;
+        assert_eq!(events.trip(), None, "it was told");
+        held_up(10, 3);
+        assert!(events.trip().is_some());
     }
 
     #[test]

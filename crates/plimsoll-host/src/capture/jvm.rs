@@ -87,7 +87,7 @@ fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
             draft.discard();
             return Err(e);
         }
-        Err(e) => Some(e.to_string()),
+        Err(e) => Some(super::chain(&e)),
         Ok(()) => settle(&answer),
     };
     let cut = match said {
@@ -107,7 +107,7 @@ fn settle(answer: &Receiver<Result<String, AttachError>>) -> Option<String> {
     match answer.recv_timeout(PATIENCE) {
         Ok(Ok(text)) if text.contains("Heap dump file created") => None,
         Ok(Ok(text)) => Some(format!("the JVM says: {}", text.lines().next().unwrap_or("nothing"))),
-        Ok(Err(e)) => Some(e.to_string()),
+        Ok(Err(e)) => Some(super::chain(&e)),
         Err(_) => Some("the JVM never said that it is done".to_owned()),
     }
 }

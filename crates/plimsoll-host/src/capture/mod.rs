@@ -3,7 +3,7 @@
 //! Nothing here decides whether it is safe; that is the plan's work. What is here leaves no trace in the target but
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
-mod core;
+pub(crate) mod core;
 mod go;
 mod go_outside;
 mod jvm;
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_core::target::{RuntimeKind, Target};
 
+use crate::identify;
 use crate::step::go_memory::GoMemoryError;
 use crate::step::http::HttpError;
 use crate::step::jvm_attach::AttachError;
@@ -81,6 +82,9 @@ pub enum CaptureError {
         #[source]
         source: std::io::Error,
     },
+    /// The process has ended, and its number may be another's.
+    #[error("pid {0} is not the process any more that was looked at: it has ended")]
+    Gone(i32),
     /// The user or a signal ended it.
     #[error("stopped before it was whole")]
     Stopped,
@@ -104,6 +108,17 @@ pub(crate) fn cheap_profiles(
     }
 }
 
+/// An error with its causes.
+pub(crate) fn chain(e: &dyn std::error::Error) -> String {
+    let mut out = e.to_string();
+    let mut next = e.source();
+    while let Some(cause) = next {
+        out.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    out
+}
+
 /// Takes the artifact into the folder. What was complete before a failure stays in it.
 ///
 /// # Errors
@@ -113,6 +128,9 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
         let runtime = format!("{:?}", order.target.runtime).to_lowercase();
         Err(CaptureError::ByHand { id: order.id.to_owned(), runtime })
     };
+    if !identify::is_same(order.world, order.target) {
+        return Err(CaptureError::Gone(order.target.pid));
+    }
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
         (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
@@ -155,7 +173,34 @@ fn wait(order: &Order<'_>) -> Result<(), CaptureError> {
         if order.stop.load(Ordering::Relaxed) {
             return Err(CaptureError::Stopped);
         }
+        if !identify::is_same(order.world, order.target) {
+            return Err(CaptureError::Gone(order.target.pid));
+        }
         thread::sleep(GLANCE.min(until.saturating_duration_since(Instant::now())));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_that_is_anothers_by_now_is_not_taken_for_the_target() {
+        let world = World::default();
+        let me = identify::identify(&world, std::process::id().cast_signed()).expect("it runs");
+        let parent = tempfile::tempdir().expect("a folder");
+        let mut folder = Folder::make(parent.path(), "x").expect("made");
+        let stop = AtomicBool::new(false);
+        let mut take = |target: &Target| {
+            take(
+                &Order { world: &world, target, id: "smaps", window: Duration::ZERO, stop: &stop },
+                &mut folder,
+            )
+        };
+        let earlier = Target { started: me.started - 60.0, ..me.clone() };
+        let refused = take(&earlier).expect_err("that one has ended");
+        assert!(matches!(refused, CaptureError::Gone(pid) if pid == me.pid), "{refused}");
+        take(&me).expect("this one runs");
+    }
 }

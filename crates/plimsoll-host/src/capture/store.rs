@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::FallocateFlags;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +16,8 @@ use super::CaptureError;
 const MANIFEST: &str = "manifest.json";
 /// What a file's name ends with while it is written.
 const PARTIAL: &str = ".partial";
+/// Bytes that are set aside for the manifest.
+const ROOM: u64 = 64 << 10;
 /// Last bytes of a file that are kept to check its end.
 const TAIL: usize = 9;
 
@@ -71,7 +74,21 @@ impl Folder {
                 Err(e) => return Err(CaptureError::file(&path, e)),
             }
         }
-        Ok(Folder { path, pieces: Vec::new() })
+        let folder = Folder { path, pieces: Vec::new() };
+        folder.set_aside();
+        Ok(folder)
+    }
+
+    /// Takes room for the manifest while there is some: a disk that is full in the end must not cost the word of what
+    /// is there.
+    fn set_aside(&self) {
+        let room = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.draft_of_manifest());
+        // A file system that cannot do it may still have room in the end.
+        let _none = room.map(|file| rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ROOM));
+    }
+
+    fn draft_of_manifest(&self) -> PathBuf {
+        self.path.join(format!("{MANIFEST}{PARTIAL}"))
     }
 
     /// Where it is.
@@ -87,6 +104,7 @@ impl Folder {
         let path = self.path.join(format!("{name}{PARTIAL}"));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|e| CaptureError::file(&path, e))?;
+        crate::fault::point("piece-begun");
         let (began, sum) = (Instant::now(), Sha256::new());
         Ok(Draft { file, path, name: name.to_owned(), began, sum, bytes: 0, tail: Vec::new() })
     }
@@ -127,6 +145,7 @@ impl Folder {
         fs::rename(&draft.path, &path).map_err(|e| CaptureError::file(&path, e))?;
         let sha256 = draft.sum.finalize().iter().map(|b| format!("{b:02x}")).collect();
         let took = draft.began.elapsed();
+        crate::fault::point("piece-whole");
         self.pieces.push(Piece { file: name, bytes: draft.bytes, sha256, cut, took });
         Ok(())
     }
@@ -139,10 +158,14 @@ impl Folder {
         if let Value::Object(head) = &mut head {
             head.insert("artifacts".to_owned(), self.pieces.iter().map(Piece::json).collect());
         }
-        let (path, draft) = (self.path.join(MANIFEST), self.path.join(format!("{MANIFEST}{PARTIAL}")));
+        let (path, draft) = (self.path.join(MANIFEST), self.draft_of_manifest());
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-            file.write_all(format!("{head:#}\n").as_bytes())?;
+            // Written over what was set aside, then cut to its length.
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&draft)?;
+            let text = format!("{head:#}\n");
+            file.write_all(text.as_bytes())?;
+            file.set_len(text.len() as u64)?;
             file.sync_all()?;
             fs::rename(&draft, &path)?;
             File::open(&self.path)?.sync_all()

@@ -36,7 +36,6 @@ impl Log {
     }
 
     /// What is in a log that somebody else may be writing.
-    #[cfg(test)]
     pub(super) fn read(path: &Path) -> io::Result<Vec<Event>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;

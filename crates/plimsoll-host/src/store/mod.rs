@@ -13,10 +13,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use plimsoll_core::agent::Open;
+use plimsoll_core::agent::{Event, Open};
 use rustix::fs::FlockOperation;
 
 pub use log::Log;
+
+/// Names of the lock, the log and the folder of requests.
+const LOCK: &str = "lock";
+const LOG: &str = "events.log";
+const REQUESTS: &str = "requests";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +68,12 @@ impl Store {
             .mode(0o700)
             .create(&captures)
             .map_err(|e| StoreError::file(&captures, e))?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|e| StoreError::file(&lock_path, e))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StoreError::Taken(path.to_owned()))?;
-        let file = path.join("events.log");
+        let file = path.join(LOG);
         let (log, events) = Log::open(&file).map_err(|e| StoreError::file(&file, e))?;
         let open = Open::replay(&events);
         Ok((Store { path: path.to_owned(), _lock: lock, log }, open))
@@ -79,15 +84,28 @@ impl Store {
         self.path.join("captures")
     }
 
+    /// Where planned restarts ask for evidence.
+    pub fn requests(&self) -> PathBuf {
+        self.path.join(REQUESTS)
+    }
+
     /// Removes captures that are too old, and the oldest while all together are too large; never one of `kept`.
-    /// Gives their names.
-    pub fn prune(&self, most_bytes: f64, most_age: Duration, kept: &dyn Fn(&str) -> bool) -> Vec<String> {
+    /// Gives their names. What is old must be old by the agent's time and by the machine's: a clock that jumps ahead
+    /// takes no evidence away.
+    pub fn prune(
+        &self,
+        now: f64,
+        (most_bytes, most_age): (f64, Duration),
+        kept: &dyn Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let now = Duration::try_from_secs_f64(now).unwrap_or_default();
+        let now = SystemTime::now().min(SystemTime::UNIX_EPOCH + now);
         let mut all = captures(&self.captures());
         all.sort_by_key(|c| c.modified);
         let mut total: f64 = all.iter().map(|c| c.bytes).sum();
         let mut gone = Vec::new();
         for c in all {
-            let old = SystemTime::now().duration_since(c.modified).is_ok_and(|age| age > most_age);
+            let old = now.duration_since(c.modified).is_ok_and(|age| age > most_age);
             if (old || total > most_bytes) && !kept(&c.name) {
                 // What cannot be removed is tried again the next time.
                 if fs::remove_dir_all(&c.path).is_ok() {
@@ -98,6 +116,27 @@ impl Store {
         }
         gone
     }
+}
+
+/// What a store that somebody else holds has in its log, oldest first.
+///
+/// # Errors
+/// When there is none, or it may not be read.
+pub fn events(store: &Path) -> Result<Vec<Event>, StoreError> {
+    let file = store.join(LOG);
+    Log::read(&file).map_err(|e| StoreError::file(&file, e))
+}
+
+/// Whether an agent holds a store; nothing is changed.
+pub fn is_held(store: &Path) -> bool {
+    let Ok(lock) = File::open(store.join(LOCK)) else { return false };
+    // It is let go with the file, at once.
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+}
+
+/// Where planned restarts ask the agent that holds a store.
+pub fn requests(store: &Path) -> PathBuf {
+    store.join(REQUESTS)
 }
 
 struct Capture {
@@ -129,7 +168,9 @@ mod tests {
         let path = root.path().join("store");
         let (first, _) = Store::open(&path).expect("opens");
         assert!(matches!(Store::open(&path), Err(StoreError::Taken(_))));
+        assert!(is_held(&path));
         drop(first);
+        assert!(!is_held(&path) && !is_held(root.path()));
         assert!(Store::open(&path).is_ok());
     }
 
@@ -144,10 +185,12 @@ mod tests {
             let at = SystemTime::now() - Duration::from_secs(age);
             File::open(&folder).and_then(|f| f.set_modified(at)).expect("dated");
         }
-        let day = Duration::from_secs(86_400);
-        assert_eq!(store.prune(2500.0, day, &|name| name == "a"), ["b"]);
-        assert!(store.prune(2500.0, day, &|_| false).is_empty());
-        assert_eq!(store.prune(1e9, Duration::from_secs(150), &|_| false), ["a"]);
+        let (day, now) = (Duration::from_secs(86_400), f64::from(u32::MAX));
+        assert_eq!(store.prune(now, (2500.0, day), &|name| name == "a"), ["b"]);
+        assert!(store.prune(now, (2500.0, day), &|_| false).is_empty());
+        let old = (1e9, Duration::from_secs(150));
+        assert!(store.prune(1e9, old, &|_| false).is_empty(), "an agent whose clock stood still keeps it");
+        assert_eq!(store.prune(now, old, &|_| false), ["a"]);
         assert!(store.captures().join("c").exists());
     }
 }

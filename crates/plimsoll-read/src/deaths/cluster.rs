@@ -16,6 +16,8 @@ const UNITS: usize = 10_000;
 pub(super) struct Reader {
     pod: Pod,
     units: BTreeSet<String>,
+    /// Within the description of a pod: its events come last.
+    is_open: bool,
 }
 
 /// A pod while it is described.
@@ -41,6 +43,11 @@ impl Reader {
         } else if let Some(trace) = evicted(line).or_else(|| runtime_event(line)) {
             out.push(trace);
         }
+    }
+
+    /// Whether the last pod was described without its events, which come last.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// What was begun and not told to its end.
@@ -78,12 +85,14 @@ impl Reader {
             (0, "Containers" | "Init Containers" | "Ephemeral Containers") => {
                 self.pod.close(out);
                 self.pod.within = !self.pod.name.is_empty();
+                self.is_open |= self.pod.within;
             }
             (0, "Reason") => self.pod.evicted = value == "Evicted",
             (0, "Message") if self.pod.evicted && low_on_memory(value) => {
                 out.push(Trace::Evicted { pod: self.pod.full_name(), message: value.to_owned(), when: None });
             }
             (0, _) => {
+                self.is_open &= key != "Events";
                 self.pod.close(out);
                 self.pod.within = false;
             }

@@ -26,6 +26,8 @@ const LONGEST_LINE: u64 = 64 << 10;
 const DOCUMENT: u64 = 64 << 20;
 /// Why a log whose last line has no end is not whole.
 const OPEN: &str = "its last line has no end: the log was cut, or was still being written";
+/// Why the description of a pod is not whole.
+const NO_EVENTS: &str = "the last pod that it describes has no events: it was cut, or made without them";
 /// Characters kept of a program's line.
 const SAID: usize = 300;
 
@@ -249,6 +251,8 @@ impl Lines {
         }
         if self.is_open {
             self.out.truncated = Some(OPEN.to_owned());
+        } else if self.cluster.is_open() {
+            self.out.truncated = Some(NO_EVENTS.to_owned());
         }
         let mut rest = Vec::new();
         self.cluster.finish(&mut rest);

@@ -133,3 +133,12 @@ fn sources_are_joined() {
     let r = told(&all, "two sources");
     assert!(r.head.summary.starts_with("2 deaths, of 2 kinds"), "{}", r.head.summary);
 }
+
+#[test]
+fn a_pod_that_was_described_without_its_end_says_so() {
+    let pod = "Name:  a\nNamespace:  b\nContainers:\n  c:\n    State:  Running\n    Last State:  Terminated\n      Reason:  OOMKilled\n      Exit Code:  137\nConditions:\n  Ready True\n";
+    let of = |text: &str| parse(&mut text.as_bytes()).truncated;
+    assert_eq!(of(pod).as_deref(), Some(NO_EVENTS));
+    assert_eq!(of(&format!("{pod}Events:  <none>\n")), None);
+    assert_eq!(of("Name: x\n2026-01-01 a log\n"), None);
+}

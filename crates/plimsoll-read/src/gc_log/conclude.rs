@@ -21,6 +21,8 @@ const GROWN: f64 = 3.0 * 1_048_576.0;
 const SURE: usize = 4;
 /// So many points prove no climb, whatever their interval: a program may just hold more at one time than at another.
 const FEWEST: usize = 2;
+/// Seconds of floor points below which a climb may be no more than how a program starts.
+pub(super) const BRIEF: f64 = 5.0;
 /// The part of the heap above which a floor leaves no room.
 const TIGHT: f64 = 0.85;
 /// The part of the time above which collecting is the load.
@@ -125,7 +127,10 @@ pub(super) fn moves(f: &Floor) -> Motion {
     if f.slope.low > 0.0 {
         // What grew by less than the points may be off, and few points, prove nothing.
         let grew = f.slope.mid * f.span > (STILL_SHARE * f.level).max(GROWN);
-        let sure = grew && f.goes_on && (f.points >= SURE || (f.points > FEWEST && f.slope.mid > STILL));
+        let sure = grew
+            && f.goes_on
+            && f.span >= BRIEF
+            && (f.points >= SURE || (f.points > FEWEST && f.slope.mid > STILL));
         return match (f.basis.is_bound(), f.slope.mid > slow, sure) {
             (false, true, true) => Motion::Climbs,
             (_, false, _) => Motion::Still,

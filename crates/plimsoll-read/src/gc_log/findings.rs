@@ -3,7 +3,7 @@
 use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units::{bytes, duration, percent, rate};
 
-use super::conclude::{Judged, Motion, Times, cause, had, is_heavy, is_tight, slope};
+use super::conclude::{BRIEF, Judged, Motion, Times, cause, had, is_heavy, is_tight, slope};
 use super::event::{Collector, Mishap};
 use super::floor::Floor;
 use crate::reading::{Context, Finding, count};
@@ -122,6 +122,8 @@ fn unclear(now: &Judged<'_>, f: &Floor, motion: Motion) -> Finding {
         out.but("what young collections leave holds garbage of the old generation: an upper bound only")
     } else if f.slope.low > 0.0 && !f.goes_on {
         out.but("it climbed at first and hardly since, as in a start or while a cache fills")
+    } else if f.slope.low > 0.0 && f.span < BRIEF {
+        out.but("within so short a time any program fills its heap: it starts")
     } else if f.slope.low > 0.0 {
         out.but("few points, or a climb that is small beside how far they may be off")
     } else {

@@ -392,7 +392,7 @@ impl Life {
         if c.failed {
             self.mishap(Mishap::ToSpace, 0.0, t);
         }
-        let coarse = c.after % MIB == 0.0 && c.before % MIB == 0.0;
+        let coarse = [c.after, c.before].iter().all(|v| (*v as u64).is_multiple_of(MIB as u64));
         self.step = if coarse && (self.step == 0.0 || self.step == MIB) { MIB } else { KIB };
         let since = self.last.map_or(0.0, |l| l.after);
         let allocated = (c.before - since).max(0.0);

@@ -210,3 +210,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_few_seconds_of_a_start_are_no_leak() {
+    let mut text = String::from("[0.004s][info][gc] Using Serial\n");
+    for i in 1..9_u32 {
+        let (t, after) = (f64::from(i) / 4.0, 10 * i);
+        let _ok =
+            writeln!(text, "[{t:.3}s][info][gc] GC({i}) Pause Full (Ergonomics) 200M->{after}M(256M) 2.5ms");
+    }
+    let report = report(&text);
+    let climbs = |f: &crate::reading::Finding| f.cause == Some(Cause::Retention);
+    assert!(!report.head.findings.iter().any(climbs), "{:?}", report.head.findings);
+}

@@ -39,7 +39,7 @@ fn numbered(text: &str) -> Option<(u64, &str)> {
 fn stamp(decorators: &str) -> Stamp {
     let mut out = Stamp::default();
     for decorator in decorators.split(['[', ']']) {
-        match instant(decorator.trim()) {
+        match instant(decorator.trim_ascii()) {
             Some(Instant::Uptime(s)) => out.uptime = out.uptime.or(Some(s)),
             Some(Instant::Unix(s)) => out.unix = out.unix.or(Some(s)),
             None => {}

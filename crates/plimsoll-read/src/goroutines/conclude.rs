@@ -13,6 +13,9 @@ use super::wait::Wait;
 use super::{Form, Goroutines};
 use crate::reading::{Finding, GROUPS_KEPT, Group, Report, Source, Span, Tally, count, share};
 
+/// What a dump by itself leaves open.
+pub(super) const ONE_DUMP: &str =
+    "one dump does not show growth: take another some minutes later and compare";
 /// A crowd at one place is worth a finding from this count on.
 const CROWD: u64 = 1000;
 /// Or from this count and this share on.
@@ -274,7 +277,7 @@ impl Goroutines {
                 "their ages are spread: {about} {:.0} more each minute",
                 per_minute * scale
             )),
-            None => f.but("one dump does not show growth: take another some minutes later and compare"),
+            None => f.but(ONE_DUMP),
         };
         if g.minutes.is_some_and(|(low, high)| low >= OLD.1 && low * 2 > high) {
             f = f.but("none is young: a burst or a fixed number, not a steady growth");

@@ -6,7 +6,7 @@ use plimsoll_core::classify::{Cause, Certainty};
 use serde::Serialize;
 
 use super::Goroutines;
-use super::conclude::{MOST, doing};
+use super::conclude::{MOST, ONE_DUMP, doing};
 use super::frames::Frame;
 use crate::reading::{Finding, GROUPS_KEPT, Report, count, steps};
 
@@ -91,6 +91,7 @@ pub fn over(series: &[&Goroutines]) -> Growth {
         grown.first().map_or_else(|| "no group grew by more than chance".to_owned(), |f| f.text.clone());
     let dumps = if series.len() > 2 { format!(" over {} dumps", series.len()) } else { String::new() };
     head.summary = format!("from {} to {}{dumps}; {told}.", first.total(), count(last.total(), "goroutine"));
+    head.findings.iter_mut().for_each(|f| settle(f, &grown, series.len()));
     head.findings.splice(0..0, grown);
     head.findings.sort_by_key(|f| std::cmp::Reverse(f.certainty));
     if !whole {
@@ -98,6 +99,15 @@ pub fn over(series: &[&Goroutines]) -> Growth {
     }
     changes.truncate(GROUPS_KEPT);
     Growth { head, changes }
+}
+
+/// Where several dumps were read, they say what one leaves open.
+fn settle(finding: &mut Finding, grown: &[Finding], dumps: usize) {
+    let before = finding.contra.len();
+    finding.contra.retain(|c| c != ONE_DUMP);
+    if finding.contra.len() < before && grown.is_empty() {
+        finding.contra.insert(0, format!("no group grew by more than chance over {dumps} dumps"));
+    }
 }
 
 /// Every group whose number changed, by place, state and creator; the most grown first.

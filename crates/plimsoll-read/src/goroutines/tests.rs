@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::formats::{Kind, Reading};
-use crate::reading::Context;
+use crate::reading::{Context, Report};
 
 const GROUPED: &str = "goroutine profile: total 1364\n1360 @ 0x48c14a 0x67eea5\n#\t0x67eea4\tmain.await+0x24\t/src/leak.go:35\n\n3 @ 0x1\n# labels: {\"a\":\"b\"}\n#\t0x48b384\tinternal/poll.runtime_pollWait+0x84\t\t/go/netpoll.go:351\n#\t0x4e53e8\tnet.(*netFD).accept+0x28\t/go/net/fd_unix.go:149\n\n1 @ 0x492fe1\n";
 
@@ -317,6 +317,15 @@ fn two_dumps_show_who_grew() {
     assert!(grown.text.starts_with("300 more wait in `chan receive` at main.await (leak.go:35): 100 before"));
     assert!(report.summary.starts_with("from 104 to 404 goroutines; 300 more"), "{}", report.summary);
     assert!(before.report_since(&before).summary.ends_with("no group grew by more than chance."));
+    let crowd = parse(many(400, "IO wait", |_| 0).as_bytes()).unwrap();
+    let against =
+        |r: &Report, text: &str| r.findings.iter().any(|f| f.contra.iter().any(|c| c.starts_with(text)));
+    let (one, two) = (crowd.report(), crowd.report_since(&crowd));
+    assert!(against(&one, "one dump does not show growth"), "{one:?}");
+    assert!(
+        !against(&two, "one dump") && against(&two, "no group grew by more than chance over 2 dumps"),
+        "{two:?}"
+    );
     let cut = parse(&many(400, "chan receive", |_| 3).as_bytes()[..9000]).unwrap().report_since(&before);
     assert!(cut.findings.iter().all(|f| f.certainty != Certainty::Likely), "{cut:?}");
 }

@@ -343,6 +343,21 @@ impl Line {
         }
         (line, before + within)
     }
+
+    /// Objects before the one at a bit of the line; nothing when none is there.
+    #[inline]
+    fn rank(&self, bit: u32) -> Option<u32> {
+        let at = (bit / 64) as usize;
+        let word = *self.words.get(at)?;
+        let mask = 1u64 << (bit % 64);
+        if word & mask == 0 {
+            return None;
+        }
+        // Only the word that holds the bit is counted up to it, only the first of a pair before it is counted whole.
+        let whole = if at % 2 == 1 { *self.words.get(at - 1)? } else { 0 };
+        let in_pairs = in_pairs(self.count, at / 2);
+        Some(before(self.count) + in_pairs + whole.count_ones() + (word & (mask - 1)).count_ones())
+    }
 }
 
 /// Lines of a bitmap page.
@@ -361,6 +376,15 @@ fn before(count: u64) -> u32 {
 fn in_pairs(count: u64, pairs: usize) -> u32 {
     // Shifted up by one pair of zeros, so that no pairs need no case of their own.
     ((count >> 32 << PAIR_BITS) >> (PAIR_BITS * pairs)) as u32 & ((1 << PAIR_BITS) - 1)
+}
+
+/// A line that was looked at, and the addresses that it is of: nothing at the begin.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    first: u64,
+    span: u64,
+    shift: u32,
+    line: usize,
 }
 
 /// A run of pages with no wide hole, which shares a stretch of the directory.
@@ -468,6 +492,31 @@ impl AddressRank {
         }
     }
 
+    /// The same for addresses each of which is near the one before, for the most part.
+    #[inline]
+    pub(crate) fn index_near(&self, near: &mut Near, address: u64) -> Option<u32> {
+        let offset = address.wrapping_sub(near.first);
+        if offset >= near.span {
+            return self.index_of_far(near, address);
+        }
+        let bit = (offset >> near.shift) as u32;
+        let line = self.lines.get(near.line).filter(|_| u64::from(bit) << near.shift == offset)?;
+        line.rank(bit)
+    }
+
+    fn index_of_far(&self, near: &mut Near, address: u64) -> Option<u32> {
+        let page = self.page(address >> PAGE_BITS)?;
+        if let Frozen::Bits { shift } = page.form {
+            let number = ((address & PLACE) as u32 >> shift) / LINE_BITS;
+            let first = (number * LINE_BITS) << shift;
+            // The last line of a page goes beyond it.
+            let span = (LINE_BITS << shift).min((1 << PAGE_BITS) - first);
+            let first = (page.number << PAGE_BITS) + u64::from(first);
+            *near = Near { first, span: u64::from(span), shift, line: page.start as usize + number as usize };
+        }
+        self.index_of(address)
+    }
+
     #[inline]
     fn page(&self, number: u64) -> Option<Page> {
         let at = self.extents.partition_point(|extent| extent.first <= number).checked_sub(1)?;
@@ -486,17 +535,7 @@ impl AddressRank {
         if bit << shift != place {
             return None;
         }
-        let line = self.lines.get(start as usize + (bit / LINE_BITS) as usize)?;
-        let at = (bit % LINE_BITS / 64) as usize;
-        let word = *line.words.get(at)?;
-        let mask = 1u64 << (bit % 64);
-        if word & mask == 0 {
-            return None;
-        }
-        // Only the word that holds the bit is counted up to it, only the first of a pair before it is counted whole.
-        let whole = if at % 2 == 1 { *line.words.get(at - 1)? } else { 0 };
-        let in_pairs = in_pairs(line.count, at / 2);
-        Some(before(line.count) + in_pairs + whole.count_ones() + (word & (mask - 1)).count_ones())
+        self.lines.get(start as usize + (bit / LINE_BITS) as usize)?.rank(bit % LINE_BITS)
     }
 
     /// The address of an index; `None` at or above [`Self::len`].
@@ -575,11 +614,18 @@ mod tests {
     fn agrees(rank: &AddressRank, model: &BTreeSet<u64>) {
         assert_eq!(rank.len() as usize, model.len());
         assert!(rank.iter().eq(model.iter().copied()), "iteration in address order");
+        let mut last = Near::default();
         for (index, &address) in (0u32..).zip(model) {
             assert_eq!(rank.index_of(address), Some(index), "index of {address:#x}");
             assert_eq!(rank.address_of(index), Some(address), "address of {index}");
+            assert_eq!(
+                rank.index_near(&mut last, address),
+                Some(index),
+                "index of {address:#x} after the last"
+            );
             for near in [address.wrapping_sub(1), address.wrapping_add(1), address ^ 8, address ^ (1 << 40)] {
                 assert_eq!(rank.index_of(near).is_some(), model.contains(&near), "near {near:#x}");
+                assert_eq!(rank.index_near(&mut last, near), rank.index_of(near), "near {near:#x}");
             }
         }
         assert_eq!(rank.address_of(rank.len()), None);

@@ -107,7 +107,8 @@ impl Dominators {
 
     /// The objects reached, each after its holder.
     pub fn reached(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        self.walked().iter().copied().chain(self.reached_leaves())
+        let leaves = (0..self.objects()).filter(|&object| self.leaves.has(object));
+        self.walked().iter().copied().chain(leaves)
     }
 
     /// The objects reached that refer to any, and roots, each after its holder.
@@ -116,8 +117,8 @@ impl Dominators {
     }
 
     /// The other objects reached, which hold none.
-    pub(crate) fn reached_leaves(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        (0..self.objects()).filter(|&object| self.leaves.has(object))
+    pub(crate) fn reached_leaves(&self) -> impl Iterator<Item = u32> + '_ {
+        self.leaves.iter()
     }
 
     /// The holder of an object, its holder, and so on up to below the roots.

@@ -8,80 +8,21 @@
 //! the first list and the length of each. Lists may be appended in any order of their objects; ascending order
 //! is the fast one.
 
+use super::block::{BLOCK, Block, HAS_LONG, LONG, START};
 use super::marks::Marks;
 use super::prefetch::prefetch;
 use super::{GraphError, MAX_OBJECTS, varint};
 
-/// Objects that share a block.
-const BLOCK: u32 = 59;
 /// Blocks that share a bucket of bytes.
 const BLOCKS: u32 = 1024;
 /// Objects that share a bucket; fits `u16`.
 const SPAN: u32 = BLOCK * BLOCKS;
-/// Bytes of a block taken by the start of its first list.
-const HEAD: u32 = 5;
-/// Set in a block's head when one of its lists is long.
-const HAS_LONG: u64 = 1 << 39;
-/// A block's start, without the mark.
-const START: u64 = HAS_LONG - 1;
-/// The length that stands for "this or more, see the bucket".
-const LONG: u8 = 255;
 /// The most hubs one graph names: each takes a one-byte code away from a near target.
 pub const MAX_HUBS: usize = 48;
 /// Slots of the hub finder: sparse, so that a miss usually takes one look.
 const FINDER: usize = 1024;
 /// The finder's mark for an empty slot.
 const NO_HUB: u32 = u32::MAX;
-
-/// One cache line: five bytes of start, 59 lengths.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
-struct Block([u64; 8]);
-
-impl Block {
-    /// The length of one of the lists, [`LONG`] when longer.
-    #[inline]
-    fn length(&self, lane: u32) -> u8 {
-        let at = HEAD + lane;
-        self.0.get(at as usize / 8).map_or(0, |word| (word >> (at % 8 * 8)) as u8)
-    }
-
-    fn set_length(&mut self, lane: u32, length: u8) {
-        let at = HEAD + lane;
-        if let Some(word) = self.0.get_mut(at as usize / 8) {
-            *word |= u64::from(length) << (at % 8 * 8);
-        }
-    }
-
-    fn head(&self) -> u64 {
-        self.0[0]
-    }
-
-    fn set_start(&mut self, start: u64, has_long: bool) {
-        self.0[0] |= (start & START) | if has_long { HAS_LONG } else { 0 };
-    }
-
-    /// Takes lengths from a block that has none in the same place.
-    fn join(&mut self, other: Block) {
-        self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
-    }
-
-    /// The sum of the lengths before `lane`, each taken as it stands.
-    #[inline]
-    fn sum_before(&self, lane: u32) -> u64 {
-        const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
-        let end = HEAD + lane;
-        let mut lanes = 0;
-        // All words, with what is not to be counted masked away: a loop that ends at the lane would be guessed wrong.
-        for (at, word) in (0u32..).step_by(8).zip(self.0) {
-            let word = if at == 0 { word & !((1 << (HEAD * 8)) - 1) } else { word };
-            let bytes = end.saturating_sub(at).min(8);
-            let word = word & u64::MAX.checked_shr(64 - 8 * bytes).unwrap_or(0);
-            lanes += (word & EVEN) + ((word >> 8) & EVEN);
-        }
-        lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48
-    }
-}
 
 /// The lists of [`SPAN`] objects, in index order, and padding.
 #[derive(Debug, Default)]
@@ -468,12 +409,17 @@ fn freeze(
         }
     }
     let mut start = 0u64;
-    for at in 0..blocks.len() {
-        let places = (at as u32 * BLOCK)..(at as u32 + 1) * BLOCK;
-        let total: u64 = places.map(|place| u64::from(length(blocks, place))).sum();
-        let Some(block) = blocks.get_mut(at) else { break };
-        block.set_start(start, (0..BLOCK).any(|lane| block.length(lane) == LONG));
-        start += total;
+    let mut longs = long.iter();
+    for block in blocks {
+        let has_long = block.has_long();
+        block.set_start(start, has_long);
+        start += block.sum_before(BLOCK);
+        if has_long {
+            // Ascending, as the blocks are.
+            for (_, (_, length)) in (0..BLOCK).filter(|&lane| block.length(lane) == LONG).zip(&mut longs) {
+                start = start - u64::from(LONG) + u64::from(*length);
+            }
+        }
     }
     if start > START {
         return Err(GraphError::ListTooLong { object: first });
@@ -550,8 +496,8 @@ impl Graph {
     pub(super) fn leaves(&self) -> Marks {
         let mut leaves = Marks::new(self.objects);
         for (first, block) in (0u32..).step_by(BLOCK as usize).zip(&self.blocks) {
-            let lanes = 0..BLOCK.min(self.objects - first);
-            lanes.filter(|&lane| block.length(lane) == 0).for_each(|lane| leaves.set(first + lane));
+            let there = (1 << BLOCK.min(self.objects - first)) - 1;
+            leaves.set_all(first, block.empty() & there);
         }
         leaves
     }
@@ -565,18 +511,21 @@ impl Graph {
     /// Where a walk of an object's targets stands, to go on later.
     #[inline]
     pub(super) fn pause(&self, source: u32, targets: &Targets<'_>) -> Paused {
-        let start = self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.start);
-        let at = (self.bytes.len() - targets.rest.len() - start) as u64;
+        let at = (self.bytes.len() - targets.rest.len() - self.start_around(source)) as u64;
         Paused { at, left: targets.left, base: targets.base, chained: targets.chained }
     }
 
     /// Goes on where [`Self::pause`] stood.
     #[inline]
     pub(super) fn resume(&self, source: u32, paused: Paused) -> Targets<'_> {
-        let bucket = self.buckets.get((source / SPAN) as usize);
-        let rest =
-            bucket.and_then(|bucket| self.bytes.get(bucket.start + paused.at as usize..)).unwrap_or_default();
+        let rest = self.bytes.get(self.start_around(source) + paused.at as usize..).unwrap_or_default();
         Targets { rest, left: paused.left, base: paused.base, chained: paused.chained, hubs: &self.hubs }
+    }
+
+    /// Where the lists of an object and those around it begin.
+    #[inline]
+    fn start_around(&self, source: u32) -> usize {
+        self.buckets.get((source / SPAN) as usize).map_or(0, |bucket| bucket.start)
     }
 
     /// Memory held, in bytes.

@@ -17,6 +17,27 @@ impl Marks {
         }
     }
 
+    /// Marks up to 64 objects, those whose bits are set, from this one on.
+    #[inline]
+    pub(crate) fn set_all(&mut self, first: u32, bits: u64) {
+        let (at, shift) = (first as usize / 64, first % 64);
+        if let Some(word) = self.0.get_mut(at) {
+            *word |= bits << shift;
+        }
+        if let Some(word) = self.0.get_mut(at + 1).filter(|_| shift > 0) {
+            *word |= bits >> (64 - shift);
+        }
+    }
+
+    /// The objects, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).step_by(64).zip(&self.0).flat_map(|(first, &word)| {
+            // Without its lowest bit; one without any is looked at too, and stays so.
+            let bits = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
+            bits.take_while(|word| *word != 0).map(move |word| first + word.trailing_zeros())
+        })
+    }
+
     /// Takes those of another set of as many objects.
     pub(crate) fn join(&mut self, other: &Marks) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
@@ -30,5 +51,19 @@ impl Marks {
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.capacity() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_in_their_order() {
+        let mut marks = Marks::new(300);
+        assert_eq!(marks.iter().next(), None);
+        let set = [0, 63, 64, 127, 299];
+        set.iter().rev().for_each(|o| marks.set(*o));
+        assert!(marks.iter().eq(set));
     }
 }

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 pub mod address;
+mod block;
 pub(crate) mod both;
 pub mod dominators;
 pub mod edges;

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 use super::fields::fields_of;
 use super::kinds::NO_CLASS;
 use super::{HeapDump, Source};
-use crate::graph::watch::{Phase, Watch};
+use crate::graph::both::both;
+use crate::graph::watch::{Phase, Unwatched, Watch};
 use crate::hprof::layout::Layouts;
 use crate::hprof::model::{ClassCache, Model};
 use crate::hprof::records::scan_records;
@@ -196,13 +197,25 @@ impl<'a> Fetch<'a> {
         let mut runs: Vec<(u64, u32)> = objects.flat_map(|object| places.of(object)).collect();
         runs.sort_unstable();
         runs.dedup();
+        let (low, high) = runs.split_at(runs.len() / 2);
+        let (model, layouts, wanted, watch) = (self.model, self.layouts, self.wanted, self.watch);
+        let beside = || Fetch::new(model, layouts, wanted, &Unwatched).runs(source, high);
+        let (theirs, ours) = both(beside, || Fetch::new(model, layouts, wanted, watch).runs(source, low));
+        let (Some(theirs), Some(ours)) = (theirs, ours) else { return false };
+        self.fetched.contents.extend(ours.contents);
+        self.fetched.contents.extend(theirs.contents);
+        true
+    }
+
+    /// Reads runs of records; nothing where one cannot be read.
+    fn runs(mut self, source: &(impl Source + ?Sized), runs: &[(u64, u32)]) -> Option<Fetched> {
         let mut buffer = Vec::new();
-        runs.into_iter().all(|(at, length)| {
+        for &(at, length) in runs {
             buffer.resize(length as usize, 0);
-            let read = source.read_at(at, &mut buffer);
-            let bytes = read.ok().and_then(|count| buffer.get(..count));
-            bytes.map(|bytes| scan_records(bytes, at, self.model.id_size(), self)).is_some()
-        })
+            let count = source.read_at(at, &mut buffer).ok()?;
+            scan_records(buffer.get(..count)?, at, self.model.id_size(), &mut self);
+        }
+        Some(self.finish())
     }
 
     pub(super) fn finish(self) -> Fetched {

@@ -12,12 +12,14 @@ use crate::graph::edges::GraphBuilder;
 
 /// Words handed over at once.
 const BATCH: usize = 1 << 15;
+/// No class object.
+const NONE: u64 = u64::MAX;
 /// Batches under way at most.
 const UNDER_WAY: usize = 4;
 
 /// Lists of references on their way.
 enum Batch {
-    /// Object and number of addresses in one word, addresses, and so on.
+    /// Object and number of addresses in one word, the number of its class object or [`NONE`], addresses, and so on.
     Addresses(Vec<u64>),
     Numbers(Numbers),
 }
@@ -90,13 +92,14 @@ impl<'a> Lists<'a> {
         Lists::to(addresses, To::Own(Box::new(packer)))
     }
 
-    /// Takes what an object refers to, by addresses; 0 is none.
+    /// Takes what an object refers to: its class object, if that is held, and others by their addresses.
     #[inline]
-    pub(super) fn push(&mut self, object: u32, targets: &[u64]) {
-        if targets.is_empty() {
+    pub(super) fn push(&mut self, object: u32, class: Option<u32>, targets: &[u64]) {
+        if targets.is_empty() && class.is_none() {
             return;
         }
         self.batch.push(u64::from(object) << 32 | targets.len() as u64);
+        self.batch.push(class.map_or(NONE, u64::from));
         self.batch.extend_from_slice(targets);
         if self.batch.len() >= BATCH {
             self.flush();
@@ -152,14 +155,16 @@ fn hand_over(full: Vec<u64>, send: &SyncSender<Batch>, addresses: &AddressRank) 
 fn resolve(batch: &[u64], addresses: &AddressRank) -> Numbers {
     let mut words = Vec::with_capacity(batch.len() + batch.len() / 2);
     let (mut rest, mut dangling) = (batch, 0);
-    while let [head, more @ ..] = rest {
+    while let [head, class, more @ ..] = rest {
         let Some((targets, more)) = more.split_at_checked(*head as u32 as usize) else { break };
         words.push((*head >> 32) as u32);
         let count = words.len();
         words.push(0);
+        let of_class = u32::try_from(*class).ok();
+        words.extend(of_class);
         words.extend(targets.iter().filter_map(|address| addresses.index_of(*address)));
         let found = words.len() - count - 1;
-        dangling += targets.iter().filter(|address| **address != 0).count().saturating_sub(found) as u64;
+        dangling += (targets.len() + usize::from(of_class.is_some())).saturating_sub(found) as u64;
         if let Some(count) = words.get_mut(count) {
             *count = found as u32;
         }

@@ -7,6 +7,7 @@ use super::pack::{Lists, Packer};
 use super::places::Collector;
 use super::survey::Surveyed;
 use crate::graph::GraphError;
+use crate::graph::address::Near;
 use crate::graph::marks::Marks;
 use crate::hprof::model::ClassCache;
 use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
@@ -14,8 +15,8 @@ use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, T
 /// What is the same for all instances of a class.
 #[derive(Clone, Copy)]
 struct OfClass {
-    /// The address of the class object where it is no root: who refers to a root holds nothing by that.
-    object: Option<u64>,
+    /// The class object where it is no root: who refers to a root holds nothing by that.
+    object: Option<u32>,
     /// Code of its instances among the [`Kinds`].
     code: u32,
 }
@@ -44,6 +45,8 @@ pub(super) struct Wiring<'a> {
     /// Index of `java.lang.Class`.
     meta: u32,
     lists: Lists<'a>,
+    /// Where the last object was.
+    near: Near,
     places: Collector,
     kinds: Kinds,
     seen: Marks,
@@ -51,7 +54,9 @@ pub(super) struct Wiring<'a> {
     threads: Marks,
     /// The object whose references are being collected.
     open: Option<u32>,
-    /// Addresses of what it refers to.
+    /// Its class object, where it holds that.
+    class: Option<u32>,
+    /// Addresses of what it refers to beside.
     targets: Vec<u64>,
 }
 
@@ -60,7 +65,7 @@ impl<'a> Wiring<'a> {
         let Surveyed { model, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
-            object: addresses.index_of(class.id).filter(|object| !start.has(*object)).map(|_| class.id),
+            object: addresses.index_of(class.id).filter(|object| !start.has(*object)),
             code: kinds.code(Kind::of(index, 0)),
         });
         let classes = classes.collect();
@@ -73,11 +78,13 @@ impl<'a> Wiring<'a> {
             classes,
             meta: meta.and_then(|c| model.index(c.id)).unwrap_or(NO_CLASS),
             lists,
+            near: Near::default(),
             places: Collector::default(),
             kinds,
             seen: Marks::new(addresses.len()),
             threads,
             open: None,
+            class: None,
             targets: Vec::new(),
         }
     }
@@ -89,9 +96,9 @@ impl<'a> Wiring<'a> {
 
     /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an object told twice, whose first telling stays.
     #[inline]
-    fn begin(&mut self, at: Option<u64>, id: u64, code: u32) -> bool {
+    fn begin(&mut self, at: Option<u64>, id: u64, code: u32, class: Option<u32>) -> bool {
         self.close();
-        let Some(object) = self.known.addresses.index_of(id) else { return false };
+        let Some(object) = self.known.addresses.index_near(&mut self.near, id) else { return false };
         if self.seen.has(object) {
             return false;
         }
@@ -101,6 +108,7 @@ impl<'a> Wiring<'a> {
         }
         self.kinds.set(object, code);
         self.open = Some(object);
+        self.class = class;
         true
     }
 
@@ -112,7 +120,7 @@ impl<'a> Wiring<'a> {
             {
                 self.targets.extend(held.iter().filter_map(|held| self.known.addresses.address_of(*held)));
             }
-            self.lists.push(object, &self.targets);
+            self.lists.push(object, self.class, &self.targets);
             self.targets.clear();
         }
     }
@@ -146,7 +154,8 @@ impl Visitor for Wiring<'_> {
         let bytes = model.class_of(class.id).map_or(0, |c| sizes.class_object(c));
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
         let code = self.kinds.code(Kind { class: self.meta, length, is_class_object: true });
-        if !self.begin(None, class.id, code) {
+        let class_object = self.of_class(self.meta).object;
+        if !self.begin(None, class.id, code, class_object) {
             return;
         }
         for value in class.statics().filter(|s| s.ty == Type::Object) {
@@ -155,17 +164,15 @@ impl Visitor for Wiring<'_> {
         for id in [class.superclass, class.loader, class.signers, class.domain] {
             self.refer(id);
         }
-        self.targets.extend(self.of_class(self.meta).object);
     }
 
     #[inline(always)]
     fn instance(&mut self, instance: &Instance<'_>) {
         let index = self.class_index(instance.class);
         let class = self.of_class(index);
-        if !self.begin(Some(instance.at), instance.id, class.code) {
+        if !self.begin(Some(instance.at), instance.id, class.code, class.object) {
             return;
         }
-        self.targets.extend(class.object);
         if let Some(layout) = self.known.layouts.get(index) {
             let id_size = self.known.model.id_size();
             layout.for_each_reference(instance.fields, id_size, |id| self.refer(id));
@@ -176,9 +183,8 @@ impl Visitor for Wiring<'_> {
     fn object_array(&mut self, array: &ObjectArray) {
         let index = self.class_index(array.class);
         let code = self.kinds.code(Kind::of(index, array.length));
-        if self.begin(Some(array.at), array.id, code) {
-            self.targets.extend(self.of_class(index).object);
-        }
+        let class_object = self.of_class(index).object;
+        self.begin(Some(array.at), array.id, code, class_object);
     }
 
     #[inline(always)]
@@ -193,7 +199,7 @@ impl Visitor for Wiring<'_> {
     fn primitive_array(&mut self, array: &PrimitiveArray) {
         let class = array_class(self.classes.len(), array.ty);
         let code = self.kinds.code(Kind::of(class, array.length));
-        self.begin(Some(array.at), array.id, code);
+        self.begin(Some(array.at), array.id, code, None);
         self.close();
     }
 

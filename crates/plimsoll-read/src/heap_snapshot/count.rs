@@ -99,9 +99,7 @@ impl HeapSnapshot {
                 }
                 _ => false,
             };
-            let is_detached = self.is_detached(node)
-                || self.kind(node) == NodeKind::Native
-                    && self.name(node).is_some_and(|name| name.starts_with("Detached "));
+            let is_detached = self.is_detached(node);
             counts.detached_nodes += u64::from(is_detached);
             if is_detached && !is_held {
                 counts.detached_bytes = counts.detached_bytes.saturating_add(self.retained.of(node));

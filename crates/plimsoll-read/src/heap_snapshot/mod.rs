@@ -30,6 +30,7 @@ mod views;
 pub use climb::Step;
 pub use count::{ClassRow, Counts};
 use json::{Broken, Scanner};
+use names::DETACHED;
 use table::{Edge, Edges, Layout, Nodes, Rows, Strings};
 pub use table::{EdgeKind, NodeKind};
 pub use views::Way;
@@ -41,6 +42,8 @@ const TEXT: usize = 160;
 const PARTS: usize = 64;
 /// Bytes of a string looked at.
 const LOOKED_AT: usize = 4096;
+/// The engine's tables of strings.
+const WEAK_TABLES: &[&str] = &["(External strings)", "(Internalized strings)"];
 /// Rows that room is made for by what a file claims; more come as they come.
 const CLAIMED: u64 = 1 << 26;
 
@@ -290,11 +293,19 @@ fn graph(nodes: &Nodes, edges: &Edges, strings: &Strings) -> Result<Graph, Graph
     builder.finish()
 }
 
+/// Whether a node is one of the engine's tables of strings. They hold nothing: older engines (up to Node.js 24) write their
+/// references as if they did.
+fn is_weak_table(nodes: &Nodes, strings: &Strings, node: u32) -> bool {
+    let is_one = |name: Cow<'_, str>| WEAK_TABLES.contains(&&*name);
+    nodes.kind(node) == NodeKind::Synthetic && strings.get(nodes.name(node)).is_some_and(is_one)
+}
+
 /// Whether an edge keeps its target alive.
 fn holds(nodes: &Nodes, strings: &Strings, from: u32, edge: &Edge) -> bool {
     match edge.kind {
         _ if edge.to >= nodes.len() => false,
         EdgeKind::Weak => false,
+        _ if is_weak_table(nodes, strings, from) => false,
         EdgeKind::Shortcut => from == 0,
         // The table and the key both have it: the value goes when the key does.
         EdgeKind::Internal => strings.ephemerons.get(&edge.name).is_none_or(|table| *table != nodes.id(from)),
@@ -343,6 +354,8 @@ impl HeapSnapshot {
     /// Whether the snapshot says that a node is detached from the document it was part of.
     pub fn is_detached(&self, node: u32) -> bool {
         self.nodes.is_detached(node)
+            || self.kind(node) == NodeKind::Native
+                && self.name(node).is_some_and(|name| name.starts_with(DETACHED))
     }
 
     /// Where a function was written: script id and line, from 1.

@@ -10,6 +10,8 @@ use crate::reading::clip;
 const SHOWN: usize = 60;
 /// The engine's name for what holds the variables of a function.
 const CONTEXT: &str = "system / Context";
+/// What the name of a node begins with that no document has any more.
+pub(super) const DETACHED: &str = "Detached ";
 /// Closures looked at to name a context.
 const CLOSURES: usize = 3;
 
@@ -34,7 +36,12 @@ impl HeapSnapshot {
 
     /// What nodes are counted under: a constructor in the first place.
     pub fn class(&self, node: u32) -> String {
-        self.class_of(self.kind(node), self.nodes.name(node))
+        self.marked(node, self.class_of(self.kind(node), self.nodes.name(node)))
+    }
+
+    /// With the mark of a detached node, which newer engines keep beside the name.
+    fn marked(&self, node: u32, name: String) -> String {
+        if self.is_detached(node) && !name.starts_with(DETACHED) { format!("{DETACHED}{name}") } else { name }
     }
 
     pub(super) fn class_of(&self, kind: NodeKind, name: u32) -> String {
@@ -64,7 +71,7 @@ impl HeapSnapshot {
             NodeKind::Array if name.is_empty() => "(storage)".to_owned(),
             _ if self.is_context(node) => "context".to_owned(),
             _ if name.is_empty() => self.class(node),
-            _ => clip(&name, SHOWN),
+            _ => self.marked(node, clip(&name, SHOWN)),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::bound::Bound;
 use super::climb::text;
 use super::count::{ClassRow, Counts};
+use super::names::DETACHED;
 use super::suspects::{PILE, Suspect, suspects};
 use super::{HeapSnapshot, advice};
 use crate::reading::{Context, Finding, Report, Source, Table, Warnings, clip, share};
@@ -19,6 +20,9 @@ const LARGE: u64 = 1 << 20;
 const ROWS: usize = 12;
 /// Share of the whole from which on duplicates, native memory or what is detached are told of.
 const NOTABLE: f64 = 0.2;
+
+/// Detached nodes that are told of however small they are: a page that leaks holds ever more of them.
+const MANY_DETACHED: u64 = 500;
 
 /// A place where bytes pile up, as it is told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,8 +127,8 @@ impl HeapSnapshot {
         let total = counts.total_bytes;
         let is_notable = |part| part >= LARGE && share(part, total) >= NOTABLE;
         let mut remarks = Vec::new();
-        if is_notable(counts.detached_bytes) {
-            remarks.push(detached(counts, found));
+        if is_notable(counts.detached_bytes) || counts.detached_nodes >= MANY_DETACHED {
+            remarks.push(detached(counts, found, is_notable(counts.detached_bytes)));
         }
         if is_notable(counts.native_bytes.saturating_sub(counts.detached_bytes)) {
             remarks.push(self.native(counts, found));
@@ -176,12 +180,18 @@ impl HeapSnapshot {
 }
 
 /// Nodes that no document has any more, and who keeps the most of them.
-fn detached(counts: &Counts, found: &[Suspect]) -> Finding {
+fn detached(counts: &Counts, found: &[Suspect], is_much: bool) -> Finding {
     let (n, size) = (counts.detached_nodes, bytes(counts.detached_bytes as f64));
     let text = format!("{n} nodes are detached from their document and kept: {size} go with them");
-    let mut finding = Finding::new(Certainty::Likely, text).of(Cause::Retention);
-    if let Some(place) = found.iter().find(|place| place.label.starts_with("Detached ")) {
+    let certainty = if is_much { Certainty::Likely } else { Certainty::CannotTell };
+    let mut finding = Finding::new(certainty, text).of(Cause::Retention);
+    let is_of_them =
+        |place: &&Suspect| [&place.label, &place.entry].iter().any(|name| name.starts_with(DETACHED));
+    if let Some(place) = found.iter().find(is_of_them) {
         finding = finding.because(format!("{} held by {}", holding(place), self::text(&place.path)));
+    }
+    if !is_much {
+        finding = finding.but("they are a small part of the heap; a page may keep nodes to show them again");
     }
     finding.hint("drop what refers to them from scripts: variables, listeners, caches of elements")
 }

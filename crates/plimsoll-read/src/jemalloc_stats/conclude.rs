@@ -5,7 +5,7 @@ use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
 use super::{AllStats, Stats};
-use crate::reading::{Context, Finding, Report, Source, Table, grew, numbers, share};
+use crate::reading::{Context, Finding, Report, Source, Table, change, grew, numbers, share};
 
 /// Amounts below are not named; parts of active or resident memory from which on they are the matter.
 const LARGE: u64 = 32 << 20;
@@ -74,6 +74,7 @@ pub(super) fn conclude(series: &[&Stats], of: &AllStats, context: &Context) -> O
             Cause::Fragmentation,
             &numbers(series, Stats::lost),
         ));
+        findings.extend(steady(series));
     }
     findings.sort_by_key(|f| std::cmp::Reverse((f.accuses(), f.certainty)));
     let version = last.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
@@ -88,7 +89,7 @@ pub(super) fn conclude(series: &[&Stats], of: &AllStats, context: &Context) -> O
             bytes: of.bytes,
             truncated: of.truncated.clone(),
         },
-        summary: summary(last, context),
+        summary: summary(series, last, context),
         findings,
         groups: Vec::new(),
         warnings: warnings.list(),
@@ -110,8 +111,22 @@ pub(super) fn conclude(series: &[&Stats], of: &AllStats, context: &Context) -> O
     })
 }
 
-fn summary(last: &Stats, context: &Context) -> String {
+/// That neither grew, when so.
+fn steady(series: &[&Stats]) -> Option<Finding> {
+    let all = [numbers(series, |s| s.allocated), numbers(series, Stats::lost)];
+    let grown = all.iter().any(|n| grew("", Cause::Undecided, n).is_some());
+    (!grown).then(|| {
+        Finding::new(Certainty::CannotTell, "neither memory in use nor holes grew beyond noise")
+            .of(Cause::None)
+            .hint("take another later: the longer apart, the more it shows")
+    })
+}
+
+fn summary(series: &[&Stats], last: &Stats, context: &Context) -> String {
     let mut text = format!("jemalloc has {} in use", size(last.allocated));
+    if let [first, _, ..] = series {
+        text += &format!(" ({} than at first)", change(first.allocated, last.allocated));
+    }
     text +=
         &format!(", {} lost inside pages ({})", size(last.lost()), percent(share(last.lost(), last.active)));
     if let Some(waiting) = last.unreturned() {

@@ -123,3 +123,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_that_are_alike_say_that_nothing_grew() {
+    let (a, b) = (of(&text(60, 100, 150)), of(&text(61, 100, 150)));
+    let change = AllStats::change(&[&a, &b], &Context::default()).unwrap();
+    assert!(change.head.summary.contains("in use (1.00 MiB more than at first)"), "{}", change.head.summary);
+    assert!(
+        change.head.findings.iter().any(|f| f.text.contains("grew beyond noise")),
+        "{:?}",
+        change.head.findings
+    );
+    let c = of(&text(160, 200, 250));
+    let change = AllStats::change(&[&a, &c], &Context::default()).unwrap();
+    assert!(
+        !change.head.findings.iter().any(|f| f.text.contains("grew beyond noise")),
+        "{:?}",
+        change.head.findings
+    );
+}

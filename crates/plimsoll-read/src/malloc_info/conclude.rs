@@ -5,7 +5,7 @@ use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
 use super::{Info, Infos};
-use crate::reading::{Context, Finding, Report, Source, Table, count, grew, numbers, share};
+use crate::reading::{Context, Finding, Report, Source, Table, change, count, grew, numbers, share};
 
 /// Rows of a table, arenas of a report.
 const ROWS: usize = 12;
@@ -62,11 +62,6 @@ fn size(n: u64) -> String {
     bytes(n as f64)
 }
 
-fn less(a: u64, b: u64) -> i64 {
-    let [a, b] = [a, b].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-    a.saturating_sub(b)
-}
-
 /// Reports in the order of time.
 pub(super) fn conclude(series: &[&Info], of: &Infos, context: &Context) -> Option<MallocReport> {
     let (last, earlier) = series.split_last()?;
@@ -79,12 +74,7 @@ pub(super) fn conclude(series: &[&Info], of: &Infos, context: &Context) -> Optio
             &numbers(series, |i| i.total.free()),
         ));
         if findings.len() == 1 {
-            let more = less(last.held(), first.held());
-            let text = format!(
-                "malloc holds {} {} than at first",
-                size(more.unsigned_abs()),
-                if more < 0 { "less" } else { "more" }
-            );
+            let text = format!("malloc holds {} than at first", change(first.held(), last.held()));
             findings.push(Finding::new(Certainty::CannotTell, text).of(Cause::None));
         }
     }
@@ -100,7 +90,7 @@ pub(super) fn conclude(series: &[&Info], of: &Infos, context: &Context) -> Optio
             bytes: of.bytes,
             truncated: of.truncated.clone(),
         },
-        summary: summary(last, context),
+        summary: summary(series, last, context),
         findings,
         groups: Vec::new(),
         warnings: warnings.list(),
@@ -132,14 +122,18 @@ fn arenas(last: &Info) -> Vec<ArenaRow> {
     rows
 }
 
-fn summary(last: &Info, context: &Context) -> String {
+fn summary(series: &[&Info], last: &Info, context: &Context) -> String {
     let free = last.total.free();
+    let than = match series {
+        [first, _, ..] => format!(" ({} than at first)", change(first.held(), last.held())),
+        _ => String::new(),
+    };
     let of_rss = context
         .rss
         .filter(|r| *r > 0)
         .map_or_else(String::new, |rss| format!("; resident memory is {}", size(rss)));
     format!(
-        "malloc holds {} in {}: {} in use, {} free inside ({}){of_rss}.",
+        "malloc holds {}{than} in {}: {} in use, {} free inside ({}){of_rss}.",
         size(last.held()),
         count(last.arenas.len() as u64, "arena"),
         size(last.in_use()),

@@ -172,3 +172,14 @@ proptest! {
         let _tables = r.tables();
     }
 }
+
+#[test]
+fn reports_that_are_alike_say_so_and_coarse_ones_warn() {
+    let alike = of(&report(1000, &[("Java Heap", 600), ("Thread", 400)]));
+    let head = Reports::change(&[&alike, &alike], &Context::default()).unwrap().head;
+    assert!(head.findings[0].text.starts_with("no category grew"), "{:?}", head.findings);
+    assert!(!head.warnings.iter().any(|w| w.contains("whole")), "{:?}", head.warnings);
+    let coarse = of(&report(1000, &[("Java Heap", 600), ("Thread", 400)]).replace("KB", "MB"));
+    let warnings = coarse.report(&Context::default()).head.warnings;
+    assert!(warnings.iter().any(|w| w.contains("cut to whole 1.00 MiB")), "{warnings:?}");
+}

@@ -17,6 +17,8 @@ const GAP: u64 = 96 << 20;
 /// A category that grew by so much, and by this part of what it had, is worth a finding.
 const GROWN: i64 = 8 << 20;
 const GROWN_SHARE: f64 = 0.10;
+/// A unit from which on a report hides what may grow.
+const COARSE: u64 = 1 << 20;
 /// A category outside the heap that has this part of all is named.
 const LARGE: f64 = 0.15;
 /// Findings of growth.
@@ -98,7 +100,9 @@ pub(super) fn conclude(reports: &[&Tracking], of: &Reports, context: &Context) -
     let mut findings = Vec::new();
     findings.extend(gap(committed, context));
     findings.extend(over_limit(last, context));
-    findings.extend(growth(&rows, &sites, points));
+    let grown = growth(&rows, &sites, points);
+    findings.extend((points > 1 && grown.is_empty()).then(steady));
+    findings.extend(grown);
     findings.extend(large(&rows, points));
     if points == 1 {
         findings.push(alone());
@@ -297,6 +301,14 @@ fn over_limit(last: &Tracking, context: &Context) -> Option<Finding> {
     })
 }
 
+/// That no category grew beyond noise.
+fn steady() -> Finding {
+    let text = format!("no category grew by {} or more, and a tenth of what it was", bytes(GROWN as f64));
+    Finding::new(Certainty::CannotTell, text)
+        .of(Cause::None)
+        .hint("compare again later: the longer apart, the more a slow leak shows")
+}
+
 /// What grew, outside the heap.
 fn growth(rows: &[Row], sites: &[Place], points: usize) -> Vec<Finding> {
     let grown = rows.iter().filter_map(|r| Some((r, r.more_bytes?)));
@@ -378,6 +390,12 @@ fn warnings(of: &Reports, context: &Context) -> Vec<String> {
     out.say("it does not see what native libraries allocate, mapped files, nor free memory that the allocator keeps");
     if context.rss.is_none() {
         out.say("resident memory is not known here: give it with --rss, to see what the JVM does not track");
+    }
+    if let Some(unit) = of.all.last().map(|t| t.unit).filter(|u| *u >= COARSE) {
+        let unit = bytes(unit as f64);
+        out.say(format!(
+            "each amount is cut to whole {unit} (scale=KB tells more): what is below is not seen"
+        ));
     }
     out.list()
 }

@@ -207,3 +207,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sums_that_end_early_say_so() {
+    let whole = "5590a000-7fff00000000 ---p 00000000 00:00 0 [rollup]\nRss: 2048 kB\nPss: 1024 kB\nAnonymous: 512 kB\nSwap: 0 kB\nLocked: 0 kB\n";
+    let cut = |text: &str| survey(text.as_bytes()).unwrap().truncated;
+    assert_eq!(cut(whole), None);
+    assert_eq!(
+        cut(whole.trim_end_matches("Locked: 0 kB\n")).as_deref(),
+        Some("the last of its sums is missing")
+    );
+}

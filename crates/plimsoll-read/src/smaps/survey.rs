@@ -176,11 +176,11 @@ pub fn survey(from: impl Read) -> Option<Survey> {
     out.bytes = lines.bytes();
     let why = if !ended {
         Some("it ends within a line")
-    } else if !closed && (out.flags_seen || out.columns.is_some()) {
-        Some(if out.columns.is_some() {
-            "the closing total is missing"
-        } else {
-            "the last mapping has no end"
+    } else if !closed && (out.flags_seen || out.columns.is_some() || out.form == Form::Rollup) {
+        Some(match out.form {
+            Form::Pmap(_) => "the closing total is missing",
+            Form::Rollup => "the last of its sums is missing",
+            _ => "the last mapping has no end",
         })
     } else {
         None
@@ -223,6 +223,8 @@ impl Survey {
             self.step(walk, Some(area));
         } else if line.starts_with("VmFlags:") {
             (self.flags_seen, *closed) = (true, true);
+        } else if self.form == Form::Rollup && line.starts_with("Locked:") {
+            *closed = true;
         } else if let (Some(at), Some((name, kib))) = (walk.at.as_mut(), number(line))
             && at.set(name, kib)
             && self.form == Form::Maps

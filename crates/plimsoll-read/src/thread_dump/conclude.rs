@@ -32,7 +32,7 @@ impl ThreadDumps {
         findings.extend(self.growth(dump));
         let queues = dump.queues.iter().filter(|q| q.waiting >= QUEUE).take(MOST);
         findings.extend(queues.map(|q| self.queue(q, dump)));
-        findings.extend(dump.pools.iter().filter_map(|p| crowd(p, dump)).take(MOST));
+        findings.extend(dump.pools.iter().filter_map(|p| self.crowd(p, dump)).take(MOST));
         findings.sort_by_key(|f| std::cmp::Reverse(f.certainty));
         let mut warnings = self.warnings.clone();
         self.hazards(dump, &mut warnings);
@@ -102,6 +102,9 @@ impl ThreadDumps {
         let mut f = Finding::new(certainty, text);
         f = match &q.holder {
             Some(h) => f.because(format!("held by \"{}\" at {}", h.name, h.at)),
+            None if q.lock.contains("java.util.concurrent") => f.but(
+                "who holds a lock of java.util.concurrent is told only by jstack -l or jcmd PID Thread.print -l",
+            ),
             None => f.but("no thread in the dump holds it: it may be passed on just now"),
         };
         f = match before {
@@ -128,6 +131,31 @@ impl ThreadDumps {
         out.sort_by_key(|(more, _)| std::cmp::Reverse(*more));
         out.truncate(MOST);
         out.into_iter().map(|(_, f)| f).collect()
+    }
+
+    /// A pool of very many.
+    fn crowd(&self, (name, kind, pool): &(String, Kind, Pool), dump: &Dump) -> Option<Finding> {
+        let part = share(pool.count, dump.total);
+        if *kind == Kind::Jvm || !(pool.count >= CROWD || pool.count >= PART.0 && part >= PART.1) {
+            return None;
+        }
+        let what = if *kind == Kind::Virtual { "virtual threads" } else { "threads" };
+        let text = format!("{} {what} of {} are {name}", pool.count, dump.total);
+        let mut f = Finding::new(Certainty::CannotTell, text)
+            .of(Cause::Accumulation)
+            .because(format!("{} of all threads", units::percent(part)));
+        f = match self.dumps.len() {
+            1 => f.but("one dump does not show growth: a pool of this size may be meant"),
+            _ => f.but(format!(
+                "a pool of this size may be meant: {} over the dumps",
+                steps(&self.counts(name, *kind))
+            )),
+        };
+        if *kind == Kind::Platform {
+            f = f.because("each holds a stack of its own outside the heap (-Xss; what it touched counts)");
+            f = f.hint("bound the pool (no newCachedThreadPool under load), with a queue that refuses");
+        }
+        Some(stack(f, pool))
     }
 
     /// Threads of a pool in each dump.
@@ -174,24 +202,6 @@ fn executors((name, _, pool): &(String, Kind, Pool)) -> Option<Finding> {
         .because("each executor has but a few threads: they are made again and again, and not shut down")
         .but("a program that is built of many small executors looks the same: see whether the number grows")
         .hint("share one executor, or shut each down (close() since JDK 19) where it was made");
-    Some(stack(f, pool))
-}
-
-fn crowd((name, kind, pool): &(String, Kind, Pool), dump: &Dump) -> Option<Finding> {
-    let part = share(pool.count, dump.total);
-    if *kind == Kind::Jvm || !(pool.count >= CROWD || pool.count >= PART.0 && part >= PART.1) {
-        return None;
-    }
-    let what = if *kind == Kind::Virtual { "virtual threads" } else { "threads" };
-    let text = format!("{} {what} of {} are {name}", pool.count, dump.total);
-    let mut f = Finding::new(Certainty::CannotTell, text)
-        .of(Cause::Accumulation)
-        .because(format!("{} of all threads", units::percent(part)))
-        .but("one dump does not show growth: a pool of this size may be meant");
-    if *kind == Kind::Platform {
-        f = f.because("each holds a stack of its own outside the heap (-Xss; what it touched counts)");
-        f = f.hint("bound the pool (no newCachedThreadPool under load), with a queue that refuses");
-    }
     Some(stack(f, pool))
 }
 

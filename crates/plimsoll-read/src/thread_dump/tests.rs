@@ -213,3 +213,23 @@ proptest! {
         let _read = parse(text.as_bytes());
     }
 }
+
+#[test]
+fn who_holds_a_lock_of_java_util_concurrent_takes_another_option_to_see() {
+    let parked = "\tat a.Q.get(Q.java:1)\n\t- parking to wait for  <0x7> (a java.util.concurrent.locks.ReentrantLock$NonfairSync)\n";
+    let waiters: String = (0..8).map(|i| thread(&format!("w-{i}"), "WAITING", parked)).collect();
+    let without = parse(dump(&waiters).as_bytes()).unwrap().report();
+    assert!(without.findings[0].contra[0].contains("jstack -l"), "{without:?}");
+    let owner = "\tat a.Q.fill(Q.java:50)\n\n   Locked ownable synchronizers:\n\t- <0x7> (a java.util.concurrent.locks.ReentrantLock$NonfairSync)\n";
+    let with = parse(dump(&(waiters + &thread("holder", "RUNNABLE", owner))).as_bytes()).unwrap().report();
+    assert!(with.findings[0].pro[0].contains("\"holder\""), "{with:?}");
+}
+
+#[test]
+fn several_dumps_do_not_say_that_one_is_not_enough() {
+    let many: String =
+        (0..600).map(|i| thread(&format!("w-{i}"), "RUNNABLE", "\tat a.Q.get(Q.java:1)\n")).collect();
+    let one = dump(&many);
+    let twice = parse(format!("{one}\n{one}").as_bytes()).unwrap().report();
+    assert!(twice.findings[0].contra[0].ends_with("600 → 600 over the dumps"), "{twice:?}");
+}

@@ -10,6 +10,7 @@ mod oom;
 mod overview;
 mod read;
 mod replay;
+mod restart;
 mod series;
 #[cfg(feature = "tui")]
 mod top;
@@ -59,6 +60,7 @@ enum Command {
     Watch(watch::Args),
     Series(series::Args),
     Upload(upload::Args),
+    Restart(restart::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -84,6 +86,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Watch(args) => watch::run(args, cli.output),
         Command::Series(args) => series::run(args, cli.output),
         Command::Upload(args) => upload::run(args, cli.output),
+        Command::Restart(args) => restart::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

@@ -39,7 +39,8 @@ use crate::render::paint::Paint;
       lightBelow: 15m          # cheap artifacts
       heavyBelow: 20s          # the heavy one, or 3 times what it needs
       heavyEvery: 1h           # at most one per workload in this time
-      brake: {raiseShare: 0.25, for: 10m, neverAbove: 4Gi}    # no limit is raised without it
+      brake: auto              # raise, park, throttle or freeze; no time is bought without it. In full:
+      # brake: {use: auto, raiseShare: 0.25, neverAbove: 4Gi, ancestors: true, for: 10m, standStill: 30s}
       keepBytes: 20Gi
       keepFor: 14d
       keepSeriesBytes: 1Gi     # every sample of every watched process, in STORE/series
@@ -47,6 +48,9 @@ use crate::render::paint::Paint;
       profiles: {every: 10m, keepFor: 7d, pushTo: 'http://pyroscope:4040'}   # of Go programs that offer them
       upload: s3://bucket/host # each capture as soon as it is stored
   plimsoll watch --remote-write http://prometheus:9090/api/v1/write
+A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
+program where it would be killed, throttles or freezes it. It is in the log before it is put on, and taken off after the \
+capture; if the agent dies, a guard takes it off. `auto` takes the first that fits and says what speaks against the others.
 Metrics are at http://ADDRESS/metrics.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
@@ -217,12 +221,9 @@ fn say(event: &Event, format: Format) -> bool {
         What::Stored | What::Restored => paint.green(&format!("{what:8}")),
         _ => format!("{what:8}"),
     };
-    output::line(&format!(
-        "{} {what} {}: {}",
-        at.strftime("%H:%M:%S"),
-        paint.bold(&event.workload),
-        event.text
-    ))
+    // Names of groups and programs are anybody's.
+    let (workload, text) = (output::plain(&event.workload), output::plain(&event.text));
+    output::line(&format!("{} {what} {}: {text}", at.strftime("%H:%M:%S"), paint.bold(&workload)))
 }
 
 fn count(own: &mut Own, what: What) {

@@ -106,28 +106,28 @@ const FAMILIES: &[Family] = &[
         kind: "gauge",
         unit: "bytes",
         help: "What stays of the number that runs against the limit that binds: the floor.",
-        values: |r| one(r.forecast.map(|f| f.floor)),
+        values: |r| one(r.forecast.as_ref().map(|f| f.floor)),
     },
     Family {
         name: "plimsoll_floor_slope_bytes_per_second",
         kind: "summary",
         unit: "bytes_per_second",
         help: "Slope of the floor: the ends and the middle of an interval of 80 %.",
-        values: |r| quantiles(r.forecast.map(|f| f.slope)),
+        values: |r| quantiles(r.forecast.as_ref().map(|f| f.slope)),
     },
     Family {
         name: "plimsoll_time_to_oom_seconds",
         kind: "summary",
         unit: "seconds",
         help: "Time to the limit: the ends and the middle of an interval of 80 %; absent where it may never come.",
-        values: |r| quantiles(r.forecast.map(|f| f.seconds)),
+        values: |r| quantiles(r.forecast.as_ref().map(|f| f.seconds)),
     },
     Family {
         name: "plimsoll_leak_probability_ratio",
         kind: "gauge",
         unit: "ratio",
         help: "Probability of a climb without a plateau.",
-        values: |r| one(r.forecast.map(|f| f.p_leak)),
+        values: |r| one(r.forecast.as_ref().map(|f| f.p_leak)),
     },
     Family {
         name: "plimsoll_live_bytes",
@@ -383,9 +383,16 @@ mod tests {
     use plimsoll_host::agent::Forecast;
 
     fn row(workload: &str, headroom: f64) -> Row {
-        let danger = Danger { headroom, share: 0.75, burn: 2.0, estimate: None };
+        let danger = Danger { headroom, share: 0.75, burn: 2.0, estimate: None, binding: None };
         let seconds = [8.0, 12.0, f64::INFINITY];
-        let forecast = Forecast { p_leak: 0.9, slope: [1.0, 2.0, 3.0], seconds, floor: 50.0 };
+        let forecast = Forecast {
+            limit: "container limit".to_owned(),
+            to_group: None,
+            p_leak: 0.9,
+            slope: [1.0, 2.0, 3.0],
+            seconds,
+            floor: 50.0,
+        };
         Row {
             workload: workload.to_owned(),
             pid: 7,

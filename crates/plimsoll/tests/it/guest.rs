@@ -5,12 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use plimsoll_core::agent::brake::Means;
+use plimsoll_core::agent::{Event, What};
 use serde_json::Value;
 
 use crate::skipped;
 
-/// The first process of the machine. It has no compiler: what was compiled outside stands in for one.
-const INIT: &str = r#"#!/bin/busybox sh
+/// What the first process of each machine begins with.
+const BEGIN: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/ TMPDIR=/tmp NO_COLOR=1
 mount -t proc proc /proc
@@ -19,7 +21,10 @@ mount -t tmpfs tmp /tmp
 mount -t sysfs sysfs /sys
 mount -t cgroup2 none /sys/fs/cgroup
 dmesg -n 1
+"#;
 
+/// The first process of the machine. It has no compiler: what was compiled outside stands in for one.
+const INIT: &str = r#"
 plimsoll drill native-leak:c --limit 32MiB --rate 1024 --for 14s --record /tmp/drill.jsonl -o json >/tmp/drill.json 2>/tmp/drill.err
 ls /sys/fs/cgroup >/tmp/groups
 
@@ -41,8 +46,48 @@ poweroff -f
 /// Says where to, among the arguments of a compiler.
 const COMPILER: &str = "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncp /leak \"$2\"\n";
 
+/// The first process of a machine whose agent brakes: each brake by itself, an agent that is killed while one is on, and
+/// one that looks once an hour, so that only the tripwire wakes it.
+const BRAKES: &str = r#"exec 2>/dev/null
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+
+run() { # name, brake, rate in KiB a second, time between looks, step at which the agent is killed
+    group=/sys/fs/cgroup/$1
+    mkdir "$group"
+    echo 64M >"$group/memory.max"
+    cp /leak "/bin/leak-$1"
+    echo "{mode: capture, every: $4, only: [leak-$1], heavyBelow: 9s, brake: {use: $2, for: 4s, standStill: 4s}}" >"/tmp/$1.yaml"
+    sh -c 'echo $$ >"$0/cgroup.procs"; exec "/bin/leak-$1" "rate=$2"' "$group" "$1" "$3" &
+    leak=$!
+    until [ -n "$(cat "$group/cgroup.procs")" ]; do usleep 10000; done
+    PLIMSOLL_DIES_AT="$5" plimsoll watch --config "/tmp/$1.yaml" --store "/tmp/store-$1" --for 45s -o jsonl >"/tmp/$1.jsonl" 2>"/tmp/$1.err" &
+    agent=$!
+    tries=0
+    until [ "$tries" -ge 400 ] || grep -q '"restored"' "/tmp/$1.jsonl" || ! kill -0 "$agent"; do tries=$((tries + 1)); usleep 100000; done
+    kill "$agent"
+    wait "$agent"
+    if [ -n "$5" ]; then
+        tries=0
+        until [ "$tries" -ge 200 ] || [ "$(cat "$group/memory.high")" = max ]; do tries=$((tries + 1)); usleep 100000; done
+    fi
+    for f in memory.max memory.high cgroup.freeze; do echo "$f $(cat "$group/$f")"; done >"/tmp/$1.after"
+    cut -d ' ' -f 2- "/tmp/store-$1/events.log" >"/tmp/$1.log"
+    for f in jsonl err after log; do echo "@@$1.$f"; cat "/tmp/$1.$f"; done
+    kill -9 "$leak"
+}
+
+run raise raise 4096 500ms ''
+run throttle throttle 4096 500ms ''
+run park park 4096 500ms ''
+run freeze freeze 4096 500ms ''
+run orphan park 4096 500ms braked
+run trip raise 6144 1h ''
+echo "@@end"
+poweroff -f
+"#;
+
 /// The root of the machine; `None` without a C compiler.
-fn root(folder: &Path) -> Option<()> {
+fn root(folder: &Path, init: &str) -> Option<()> {
     for sub in ["bin", "proc", "sys", "dev", "tmp"] {
         fs::create_dir_all(folder.join(sub)).expect("a folder");
     }
@@ -50,7 +95,8 @@ fn root(folder: &Path) -> Option<()> {
     let source = workspace().join("drills/c/native_leak.c");
     let built = Command::new("cc").args(["-O1", "-fno-builtin", "-o"]).arg(&leak).arg(source).status();
     built.ok().filter(std::process::ExitStatus::success)?;
-    for (name, text) in [("init", INIT), ("bin/cc", COMPILER)] {
+    let init = format!("{BEGIN}{init}");
+    for (name, text) in [("init", init.as_str()), ("bin/cc", COMPILER)] {
         fs::write(folder.join(name), text).expect("written");
         fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).expect("ours");
     }
@@ -94,17 +140,61 @@ fn json(console: &str, mark: &str) -> Value {
 #[test]
 fn a_leak_in_a_group_of_version_2_is_clocked_throttled_and_its_end_told() {
     const TEST: &str = "control groups of version 2";
+    let Some(console) = console(TEST, INIT) else { return };
+    drill(&console);
+    throttled(&console);
+}
+
+/// What a machine says; none where it cannot run.
+fn console(test: &str, init: &str) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder");
-    if root(folder.path()).is_none() {
-        return skipped(TEST, "there is no C compiler");
+    if root(folder.path(), init).is_none() {
+        skipped(test, "there is no C compiler");
+        return None;
     }
     let out = Command::new(workspace().join("scripts/guest")).arg(folder.path()).output().expect("it runs");
     if out.status.code() == Some(77) {
-        return skipped(TEST, String::from_utf8_lossy(&out.stderr).trim());
+        skipped(test, String::from_utf8_lossy(&out.stderr).trim());
+        return None;
     }
-    let console = String::from_utf8_lossy(&out.stdout).replace('\r', "");
-    drill(&console);
-    throttled(&console);
+    Some(String::from_utf8_lossy(&out.stdout).replace('\r', ""))
+}
+
+#[test]
+fn the_brakes_of_version_2_come_on_and_off_and_the_tripwire_wakes() {
+    let Some(console) = console("brakes of version 2", BRAKES) else { return };
+    let events = |name: &str| -> Vec<Event> {
+        let lines = part(&console, &format!("{name}.jsonl")).lines();
+        lines.map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+    };
+    for (name, means) in [
+        ("raise", Means::Raise),
+        ("throttle", Means::Throttle),
+        ("park", Means::Park),
+        ("freeze", Means::Freeze),
+        ("trip", Means::Raise),
+    ] {
+        let events = events(name);
+        let at = |what| events.iter().position(|e| e.what == what);
+        let said = || format!("{events:#?}\n{}", part(&console, &format!("{name}.err")));
+        let braked =
+            events.iter().find(|e| e.what == What::Braked).unwrap_or_else(|| panic!("{name}: {}", said()));
+        assert_eq!(braked.brake.as_ref().map(|held| held.means), Some(means), "{name}");
+        let stored = events.iter().rposition(|e| e.what == What::Stored);
+        assert!(at(What::Braked) < stored, "{name}: {}", said());
+        assert!(at(What::Killed).is_none_or(|killed| stored < Some(killed)), "{name}: {}", said());
+        if name != "raise" && name != "trip" {
+            // A limit that is raised stays while it is in use.
+            assert!(stored < at(What::Restored), "{name}: {}", said());
+            let after = part(&console, &format!("{name}.after"));
+            assert_eq!(after, "memory.max 67108864\nmemory.high max\ncgroup.freeze 0", "{name}");
+        }
+    }
+    // It did not come to say so, but its log has it.
+    let log = part(&console, "orphan.log");
+    let last: Event = serde_json::from_str(log.lines().last().unwrap_or_default()).expect("an event");
+    assert_eq!(last.what, What::Braked, "it was killed while the brake was on: {log}");
+    assert!(part(&console, "orphan.after").contains("memory.high max"), "{}", part(&console, "orphan.after"));
 }
 
 /// A drill makes its cage, watches, waits for the real end and cleans up.

@@ -2,8 +2,10 @@
 
 mod audit;
 mod bad_dumps;
+mod brake;
 mod capture;
 mod drill;
+mod faults;
 mod from_file;
 mod guest;
 mod live;
@@ -14,6 +16,8 @@ mod profiles;
 mod prometheus;
 mod read;
 mod read_artifacts;
+mod restart;
+mod rig;
 mod series;
 mod spill;
 mod watch;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::watch::{Agent, get, request};
+use crate::rig::{Agent, get, request};
 use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
 
 /// The server only asks that somebody be named.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::watch::{Agent, cage};
+use crate::rig::{Agent, cage};
 use crate::{on_path, plimsoll, skipped, stderr, stdout};
 
 const PROGRAM: &str = r#"
@@ -78,7 +78,7 @@ fn profiles_are_taken_kept_and_pushed() {
     let built =
         Command::new("go").args(["build", "-o"]).arg(&program).arg(&source).status().expect("go runs");
     assert!(built.success());
-    let line = format!("echo $$ > {}/cgroup.procs; exec {}", cage.path().display(), program.display());
+    let line = format!("echo $$ > {}/cgroup.procs; exec {}", cage.0.display(), program.display());
     let child = Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).spawn().expect("sh runs");
     let _target = Target(child);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::rig::{Agent, cage, get};
 use crate::series::Leak;
-use crate::watch::{Agent, cage, get};
 use crate::{on_path, skipped};
 
 const MIB: u64 = 1 << 20;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::watch::{Agent, Cage, cage, page};
+use crate::rig::{Agent, Cage, cage, page};
 use crate::{plimsoll, skipped, stderr, stdout};
 
 const MIB: u64 = 1 << 20;
@@ -27,8 +27,7 @@ impl Leak {
     pub(crate) fn start(folder: &Path, cage: &Cage, name: &str) -> Option<Leak> {
         let script = folder.join(format!("{name}.py"));
         fs::write(&script, LEAK).expect("written");
-        let line =
-            format!("echo $$ > {}/cgroup.procs; exec python3 {}", cage.path().display(), script.display());
+        let line = format!("echo $$ > {}/cgroup.procs; exec python3 {}", cage.0.display(), script.display());
         let python = Command::new("python3").arg("-V").stdout(Stdio::null()).status();
         python.is_ok_and(|s| s.success()).then_some(())?;
         let child = Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).spawn().expect("sh runs");

@@ -1,21 +1,22 @@
 //! A process that stands still by the kernel's freezer, and goes on whatever happens.
 //!
 //! It is moved into a group that is made below its own for the purpose, as its own may hold others: the new group limits
-//! nothing, and memory stays accounted as before. Two guards, processes of their own, thaw it and take it back: one when
-//! this process is gone, however it ended, one when the time is over. Without them nothing is frozen.
+//! nothing, and memory stays accounted as before. Two guards thaw it and take it back when this process is gone, or when
+//! the time is over.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::guard::Guards;
 use crate::world::World;
 
 /// How long freezing may take: threads that wait for a disk or a network file system do not stand still at once.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After the longest time, before a guard ends it: whoever froze it comes first.
+const GRACE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(2);
 /// Thaws the group `$1` by its file `$3`, moves what is in it to `$2`, and removes it: it is busy for a moment longer.
 const THAW: &str = r#"
@@ -48,30 +49,29 @@ const VERSION_2: Way =
     Way { file: "cgroup.freeze", freezes: "1", thaws: "0", state: "cgroup.events", frozen: "frozen 1" };
 
 /// A frozen process. It goes on when this is dropped.
-pub(super) struct Frozen {
+#[derive(Debug)]
+pub(crate) struct Frozen {
     group: PathBuf,
     own: PathBuf,
     way: Way,
-    /// Ends when its standard input does; and the one that ends with the time.
-    guards: Vec<Child>,
+    guards: Option<Guards>,
     thawed: bool,
 }
 
 impl Frozen {
     /// Freezes a process for at most `longest`, or says why it cannot be.
-    pub(super) fn freeze(world: &World, pid: i32, longest: Duration) -> Result<Frozen, String> {
+    pub(crate) fn freeze(world: &World, pid: i32, longest: Duration) -> Result<Frozen, String> {
         if pid.cast_unsigned() == std::process::id() {
             return Err("this process cannot copy itself while it stands still".to_owned());
         }
         let (own, way) = hierarchy(world, pid)?;
-        let group = own.join(format!("plimsoll-{pid}-{}", std::process::id()));
+        let group = name(&own, pid);
         let failed = |what: &str, e: io::Error| format!("it cannot be frozen: failed to {what}: {e}");
-        let mut frozen = Frozen { group, own, way, guards: Vec::new(), thawed: false };
+        let mut frozen = Frozen { group, own, way, guards: None, thawed: false };
         // Before there is anything to take back. From here on dropping it takes everything back, too.
-        for waits in ["read -r _".to_owned(), format!("sleep {}", longest.as_secs() + 5)] {
-            let guard = frozen.guard(&waits).map_err(|e| failed("start a guard", e))?;
-            frozen.guards.push(guard);
-        }
+        let args = [frozen.group.as_os_str(), frozen.own.as_os_str(), way.file.as_ref(), way.thaws.as_ref()];
+        let guards = Guards::start(THAW, &args, longest + GRACE).map_err(|e| failed("start a guard", e))?;
+        frozen.guards = Some(guards);
         fs::create_dir(&frozen.group).map_err(|e| failed(&format!("make {}", frozen.group.display()), e))?;
         if !frozen.group.join(way.file).exists() {
             return Err(format!("it cannot be frozen: {} has no {}", frozen.group.display(), way.file));
@@ -99,17 +99,8 @@ impl Frozen {
         text.lines().any(|l| l.trim() == self.way.frozen)
     }
 
-    /// A process that takes everything back after `waits`, in a group of its own: no Ctrl-C reaches it.
-    fn guard(&self, waits: &str) -> io::Result<Child> {
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("{waits}\n{THAW}")).arg("plimsoll-guard").arg(&self.group).arg(&self.own);
-        shell.arg(self.way.file).arg(self.way.thaws);
-        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        shell.spawn()
-    }
-
     /// Lets it go on.
-    pub(super) fn thaw(mut self) -> Result<(), String> {
+    pub(crate) fn thaw(mut self) -> Result<(), String> {
         self.undo()
             .map_err(|e| format!("it was copied, but {} could not be taken back: {e}", self.group.display()))
     }
@@ -119,26 +110,44 @@ impl Frozen {
             return Ok(());
         }
         self.thawed = true;
-        let thawed = set(&self.group.join(self.way.file), self.way.thaws);
-        let inside = fs::read_to_string(self.group.join("cgroup.procs")).unwrap_or_default();
-        for pid in inside.lines() {
-            // It may have ended meanwhile.
-            let _gone = set(&self.own.join("cgroup.procs"), pid);
+        let undone = undo(&self.group, &self.own, self.way);
+        // What is left to be done, a guard does.
+        if let Some(guards) = &mut self.guards {
+            guards.call();
         }
-        let removed = remove(&self.group);
-        for guard in &mut self.guards {
-            // What is left to be done, the first one does when its standard input is closed.
-            drop(guard.stdin.take());
-        }
-        // The first one ends by itself, the other one is ended.
-        for guard in self.guards.iter_mut().skip(1) {
-            end(guard);
-        }
-        if let Some(guard) = self.guards.first_mut() {
-            let _status = guard.wait();
-        }
-        thawed.and(removed)
+        undone
     }
+}
+
+/// Thaws a group, moves what is in it back, and removes it.
+fn undo(group: &Path, own: &Path, way: Way) -> io::Result<()> {
+    let thawed = set(&group.join(way.file), way.thaws);
+    let inside = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in inside.lines() {
+        // It may have ended meanwhile.
+        let _gone = set(&own.join("cgroup.procs"), pid);
+    }
+    let removed = remove(group);
+    thawed.and(removed)
+}
+
+/// Takes back what another process of ours froze, as its log says; nothing is to be done when its guards have.
+pub(crate) fn take_back(group: &Path, own: &Path) -> io::Result<()> {
+    match [VERSION_1, VERSION_2].into_iter().find(|way| group.join(way.file).exists()) {
+        Some(way) => undo(group, own, way),
+        None => Ok(()),
+    }
+}
+
+/// The group that a process is in, and the one that would be made to freeze it in; why there is none.
+pub(crate) fn groups(world: &World, pid: i32) -> Result<(PathBuf, PathBuf), String> {
+    let (own, _) = hierarchy(world, pid)?;
+    let group = name(&own, pid);
+    Ok((own, group))
+}
+
+fn name(own: &Path, pid: i32) -> PathBuf {
+    own.join(format!("plimsoll-{pid}-{}", std::process::id()))
 }
 
 /// Writes into a file of the kernel's, which is there or not.
@@ -156,16 +165,6 @@ fn remove(group: &Path) -> io::Result<()> {
             other => return other,
         }
     }
-}
-
-/// Ends a guard and what it waits for.
-fn end(guard: &mut Child) {
-    let pid = i32::try_from(guard.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // The group is the guard's own: nobody else is in it.
-        let _ended = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-    }
-    let _status = guard.wait();
 }
 
 impl Drop for Frozen {
@@ -200,6 +199,8 @@ fn hierarchy(world: &World, pid: i32) -> Result<(PathBuf, Way), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn world(line: &str, folders: &[&str]) -> (tempfile::TempDir, World) {

@@ -4,7 +4,7 @@
 //! nothing of its memory or its limit is used. It goes on whatever happens to us (see [`freeze`]).
 
 mod elf;
-mod freeze;
+pub(crate) mod freeze;
 mod pages;
 
 use std::fs::{self, File};
@@ -34,7 +34,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
             draft.discard();
             return Err(e);
         }
-        Err(e) => Some(e.to_string()),
+        Err(e) => Some(super::chain(&e)),
     };
     // It runs again: the disk may take its time now.
     folder.end(draft, cut)

@@ -189,6 +189,41 @@ impl Group {
         fs::read_to_string(self.path.join("memory.oom.group")).is_ok_and(|text| text.trim() == "1")
     }
 
+    /// The group whose limit binds, then the others that hold for it and have one, from the inside out.
+    pub(crate) fn bounds(&self, machine: Option<f64>) -> Vec<Group> {
+        let binding = self.binding(machine).1;
+        let others = self.lineage().filter(|p| *p != binding.path).map(|p| self.at(p));
+        [binding.clone()].into_iter().chain(others).filter(|g| g.limit().is_some()).collect()
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether all controllers are in one hierarchy.
+    pub(crate) fn is_version_2(&self) -> bool {
+        self.version == Version::V2
+    }
+
+    /// With version 1: the group of a process that bounds its processor time, when it is called as its memory group is.
+    pub(crate) fn of_processor_time(world: &World, pid: i32, memory: &str) -> Result<PathBuf, String> {
+        let file = world.proc_root.join(pid.to_string()).join("cgroup");
+        let text = fs::read_to_string(&file).map_err(|e| why(&file, &e))?;
+        let is_cpu = |controllers: &str| controllers.split(',').any(|c| c == "cpu");
+        let (controllers, inner) =
+            lines(&text).find(|(c, _)| is_cpu(c)).ok_or("it is in no group for processor time")?;
+        if inner != memory || inner == "/" {
+            return Err(format!("its group for processor time is {inner}: others may be in it"));
+        }
+        let mounts = [controllers, "cpu", "cpu,cpuacct"];
+        let folder = mounts.iter().map(|m| world.cgroup_root.join(m).join(inner.trim_start_matches('/')));
+        folder
+            .into_iter()
+            .find(|f| f.is_dir())
+            .ok_or_else(|| format!("the group {inner} for processor time cannot be seen from here"))
+    }
+
     /// Its own limit, bytes.
     pub(crate) fn limit(&self) -> Option<f64> {
         read_limit(&self.limit_file())

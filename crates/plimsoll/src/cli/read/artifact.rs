@@ -1,6 +1,7 @@
 //! One artifact that is read in one pass, or several of a kind: recognised, shown, compared.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use plimsoll_read::formats::{self, Found, Reading, Recognised};
 use plimsoll_read::hprof;
@@ -90,10 +91,20 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     }
     let earlier: Vec<&Found> = earlier.iter().map(|(_, found)| found).collect();
     let changed = last.change(&earlier, &args.known.context());
-    let reading = changed.ok_or_else(|| {
+    let mut reading = changed.ok_or_else(|| {
         CliError::cannot_judge(format!("cannot compare {}: they do not count the same", last.format))
     })?;
+    if let Some(again) = given_twice(&args.files) {
+        reading.warn(format!("{} is given twice: between it and itself nothing can differ", again.display()));
+    }
     tell(file, &reading, format)
+}
+
+/// A file that stands among the others once more, under whichever name.
+fn given_twice(files: &[PathBuf]) -> Option<&Path> {
+    let mut seen = HashSet::new();
+    let again = |f: &&PathBuf| f.canonicalize().is_ok_and(|whole| !seen.insert(whole));
+    files.iter().find(again).map(PathBuf::as_path)
 }
 
 pub(super) fn tell(file: &Path, reading: &Reading, format: Format) -> Result<u8, CliError> {
