@@ -15,6 +15,7 @@ use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::both::both;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::visitor::Type;
+use crate::secrets::names::announces_secret;
 
 /// How many times as large as any other the one that is named in a cut dump must be.
 const RIVALS: u64 = 3;
@@ -272,7 +273,7 @@ fn keys(view: &View<'_>, inside: &Inside) -> Option<KeyReport> {
         let address = if inside.have_keys { key_of(view, *unit)? } else { view.heap.address_of(*unit)? };
         view.text(address)
     };
-    let mut keys = Keys::default();
+    let mut keys = Keys::hiding(announces_secret);
     inside.sample.iter().filter_map(text).for_each(|key| keys.push(&key));
     Some(keys.finish()).filter(|report| report.keys > 0)
 }

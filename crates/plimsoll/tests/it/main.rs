@@ -8,6 +8,7 @@ mod drill;
 mod faults;
 mod from_file;
 mod guest;
+mod heap_views;
 mod live;
 #[cfg(feature = "object-store")]
 mod object;
