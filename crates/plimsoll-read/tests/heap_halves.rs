@@ -7,12 +7,13 @@
     reason = "the test runs the JVM whose dump the crate reads; a skipped test says so"
 )]
 
+#[path = "common/counted.rs"]
+mod counted;
 mod jvm;
 
-use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use counted::Counted;
 use jvm::{Folder, jdks};
 use plimsoll_read::graph::watch::{Phase, Unwatched};
 use plimsoll_read::heap_dump::report::report;
@@ -21,58 +22,6 @@ use plimsoll_read::hprof::model::Limits;
 use plimsoll_read::hprof::open::IdSize;
 use plimsoll_read::hprof::visitor::{Frame, Root, RootKind, Type};
 use plimsoll_read::hprof::write::{ClassSpec, Heap, Writer};
-
-/// A dump whose size is not told: one thread reads it.
-struct One<'a>(&'a [u8]);
-
-impl Source for One<'_> {
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.0.open()
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(offset, buffer)
-    }
-}
-
-/// A dump that counts what is read of it in order, and out of it.
-struct Counted<'a> {
-    dump: &'a [u8],
-    streamed: AtomicU64,
-    in_parts: AtomicU64,
-}
-
-impl<'a> Counted<'a> {
-    fn new(dump: &'a [u8]) -> Self {
-        Counted { dump, streamed: AtomicU64::new(0), in_parts: AtomicU64::new(0) }
-    }
-}
-
-struct Stream<'a, 'b>(&'a Counted<'b>, &'a [u8]);
-
-impl Read for Stream<'_, '_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.1.read(into)?;
-        self.0.streamed.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl Source for Counted<'_> {
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Stream(self, self.dump)))
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.dump.read_at(offset, buffer)?;
-        self.in_parts.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn size(&self) -> Option<u64> {
-        Some(self.dump.len() as u64)
-    }
-}
 
 /// Of an object: where it is, what it is and who holds it, its own bytes, those it holds.
 type Object = (Option<u64>, String, u64, u64);
@@ -104,14 +53,14 @@ fn said(source: &impl Source) -> (Vec<Object>, String, String) {
 
 /// Whether two threads read a dump, having seen that both ways say the same of it.
 fn is_read_by_two(what: &str, dump: &[u8]) -> bool {
-    let (one, two) = (said(&One(dump)), said(&Counted::new(dump)));
+    let (one, two) = (said(&Counted::new(dump)), said(&Counted::sized(dump)));
     for (ours, theirs) in one.0.iter().zip(&two.0) {
         assert_eq!(ours, theirs, "{what}");
     }
     assert_eq!((one.0.len(), one.1, one.2), (two.0.len(), two.1, two.2), "{what}");
-    let counted = Counted::new(dump);
+    let counted = Counted::sized(dump);
     scant::histogram(&counted, Limits::default(), &Unwatched).unwrap();
-    counted.streamed.load(Ordering::Relaxed) < dump.len() as u64
+    counted.read().0 < 1.0
 }
 
 /// How the objects of a dump lie in it.

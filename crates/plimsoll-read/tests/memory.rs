@@ -2,21 +2,24 @@
 //!
 //! One test for all of it: the counts are those of the whole process. To lower a limit, lower its constant.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to write; it hands on to the system's")]
 #![expect(clippy::print_stderr, reason = "what was measured is shown beside the limit")]
 
+#[path = "common/allocator.rs"]
+mod allocator;
 #[expect(dead_code, reason = "shared with other tests")]
 mod common;
+#[path = "common/counted.rs"]
+mod counted;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use allocator::{HIGHEST, NOW, highest};
 use common::{Parts, Story};
+use counted::Counted;
 use plimsoll_read::graph::watch::{Phase, Unwatched, Watch};
 use plimsoll_read::heap_dump::report::report;
-use plimsoll_read::heap_dump::{Options, Roots, Source, read, scant};
+use plimsoll_read::heap_dump::{Options, Roots, read, scant};
 use plimsoll_read::heap_snapshot;
 use plimsoll_read::hprof::model::Limits;
 use plimsoll_read::hprof::open::IdSize;
@@ -42,48 +45,6 @@ const IN_PIECES: f64 = 1.6;
 /// Bytes taken for a heap snapshot, as times the file.
 const OF_SNAPSHOT: f64 = 1.5;
 
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static HIGHEST: AtomicUsize = AtomicUsize::new(0);
-
-fn took(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    HIGHEST.fetch_max(now, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // While it is copied, both are there.
-        took(size);
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// The highest before the walk begins, and from there on.
 #[derive(Default)]
 struct Peaks {
@@ -108,61 +69,6 @@ impl Watch for Peaks {
     fn step(&self, phase: Phase, _: u64, _: u64) -> ControlFlow<()> {
         self.note(phase);
         ControlFlow::Continue(())
-    }
-}
-
-/// Bytes at the highest above those that were taken before.
-fn highest<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.load(Ordering::Relaxed);
-    HIGHEST.store(before, Ordering::Relaxed);
-    let done = work();
-    (done, HIGHEST.load(Ordering::Relaxed) - before)
-}
-
-/// A dump that counts what is read of it.
-struct Counted<'a> {
-    bytes: &'a [u8],
-    streamed: AtomicU64,
-    in_pieces: AtomicU64,
-    /// Whether its size is told: then two threads read it.
-    is_sized: bool,
-}
-
-impl<'a> Counted<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Counted { bytes, streamed: AtomicU64::new(0), in_pieces: AtomicU64::new(0), is_sized: false }
-    }
-
-    /// Bytes read from the begin on, as times the whole, and those read in pieces.
-    fn read(&self) -> (f64, u64) {
-        let streamed = self.streamed.load(Ordering::Relaxed);
-        (streamed as f64 / self.bytes.len() as f64, self.in_pieces.load(Ordering::Relaxed))
-    }
-}
-
-struct Stream<'a, 'b>(&'a Counted<'b>, &'a [u8]);
-
-impl Read for Stream<'_, '_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.1.read(into)?;
-        self.0.streamed.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl Source for Counted<'_> {
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Stream(self, self.bytes)))
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.bytes.read_at(offset, buffer)?;
-        self.in_pieces.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.is_sized.then_some(self.bytes.len() as u64)
     }
 }
 
@@ -282,7 +188,7 @@ fn a_reading_costs_what_it_says() {
     assert!(all.rows.iter().any(|row| row.class == "shop.Metric" && row.instances == 100_000));
     assert_eq!(source.read(), (PASSES.1 as f64, 0), "passes over the file for all objects by class");
 
-    let by_two = Counted { is_sized: true, ..Counted::new(&large) };
+    let by_two = Counted::sized(&large);
     let (_, reading, third) = verdict(&by_two);
     let (begins, parts) = by_two.read();
     let parts = parts as f64 / large.len() as f64 - pieces;

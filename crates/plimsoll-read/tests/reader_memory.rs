@@ -2,11 +2,10 @@
 //! same groups, takes as much.
 //!
 //! One test for all of it: the counts are those of the whole process.
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to write; it hands on to the system's")]
 #![expect(clippy::print_stderr, reason = "what was measured is shown beside the limit")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/allocator.rs"]
+mod allocator;
 
 use plimsoll_read::formats::{self, Recognised};
 use plimsoll_read::reading::Context;
@@ -17,40 +16,16 @@ const SMALL: usize = 64 << 10;
 /// How many times its own size a profile may take: its samples are what it tells apart.
 const PROFILE: f64 = 6.0;
 
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static HIGHEST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is handed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        HIGHEST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Bytes at the highest while a text is read and concluded from.
 fn highest(kind: &str, text: &str) -> usize {
-    let before = NOW.load(Ordering::Relaxed);
-    HIGHEST.store(before, Ordering::Relaxed);
-    let Recognised::Artifact(found) = formats::read(text.as_bytes()).expect("bytes can be opened") else {
-        panic!("{kind} is not recognised: {}", text.get(..300).unwrap_or(text))
+    let read = || {
+        let Recognised::Artifact(found) = formats::read(text.as_bytes()).expect("bytes can be opened") else {
+            panic!("{kind} is not recognised: {}", text.get(..300).unwrap_or(text))
+        };
+        assert_eq!(found.format, kind);
+        assert!(found.reading(&Context::default()).is_some(), "{kind} is not read");
     };
-    assert_eq!(found.format, kind);
-    assert!(found.reading(&Context::default()).is_some(), "{kind} is not read");
-    HIGHEST.load(Ordering::Relaxed) - before
+    allocator::highest(read).1
 }
 
 /// What stands before and after, and what is there `n` times.

@@ -729,6 +729,19 @@ fn the_oracle_that_plants_a_password() {
     assert!(report.is_faithful(), "{report:#?}");
     assert_eq!(leaks(&out, &PLANTED[..1]), None);
     assert_eq!(top(&graph(&dump)), top(&graph(&out)));
+    let (before, after) = (keys_of(&dump), keys_of(&out));
+    assert_eq!(before, after, "what the keys are made from");
+    assert!(before.len() >= 8, "{before:?}");
+}
+
+/// Of the templates of the largest suspect's keys: keys, and kind and number of values of each slot.
+fn keys_of(dump: &[u8]) -> Vec<(u64, Vec<(&'static str, u64)>)> {
+    let said = heap_dump::report::report(&graph(dump), dump, &Unwatched).expect("a report");
+    let keys = said.suspects.first().and_then(|s| s.keys.as_ref()).expect("a map with keys");
+    let slots = |t: &plimsoll_core::keys::Template| {
+        t.slots.iter().map(|slot| (slot.kind.name(), slot.distinct)).collect::<Vec<_>>()
+    };
+    keys.templates.iter().filter(|t| !t.slots.is_empty()).map(|t| (t.count, slots(t))).collect()
 }
 
 /// What is stepped over makes the copier write what it held back: what was decided for the bytes behind it must stay.
