@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod audit;
 pub mod classify;
 pub mod clock;
+pub mod cluster;
 pub mod death;
 pub mod fact;
 pub mod judge;

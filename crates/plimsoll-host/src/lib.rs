@@ -11,6 +11,7 @@ pub mod fleet;
 mod guard;
 pub mod identify;
 pub mod own_memory;
+pub mod prometheus;
 pub mod sampler;
 pub mod source;
 pub mod spill;

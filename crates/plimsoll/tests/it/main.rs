@@ -4,6 +4,7 @@ mod audit;
 mod bad_dumps;
 mod brake;
 mod capture;
+mod cluster;
 mod drill;
 mod faults;
 mod from_file;
