@@ -10,6 +10,7 @@ mod fault;
 pub mod fleet;
 mod guard;
 pub mod identify;
+pub mod inherited;
 pub mod own_memory;
 pub mod sampler;
 pub mod source;

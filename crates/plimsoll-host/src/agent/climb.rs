@@ -16,7 +16,7 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::target::{RuntimeKind, Target};
 use serde_json::json;
 
-use super::brake::{Brakes, scene};
+use super::brake::Brakes;
 use crate::capture::{self, Folder, Order, chain, place};
 use crate::fault;
 use crate::identify;
@@ -197,10 +197,12 @@ impl Climb {
             self.take_all(&recording);
         }
         let braking = std::mem::replace(&mut *self.braking(), Braking::Over);
-        if let Braking::On(on) = braking {
-            // While usage is above the old limit it stays: the agent takes it off later.
+        if let Braking::On(on) = braking
+            && on.held.means.hurts()
+        {
             let _later = self.journal.release(&self.workload, &on.held);
         }
+        // A limit that is raised stays for its time: without it what comes after the capture is the kill.
     }
 
     fn braking(&self) -> MutexGuard<'_, Braking> {
@@ -310,7 +312,7 @@ impl Climb {
     fn choose(&self) -> Option<Result<(Choice, Scene), String>> {
         let rule = self.rules.brake.as_ref()?;
         let runtime = self.target.runtime;
-        Some(scene(&self.world, self.target.pid).map(|scene| {
+        Some(self.journal.brakes.scene(&self.world, self.target.pid).map(|scene| {
             let ids = rungs(self.level, runtime);
             (brake::choose(rule, &scene, runtime, ids, self.journal.now()), scene)
         }))

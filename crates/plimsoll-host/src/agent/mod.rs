@@ -674,7 +674,7 @@ impl Agent {
         let due: Vec<Held> = self.open.brakes.iter().filter(|h| all || h.until <= now).cloned().collect();
         for held in due {
             // While usage is above the old limit it stays on.
-            let _later = self.journal.release("agent", &held);
+            let _later = self.journal.release(&Workload::of(&held.group).words(), &held);
         }
         self.hear();
     }

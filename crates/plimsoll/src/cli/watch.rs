@@ -49,8 +49,8 @@ use crate::render::paint::Paint;
       upload: s3://bucket/host # each capture as soon as it is stored
   plimsoll watch --remote-write http://prometheus:9090/api/v1/write
 A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
-program where it would be killed, throttles or freezes it. It is in the log before it is put on, and taken off after the \
-capture; if the agent dies, a guard takes it off. `auto` takes the first that fits and says what speaks against the others.
+program where it would be killed, throttles or freezes it. It is in the log before it is put on. A raised limit stays for \
+`for`, the others come off after the capture; if the agent dies, a guard takes them off. `auto` takes the first that fits and says what speaks against the others.
 Metrics are at http://ADDRESS/metrics.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
