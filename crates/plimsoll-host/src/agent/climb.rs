@@ -9,6 +9,7 @@ use std::time::Duration;
 use plimsoll_core::agent::brake::{self, Choice, Held, Means, Scene, Version, Works};
 use plimsoll_core::agent::hold::Request;
 use plimsoll_core::agent::{Event, Level, Mode, Rules, What, is_covered, rungs};
+use plimsoll_core::calibration::Calibration;
 use plimsoll_core::clock::Clock;
 use plimsoll_core::plan;
 use plimsoll_core::preflight;
@@ -81,6 +82,8 @@ pub(super) struct Climb {
     pub(super) world: World,
     pub(super) journal: Journal,
     pub(super) rules: Rules,
+    /// What captures cost on this machine.
+    pub(super) here: Arc<Calibration>,
     pub(super) workload: String,
     pub(super) level: Level,
     pub(super) target: Target,
@@ -280,7 +283,7 @@ impl Climb {
     /// Whether an artifact may be taken, after time was bought where that helps.
     fn admit(&self, r: &Recording, id: &str) -> Result<(), String> {
         let place = place::of(&self.journal.captures()).map_err(|e| e.to_string())?;
-        let cost = plan::cost(r, id).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
+        let cost = plan::cost(r, id, &self.here).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
         // The limit may have been changed since the clock was read.
         let checks = preflight::checks(&cost, &self.clock.as_of(r), r, &place, None);
         let failed = checks.iter().find(|c| c.ok == Some(false));

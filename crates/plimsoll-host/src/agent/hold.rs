@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::hold::{Progress, Request, stored_already};
 use plimsoll_core::agent::{Event, Level, Mode, Rules, What};
+use plimsoll_core::calibration::Calibration;
 use plimsoll_core::clock::Clock;
 use plimsoll_core::death::Workload;
 use plimsoll_core::judge::judge;
@@ -63,6 +64,8 @@ pub struct Hold<'a> {
     pub store: &'a Path,
     /// The process.
     pub target: &'a Target,
+    /// What captures cost on this machine.
+    pub here: &'a Calibration,
     /// What must be stored; the most telling when it is empty.
     pub artifacts: &'a [String],
     /// Longest time to wait.
@@ -163,6 +166,7 @@ impl Hold<'_> {
             world: self.world.clone(),
             journal,
             rules: Rules { mode: Mode::Capture, ..Rules::default() },
+            here: Arc::new(self.here.clone()),
             workload: workload(self.world, self.target),
             level: Level::Heavy,
             target: self.target.clone(),

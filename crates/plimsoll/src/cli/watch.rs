@@ -17,7 +17,7 @@ use plimsoll_host::export::remote_write::{self, Remote, RemoteWrite};
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
-use super::{series, triage};
+use super::{calibrate, series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
@@ -101,8 +101,10 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     if let Some(address) = args.listen {
         serve(address, Arc::clone(&page), Arc::clone(&stop))?;
     }
-    let mut agent = Agent::open(&World::default(), rules, &store)
-        .map_err(|e| CliError::new(Kind::CannotJudge, "the agent cannot run").because(e))?;
+    let world = World::default();
+    let mut agent = Agent::open(&world, rules, &store)
+        .map_err(|e| CliError::new(Kind::CannotJudge, "the agent cannot run").because(e))?
+        .calibrated(calibrate::here(&world));
     tell(&format!("plimsoll: the store is {}", store.display()));
     let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut own = Own::default();
