@@ -9,6 +9,7 @@ mod drill;
 mod faults;
 mod from_file;
 mod guest;
+mod heap_views;
 mod live;
 #[cfg(feature = "object-store")]
 mod object;
