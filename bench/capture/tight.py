@@ -186,15 +186,16 @@ def table():
     for line in RUNS.read_text().splitlines():
         row = json.loads(line)
         groups[row["program"].split()[0], row["artifact"], row["tool"]].append(row)
-    print("| program | artifact | by | runs | refused | taken | killed | whole, of those taken | least headroom that survived, most that killed, MiB |")
-    print("|---|---|---|---:|---:|---:|---:|---:|---|")
+    print("| program | artifact | by | runs | refused | dead though refused | taken | killed | whole, of those taken | least headroom that survived, most that killed, MiB |")
+    print("|---|---|---|---:|---:|---:|---:|---:|---:|---|")
     for (program, artifact, tool), rows in sorted(groups.items()):
         taken = [r for r in rows if not r["refused"]]
         killed = [r["headroomMib"] for r in taken if not r["lived"]]
         lived = [r["headroomMib"] for r in taken if r["lived"]]
+        dead = sum(r["refused"] and not r["lived"] for r in rows)
         good = sum(r["whole"] for r in taken)
         ends = f"{min(lived, default='–')}, {max(killed, default='–')}"
-        print(f"| {program} | {artifact} | {tool} | {len(rows)} | {len(rows) - len(taken)} | {len(taken)} | {len(killed)} | {good} | {ends} |")
+        print(f"| {program} | {artifact} | {tool} | {len(rows)} | {len(rows) - len(taken)} | {dead} | {len(taken)} | {len(killed)} | {good} | {ends} |")
     for (program, artifact, tool), rows in sorted(groups.items()):
         told = [r for r in rows if r["whole"] and r.get("predicted") and artifact != "goroutines"]
         if not told:
