@@ -48,6 +48,8 @@ impl Guards {
 fn guard(waits: &str, undo: &str, args: &[&OsStr]) -> io::Result<Child> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(format!("{waits}\n{undo}")).arg("plimsoll-guard").args(args);
+    // Its own folder would keep a file system from being unmounted.
+    shell.current_dir("/");
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     shell.spawn()
 }

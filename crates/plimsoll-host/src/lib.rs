@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod calibrate;
 pub mod capture;
 pub mod death;
 pub mod drill;
@@ -10,6 +11,7 @@ mod fault;
 pub mod fleet;
 mod guard;
 pub mod identify;
+pub mod inherited;
 pub mod own_memory;
 pub mod prometheus;
 pub mod sampler;

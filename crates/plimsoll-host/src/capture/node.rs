@@ -19,6 +19,8 @@ use crate::step::http;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long the inspector may take to listen after the signal.
 const OPENS: Duration = Duration::from_secs(5);
+/// How long it may go on listening when it is told to close.
+const CLOSES: Duration = Duration::from_secs(2);
 /// Largest message: a sampling profile comes in one.
 const LARGEST: usize = 256 << 20;
 /// Bytes between two samples of a sampling profile.
@@ -41,7 +43,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
                 "sampling" => session.sampling(order, folder),
                 _ => session.snapshot(order, folder),
             };
-            session.close();
+            session.close(order);
             taken
         });
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -50,6 +52,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
 
 struct Session {
     socket: WebSocket<TcpStream>,
+    at: SocketAddr,
     asked: u64,
     /// Whether the inspector was opened from here.
     ours: bool,
@@ -81,7 +84,7 @@ impl Session {
         let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
         let (socket, _) =
             tungstenite::client::client_with_config(url, stream, Some(config)).map_err(|e| failed(&e))?;
-        Ok(Session { socket, asked: 0, ours })
+        Ok(Session { socket, at, asked: 0, ours })
     }
 
     /// Asks, and hands every message before the answer to `event`.
@@ -159,13 +162,20 @@ impl Session {
         folder.end(draft, cut)
     }
 
-    /// Closes the inspector when it was opened from here.
-    fn close(mut self) {
+    /// Closes the inspector when it was opened from here, and waits until it is: else who comes next would take it for
+    /// one that somebody else has open, and lose it.
+    fn close(mut self, order: &Order<'_>) {
         if self.ours {
             // It may be gone with the process; nothing else can be done about it.
             let _unheard = self.evaluate(CLOSE);
         }
         let _unheard = self.socket.close(None);
+        let began = Instant::now();
+        let listens =
+            || http::listening(order.world, order.target.pid).is_ok_and(|ports| ports.contains(&self.at));
+        while self.ours && listens() && began.elapsed() < CLOSES {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub(crate) mod audit;
+mod calibrate;
 pub(crate) mod capture;
 mod completions;
 mod drill;
@@ -62,6 +63,7 @@ enum Command {
     Series(series::Args),
     Upload(upload::Args),
     Restart(restart::Args),
+    Calibrate(calibrate::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -88,6 +90,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Series(args) => series::run(args, cli.output),
         Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
+        Command::Calibrate(args) => calibrate::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

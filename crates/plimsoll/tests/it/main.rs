@@ -3,6 +3,7 @@
 mod audit;
 mod bad_dumps;
 mod brake;
+mod calibrate;
 mod capture;
 mod cluster;
 mod drill;
