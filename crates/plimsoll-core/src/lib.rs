@@ -9,6 +9,7 @@ pub mod classify;
 pub mod clock;
 pub mod death;
 pub mod fact;
+pub mod guard;
 pub mod judge;
 pub mod keys;
 pub mod plan;
