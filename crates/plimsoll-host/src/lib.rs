@@ -7,6 +7,7 @@ pub mod death;
 pub mod drill;
 mod fault;
 pub mod fleet;
+pub mod growth;
 mod guard;
 pub mod identify;
 pub mod own_memory;

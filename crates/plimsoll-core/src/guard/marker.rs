@@ -30,6 +30,8 @@ pub struct Marker {
     pub failed: u64,
     /// Bytes that the runtime's heap holds of the system, garbage and free room included.
     pub held: Option<f64>,
+    /// The process that tells, where a wrapper was started.
+    pub pid: Option<i32>,
     /// Whether the program proved that its collection did something; `None` when it does not say.
     pub collected: Option<bool>,
     /// Metrics that it read itself.
@@ -46,13 +48,21 @@ pub fn parse(line: &str) -> Option<Result<Marker, String>> {
 }
 
 fn marker<'a>(words: impl Iterator<Item = &'a str>) -> Result<Marker, String> {
-    let mut m = Marker { iterations: 0, failed: 0, held: None, collected: None, readings: BTreeMap::new() };
+    let mut m = Marker {
+        iterations: 0,
+        failed: 0,
+        held: None,
+        pid: None,
+        collected: None,
+        readings: BTreeMap::new(),
+    };
     for word in words {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is no key=value"))?;
         match key {
             "iterations" => m.iterations = count(key, value)?,
             "failed" => m.failed = count(key, value)?,
             "collected" => m.collected = Some(value == "yes"),
+            "pid" => m.pid = value.parse().ok(),
             "held" => m.held = number(value),
             // Keys of a later version of the protocol are no mistake.
             _ => {

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 mod completions;
 mod drill;
 mod from_file;
+mod guard;
 mod live;
 mod oom;
 mod overview;
@@ -57,6 +58,7 @@ enum Command {
     Top(top::Args),
     Watch(watch::Args),
     Restart(restart::Args),
+    Guard(guard::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -81,6 +83,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Top(args) => top::run(args),
         Command::Watch(args) => watch::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
+        Command::Guard(args) => guard::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

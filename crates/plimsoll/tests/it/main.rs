@@ -7,6 +7,7 @@ mod capture;
 mod drill;
 mod faults;
 mod from_file;
+mod guard;
 mod guest;
 mod live;
 mod oom;

@@ -1,0 +1,148 @@
+//! The growth test as screen, JSON, chart, and in the forms of CI systems.
+
+mod chart;
+mod ci;
+mod document;
+mod words;
+
+use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Outcome, Verdict, compare};
+use plimsoll_core::series::Point;
+use plimsoll_core::target::Target;
+use plimsoll_core::units;
+
+use super::chart::sparkline;
+use super::paint::Paint;
+use super::reading::Screen;
+
+pub(crate) use chart::svg;
+pub(crate) use ci::{annotations, junit, summary};
+pub(crate) use document::json;
+use words::{between, how_long, how_sure, next, title};
+
+/// Rounds with one kind of keys.
+pub(crate) struct Phase {
+    pub(crate) keys: KeyMode,
+    pub(crate) course: Course,
+    pub(crate) target: Option<Target>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) seconds: f64,
+}
+
+/// A program that was tested.
+pub(crate) struct Tested {
+    pub(crate) command: String,
+    /// One, or a bounded pool of keys and then distinct ones.
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) rps: Option<f64>,
+    pub(crate) headroom: Option<f64>,
+}
+
+impl Tested {
+    /// What became of it all: the worst of the phases.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let all: Vec<Outcome> = self.phases.iter().map(|p| p.course.outcome()).collect();
+        let worst =
+            [Outcome::Growing, Outcome::Withdrawn, Outcome::Saturating, Outcome::Undecided, Outcome::Flat];
+        worst.into_iter().find(|o| all.contains(o)).unwrap_or(Outcome::Undecided)
+    }
+
+    /// What the key experiment says, where one was made.
+    pub(crate) fn keys(&self) -> Option<KeyFinding> {
+        match self.phases.as_slice() {
+            [pool, distinct] => Some(compare(pool.course.outcome(), distinct.course.outcome())),
+            _ => None,
+        }
+    }
+}
+
+/// Width of the charts in the table, characters.
+const CHART: usize = 16;
+
+/// The screen as text, with a line end.
+pub(crate) fn screen(tested: &Tested, paint: Paint) -> String {
+    let mut s = Screen { out: String::new(), paint };
+    let outcome = tested.outcome();
+    let head = outcome.name().to_uppercase();
+    let head = match outcome {
+        Outcome::Growing => paint.red(&head),
+        Outcome::Flat => paint.green(&head),
+        _ => paint.yellow(&head),
+    };
+    s.line(&format!("{head}  {}", paint.bold(&title(tested))));
+    for phase in &tested.phases {
+        rows(&mut s, phase, tested.phases.len() > 1);
+    }
+    if let Some(finding) = tested.keys() {
+        s.row("KEYS", finding.in_words(), |l| {
+            if finding == KeyFinding::UnboundedKeys { paint.red(l) } else { l.to_owned() }
+        });
+    }
+    s.row("HOW LONG", &how_long(tested), |l| l.to_owned());
+    s.row("NEXT", &next(tested), |l| paint.bold(l));
+    s.row("HOW SURE", &how_sure(tested), |l| l.to_owned());
+    for note in tested.phases.iter().flat_map(|p| &p.notes) {
+        s.row("NOTE", note, |l| paint.dim(l));
+    }
+    s.out
+}
+
+fn rows(s: &mut Screen, phase: &Phase, is_one_of_two: bool) {
+    let paint = s.paint;
+    if is_one_of_two {
+        let keys = match phase.keys {
+            KeyMode::Distinct => "every key is new".to_owned(),
+            KeyMode::Pool(n) => format!("keys out of a pool of {}", units::thousands(n)),
+        };
+        let done = units::thousands(phase.course.iterations());
+        s.line(&paint.bold(&format!("{keys}: {} after {done} iterations", phase.course.outcome().name())));
+    }
+    for why in phase.course.withdrawn() {
+        s.row("WITHDRAWN", &why.to_string(), |l| paint.yellow(l));
+    }
+    let judged = phase.course.judged();
+    if judged.iter().any(|j| j.growth.is_ok()) {
+        let head = format!(
+            "{:<12}{:<11}{:>13}  {:<20} {:>8}  {:>9}  {:<CHART$}  now",
+            "metric", "verdict", "per iteration", "interval", "borne", "would see", "rounds"
+        );
+        s.line(&paint.dim(&head));
+    }
+    for j in &judged {
+        metric(s, j);
+    }
+    let (unknown, what): (Vec<_>, Vec<_>) = judged
+        .iter()
+        .filter_map(|j| Some((j.metric.name(), j.growth.as_ref().err()?)))
+        .map(|(name, why)| (name, format!("{name}: {why}")))
+        .unzip();
+    if !unknown.is_empty() {
+        s.row("NOT SEEN", &what.join("; "), |l| paint.dim(l));
+    }
+}
+
+/// One line: verdict, slope, what is borne, what could have been seen, the rounds as a chart, the level now.
+fn metric(s: &mut Screen, j: &Judged) {
+    let Ok(growth) = &j.growth else { return };
+    let paint = s.paint;
+    let verdict = format!("{:<11}", growth.verdict.name());
+    let verdict = match growth.verdict {
+        Verdict::Growing => paint.red(&verdict),
+        Verdict::Flat => paint.green(&verdict),
+        Verdict::Saturating | Verdict::Undecided => paint.yellow(&verdict),
+    };
+    let points: Vec<Point> = j.levels.iter().map(|l| Point { t: l.work, v: l.value }).collect();
+    let say = |v: f64| j.metric.per_iteration(v);
+    s.line(&format!(
+        "{:<12}{verdict}{:>13}  {:<20} {:>8}  {:>9}  {}  {}",
+        j.metric.name(),
+        say(growth.trend.slope),
+        between(j, growth),
+        say(j.tolerance),
+        say(growth.smallest_seen),
+        sparkline(&points, CHART),
+        j.metric.level(growth.levels.1)
+    ));
+}
+
+#[cfg(test)]
+mod tests;
