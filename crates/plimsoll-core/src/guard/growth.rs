@@ -11,6 +11,8 @@ pub const Z: f64 = 3.63;
 const Z_HALF: f64 = 0.84;
 /// A leak of this many standard errors above the bound is seen 95 times in 100.
 const POWER: f64 = 1.645;
+/// The error is an estimate itself: some runs have a larger one.
+const ERROR_OF_ERROR: f64 = 1.1;
 /// The error of the later half's slope, in errors of the whole: two to the three halves.
 const HALF_ERROR: f64 = 2.83;
 /// The newest slope must be this share of the early one, else the growth is coming to rest.
@@ -76,7 +78,9 @@ pub fn judge(levels: &[Level], tolerance: f64, grain: f64) -> Option<Growth> {
     let tail = &levels[warm_up..];
     let whole = trend(tail, Z, grain)?;
     let late = trend(&tail[tail.len() / 2..], Z_HALF, 0.0)?;
-    let verdict = if whole.low > tolerance && late.low > tolerance && keeps_on(tail) {
+    let (slopes, steps) = (Halves::of_slopes(tail)?, Halves::of_steps(tail));
+    let keeps_on = slopes.keep_on() || steps.is_some_and(|s| s.keep_on() && s.late_exceeds(tolerance));
+    let verdict = if whole.low > tolerance && late.low > tolerance && keeps_on {
         Verdict::Growing
     } else if whole.high < tolerance && late.low <= tolerance {
         Verdict::Flat
@@ -88,14 +92,13 @@ pub fn judge(levels: &[Level], tolerance: f64, grain: f64) -> Option<Growth> {
     let (first, last) = (tail.first()?, tail.last()?);
     let step = grain / (last.work - first.work);
     let late_error = late.error.max(HALF_ERROR * whole.error);
-    // What keeps on must be told from what comes to rest, too: with twice the power, on both halves.
-    let keeps = 2.0 * POWER * late_error * 1.0_f64.hypot(KEEPS) / (1.0 - KEEPS) - tolerance;
+    let keeps = steps.map_or(slopes.reach(), |s| slopes.reach().min(s.reach())) - tolerance;
     let reach = ((Z + POWER) * whole.error).max((Z_HALF + POWER) * late_error).max(keeps);
     let base = median(&mut tail.iter().map(|l| l.value - whole.slope * l.work).collect::<Vec<_>>());
     let needs = (verdict == Verdict::Undecided).then(|| needs(&whole, tolerance, step, last.work)).flatten();
     let is_settled = match verdict {
         Verdict::Flat => true,
-        Verdict::Growing => !slows(tail),
+        Verdict::Growing => !(slopes.slow_down() && steps.is_none_or(|s| s.slow_down())),
         Verdict::Saturating | Verdict::Undecided => false,
     };
     Some(Growth {
@@ -103,38 +106,78 @@ pub fn judge(levels: &[Level], tolerance: f64, grain: f64) -> Option<Growth> {
         is_settled,
         trend: whole,
         warm_up,
-        smallest_seen: tolerance + reach + step,
+        smallest_seen: tolerance + reach * ERROR_OF_ERROR + step,
         needs,
         levels: (base + whole.slope * first.work, base + whole.slope * last.work),
     })
 }
 
-/// The later half climbs about as fast as the earlier one did: proved, not merely unrefuted.
-fn keeps_on(tail: &[Level]) -> bool {
-    halves(tail).is_some_and(|(early, late)| {
-        let error = late.error.hypot(KEEPS * early.error);
-        late.slope - POWER * error >= KEEPS * early.slope
-    })
+/// How fast two halves of the rounds climb, each with its error.
+#[derive(Debug, Clone, Copy)]
+struct Halves {
+    early: (f64, f64),
+    late: (f64, f64),
 }
 
-/// The later half climbs more slowly for certain: a filled cache looks like that at first.
-fn slows(tail: &[Level]) -> bool {
-    halves(tail).is_some_and(|(early, late)| {
-        late.slope + SLOWS_ERRORS * late.error.hypot(early.error) < SLOWS * early.slope
-    })
+impl Halves {
+    /// By the slopes of the halves.
+    fn of_slopes(levels: &[Level]) -> Option<Halves> {
+        let (early, late) = levels.split_at(levels.len() / 2);
+        let rate = |part| trend(part, 1.0, 0.0).map(|t| (t.slope, t.error));
+        Some(Halves { early: rate(early)?, late: rate(late)? })
+    }
+
+    /// By the usual climb from one round to the next: a table that doubles now and then climbs in steps, and slowly between
+    /// them, but does not slow down.
+    fn of_steps(levels: &[Level]) -> Option<Halves> {
+        let (early, late) = levels.split_at(levels.len() / 2);
+        Some(Halves { early: usual_step(early)?, late: usual_step(late)? })
+    }
+
+    /// The later half climbs about as fast as the earlier one did: proved, not merely unrefuted.
+    fn keep_on(&self) -> bool {
+        let error = self.late.1.hypot(KEEPS * self.early.1);
+        self.late.0 - POWER * error >= KEEPS * self.early.0
+    }
+
+    /// The later half climbs by more than is borne.
+    fn late_exceeds(&self, tolerance: f64) -> bool {
+        self.late.0 - POWER * self.late.1 > tolerance
+    }
+
+    /// The later half climbs more slowly for certain: a cache that fills looks like that at first.
+    fn slow_down(&self) -> bool {
+        self.late.0 + SLOWS_ERRORS * self.late.1.hypot(self.early.1) < SLOWS * self.early.0
+    }
+
+    /// The smallest slope of which it would be proved that it keeps on.
+    fn reach(&self) -> f64 {
+        2.0 * POWER * self.late.1.max(self.early.1) * 1.0_f64.hypot(KEEPS) / (1.0 - KEEPS)
+    }
+}
+
+/// The median climb per iteration from one level to the next, and its error.
+fn usual_step(levels: &[Level]) -> Option<(f64, f64)> {
+    let mut steps: Vec<f64> = levels
+        .windows(2)
+        .filter(|w| w[1].work > w[0].work)
+        .map(|w| (w[1].value - w[0].value) / (w[1].work - w[0].work))
+        .collect();
+    let n = steps.len() as f64;
+    if steps.len() < super::trend::FEWEST {
+        return None;
+    }
+    let usual = median(&mut steps);
+    steps.iter_mut().for_each(|s| *s = (*s - usual).abs());
+    // The median's error is a quarter larger than that of the mean.
+    Some((usual, 1.25 * 1.4826 * median(&mut steps) / n.sqrt()))
 }
 
 /// The first half of all rounds grew for certain, the second far less.
 fn comes_to_rest(levels: &[Level], tolerance: f64) -> bool {
     let start = levels.len() / START_UP;
-    halves(&levels[start..]).is_some_and(|(early, late)| {
-        early.slope - POWER * early.error > tolerance && late.slope < KEEPS * early.slope
-    })
-}
-
-fn halves(levels: &[Level]) -> Option<(Trend, Trend)> {
-    let (early, late) = levels.split_at(levels.len() / 2);
-    Some((trend(early, 1.0, 0.0)?, trend(late, 1.0, 0.0)?))
+    Halves::of_slopes(&levels[start..])
+        .is_some_and(|h| h.early.0 - POWER * h.early.1 > tolerance && h.late.0 < KEEPS * h.early.0)
 }
 
 /// Work after which the interval leaves the tolerance: its width shrinks with the work to the power of three halves,

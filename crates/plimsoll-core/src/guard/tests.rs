@@ -121,6 +121,24 @@ fn a_cache_that_fills_saturates_or_is_flat_and_a_leak_that_begins_late_is_not_fl
 }
 
 #[test]
+fn a_map_that_doubles_now_and_then_is_a_leak() {
+    // 26 B of each key, and at 30, 60 and 120 thousand keys the tables are split over some rounds, as Go does it.
+    let split = |k: f64| {
+        [28.0, 58.0, 116.0]
+            .iter()
+            .map(|at| 250e3 * (at / 28.0) * ((k - at) / 8.0).clamp(0.0, 1.0))
+            .sum::<f64>()
+    };
+    for seed in 0..50 {
+        let noise = Simulated { slope: 26.0, ..clean(Metric::Heap, 2e3) }.levels(128, seed);
+        let levels: Vec<Level> =
+            noise.into_iter().map(|l| Level { value: l.value + split(l.work / 1000.0), ..l }).collect();
+        let g = judge(&levels, 8.0, 16.0).expect("enough rounds");
+        assert_eq!(g.verdict, Verdict::Growing, "{seed}: {g:?}");
+    }
+}
+
+#[test]
 fn the_smallest_leak_that_is_said_to_be_seen_is_seen() {
     let noise = clean(Metric::Heap, 5e3);
     for rounds in [32, 64, 96] {

@@ -9,14 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use plimsoll_core::guard::{Course, KeyMode, Round, Withdrawn};
+use plimsoll_core::guard::{Course, KeyMode, Outcome, Round, Withdrawn};
 use plimsoll_core::target::Target;
 
 use self::load::{Halt, Load};
+pub use self::probe::Piece;
 use self::probe::Probe;
 pub use self::program::Program;
 use crate::identify::{self, IdentifyError};
 use crate::world::World;
+
+/// Rounds before the first evidence: most of a warm-up is over.
+const BEFORE: usize = 3;
 
 /// Why a run could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,10 @@ pub struct Ran {
     pub target: Option<Target>,
     /// What to know before believing it.
     pub notes: Vec<String>,
+    /// Who held the heap early, and, when something grew, at the end.
+    pub before: Vec<Piece>,
+    /// The same at the end.
+    pub after: Vec<Piece>,
 }
 
 /// Runs until the course says that it is enough. `tell` is called after every round.
@@ -80,10 +88,12 @@ pub fn run(
     if spec.stop.load(Ordering::Relaxed) {
         run.ran.notes.push("the run was stopped before its end".to_owned());
     }
-    if let Some(probe) = run.probe.take() {
+    if let Some(mut probe) = run.probe.take() {
+        if matches!(course.outcome(), Outcome::Growing | Outcome::Saturating) && probe.is_same() {
+            run.ran.after = probe.evidence();
+        }
         run.ran.notes.extend(probe.close());
     }
-    load.end();
     Ok(run.ran)
 }
 
@@ -128,6 +138,9 @@ impl Run<'_> {
         let read = probe.read(done.marker.as_ref());
         if let Some(ceiling) = read.ceiling {
             course.withdraw(Withdrawn::Ceiling(ceiling));
+        }
+        if course.rounds().len() == BEFORE {
+            self.ran.before = probe.evidence();
         }
         course.push(Round { iterations: done.iterations, failed: done.failed, readings: read.levels });
         Ok(true)

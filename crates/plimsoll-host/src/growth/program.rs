@@ -1,5 +1,6 @@
 //! A program that is started for the test, in a process group of its own, and ended with it.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -10,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::GrowthError;
 use super::load::Halt;
+use crate::guard::Guards;
 
 /// A longer line is cut.
 const LONGEST_LINE: u64 = 64 << 10;
 /// Lines that may wait to be looked at; then the program waits.
 const WAITING: usize = 1024;
+/// No run is longer.
+const LONGEST_RUN: Duration = Duration::from_secs(7 * 86_400);
 /// How often the program's life and the user's wish are looked at while nothing comes.
 const GLANCE: Duration = Duration::from_millis(100);
 /// How long it may take to end by itself.
@@ -25,22 +29,30 @@ pub struct Program {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
+    /// Ends the program when we are gone, however that came.
+    guards: Guards,
     name: String,
 }
 
 impl Program {
-    /// Starts `command`. It can see from `PLIMSOLL_GUARD` that it is tested.
-    pub fn start(command: &[String]) -> Result<Program, GrowthError> {
+    /// Starts `command`, whose lines are listened to or thrown away. It can see from `PLIMSOLL_GUARD` that it is tested.
+    pub fn start(command: &[String], listen: bool) -> Result<Program, GrowthError> {
         let name = command.first().cloned().unwrap_or_default();
         let failed = |source| GrowthError::Start { program: name.clone(), source };
         let mut child = Command::new(&name)
             .args(command.iter().skip(1))
             .env("PLIMSOLL_GUARD", "1")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(if listen { Stdio::piped() } else { Stdio::null() })
             .process_group(0)
             .spawn()
             .map_err(failed)?;
+        let group = OsString::from(format!("-{}", child.id()));
+        let guards = Guards::start("kill -KILL -- \"$1\"", &[&group], LONGEST_RUN).map_err(|e| {
+            // It was only just started: nothing of it is lost.
+            let _gone = child.kill().and_then(|()| child.wait());
+            failed(e)
+        })?;
         let (send, lines) = sync_channel(WAITING);
         let input = child.stdin.take();
         if let Some(output) = child.stdout.take() {
@@ -54,7 +66,7 @@ impl Program {
                 }
             });
         }
-        Ok(Program { child, input, lines, name })
+        Ok(Program { child, input, lines, guards, name })
     }
 
     /// Its process.
@@ -112,6 +124,41 @@ impl Program {
         said.map_err(|_| self.end_of_output())
     }
 
+    /// Writes lines while `read` goes on, as a program that answers each may stand still when nobody reads.
+    pub(super) fn say_while<T>(
+        &mut self,
+        lines: impl Iterator<Item = String> + Send,
+        read: impl FnOnce(&mut Program) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
+        let Some(mut input) = self.input.take() else { return Err(Halt::Finished) };
+        thread::scope(|scope| {
+            let writer = scope.spawn(move || {
+                for line in lines {
+                    if writeln!(input, "{line}").is_err() {
+                        break;
+                    }
+                }
+                // A failure to write shows as an end of the answers.
+                let _unheard = input.flush();
+                input
+            });
+            let done = read(self);
+            if done.is_err() {
+                // The writer may stand before a pipe that nobody empties.
+                self.kill();
+            }
+            self.input = Some(writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            done
+        })
+    }
+
+    fn kill(&self) {
+        if let Some(group) = rustix::process::Pid::from_raw(self.pid()) {
+            // The group is the program's own; when it is empty there is nothing to end.
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
     fn await_end(&mut self) -> Option<ExitStatus> {
         let until = Instant::now() + ENDS;
         let mut pause = Duration::from_millis(1);
@@ -135,10 +182,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Some(group) = rustix::process::Pid::from_raw(self.pid()) {
-            // The group is the program's own; when it is empty there is nothing to end.
-            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.kill();
+        self.guards.dismiss();
         let _reaped = self.child.wait();
     }
 }

@@ -91,3 +91,120 @@ fn a_program_that_dies_or_does_not_speak_proves_nothing() {
     assert_eq!(plimsoll(&["guard", "run", "--", "/no/such/program"]).status.code(), Some(2));
     assert_eq!(plimsoll(&["guard", "run", "--tolerance", "0", "--", "true"]).status.code(), Some(2));
 }
+
+/// A program of `drills/guard`, built where its language is compiled; `None` where its tools are missing.
+fn shop(test: &str, folder: &Path, language: &str) -> Option<Vec<String>> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drills/guard");
+    let source = |name: &str| sources.join(name).display().to_string();
+    let program = folder.join("shop").display().to_string();
+    let (tool, build, run): (&str, Vec<String>, Vec<String>) = match language {
+        "go" => ("go", vec!["build".into(), "-o".into(), program.clone(), source("shop.go")], vec![program]),
+        "c" => (
+            "cc",
+            vec!["-O1".into(), "-fno-builtin".into(), "-o".into(), program.clone(), source("shop.c")],
+            vec![program],
+        ),
+        "java" => {
+            let classes = folder.display().to_string();
+            let run = ["java", "-XX:+UseSerialGC", "-Xmx128m", "-cp", &classes, "Shop"].map(str::to_owned);
+            ("javac", vec!["-d".into(), classes, source("Shop.java")], run.to_vec())
+        }
+        _ => ("node", vec!["--version".into()], vec!["node".into(), source("shop.js")]),
+    };
+    let built = Command::new(tool).args(&build).env("GO111MODULE", "off").output();
+    match built {
+        Ok(o) if o.status.success() => Some(run),
+        Ok(o) => panic!("{}", String::from_utf8_lossy(&o.stderr)),
+        Err(_) => {
+            skipped(test, &format!("{tool} is not installed"));
+            None
+        }
+    }
+}
+
+/// A port that was free a moment ago.
+fn port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port().to_string()
+}
+
+/// Tests a service of `drills/guard` over HTTP.
+fn serve(shop: &[String], mode: &str, options: &[&str]) -> (Output, Value) {
+    let port = port();
+    let request = format!("GET http://127.0.0.1:{port}/u/{{i}}");
+    let mut args = vec!["--http", &request];
+    args.extend(options);
+    args.push("--");
+    args.extend(shop.iter().map(String::as_str));
+    args.extend([mode, &port]);
+    guard(&args)
+}
+
+#[test]
+fn a_filter_of_c_leaks_what_it_leaks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(shop) = shop("a_filter_of_c_leaks_what_it_leaks", folder.path(), "c") else { return };
+    for (mode, outcome, slope) in [("heap", "growing", 48.0), ("clean", "flat", 0.0)] {
+        let (o, document) = guard(&["--stdin", "{hex}", "--round", "500", "--", &shop[0], mode]);
+        assert_eq!(document["outcome"], outcome, "{document} {}", stderr(&o));
+        let heap = &metric(&document, "heap")["slopePerIteration"]["value"];
+        assert!((heap.as_f64().expect("a slope") - slope).abs() < 1.0, "chunks of 48 B: {heap}");
+    }
+}
+
+#[test]
+fn a_service_of_go_piles_up_goroutines_and_nothing_else() {
+    let test = "a_service_of_go_piles_up_goroutines_and_nothing_else";
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(shop) = shop(test, folder.path(), "go") else { return };
+    let (o, document) = serve(&shop, "goroutines", &["--round", "500", "--tolerance", "1KiB"]);
+    assert_eq!(o.status.code(), Some(1), "{document} {}", stderr(&o));
+    assert_eq!(metric(&document, "goroutines")["verdict"], "growing", "{document}");
+    assert_eq!(metric(&document, "heap")["verdict"], "flat", "{document}");
+    let culprits = document["phases"][0]["culprits"].to_string();
+    assert!(culprits.contains("main.waitForever"), "{culprits}");
+}
+
+#[test]
+fn keys_that_never_come_again_are_told_from_calls_that_leak() {
+    let test = "keys_that_never_come_again_are_told_from_calls_that_leak";
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(shop) = shop(test, folder.path(), "node") else { return };
+    let options = ["--keys", "both", "--pool", "200", "--rounds", "32", "--tolerance", "16"];
+    let (o, document) = serve(&shop, "keys", &options);
+    assert_eq!(metric(&document, "heap")["verdict"], "growing", "{document} {}", stderr(&o));
+    let pool = &document["phases"][0]["metrics"];
+    let heap = pool.as_array().and_then(|all| all.iter().find(|m| m["name"] == "heap")).expect("a heap");
+    assert_ne!(heap["verdict"], "growing", "known keys leave nothing behind: {heap}");
+}
+
+#[test]
+fn a_jvm_is_collected_and_its_class_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(shop) = shop("a_jvm_is_collected_and_its_class_is_named", folder.path(), "java") else { return };
+    let (o, document) = serve(&shop, "keys", &["--round", "400", "--rounds", "32"]);
+    assert_eq!(o.status.code(), Some(1), "{document} {}", stderr(&o));
+    assert_eq!(metric(&document, "heap")["verdict"], "growing", "{document}");
+    let culprits = document["phases"][0]["culprits"].to_string();
+    assert!(culprits.contains("ConcurrentHashMap$Node"), "{culprits}");
+}
+
+#[test]
+fn a_load_that_does_not_land_withdraws_the_verdict() {
+    let test = "a_load_that_does_not_land_withdraws_the_verdict";
+    if !has("python3") {
+        return skipped(test, "python3 is not installed");
+    }
+    // Every tenth command fails.
+    let target = std::process::id().to_string();
+    let line = "test {n%10} != 3";
+    let (o, document) = guard(&["--command", line, "--target", &target, "--round", "20"]);
+    assert_eq!((o.status.code(), &document["outcome"]), (Some(3), &Value::from("withdrawn")), "{document}");
+    assert!(document["phases"][0]["withdrawn"][0].as_str().is_some_and(|w| w.contains("did not land")));
+    let (o, _) = guard(&["--http", "http://127.0.0.1:1/"]);
+    assert_eq!(o.status.code(), Some(3));
+    for wrong in [["--http", "https://h/"], ["--http", "http://h/{what}"], ["--command", "x {"]] {
+        let (o, _) = guard(&[wrong[0], wrong[1], "--target", &target]);
+        assert_eq!(o.status.code(), Some(2), "{wrong:?}");
+    }
+}

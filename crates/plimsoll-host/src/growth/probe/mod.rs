@@ -1,6 +1,10 @@
 //! What is read after a round: the floor of the heap after a forced collection, the kernel's numbers, and whether a
 //! ceiling was hit.
 
+mod go;
+mod jvm;
+mod node;
+
 use std::collections::BTreeMap;
 
 use plimsoll_core::fact::{Fact, Reading};
@@ -29,9 +33,22 @@ struct Heap {
     goroutines: Option<Reading>,
 }
 
+/// A small artifact, by the name of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Such as `heap.pb.gz`.
+    pub name: &'static str,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
 /// A runtime that can be made to collect from outside.
 trait Collector {
     fn collect(&mut self) -> Heap;
+    /// Artifacts that tell who holds the heap now, or who got what is held since the last call.
+    fn evidence(&mut self) -> Vec<Piece> {
+        Vec::new()
+    }
     /// Leaves the target as it was.
     fn close(self: Box<Self>) {}
 }
@@ -105,17 +122,20 @@ impl Probe {
         Read { levels, ceiling: self.ceiling(&seen) }
     }
 
-    /// Resident memory beside the heap, or all of it where the heap's share is not known.
+    /// Resident memory beside the heap, or all of it where the heap's share is not known: nothing tells it, or the heap has
+    /// taken more than is resident, and has not touched it.
     fn resident(&mut self, levels: &mut BTreeMap<Metric, Reading>, seen: &Observation, held: Option<f64>) {
         let rss = reading(seen, Fact::Rss);
-        if !*self.native.get_or_insert(held.is_some()) {
+        let beside = rss.known().zip(held).map(|(rss, held)| rss - held).filter(|b| *b > 0.0);
+        if !*self.native.get_or_insert(beside.is_some()) {
             levels.entry(Metric::Rss).or_insert(rss);
             return;
         }
-        let native = match (rss, held) {
-            // What the heap has taken and never touched is not resident.
-            (Reading::Known(rss), Some(held)) => Reading::Known((rss - held).max(0.0)),
-            (Reading::Known(_), None) => Reading::unknown("the heap did not tell what it holds"),
+        let native = match (rss, beside) {
+            (Reading::Known(_), Some(beside)) => Reading::Known(beside),
+            (Reading::Known(_), None) => {
+                Reading::unknown("the heap did not tell what it holds, or it holds what it has not touched")
+            }
             (why, _) => why,
         };
         levels.entry(Metric::Native).or_insert(native);
@@ -139,6 +159,11 @@ impl Probe {
         let (used, limit) = of(Fact::CgroupUnreclaimable).zip(of(Fact::CgroupLimit))?;
         let full = used > CEILING * limit;
         full.then(|| format!("the control group is full to {}", plimsoll_core::units::percent(used / limit)))
+    }
+
+    /// Who holds the heap now.
+    pub(super) fn evidence(&mut self) -> Vec<Piece> {
+        self.collector.evidence()
     }
 
     /// Leaves the target as it was; returns what to know.
@@ -187,12 +212,39 @@ fn collector(world: &World, target: &Target) -> Box<dyn Collector> {
         RuntimeKind::Native => Box::new(Malloc { world: world.clone(), target: target.clone() }),
         RuntimeKind::Python => Box::new(by_hand("Python")),
         RuntimeKind::Dotnet => Box::new(by_hand(".NET")),
-        RuntimeKind::Jvm | RuntimeKind::Go | RuntimeKind::Node => Box::new(by_hand("this runtime")),
+        RuntimeKind::Jvm => Box::new(jvm::Histogram::new(world, target)),
+        RuntimeKind::Go => go::open(world, target),
+        RuntimeKind::Node => node::open(world, target),
     }
 }
 
 /// Nothing is collected; the reason is the heap's unknown, unless the program tells of its heap itself.
 struct NoCollector(Option<String>);
+
+/// A runtime that could not be asked.
+fn refused(why: impl std::fmt::Display) -> Box<dyn Collector> {
+    Box::new(NoCollector(Some(format!("{why}; or print the marker protocol"))))
+}
+
+/// Tries until two readings in a row agree, as a collection may leave behind what the next one takes.
+const TRIES: usize = 4;
+const AGREE: f64 = 0.001;
+
+/// The lowest of a few levels, each after a collection of its own.
+fn lowest<T>(mut read: impl FnMut() -> Result<(f64, T), String>) -> Result<(f64, T), String> {
+    let mut best = read()?;
+    for _ in 1..TRIES {
+        let next = read()?;
+        let agree = (next.0 - best.0).abs() <= AGREE * best.0;
+        if next.0 < best.0 {
+            best = next;
+        }
+        if agree {
+            break;
+        }
+    }
+    Ok(best)
+}
 
 impl Collector for NoCollector {
     fn collect(&mut self) -> Heap {

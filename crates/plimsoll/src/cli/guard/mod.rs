@@ -1,5 +1,6 @@
 //! `plimsoll guard`: what an incident leaves behind, so that it does not come back.
 
+mod culprit;
 mod run;
 
 use crate::error::CliError;

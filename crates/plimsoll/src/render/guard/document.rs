@@ -38,6 +38,7 @@ fn phase(p: &Phase) -> Value {
         "iterations": p.course.iterations(),
         "failed": p.course.rounds().iter().map(|r| r.failed).sum::<u64>(),
         "seconds": p.seconds,
+        "culprits": p.culprits().iter().map(|(name, r)| json!({"artifact": name, "reading": r.value})).collect::<Vec<_>>(),
         "withdrawn": p.course.withdrawn().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "metrics": metrics(p),
     })

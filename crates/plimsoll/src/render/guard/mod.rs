@@ -5,7 +5,7 @@ mod ci;
 mod document;
 mod words;
 
-use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Outcome, Verdict, compare};
+use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Metric, Outcome, Verdict, compare};
 use plimsoll_core::series::Point;
 use plimsoll_core::target::Target;
 use plimsoll_core::units;
@@ -13,6 +13,7 @@ use plimsoll_core::units;
 use super::chart::sparkline;
 use super::paint::Paint;
 use super::reading::Screen;
+use plimsoll_read::formats::Reading;
 
 pub(crate) use chart::svg;
 pub(crate) use ci::{annotations, junit, summary};
@@ -24,8 +25,26 @@ pub(crate) struct Phase {
     pub(crate) keys: KeyMode,
     pub(crate) course: Course,
     pub(crate) target: Option<Target>,
+    /// What the readers say of who grew.
+    pub(crate) culprits: Vec<(&'static str, Reading)>,
     pub(crate) notes: Vec<String>,
     pub(crate) seconds: f64,
+}
+
+impl Phase {
+    /// What the readers say of what grew; an artifact of what is flat says nothing of it.
+    pub(crate) fn culprits(&self) -> Vec<&(&'static str, Reading)> {
+        let judged = self.course.judged();
+        let moves = |metric| {
+            let of = judged.iter().find(|j| j.metric == metric).and_then(Judged::verdict);
+            of.is_some_and(|v| v != Verdict::Flat)
+        };
+        let tells = |name: &str| {
+            let counted = name.starts_with("goroutines");
+            moves(if counted { Metric::Goroutines } else { Metric::Heap })
+        };
+        self.culprits.iter().filter(|(name, _)| tells(name)).collect()
+    }
 }
 
 /// A program that was tested.
@@ -57,6 +76,8 @@ impl Tested {
 
 /// Width of the charts in the table, characters.
 const CHART: usize = 16;
+/// Findings of an artifact that are shown.
+const FINDINGS: usize = 3;
 
 /// The screen as text, with a line end.
 pub(crate) fn screen(tested: &Tested, paint: Paint) -> String {
@@ -77,6 +98,11 @@ pub(crate) fn screen(tested: &Tested, paint: Paint) -> String {
             if finding == KeyFinding::UnboundedKeys { paint.red(l) } else { l.to_owned() }
         });
     }
+    for phase in &tested.phases {
+        for (name, reading) in phase.culprits() {
+            who(&mut s, name, reading);
+        }
+    }
     s.row("HOW LONG", &how_long(tested), |l| l.to_owned());
     s.row("NEXT", &next(tested), |l| paint.bold(l));
     s.row("HOW SURE", &how_sure(tested), |l| l.to_owned());
@@ -84,6 +110,15 @@ pub(crate) fn screen(tested: &Tested, paint: Paint) -> String {
         s.row("NOTE", note, |l| paint.dim(l));
     }
     s.out
+}
+
+/// What an artifact says in one sentence, and what it found.
+fn who(s: &mut Screen, name: &str, reading: &Reading) {
+    let paint = s.paint;
+    s.row("WHO", &format!("{} ({name})", reading.head.summary), |l| l.to_owned());
+    for finding in reading.head.findings.iter().filter(|f| f.accuses()).take(FINDINGS) {
+        s.row("", &finding.text, |l| paint.bold(l));
+    }
 }
 
 fn rows(s: &mut Screen, phase: &Phase, is_one_of_two: bool) {

@@ -19,7 +19,7 @@ fn phase(keys: KeyMode, bytes: f64) -> Phase {
         ];
         course.push(Round { iterations: 1000, failed: 0, readings: BTreeMap::from(readings) });
     }
-    Phase { keys, course, target: None, notes: Vec::new(), seconds: 12.0 }
+    Phase { keys, course, target: None, culprits: Vec::new(), notes: Vec::new(), seconds: 12.0 }
 }
 
 fn tested(phases: Vec<Phase>) -> Tested {

@@ -123,6 +123,9 @@ fn growing(tested: &Tested) -> String {
         "descriptors pile up: something that is opened at each iteration is not closed".to_owned()
     } else if has(Metric::Native) && flat.contains(&Metric::Heap) {
         "the heap is flat and resident memory grows: native memory or fragmentation, not retention; plimsoll triage PID under the same load".to_owned()
+    } else if tested.phases.iter().any(|p| !p.culprits().is_empty()) {
+        "the heap keeps something of each iteration: look at what WHO names, and keep this command as the test of the fix"
+            .to_owned()
     } else {
         "the heap keeps something of each iteration: compare plimsoll capture PID before and after with plimsoll read diff"
             .to_owned()
@@ -152,7 +155,7 @@ pub(super) fn how_sure(tested: &Tested) -> String {
     let warm = judged.iter().filter_map(|j| j.growth.as_ref().ok()).map(|g| g.warm_up).max().unwrap_or(0);
     let warm = match warm {
         1 => "the first round is warm-up".to_owned(),
-        n => format!("the first {n} rounds are warm-up"),
+        n => format!("up to {n} rounds are warm-up"),
     };
     format!(
         "intervals hold for all looks together, with one false alarm per metric in 1,000 runs; {warm} and left out; more would show under keys, times or loads that this run did not have"
