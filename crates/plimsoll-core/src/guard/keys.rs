@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::course::Outcome;
+use super::course::Judged;
+use super::growth::Verdict;
 
 /// Whether keys come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,13 +173,23 @@ impl KeyFinding {
     }
 }
 
-/// Compares the outcome with a bounded pool of keys and that with distinct ones.
-pub fn compare(pool: Outcome, distinct: Outcome) -> KeyFinding {
-    match (pool, distinct) {
-        (Outcome::Growing, _) => KeyFinding::EveryCall,
-        (Outcome::Flat, Outcome::Growing) => KeyFinding::UnboundedKeys,
-        (Outcome::Flat, Outcome::Flat) => KeyFinding::Neither,
-        _ => KeyFinding::Unclear,
+/// Compares what grew with a bounded pool of keys and with distinct ones, metric by metric.
+pub fn compare(pool: &[Judged], distinct: &[Judged]) -> KeyFinding {
+    let verdict = |all: &[Judged], metric| all.iter().find(|j| j.metric == metric).and_then(Judged::verdict);
+    let grows = |all: &[Judged]| {
+        let grown = all.iter().filter(|j| j.verdict() == Some(Verdict::Growing));
+        grown.map(|j| j.metric).collect::<Vec<_>>()
+    };
+    let flat = |all: &[Judged]| all.iter().filter_map(Judged::verdict).all(|v| v == Verdict::Flat);
+    let with_keys = grows(distinct);
+    if !grows(pool).is_empty() {
+        KeyFinding::EveryCall
+    } else if with_keys.iter().any(|m| verdict(pool, *m) == Some(Verdict::Flat)) {
+        KeyFinding::UnboundedKeys
+    } else if with_keys.is_empty() && flat(pool) && flat(distinct) {
+        KeyFinding::Neither
+    } else {
+        KeyFinding::Unclear
     }
 }
 
@@ -187,6 +198,9 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::guard::growth::Growth;
+    use crate::guard::metric::Metric;
+    use crate::guard::trend::Trend;
 
     #[test]
     fn templates_are_read_and_filled() {
@@ -210,11 +224,34 @@ mod tests {
         assert_ne!(t.expand(1, KeyMode::Distinct, 3), t.expand(1, KeyMode::Distinct, 4), "runs differ");
     }
 
+    fn judged(heap: Verdict, native: Verdict) -> Vec<Judged> {
+        let one = |metric, verdict| {
+            let trend = Trend { slope: 0.0, low: 0.0, high: 0.0, error: 0.0 };
+            let growth = Growth {
+                verdict,
+                is_settled: true,
+                trend,
+                warm_up: 0,
+                smallest_seen: 0.0,
+                needs: None,
+                levels: (0.0, 0.0),
+            };
+            Judged { metric, tolerance: 8.0, growth: Ok(growth), levels: Vec::new() }
+        };
+        vec![one(Metric::Heap, heap), one(Metric::Native, native)]
+    }
+
     #[test]
     fn growth_that_follows_the_keys_is_told() {
-        assert_eq!(compare(Outcome::Flat, Outcome::Growing), KeyFinding::UnboundedKeys);
-        assert_eq!(compare(Outcome::Growing, Outcome::Growing), KeyFinding::EveryCall);
-        assert_eq!(compare(Outcome::Saturating, Outcome::Growing), KeyFinding::Unclear);
-        assert_eq!(compare(Outcome::Withdrawn, Outcome::Growing), KeyFinding::Unclear);
+        use Verdict::{Flat, Growing, Saturating, Undecided};
+        let finding = |pool: (Verdict, Verdict), distinct: (Verdict, Verdict)| {
+            compare(&judged(pool.0, pool.1), &judged(distinct.0, distinct.1))
+        };
+        assert_eq!(finding((Flat, Flat), (Growing, Flat)), KeyFinding::UnboundedKeys);
+        assert_eq!(finding((Flat, Undecided), (Growing, Undecided)), KeyFinding::UnboundedKeys);
+        assert_eq!(finding((Growing, Flat), (Growing, Flat)), KeyFinding::EveryCall);
+        assert_eq!(finding((Saturating, Flat), (Growing, Flat)), KeyFinding::Unclear);
+        assert_eq!(finding((Flat, Undecided), (Flat, Flat)), KeyFinding::Unclear);
+        assert_eq!(finding((Flat, Flat), (Flat, Flat)), KeyFinding::Neither);
     }
 }

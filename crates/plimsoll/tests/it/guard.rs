@@ -166,26 +166,25 @@ fn a_service_of_go_piles_up_goroutines_and_nothing_else() {
 }
 
 #[test]
-fn keys_that_never_come_again_are_told_from_calls_that_leak() {
-    let test = "keys_that_never_come_again_are_told_from_calls_that_leak";
+fn a_service_of_node_is_collected_through_its_inspector() {
+    let test = "a_service_of_node_is_collected_through_its_inspector";
     let folder = tempfile::tempdir().expect("a folder");
     let Some(shop) = shop(test, folder.path(), "node") else { return };
-    let options = ["--keys", "both", "--pool", "200", "--rounds", "32", "--tolerance", "16"];
-    let (o, document) = serve(&shop, "keys", &options);
+    let (o, document) = serve(&shop, "heap", &["--rounds", "32"]);
     assert_eq!(metric(&document, "heap")["verdict"], "growing", "{document} {}", stderr(&o));
-    let pool = &document["phases"][0]["metrics"];
-    let heap = pool.as_array().and_then(|all| all.iter().find(|m| m["name"] == "heap")).expect("a heap");
-    assert_ne!(heap["verdict"], "growing", "known keys leave nothing behind: {heap}");
+    assert_eq!(metric(&document, "threads")["verdict"], "flat", "{document}");
 }
 
 #[test]
-fn a_jvm_is_collected_and_its_class_is_named() {
+fn keys_that_never_come_again_are_told_from_calls_that_leak_and_the_class_is_named() {
+    let test = "keys_that_never_come_again_are_told_from_calls_that_leak_and_the_class_is_named";
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(shop) = shop("a_jvm_is_collected_and_its_class_is_named", folder.path(), "java") else { return };
-    let (o, document) = serve(&shop, "keys", &["--round", "400", "--rounds", "32"]);
+    let Some(shop) = shop(test, folder.path(), "java") else { return };
+    let options = ["--keys", "both", "--pool", "200", "--round", "400", "--rounds", "32"];
+    let (o, document) = serve(&shop, "keys", &options);
     assert_eq!(o.status.code(), Some(1), "{document} {}", stderr(&o));
-    assert_eq!(metric(&document, "heap")["verdict"], "growing", "{document}");
-    let culprits = document["phases"][0]["culprits"].to_string();
+    assert_eq!(document["keys"]["finding"], "unbounded-keys", "{document}");
+    let culprits = document["phases"][1]["culprits"].to_string();
     assert!(culprits.contains("ConcurrentHashMap$Node"), "{culprits}");
 }
 

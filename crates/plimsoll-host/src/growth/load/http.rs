@@ -50,6 +50,12 @@ impl Request {
             return Err(wrong(format!("{url}: only http:// is spoken, without TLS")));
         }
         let host = uri.host().ok_or_else(|| wrong(format!("{url} names no host")))?.to_owned();
+        let said = uri.authority().and_then(|a| a.as_str().strip_prefix(&host).map(str::to_owned));
+        let port = match (uri.port_u16(), said.as_deref()) {
+            (Some(port), _) => port,
+            (None, Some("") | None) => 80,
+            (None, Some(other)) => return Err(wrong(format!("{url}: {other} is no port"))),
+        };
         let header = |line: &String| {
             let (name, value) = line
                 .split_once(':')
@@ -62,7 +68,7 @@ impl Request {
             headers: headers.iter().map(header).collect::<Result<_, GrowthError>>()?,
             body: body.map(template).transpose()?,
             host,
-            port: uri.port_u16().unwrap_or(80),
+            port,
         })
     }
 
@@ -195,7 +201,7 @@ mod tests {
             ("https://h/", "without TLS"),
             ("http://h/{x}", "no placeholder"),
             ("/users/{i}", "only http://"),
-            ("http://h:99999/", "no URL"),
+            ("http://h:99999/", "no port"),
         ] {
             let e = Request::parse(line, &[], None).expect_err(line).to_string();
             assert!(e.contains(why), "{line}: {e}");

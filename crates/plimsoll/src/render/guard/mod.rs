@@ -68,7 +68,7 @@ impl Tested {
     /// What the key experiment says, where one was made.
     pub(crate) fn keys(&self) -> Option<KeyFinding> {
         match self.phases.as_slice() {
-            [pool, distinct] => Some(compare(pool.course.outcome(), distinct.course.outcome())),
+            [pool, distinct] => Some(compare(&pool.course.judged(), &distinct.course.judged())),
             _ => None,
         }
     }
