@@ -207,3 +207,78 @@ fn a_load_that_does_not_land_withdraws_the_verdict() {
         assert_eq!(o.status.code(), Some(2), "{wrong:?}");
     }
 }
+
+/// Writes the template of a language, puts `work` into it, and runs it as its project would; `None` without the tools.
+fn template(language: &str, file: &str, work: (&str, &str), test: &[&str]) -> Option<Output> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path().display().to_string();
+    let o = plimsoll(&["guard", "init", "--lang", language, "--folder", &at]);
+    assert_eq!(o.status.code(), Some(0), "{}", stderr(&o));
+    assert_eq!(plimsoll(&["guard", "init", "--lang", language, "--folder", &at]).status.code(), Some(2));
+    let path = folder.path().join(file);
+    let text = fs::read_to_string(&path).expect("a template");
+    assert!(text.contains(work.0), "{text}");
+    fs::write(&path, text.replace(work.0, work.1)).expect("written");
+    let own = Path::new(env!("CARGO_BIN_EXE_plimsoll")).parent().expect("a folder");
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let search = std::env::join_paths(std::iter::once(own.to_owned()).chain(std::env::split_paths(&search)));
+    Command::new(test[0])
+        .args(&test[1..])
+        .current_dir(folder.path())
+        .env("PATH", search.expect("a path"))
+        .env("GO111MODULE", "off")
+        .output()
+        .ok()
+}
+
+/// Each template passes with a clean program and fails with a leaking one.
+fn template_tells(language: &str, file: &str, mark: &str, (clean, leak): (&str, &str), test: &[&str]) {
+    for (work, passes) in [(clean, true), (leak, false)] {
+        let Some(o) = template(language, file, (mark, work), test) else {
+            return skipped(file, &format!("{} is not installed", test[0]));
+        };
+        let said = stdout(&o) + &stderr(&o);
+        assert_eq!(o.status.success(), passes, "{work}: {said}");
+        assert!(passes || said.contains("GROWING"), "{said}");
+    }
+}
+
+#[test]
+fn the_template_of_go_tells_a_leak() {
+    let leak = "growthKept = append(growthKept, make([]byte, 48))\n}\n\nvar growthKept = make([][]byte, 0, 1<<20)\n\nfunc init() {";
+    let work = ("_ = make([]byte, 48)", leak);
+    template_tells(
+        "go",
+        "growth_test.go",
+        "_ = n // your work here",
+        work,
+        &["go", "test", "growth_test.go"],
+    );
+}
+
+#[test]
+fn the_template_of_python_tells_a_leak() {
+    let work = ("str(n)", "iteration.__dict__.setdefault('kept', []).append(f'key-{n}')");
+    // The test without pytest: what pytest would call.
+    let call = ["python3", "-c", "import test_growth; test_growth.test_growth()"];
+    template_tells("python", "test_growth.py", "pass  # your work here", work, &call);
+}
+
+#[test]
+fn the_template_of_node_tells_a_leak() {
+    let work = ("String(n);", "(globalThis.kept ??= []).push({ n });");
+    template_tells(
+        "node",
+        "growth.test.js",
+        "// your work here",
+        work,
+        &["node", "--test", "growth.test.js"],
+    );
+}
+
+#[test]
+fn the_template_of_rust_tells_a_leak() {
+    let work = ("drop(vec![1_u8; 48]);", "std::mem::forget(vec![1_u8; 48]);");
+    let shell = "rustc --edition 2024 --test -o growth growth.rs && ./growth";
+    template_tells("rust", "growth.rs", "let _ = n; // your work here", work, &["sh", "-c", shell]);
+}

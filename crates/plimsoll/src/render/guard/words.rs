@@ -121,11 +121,15 @@ fn growing(tested: &Tested) -> String {
         "threads or goroutines pile up: plimsoll capture PID --artifact stacks, then plimsoll read".to_owned()
     } else if has(Metric::Fds) && grows.len() == 1 {
         "descriptors pile up: something that is opened at each iteration is not closed".to_owned()
-    } else if has(Metric::Native) && flat.contains(&Metric::Heap) {
+    } else if (has(Metric::Native) || has(Metric::Rss))
+        && flat.iter().any(|m| matches!(m, Metric::Heap | Metric::Blocks))
+    {
         "the heap is flat and resident memory grows: native memory or fragmentation, not retention; plimsoll triage PID under the same load".to_owned()
     } else if tested.phases.iter().any(|p| !p.culprits().is_empty()) {
         "the heap keeps something of each iteration: look at what WHO names, and keep this command as the test of the fix"
             .to_owned()
+    } else if !has(Metric::Heap) && !has(Metric::Blocks) {
+        "resident memory grows, and the heap's part in it is not known: plimsoll triage PID under the same load".to_owned()
     } else {
         "the heap keeps something of each iteration: compare plimsoll capture PID before and after with plimsoll read diff"
             .to_owned()
