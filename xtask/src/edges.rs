@@ -25,13 +25,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "crates/plimsoll-host",
         &[
+            "object_store",
             "plimsoll-core",
             "plimsoll-read",
+            "reqwest",
             "rustix",
+            "rustls",
             "serde_json",
             "sha2",
+            "snap",
             "tempfile",
             "thiserror",
+            "tokio",
             "tungstenite",
             "ureq",
         ],

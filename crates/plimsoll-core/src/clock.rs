@@ -43,6 +43,11 @@ impl Bound {
         if self.limit > 0.0 { self.usage / self.limit } else { 1.0 }
     }
 
+    /// Whether it is the limit of a control group: only that one a brake can move, or hold a program at.
+    pub fn is_of_group(&self) -> bool {
+        self.name == CONTAINER_LIMIT
+    }
+
     fn median(&self) -> f64 {
         self.posterior.as_ref().map_or(f64::INFINITY, |p| p.time_to_limit.mid)
     }
@@ -142,7 +147,7 @@ impl Clock {
     #[must_use]
     pub fn as_of(&self, r: &Recording) -> Clock {
         let mut clock = self.clone();
-        for bound in clock.bounds.iter_mut().filter(|b| b.name == CONTAINER_LIMIT) {
+        for bound in clock.bounds.iter_mut().filter(|b| b.is_of_group()) {
             bound.limit = r.last(Fact::CgroupLimit).unwrap_or(bound.limit);
             bound.usage = r.last(Fact::CgroupUnreclaimable).unwrap_or(bound.usage);
         }

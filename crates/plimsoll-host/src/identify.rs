@@ -151,6 +151,12 @@ pub(crate) fn seconds(ticks: u64) -> f64 {
 }
 
 /// Unix time of boot, seconds.
+/// When a process started, Unix seconds; `None` when there is none, or it has ended.
+pub(crate) fn started(world: &World, pid: i32) -> Option<f64> {
+    let life = life(world, pid).ok()??;
+    (!matches!(life.state, 'Z' | 'X')).then(|| boot_time(world) + seconds(life.start_ticks))
+}
+
 fn boot_time(world: &World) -> f64 {
     let text = fs::read_to_string(world.proc_root.join("stat")).unwrap_or_default();
     crate::source::text::field(&text, "btime").unwrap_or(0.0)

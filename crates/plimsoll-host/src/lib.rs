@@ -5,6 +5,7 @@ pub mod audit;
 pub mod capture;
 pub mod death;
 pub mod drill;
+pub mod export;
 mod fault;
 pub mod fleet;
 pub mod growth;

@@ -15,7 +15,7 @@ use plimsoll_core::target::Target;
 
 use crate::identify::{self, IdentifyError, Life};
 use crate::source::cgroup::Group;
-use crate::source::{Pace, SOURCES, Source, kernel_log, note};
+use crate::source::{Pace, SOURCES, Source, SourceKind, kernel_log, note};
 use crate::world::{Clock, World};
 
 /// How long one wait may last before the stop flag is looked at.
@@ -80,6 +80,19 @@ pub struct Sampler {
 impl Sampler {
     /// Opens every source that applies to the process. The first tick is due at once.
     pub fn open(world: &World, pid: i32, every: Duration) -> Result<Sampler, IdentifyError> {
+        Self::choosing(world, pid, every, &|kind| Some(kind.pace))
+    }
+
+    /// The same with some of the sources only, each at the pace that `choose` gives it.
+    ///
+    /// # Errors
+    /// As [`Sampler::open`].
+    pub(crate) fn choosing(
+        world: &World,
+        pid: i32,
+        every: Duration,
+        choose: &dyn Fn(&SourceKind) -> Option<Pace>,
+    ) -> Result<Sampler, IdentifyError> {
         let target = identify::identify(world, pid)?;
         let life = identify::life(world, pid)
             .map_err(|source| IdentifyError::Read { pid, source })?
@@ -90,8 +103,9 @@ impl Sampler {
         let stop_slow = Arc::new(AtomicBool::new(false));
         let (mut sources, mut beside) = (Vec::new(), Vec::new());
         for kind in SOURCES {
+            let Some(pace) = choose(kind) else { continue };
             let Some(source) = (kind.open)(world, &target) else { continue };
-            match kind.pace {
+            match pace {
                 Pace::EveryTick => sources.push(source),
                 Pace::Slow(pause) => {
                     let (at, sender, stop) = (beside.len(), sender.clone(), Arc::clone(&stop_slow));

@@ -44,6 +44,7 @@ pub mod prometheus_text;
 pub mod reading;
 pub mod redact;
 pub mod secrets;
+pub mod series_file;
 pub mod smaps;
 pub mod thread_dump;
 pub mod v8_trace_gc;

@@ -46,14 +46,17 @@ fn damage_in_a_real_dump_costs_little_and_leaves_the_verdict() {
         let (objects, accused, is_whole) = told(&dump);
         assert_eq!(accused, [("Leak$Registry.BY_URL".to_owned(), 4000)]);
         assert!(is_whole);
-        let mut lost = Vec::new();
+        let (mut lost, mut named) = (Vec::new(), 0);
         for seed in 0..6 {
             let (left, still, is_whole) = told(&damaged(&dump, seed));
             assert!(!is_whole, "JDK {} seed {seed}: not a word of the damage", jdk.version);
-            assert_eq!(still.len(), 1, "JDK {} seed {seed}: {still:?}", jdk.version);
-            assert_eq!(still[0].0, "Leak$Registry.BY_URL", "JDK {} seed {seed}", jdk.version);
+            let wrong = still.iter().find(|(owner, _)| owner != "Leak$Registry.BY_URL");
+            assert_eq!(wrong, None, "JDK {} seed {seed}: {still:?}", jdk.version);
+            named += still.len();
             lost.push(objects.saturating_sub(left));
         }
+        // The damage may hit the holder itself: then it cannot be told.
+        assert!(named >= 5, "JDK {}: named in {named} of 6", jdk.version);
         lost.sort_unstable();
         assert!(lost[3] <= 60, "JDK {}: {lost:?} of {objects} objects lost", jdk.version);
         assert!(lost[5] <= objects / 20, "JDK {}: {lost:?} of {objects} objects lost", jdk.version);

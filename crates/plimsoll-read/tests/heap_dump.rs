@@ -131,6 +131,24 @@ fn a_thread_is_named_with_the_frame_whose_local_holds_on() {
 }
 
 #[test]
+fn what_holds_a_class_is_not_blamed_for_what_the_class_holds() {
+    let mut story = Story::new();
+    let metric = story.class("shop/Metric", &Parts { fields: &[("count", Type::Long)], ..Parts::default() });
+    let metrics: Vec<u64> = (0..3000).map(|i| story.instance(metric, &[(Type::Long, i)])).collect();
+    let table = story.array(story.nodes, &metrics);
+    let statics = [("TABLE", Type::Object, table)];
+    let class = story.class("shop/Metrics", &Parts { statics: &statics, ..Parts::default() });
+    let classes = story.map_of(story.map, &[(0, class)], &[]);
+    story.app_class("app/Loaders", &[("LOADED", classes)], &[]);
+    story.main();
+    let (_, said) = told(&story.end());
+    let first = &said.suspects[0];
+    assert_eq!(first.path.owner.to_string(), "shop.Metrics.TABLE");
+    assert!(first.accused, "{first:?}");
+    assert!(said.suspects.iter().all(|s| s.path.owner.to_string() != "app.Loaders.LOADED"), "{said:?}");
+}
+
+#[test]
 fn a_heap_where_nothing_piles_up_is_clean() {
     let mut story = Story::new();
     let mut fields = Vec::new();

@@ -488,13 +488,14 @@ fn no_damage_lets_a_secret_through() {
 fn what_the_reader_does_not_know_is_not_copied() {
     let mut w = Writer::new(Vec::new(), "1.0.2", IdSize::Eight, 0).unwrap();
     w.record(0x77, b"hunter2-not-real").unwrap();
-    w.record(0x0d, b"hunter2-not-real").unwrap();
+    // Two samples of the processor, as the record itself says: it is known, and of no use.
+    w.record(0x0d, b"\0\0\0\0\0\0\0\x02hunter2-not-real").unwrap();
     w.segment(&Heap::new(IdSize::Eight).raw(b"\x55hunter2-not-real")).unwrap();
     w.end().unwrap();
     let dump = w.into_inner();
     let (out, report) = redacted(&dump, &Policy::default());
     assert_eq!(leaks(&out, SECRETS), None);
-    assert_eq!(report.not_understood.all.bytes, 4 + 16 + 16 + 17);
+    assert_eq!(report.not_understood.all.bytes, 4 + 16 + 24 + 17);
     assert_eq!(report.not_understood.kept[0].at, 32);
     assert!(!report.is_faithful());
     assert_eq!(rows(&out).1.warnings.count(), rows(&dump).1.warnings.count());

@@ -5,6 +5,7 @@
 
 pub mod brake;
 pub mod hold;
+pub mod profiles;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::series::Point;
 use crate::target::RuntimeKind;
 use brake::Held;
-pub use rules::{Brake, Mode, Rules, Wish};
+pub use rules::{Brake, Mode, Profiles, Rules, Wish};
 
 /// How near the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct Danger {
     pub burn: f64,
     /// Lower end of the estimator's interval of the time to the limit, seconds, when it has one.
     pub estimate: Option<f64>,
+    /// The same of the limit that binds, which may be another, such as the heap's own: no brake on the group moves that.
+    pub binding: Option<f64>,
 }
 
 impl Danger {
@@ -79,11 +82,16 @@ impl Danger {
         // Near the limit the last seconds count: there is no time to wait for an envelope.
         let sprint = if share >= CLOSE { sprint(within(SPRINT), limit) } else { 0.0 };
         let burn = burns.into_iter().fold(sprint, f64::max);
-        Some(Danger { headroom, share, burn, estimate })
+        Some(Danger { headroom, share, burn, estimate, binding: None })
+    }
+
+    /// Seconds to the end: at the limit, or at another that is reached first.
+    pub fn seconds(&self) -> f64 {
+        self.to_limit().min(self.binding.unwrap_or(f64::INFINITY))
     }
 
     /// Seconds to the limit: by the burn rate, or by the estimator, whichever is sooner.
-    pub fn seconds(&self) -> f64 {
+    pub fn to_limit(&self) -> f64 {
         let short = if self.burn > 0.0 { self.headroom / self.burn } else { f64::INFINITY };
         short.min(self.estimate.unwrap_or(f64::INFINITY))
     }
@@ -371,6 +379,14 @@ mod tests {
         let d = Danger::of(&climb(0.0, 100.0, 60), 1000.0, Some(600.0)).expect("points");
         assert_eq!(d.seconds(), 600.0);
         assert!(Danger::of(&[], 1.0, None).is_none());
+    }
+
+    #[test]
+    fn another_limit_makes_a_level_and_leaves_the_time_to_this_one_as_it_is() {
+        let calm = Danger::of(&climb(0.0, 100.0, 60), 1000.0, None).expect("points");
+        let d = Danger { binding: Some(5.0), ..calm };
+        assert_eq!((d.seconds(), d.to_limit()), (5.0, f64::INFINITY));
+        assert_eq!(level(&d, 1.0, &Rules::default()), Level::Heavy);
     }
 
     #[test]

@@ -135,6 +135,29 @@ impl Default for BrakeTable {
     }
 }
 
+/// Profiles taken all the time, of programs that offer them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Profiles {
+    /// Seconds between two of a workload.
+    #[serde(deserialize_with = "seconds")]
+    pub every: f64,
+    /// Bytes that are kept; the oldest go first.
+    #[serde(deserialize_with = "bytes")]
+    pub keep_bytes: f64,
+    /// Age up to which they are kept, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub keep_for: f64,
+    /// A server that takes Pyroscope's `/ingest`; none when it is missing.
+    pub push_to: Option<String>,
+}
+
+impl Default for Profiles {
+    fn default() -> Self {
+        Profiles { every: 600.0, keep_bytes: 256.0 * 1_048_576.0, keep_for: 7.0 * 86_400.0, push_to: None }
+    }
+}
+
 /// Everything that may be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
@@ -179,6 +202,16 @@ pub struct Rules {
     /// Age up to which evidence is kept, seconds.
     #[serde(deserialize_with = "seconds")]
     pub keep_for: f64,
+    /// Whether and how profiles are taken all the time; not at all when it is missing.
+    pub profiles: Option<Profiles>,
+    /// Where in object storage captures are uploaded as soon as they are stored; nowhere when it is missing.
+    pub upload: Option<String>,
+    /// Bytes of series that are kept; the oldest go first.
+    #[serde(deserialize_with = "bytes")]
+    pub keep_series_bytes: f64,
+    /// Age up to which series are kept, seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub keep_series_for: f64,
 }
 
 impl Default for Rules {
@@ -200,6 +233,10 @@ impl Default for Rules {
             brake: None,
             keep_bytes: 20.0 * 1_073_741_824.0,
             keep_for: 14.0 * 86_400.0,
+            profiles: None,
+            upload: None,
+            keep_series_bytes: 1_073_741_824.0,
+            keep_series_for: 60.0 * 86_400.0,
         }
     }
 }
@@ -224,6 +261,14 @@ impl Rules {
         }
         if !(0.1..=1.0).contains(&self.heavy_share) {
             return Some(format!("heavyShare ({}) must be between 0.1 and 1", self.heavy_share));
+        }
+        if let Some(profiles) = &self.profiles {
+            if !(1.0..=86_400.0).contains(&profiles.every) {
+                return Some(format!("profiles.every ({} s) must be between 1s and 24h", profiles.every));
+            }
+            if profiles.push_to.as_ref().is_some_and(|url| !url.starts_with("http://")) {
+                return Some("profiles.pushTo must be a URL such as http://pyroscope:4040".to_owned());
+            }
         }
         let brake = self.brake?;
         if !(0.01..=4.0).contains(&brake.raise_share) {

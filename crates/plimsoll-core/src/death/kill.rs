@@ -18,7 +18,11 @@ pub(super) fn judge(kill: &Kill, kills: &[&Kill], also: &[&Ended]) -> Death {
         who: who(kill, also),
         workload,
         manner,
-        certainty: if kill.scope.is_some() { Certainty::Certain } else { Certainty::Likely },
+        certainty: if kill.scope.is_some() && !is_nameless(kill) {
+            Certainty::Certain
+        } else {
+            Certainty::Likely
+        },
         count: 1,
         times: time(kill).into_iter().collect(),
         held: resident(kill),
@@ -73,6 +77,11 @@ fn first(kill: &Kill) -> Option<&Task> {
     kill.tasks.iter().filter(|t| t.name != "pause").min_by_key(|t| t.pid).filter(|_| kill.tasks.len() > 1)
 }
 
+/// Whether a group was at its limit, and nothing says which: the line of the kill alone does not.
+fn is_nameless(kill: &Kill) -> bool {
+    kill.scope == Some(Scope::Group) && kill.limit_group.is_none()
+}
+
 /// The group at its limit, when it is above the victim's.
 fn above(kill: &Kill) -> Option<&str> {
     let (limit, victim) = (kill.limit_group.as_deref()?, kill.victim_group.as_deref()?);
@@ -90,6 +99,9 @@ fn text(kill: &Kill, death: &Death) -> String {
     let limit = kill.limit.map_or_else(String::new, |l| format!(" of {}", bytes(l as f64)));
     let place = death.workload.as_ref().map_or_else(String::new, |w| format!(" in {}", w.words()));
     let by = match (death.manner, kill.scope) {
+        (Manner::ContainerLimit, _) if is_nameless(kill) => {
+            format!("its own limit{limit}, or one above it, was reached")
+        }
         (Manner::ContainerLimit, _) => format!("its own limit{limit} was reached"),
         (Manner::AncestorLimit, _) => {
             format!("{}{limit} was reached", above(kill).map(ancestor).unwrap_or_default())
@@ -106,6 +118,9 @@ fn text(kill: &Kill, death: &Death) -> String {
 
 fn evidence(kill: &Kill, also: &[&Ended], death: &mut Death) {
     death.pro.push(match kill.scope {
+        Some(Scope::Group) if is_nameless(kill) => {
+            "the kernel says that a group of processes was at its limit".to_owned()
+        }
         Some(Scope::Group) => "the kernel's log names the group at its limit".to_owned(),
         Some(_) => "the kernel's log says that no limit of a group was involved".to_owned(),
         None => {
@@ -117,6 +132,11 @@ fn evidence(kill: &Kill, also: &[&Ended], death: &mut Death) {
     }
     for e in also {
         death.pro.push(status(e));
+    }
+    if is_nameless(kill) {
+        death
+            .contra
+            .push("the lines that name the group are missing: it may be one above its own".to_owned());
     }
     let blame = blame(kill);
     death.contra.extend(blame);

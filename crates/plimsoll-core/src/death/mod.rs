@@ -292,7 +292,8 @@ impl Death {
 /// and of those the one that came last.
 pub fn deaths(traces: &[Trace]) -> Vec<Death> {
     let traces = once(traces);
-    let kills: Vec<&Kill> = traces.iter().filter_map(|t| t.kill()).collect();
+    let told: Vec<&Kill> = traces.iter().filter_map(|t| t.kill()).collect();
+    let kills: Vec<&Kill> = told.iter().filter(|k| !is_hearsay(k, &told)).copied().collect();
     let mut out: Vec<Death> = Vec::new();
     for kill in &kills {
         let also: Vec<&Ended> = traces.iter().filter_map(|t| t.ended()).filter(|e| e.is_of(kill)).collect();
@@ -321,6 +322,12 @@ pub fn deaths(traces: &[Trace]) -> Vec<Death> {
     out.reverse();
     out.sort_by_key(|d| (d.manner == Manner::Unclear, std::cmp::Reverse(d.certainty)));
     out
+}
+
+/// Whether a kill is told by name and number only, and the kernel tells the same one itself.
+fn is_hearsay(kill: &Kill, all: &[&Kill]) -> bool {
+    let is_bare = |k: &Kill| k.scope.is_none() && k.anon.is_none();
+    is_bare(kill) && all.iter().any(|k| k.pid == kill.pid && k.name == kill.name && !is_bare(k))
 }
 
 /// What sources say, each thing once: the same log or status may be given twice. What has no time may be another one.

@@ -60,6 +60,27 @@ fn a_limit_above_is_the_pods_or_the_nodes() {
 }
 
 #[test]
+fn the_line_of_a_kill_alone_does_not_name_the_limit() {
+    let d = of(Kill { limit_group: None, victim_group: None, limit: None, ..kill(7, "java") });
+    assert_eq!((d.manner, d.certainty), (Manner::ContainerLimit, Certainty::Likely));
+    assert!(d.text.ends_with("its own limit, or one above it, was reached"), "{}", d.text);
+    assert!(d.contra[0].contains("may be one above its own"), "{d:?}");
+}
+
+#[test]
+fn what_the_kubelet_heard_of_a_kill_is_no_second_one() {
+    let heard = Kill { pid: 7, name: "java".to_owned(), ..Kill::default() };
+    let other = Kill { pid: 8, ..heard.clone() };
+    let of = |kills: &[&Kill]| -> u64 {
+        let traces: Vec<Trace> = kills.iter().map(|k| Trace::Kernel(Box::new((*k).clone()))).collect();
+        deaths(&traces).iter().map(|d| d.count).sum()
+    };
+    assert_eq!(of(&[&heard, &kill(7, "java")]), 1);
+    assert_eq!(of(&[&heard]), 1);
+    assert_eq!(of(&[&other, &kill(7, "java")]), 2);
+}
+
+#[test]
 fn a_child_is_told_from_the_container_and_a_group_that_dies_whole_is_not() {
     let tasks = vec![task(100, "sh", 1, 0), task(107, "worker", 400, 0)];
     let child = Kill { tasks: tasks.clone(), ..kill(107, "worker") };

@@ -3,16 +3,20 @@
 //! A key comes apart into words, delimiters and slots. Keys of one arrangement form a template; a word that hardly ever
 //! comes back is a slot as well, and a slot that never varies is a word. The slot with as many values as there are keys
 //! carries the cardinality: without it the map would be small.
+//!
+//! A template shows what many keys have in common, and no key itself: a key may be a secret.
 
 mod distinct;
+mod template;
 mod token;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use distinct::{Distinct, hash, mix};
+use template::{AFTER, ITSELF, normal_form, slots, templates};
 use token::{Piece, pieces};
 
-pub use token::SlotKind;
+pub use token::{SlotKind, UUID_LENGTH, is_opaque, is_uuid};
 
 /// Shapes kept apart while keys come in; further ones are counted together.
 const SHAPES: usize = 4096;
@@ -39,6 +43,8 @@ pub struct Keys {
     /// Taking shapes together was of no use: new ones are counted only while there is room.
     is_full: bool,
     scratch: String,
+    /// Whether what stands under a name is a secret.
+    is_secret: Option<fn(&str) -> bool>,
 }
 
 /// Keys of one arrangement, words as they stand.
@@ -142,7 +148,7 @@ pub struct Template {
     pub normal: String,
     /// Keys made from it.
     pub count: u64,
-    /// One of them.
+    /// One of them, as it is: to be shown only to who asks for it.
     pub example: String,
     /// Its slots, from left to right.
     pub slots: Vec<Slot>,
@@ -158,10 +164,6 @@ pub struct Slot {
     /// Different values; an estimate above 1,000.
     pub distinct: u64,
 }
-
-/// How a slot without a name is named: by what it comes after, or as all there is.
-const AFTER: &str = "after ";
-const ITSELF: &str = "the key itself";
 
 /// A slot that has nearly as many values as there are keys.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,6 +190,11 @@ impl Carrier {
 }
 
 impl Keys {
+    /// Values under such names are not shown, even where all keys have the same.
+    pub fn hiding(is_secret: fn(&str) -> bool) -> Keys {
+        Keys { is_secret: Some(is_secret), ..Keys::default() }
+    }
+
     /// Takes a key.
     pub fn push(&mut self, key: &str) {
         self.keys += 1;
@@ -228,11 +235,12 @@ impl Keys {
 
     /// What they are made from.
     pub fn finish(self) -> KeyReport {
-        let Keys { keys, distinct, shapes, others, .. } = self;
+        let Keys { keys, distinct, shapes, others, is_secret, .. } = self;
         let mut shapes: Vec<Shape> = merged(shapes).into_values().collect();
         shapes.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.example.cmp(&b.example)));
-        let templates: Vec<Template> = shapes.iter().map(template).collect();
-        let carrier = carrier(&shapes, &templates, keys);
+        let is_secret = is_secret.unwrap_or(|_| false);
+        let carrier = carrier(&shapes, keys);
+        let templates = templates(&shapes, is_secret);
         // An estimate may be above what there is.
         KeyReport { keys, distinct: distinct.count().min(keys), templates, others, carrier }
     }
@@ -354,84 +362,18 @@ fn join(known: &mut Shape, other: &Shape) {
     }
 }
 
-fn template(shape: &Shape) -> Template {
-    let (mut text, mut slots) = (String::new(), Vec::new());
-    let mut before: Option<&str> = None;
-    for part in &shape.pieces {
-        match part {
-            Part::Delimiter(c) => text.push(*c),
-            Part::Word(word) => {
-                text.push_str(word);
-                before = Some(word);
-            }
-            Part::Slot(values) => {
-                let name = slot_name(&text, before);
-                slots.push(Slot { name, kind: values.kind, distinct: values.distinct.count() });
-                text.push_str(&slot_text(values));
-            }
-        }
-    }
-    let normal = normal_form(shape);
-    Template { text, normal, count: shape.count, example: shape.example.clone(), slots }
-}
-
-/// The parameter or field before `=` or `:`, else what it comes after.
-fn slot_name(before: &str, word: Option<&str>) -> String {
-    let named = before.strip_suffix(['=', ':']).map(|head| {
-        head.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '-')
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    });
-    match (named, word) {
-        (Some(name), _) if !name.is_empty() => name,
-        (_, Some(word)) => format!("{AFTER}{word}"),
-        _ => ITSELF.to_owned(),
-    }
-}
-
-fn slot_text(values: &Values) -> String {
-    let few = values.few.len() <= FEW && values.kind == SlotKind::Word;
-    match values.few.as_slice() {
-        [only] if values.distinct.count() == 1 => only.clone(),
-        all if few => {
-            let mut all = all.to_vec();
-            all.sort_unstable();
-            format!("{{{}}}", all.join("|"))
-        }
-        _ if values.kind == SlotKind::Hex && values.shortest == values.longest => {
-            format!("{{hex{}}}", values.longest)
-        }
-        _ => format!("{{{}}}", values.kind.name()),
-    }
-}
-
-/// A URL without its query, where that has slots; otherwise the template, its slots by name only.
-fn normal_form(shape: &Shape) -> String {
-    let mut text = String::new();
-    for part in &shape.pieces {
-        match part {
-            Part::Delimiter('?' | '#') if text.contains('/') => break,
-            Part::Delimiter(c) => text.push(*c),
-            Part::Word(word) => text.push_str(word),
-            Part::Slot(values) if values.distinct.count() == 1 => text.push_str(&slot_text(values)),
-            Part::Slot(_) => text.push_str("{id}"),
-        }
-    }
-    text
-}
-
 /// The slot whose values are nearly as many as the keys, over all templates that have it.
-fn carrier(shapes: &[Shape], templates: &[Template], keys: u64) -> Option<Carrier> {
+fn carrier(shapes: &[Shape], keys: u64) -> Option<Carrier> {
     if keys < ENOUGH {
         return None;
     }
     let mut names: HashMap<String, (u64, f64)> = HashMap::new();
-    for (shape, template) in shapes.iter().zip(templates) {
+    for shape in shapes {
+        let slots = slots(shape);
         let ratio = |slot: &Slot| (slot.distinct as f64 / shape.count.max(1) as f64).min(1.0);
-        let most = template.slots.iter().map(ratio).fold(0.0, f64::max);
+        let most = slots.iter().map(ratio).fold(0.0, f64::max);
         // Of those that vary about alike, a random one is to blame rather than a number.
-        let alike = template.slots.iter().filter(|slot| ratio(slot) >= most - ALIKE);
+        let alike = slots.iter().filter(|slot| ratio(slot) >= most - ALIKE);
         let Some(best) = alike.max_by(|a, b| a.kind.cmp(&b.kind).then(ratio(a).total_cmp(&ratio(b)))) else {
             continue;
         };
@@ -441,9 +383,10 @@ fn carrier(shapes: &[Shape], templates: &[Template], keys: u64) -> Option<Carrie
             sum.1 += ratio(best) * shape.count as f64;
         }
     }
+    let more = |a: &(u64, f64), b: &(u64, f64)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
     let (slot, (count, unique)) =
-        names.into_iter().max_by(|a, b| a.1.0.cmp(&b.1.0).then_with(|| b.0.cmp(&a.0)))?;
-    let normal: std::collections::HashSet<&str> = templates.iter().map(|t| t.normal.as_str()).collect();
+        names.into_iter().max_by(|a, b| more(&a.1, &b.1).then_with(|| b.0.cmp(&a.0)))?;
+    let normal: HashSet<String> = shapes.iter().map(|shape| normal_form(shape, |_| false)).collect();
     Some(Carrier {
         slot,
         share: count as f64 / keys as f64,

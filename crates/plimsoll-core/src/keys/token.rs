@@ -8,6 +8,10 @@ const PIECES: usize = 96;
 const RUNS: usize = 3;
 /// A token of this length with letters and digits mixed is opaque.
 const OPAQUE: usize = 16;
+/// Hex digits in the groups of a UUID.
+const UUID: [usize; 5] = [8, 4, 4, 4, 12];
+/// Characters of a UUID.
+pub const UUID_LENGTH: usize = 36;
 
 /// What a slot is made of, narrow to wide: a slot has the widest that is seen in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,13 +96,21 @@ pub(super) fn pieces<'a>(key: &'a str, mut f: impl FnMut(Piece<'a>)) {
 }
 
 fn uuid(text: &str) -> Option<&str> {
-    let candidate = text.get(..36)?;
-    let is_one = candidate.bytes().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
+    let candidate = text.get(..UUID_LENGTH)?;
+    let ends =
+        text.get(UUID_LENGTH..).and_then(|rest| rest.chars().next()).is_none_or(|c| !c.is_alphanumeric());
+    (ends && is_uuid(candidate.bytes())).then_some(candidate)
+}
+
+/// Whether characters are hex digits in the groups of a UUID; what is not ASCII may be given as any other byte.
+pub fn is_uuid(bytes: impl IntoIterator<Item = u8>) -> bool {
+    let mut bytes = bytes.into_iter();
+    let mut groups = UUID.into_iter().enumerate();
+    let is_one = groups.all(|(number, length)| {
+        (number == 0 || bytes.next() == Some(b'-'))
+            && (0..length).all(|_| bytes.next().is_some_and(|b| b.is_ascii_hexdigit()))
     });
-    let ends = text.get(36..).and_then(|rest| rest.chars().next()).is_none_or(|c| !c.is_alphanumeric());
-    (is_one && ends).then_some(candidate)
+    is_one && bytes.next().is_none()
 }
 
 /// `before` is the character before the token: what follows a `=` is a value, whatever it is made of.
@@ -112,16 +124,26 @@ fn of_token<'a>(token: &'a str, before: Option<char>, f: &mut impl FnMut(Piece<'
         f(Piece::Word(token));
     } else if token.bytes().all(|b| b.is_ascii_hexdigit()) {
         f(Piece::Slot(SlotKind::Hex, token));
-    } else if token.len() >= OPAQUE || runs(token) > RUNS {
+    } else if is_opaque(token.chars()) {
         f(Piece::Slot(SlotKind::Token, token));
     } else {
         split_runs(token, f);
     }
 }
 
-fn runs(token: &str) -> usize {
-    let bytes = token.as_bytes();
-    1 + bytes.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count()
+/// Whether a token of letters and digits is one slot, rather than words and numbers.
+pub fn is_opaque(token: impl IntoIterator<Item = char>) -> bool {
+    let (mut length, mut runs, mut in_digits) = (0, 0, None);
+    for c in token {
+        length += 1;
+        let is_digit = c.is_ascii_digit();
+        runs += usize::from(in_digits != Some(is_digit));
+        in_digits = Some(is_digit);
+        if length >= OPAQUE || runs > RUNS {
+            return true;
+        }
+    }
+    false
 }
 
 /// `order12345` is a word and a number.

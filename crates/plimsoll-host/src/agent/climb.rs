@@ -413,7 +413,7 @@ impl Climb {
 }
 
 /// A name that is safe as a part of a file's.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     name.chars().map(plain).take(32).collect()
 }

@@ -5,9 +5,14 @@
 //! capture on a machine.
 
 mod brake;
+mod chronicle;
 mod climb;
 pub mod hold;
+mod inner;
+mod outlook;
+mod profiles;
 mod tripwire;
+mod upload;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -24,9 +29,8 @@ use plimsoll_core::agent::{
 use plimsoll_core::death::Workload;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
-use plimsoll_core::slope::Interval;
 use plimsoll_core::target::{RuntimeKind, Target};
-use plimsoll_core::units::{bytes, duration};
+use plimsoll_core::units::bytes;
 
 use crate::capture;
 use crate::fleet::{Fleet, Limited};
@@ -34,13 +38,16 @@ use crate::identify;
 use crate::source::kernel_log::{self, Kills};
 use crate::store::{Store, StoreError};
 use crate::world::{Clock as Time, World};
+use chronicle::Chronicle;
 use climb::{Climb, Journal};
+use inner::Inner;
+pub use outlook::{Forecast, Row};
+use profiles::Profiles;
 use tripwire::{Trip, Tripwire, Wire};
+use upload::Uploads;
 
 /// Seconds between two judgements of one workload that is not near its end.
 const JUDGE_EVERY: f64 = 30.0;
-/// Probability of a climb from which the estimator's clock counts.
-const BELIEVED: f64 = 0.5;
 /// Growth that is worth a judgement, as a share of the limit.
 const GREW: f64 = 0.01;
 /// Looks in a row that must be calmer before a level is left.
@@ -72,6 +79,9 @@ pub enum AgentError {
     /// A thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
+    /// The series in the store.
+    #[error("failed to keep series in the store")]
+    Series(#[source] std::io::Error),
 }
 
 /// Who a process is, for a while.
@@ -90,53 +100,6 @@ struct Watched {
     forecast: Option<Forecast>,
 }
 
-/// What the estimator says of a group's usage against its limit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Forecast {
-    /// Probability of a climb without a plateau.
-    pub p_leak: f64,
-    /// Bytes a second of the floor: lower end, middle, upper end.
-    pub slope: [f64; 3],
-    /// Seconds to the limit: lower end, middle, upper end; infinite without a climb.
-    pub seconds: [f64; 3],
-}
-
-impl Forecast {
-    fn of(j: &Judgement) -> Option<Forecast> {
-        let posterior = j.clock.binding()?.posterior.as_ref().ok()?;
-        let ends = |i: &Interval| [i.low, i.mid, i.high];
-        Some(Forecast {
-            p_leak: posterior.p_leak,
-            slope: ends(&posterior.slope),
-            seconds: ends(&posterior.time_to_limit),
-        })
-    }
-
-    /// The lower end of the time to the limit, when the estimator believes in a climb.
-    fn soonest(&self) -> Option<f64> {
-        (self.p_leak >= BELIEVED).then_some(self.seconds[0])
-    }
-}
-
-/// One row of what the agent knows, for metrics and pages.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The workload.
-    pub workload: String,
-    /// Its largest process.
-    pub pid: i32,
-    /// That process's name.
-    pub name: String,
-    /// How near the end is.
-    pub level: Level,
-    /// What its limit is run against by.
-    pub danger: Danger,
-    /// The limit, bytes.
-    pub limit: f64,
-    /// What the estimator says, when it was asked.
-    pub forecast: Option<Forecast>,
-}
-
 /// A climb that is under way.
 struct Climbing {
     climb: Arc<Climb>,
@@ -148,6 +111,10 @@ pub struct Agent {
     world: World,
     rules: Rules,
     fleet: Fleet,
+    chronicle: Chronicle,
+    inner: Inner,
+    uploads: Option<Uploads>,
+    profiles: Profiles,
     journal: Journal,
     events: Receiver<Event>,
     news: Vec<Event>,
@@ -173,12 +140,19 @@ impl Agent {
     /// # Errors
     /// When the store is another agent's, or no thread can be started.
     pub fn open(world: &World, rules: Rules, store: &Path) -> Result<Agent, AgentError> {
-        let (store, open) = Store::open(store).map_err(AgentError::Store)?;
+        let folder = store;
+        let (store, open) = Store::open(folder).map_err(AgentError::Store)?;
         let (tell, events) = channel();
+        let mut fleet = Fleet::open(world).rescanning_always();
         let journal =
             Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start(), brakes: Arc::default() };
+        let recalled = Chronicle::recall(&mut fleet, folder, &rules, journal.now());
         let mut agent = Agent {
-            fleet: Fleet::open(world).rescanning_always(),
+            fleet,
+            chronicle: Chronicle::open(folder).map_err(AgentError::Series)?,
+            inner: Inner::default(),
+            profiles: Profiles::of(folder),
+            uploads: rules.upload.clone().map(Uploads::start).transpose().map_err(AgentError::Thread)?,
             kills: Kills::open(world),
             tripwire: Tripwire::start().map_err(AgentError::Thread)?,
             world: world.clone(),
@@ -198,27 +172,37 @@ impl Agent {
             chores_at: 0.0,
             looks: 0,
         };
-        agent.come_up();
+        agent.come_up(recalled);
         Ok(agent)
     }
 
     /// Says that it runs, and what it found open.
-    fn come_up(&mut self) {
+    fn come_up(&mut self, (known, wrong): (usize, Vec<String>)) {
         let damaged = self.store(|s| s.log.damaged);
         let also = if damaged > 0 {
             format!("; {damaged} damaged lines of its log are left out")
         } else {
             String::new()
         };
+        let known =
+            if known > 0 { format!("; {known} processes are known from before") } else { String::new() };
         self.write(self.journal.event(
             "agent",
             What::Agent,
-            format!("up, {:?}{also}", self.rules.mode).to_lowercase(),
+            format!("up, {:?}{also}{known}", self.rules.mode).to_lowercase(),
         ));
+        for wrong in wrong {
+            self.write(self.journal.event("agent", What::Failed, format!("series: {wrong}")));
+        }
         for (workload, folder) in std::mem::take(&mut self.open.captures) {
             let why = self.half_done(&folder);
             let event = self.journal.event(&workload, What::Failed, why);
             self.write(Event { folder: Some(folder), ..event });
+        }
+        if let Some(uploads) = &self.uploads {
+            // What an agent before could not send.
+            let captures = fs::read_dir(self.store(Store::captures)).into_iter().flatten().flatten();
+            captures.for_each(|capture| uploads.add(capture.path()));
         }
         self.set_back(true);
         for (workload, level) in &self.open.incidents {
@@ -265,7 +249,37 @@ impl Agent {
     fn hear(&mut self) {
         for event in self.events.try_iter() {
             self.open.take(&event);
+            if let (What::Stored, Some(folder), Some(uploads)) = (event.what, &event.folder, &self.uploads) {
+                uploads.add(self.store(Store::captures).join(folder));
+            }
             self.news.push(event);
+        }
+    }
+
+    /// Takes the profile that is due, where the rules want any.
+    fn take_profiles(&mut self, now: f64) {
+        let Some(rules) = &self.rules.profiles else { return };
+        if let Some(why) = self.profiles.look(&self.rows, &self.world, rules, now) {
+            self.write(self.journal.event("agent", What::Failed, format!("profiles: {why}")));
+        }
+    }
+
+    /// Tells what was uploaded, and what was not.
+    fn tell_uploads(&mut self) {
+        for outcome in self.uploads.as_ref().map(Uploads::outcomes).unwrap_or_default() {
+            let name = outcome.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (what, text) = match outcome.uploaded {
+                Ok(all) => {
+                    let size: u64 = all.iter().map(|u| u.bytes).sum();
+                    let last = all.last().map_or_else(String::new, |u| u.url.clone());
+                    (
+                        What::Agent,
+                        format!("{name} is uploaded and read back whole, {}: {last}", bytes(size as f64)),
+                    )
+                }
+                Err(e) => (What::Failed, format!("{name} is not uploaded, and will be tried again: {e}")),
+            };
+            self.write(self.journal.event("agent", what, text));
         }
     }
 
@@ -437,13 +451,29 @@ impl Agent {
     fn look(&mut self) {
         self.looks += 1;
         self.fleet.tick();
+        self.inner.look(&mut self.fleet, &self.world, &self.rules);
+        self.keep_series();
         self.tell_kills();
+        self.tell_uploads();
         self.judge_all(None);
         let now = self.journal.now();
+        self.take_profiles(now);
         if now >= self.chores_at {
             self.chores_at = now + CHORES;
             self.prune();
         }
+    }
+
+    fn keep_series(&mut self) {
+        self.chronicle.keep(&mut self.fleet, &self.world, &self.rules);
+        if let Some(why) = self.chronicle.trouble() {
+            self.write(self.journal.event("agent", What::Failed, format!("series: {why}")));
+        }
+    }
+
+    /// Bytes of series written since the start.
+    pub fn series_bytes(&self) -> u64 {
+        self.chronicle.written()
     }
 
     fn tell_kills(&mut self) {
@@ -457,8 +487,10 @@ impl Agent {
     /// A group crossed a share of its limit: two quick looks tell how fast it burns.
     fn tripped(&mut self, trip: &Trip) {
         self.fleet.tick();
+        self.keep_series();
         std::thread::sleep(BURST);
         self.fleet.tick();
+        self.keep_series();
         self.judge_all(Some(trip));
     }
 
@@ -491,7 +523,7 @@ impl Agent {
         let lowest = points.iter().map(|p| p.v).fold(f64::INFINITY, f64::min);
         let grows = points.last().is_some_and(|p| p.v - lowest >= GREW * limit);
         let due = known.as_ref().is_none_or(|w| now - w.judged >= JUDGE_EVERY);
-        let mut forecast = known.as_ref().and_then(|w| w.forecast).filter(|_| grows);
+        let mut forecast = known.as_ref().and_then(|w| w.forecast.clone()).filter(|_| grows);
         let mut judged = known.as_ref().map_or(0.0, |w| w.judged);
         let mut view = None;
         if grows && due && !tripped {
@@ -499,7 +531,7 @@ impl Agent {
             forecast = view.as_ref().and_then(|(_, j)| Forecast::of(j));
             judged = now;
         }
-        let danger = Danger { estimate: forecast.and_then(|f| f.soonest()), ..quick };
+        let danger = forecast.as_ref().map_or(quick, |f| f.beside(quick));
         let heavy = heavy_seconds(danger.share * limit);
         let level = level(&danger, heavy, &self.rules);
         let Some(target) = self.target(pid) else { return };
@@ -507,15 +539,18 @@ impl Agent {
             return;
         }
         if !tripped {
-            let name = target.name.clone();
-            self.rows.push(Row { workload: workload.clone(), pid, name, level, danger, limit, forecast });
+            let inner = self.fleet.process_now(pid).map_or_else(BTreeMap::new, |(seen, ..)| seen.facts);
+            let (name, runtime, net) = (target.name.clone(), target.runtime, self.inner.net(pid));
+            let (workload, forecast) = (workload.clone(), forecast.clone());
+            self.rows.push(Row { workload, pid, name, level, danger, limit, forecast, runtime, inner, net });
         }
-        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast });
+        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast: None });
         (watched.judged, watched.forecast) = (judged, forecast);
         self.change(&workload, &mut watched, level, &danger);
         self.watched.insert(workload.clone(), watched);
         if level > Level::Calm {
-            self.climb(&workload, level, target, view, danger.seconds());
+            // A brake on the group is no answer to another limit: only the time to the group's own counts.
+            self.climb(&workload, level, target, view, danger.to_limit());
         }
     }
 
@@ -544,15 +579,8 @@ impl Agent {
     fn change(&mut self, workload: &str, watched: &mut Watched, level: Level, danger: &Danger) {
         watched.calmer = if level < watched.level { watched.calmer + 1 } else { 0 };
         if level > watched.level || watched.calmer >= CALMER {
-            let left = danger.seconds();
-            let left = if left.is_finite() { duration(left) } else { "no end in sight".to_owned() };
-            let text = format!(
-                "{} → {}: {left} at {} a second, {} of headroom",
-                watched.level.name(),
-                level.name(),
-                bytes(danger.burn),
-                bytes(danger.headroom)
-            );
+            let outlook = outlook::in_words(danger, watched.forecast.as_ref());
+            let text = format!("{} → {}: {outlook}", watched.level.name(), level.name());
             (watched.level, watched.calmer) = (level, 0);
             let event = self.journal.event(workload, What::Level, text);
             self.write(Event { level: Some(level), ..event });
@@ -651,8 +679,16 @@ impl Agent {
         self.hear();
     }
 
-    /// Removes old evidence, never that of an open incident.
+    /// Removes old series, and old evidence, never that of an open incident.
     fn prune(&mut self) {
+        if let Some(rules) = &self.rules.profiles {
+            self.profiles.prune(rules, self.journal.now());
+        }
+        let files = self.chronicle.prune(&self.rules, self.journal.now());
+        if files > 0 {
+            let text = format!("{files} files of series were removed: they were old, or too many");
+            self.write(self.journal.event("agent", What::Agent, text));
+        }
         let (most, age) = (self.rules.keep_bytes, Duration::from_secs_f64(self.rules.keep_for));
         let now = self.journal.now();
         let gone = self.store(|s| s.prune(now, (most, age), &|name| self.open.is_evidence(name)));

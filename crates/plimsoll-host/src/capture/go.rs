@@ -14,6 +14,8 @@ const FULL_STACKS: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest profile that is kept.
 const LARGEST: u64 = 256 << 20;
+/// Largest of those that are taken all the time.
+const LARGEST_CONTINUOUS: u64 = 16 << 20;
 
 /// Takes it on a thread of its own, which may move into the target's network.
 pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
@@ -25,6 +27,29 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
                 "goroutines" => door.goroutines(folder),
                 _ => door.heap(order, folder),
             }
+        });
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The heap and, where there are not too many, the goroutines as profiles; by their names.
+pub(super) fn profiles(
+    world: &World,
+    pid: i32,
+    goroutines: bool,
+) -> Result<Vec<(&'static str, Vec<u8>)>, CaptureError> {
+    thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            http::enter_network(world, pid).map_err(CaptureError::Http)?;
+            let door = Door::find(world, pid)?;
+            let get = |path| {
+                http::get_bytes(&door.agent, door.at, path, LARGEST_CONTINUOUS).map_err(CaptureError::Http)
+            };
+            let mut all = vec![("heap", get("/debug/pprof/heap")?)];
+            if goroutines {
+                all.push(("goroutines", get("/debug/pprof/goroutine?debug=0")?));
+            }
+            Ok(all)
         });
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

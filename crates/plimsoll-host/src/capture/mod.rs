@@ -106,6 +106,18 @@ impl CaptureError {
     }
 }
 
+/// The profiles that a program offers and that cost it next to nothing, by their names.
+pub(crate) fn cheap_profiles(
+    world: &World,
+    target: &Target,
+    goroutines: bool,
+) -> Result<Vec<(&'static str, Vec<u8>)>, CaptureError> {
+    match target.runtime {
+        RuntimeKind::Go => go::profiles(world, target.pid, goroutines),
+        _ => Err(CaptureError::NoDoor("programs of this runtime offer no profile".to_owned())),
+    }
+}
+
 /// An error with its causes.
 pub(crate) fn chain(e: &dyn std::error::Error) -> String {
     let mut out = e.to_string();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_core::death::{Ended, Moment, Trace};
+use plimsoll_core::death::{Ended, Kill, Moment, Trace};
 use plimsoll_core::units::parse_quantity;
 
 use crate::moment;
@@ -11,12 +11,17 @@ use crate::moment;
 /// Units remembered that were told dead and have not been told failed.
 const UNITS: usize = 10_000;
 
+/// What a kubelet says of a kill that it heard of.
+pub(super) const SYSTEM_OOM: &str = "System OOM encountered, victim process: ";
+/// What a description ends with: its events, or what stands right before them when it was made without.
+const LAST: [&str; 3] = ["Tolerations", "Topology Spread Constraints", "Events"];
+
 /// Reads line by line.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pod: Pod,
     units: BTreeSet<String>,
-    /// Within the description of a pod: its events come last.
+    /// Within the description of a pod, before what comes last in it.
     is_open: bool,
 }
 
@@ -40,12 +45,12 @@ impl Reader {
         self.described(line, out);
         if let Some(trace) = self.unit(line) {
             out.push(trace);
-        } else if let Some(trace) = evicted(line).or_else(|| runtime_event(line)) {
+        } else if let Some(trace) = evicted(line).or_else(|| heard(line)).or_else(|| runtime_event(line)) {
             out.push(trace);
         }
     }
 
-    /// Whether the last pod was described without its events, which come last.
+    /// Whether the description of the last pod ends before its last part.
     pub(super) fn is_open(&self) -> bool {
         self.is_open
     }
@@ -92,7 +97,7 @@ impl Reader {
                 out.push(Trace::Evicted { pod: self.pod.full_name(), message: value.to_owned(), when: None });
             }
             (0, _) => {
-                self.is_open &= key != "Events";
+                self.is_open &= !LAST.contains(&key);
                 self.pod.close(out);
                 self.pod.within = false;
             }
@@ -170,6 +175,18 @@ fn evicted(line: &str) -> Option<Trace> {
     let pod = named.or(quoted).map_or_else(|| "a pod".to_owned(), str::to_owned);
     let message = line.get(at..)?.trim_end().to_owned();
     Some(Trace::Evicted { pod, message, when: moment::of(line) })
+}
+
+/// `System OOM encountered, victim process: java, pid: 4711`: who, and nothing of why.
+fn heard(line: &str) -> Option<Trace> {
+    Some(Trace::Kernel(Box::new(Kill { when: moment::of(line), ..system_oom(line)? })))
+}
+
+/// The kill that a kubelet heard of.
+pub(super) fn system_oom(text: &str) -> Option<Kill> {
+    let (name, rest) = text.split_once(SYSTEM_OOM)?.1.split_once(", pid: ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Kill { name: name.to_owned(), pid: digits.parse().ok()?, ..Kill::default() })
 }
 
 /// containerd's `TaskOOM event`: somebody in the container was killed.
@@ -272,6 +289,19 @@ Conditions:
         let traces = read(&line);
         let [Trace::Ended(e)] = traces.as_slice() else { panic!("{traces:?}") };
         assert_eq!((e.id.as_deref(), e.when.is_some()), (Some(id.as_str()), true));
+    }
+
+    #[test]
+    fn a_kill_that_a_kubelet_heard_of_has_a_name_and_no_cause() {
+        for line in [
+            "7m  Warning  SystemOOM  node/n1  System OOM encountered, victim process: my java, pid: 4711\n",
+            "I1123 11:00:02.1 1 event.go:307] \"Event occurred\" reason=\"SystemOOM\" message=\"System OOM encountered, victim process: my java, pid: 4711\"\n",
+        ] {
+            let traces = read(line);
+            let [Trace::Kernel(kill)] = traces.as_slice() else { panic!("{traces:?}") };
+            assert_eq!((kill.name.as_str(), kill.pid, kill.scope), ("my java", 4711, None));
+        }
+        assert!(read("System OOM encountered, victim process: a, pid: x\n").is_empty());
     }
 
     #[test]

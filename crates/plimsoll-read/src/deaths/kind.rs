@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use plimsoll_core::classify::{Cause, Certainty};
-use plimsoll_core::death::{Death, Kill, Task, Trace, Workload};
+use plimsoll_core::death::{Death, Kill, Manner, Task, Trace, Workload};
 use plimsoll_core::units::{bytes, duration};
 use serde::Serialize;
 
@@ -102,7 +102,9 @@ fn summary(list: &[Death]) -> String {
         if d.count == 1 { String::new() } else { format!(" ({} times{every})", d.count) }
     };
     let limit = most.limit.map_or_else(String::new, |l| format!(" ({})", bytes(l as f64)));
-    let one = format!("{}: {}{limit}{}", most.who, most.manner.words(), often(most));
+    let sure =
+        if most.certainty == Certainty::Certain || most.manner == Manner::Unclear { "" } else { "likely " };
+    let one = format!("{}: {sure}{}{limit}{}", most.who, most.manner.words(), often(most));
     match list.len() {
         1 => one,
         n => format!("{}, of {n} kinds; the newest sure one: {one}", count(all, "death")),
@@ -190,6 +192,7 @@ impl Kind for Deaths {
                 || l.contains("Failed with result 'oom-kill'")
                 || l.contains("TaskOOM event")
                 || l.contains("low on resource: memory")
+                || l.contains(super::cluster::SYSTEM_OOM)
                 || super::runtime::find(l).is_some()
         };
         text.lines().any(line) || is_pod(&text) || is_kernel(&text)
@@ -228,7 +231,9 @@ fn is_pod(text: &str) -> bool {
     described() || object() || text.contains("\"OOMKilled\":")
 }
 
-/// A kernel's log without a kill is an answer too: how it begins at boot.
+/// A kernel's log without a kill is an answer too: how it begins at boot, or a journal's records of it.
 fn is_kernel(text: &str) -> bool {
-    text.lines().take(20).any(|l| l.contains("] Linux version ") || l.contains(" kernel: Linux version "))
+    let boot = |l: &str| l.contains("] Linux version ") || l.contains(" kernel: Linux version ");
+    let record = |l: &str| l.contains("\"_TRANSPORT\"") && l.contains("\"kernel\"");
+    text.lines().take(20).any(boot) || text.lines().take(200).any(record)
 }

@@ -27,7 +27,10 @@ const DOCUMENT: u64 = 64 << 20;
 /// Why a log whose last line has no end is not whole.
 const OPEN: &str = "its last line has no end: the log was cut, or was still being written";
 /// Why the description of a pod is not whole.
-const NO_EVENTS: &str = "the last pod that it describes has no events: it was cut, or made without them";
+const NO_END: &str =
+    "the last pod that it describes has no tolerations and no events, which come last: it was cut";
+/// Bytes kept of a record that is told over several lines.
+const LONGEST_RECORD: usize = 1 << 20;
 /// Characters kept of a program's line.
 const SAID: usize = 300;
 
@@ -133,11 +136,20 @@ fn document(text: &str) -> Option<Vec<Trace>> {
     (!read.is_empty()).then(|| read.into_iter().flatten().collect())
 }
 
+/// What a journal says in a field: bytes where it is no text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Text(String),
+    Bytes(Vec<u8>),
+    Other(serde::de::IgnoredAny),
+}
+
 /// A record of a journal as JSON.
 #[derive(Deserialize)]
 struct Record {
     #[serde(rename = "MESSAGE")]
-    message: String,
+    message: Field,
     #[serde(rename = "_TRANSPORT", default)]
     transport: String,
     #[serde(rename = "__REALTIME_TIMESTAMP", default)]
@@ -154,6 +166,8 @@ struct Lines {
     dropped: u64,
     /// Whether the last line has no end.
     is_open: bool,
+    /// A record over several lines, as far as it is there.
+    record: String,
 }
 
 impl Lines {
@@ -177,15 +191,16 @@ impl Lines {
     }
 
     fn line(&mut self, line: &str) {
+        // A journal may send its records as events, or with a mark before each.
+        let line = line.strip_prefix("data: {").map_or(line, |_| line.get(6..).unwrap_or_default());
+        let line = line.strip_prefix('\u{1e}').unwrap_or(line);
+        if line == "{" || !self.record.is_empty() {
+            return self.part_of_record(line);
+        }
         if line.starts_with('{')
             && let Ok(record) = serde_json::from_str::<Record>(line)
         {
-            let when = record.micros.parse().ok().map(|micros: f64| Moment {
-                said: format!("{:.0}", micros / 1e6),
-                seconds: Some(micros / 1e6),
-            });
-            let kernel = record.transport.is_empty() || record.transport == "kernel";
-            return self.message(&record.message, kernel, when);
+            return self.record(record);
         }
         if line.starts_with('{')
             && let Some((text, time)) = line_prefix::record(line)
@@ -195,6 +210,39 @@ impl Lines {
         }
         let message = line.strip_prefix("MESSAGE=").unwrap_or(line);
         self.message(message, true, None);
+    }
+
+    /// `journalctl -o json-pretty` has a line for each field.
+    fn part_of_record(&mut self, line: &str) {
+        self.record.push_str(line);
+        self.record.push('\n');
+        if line == "}" || self.record.len() >= LONGEST_RECORD {
+            self.end_of_record();
+        }
+    }
+
+    /// Lines between braces that are no record of a journal are lines as others.
+    fn end_of_record(&mut self) {
+        let whole = std::mem::take(&mut self.record);
+        if let Ok(record) = serde_json::from_str::<Record>(&whole) {
+            self.record(record);
+        } else if !whole.contains("\"MESSAGE\"") && !whole.contains("\"__CURSOR\"") {
+            whole.lines().for_each(|line| self.message(line, true, None));
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        let when = record
+            .micros
+            .parse()
+            .ok()
+            .map(|micros: f64| Moment { said: format!("{:.0}", micros / 1e6), seconds: Some(micros / 1e6) });
+        let kernel = record.transport.is_empty() || record.transport == "kernel";
+        match record.message {
+            Field::Text(text) => self.message(&text, kernel, when),
+            Field::Bytes(bytes) => self.message(&String::from_utf8_lossy(&bytes), kernel, when),
+            Field::Other(_) => {}
+        }
     }
 
     fn message(&mut self, line: &str, may_be_kernel: bool, when: Option<Moment>) {
@@ -245,6 +293,7 @@ impl Lines {
     }
 
     fn finish(mut self) -> Deaths {
+        self.end_of_record();
         if let Some(kill) = self.kernel.finish() {
             self.push(Trace::Kernel(Box::new(kill)));
             self.out.warnings.say("the log ends before the last kill is told in full");
@@ -252,7 +301,7 @@ impl Lines {
         if self.is_open {
             self.out.truncated = Some(OPEN.to_owned());
         } else if self.cluster.is_open() {
-            self.out.truncated = Some(NO_EVENTS.to_owned());
+            self.out.truncated = Some(NO_END.to_owned());
         }
         let mut rest = Vec::new();
         self.cluster.finish(&mut rest);
@@ -269,10 +318,11 @@ impl Lines {
 
 /// Whether a line can tell anything, cheaply: of a program's log nearly none does.
 fn may_tell(line: &[u8]) -> bool {
-    // Reports of the kernel come in many forms, all of them short; a longer line has a word that all others have.
+    // Reports of the kernel come in many forms, all of them short; a longer line has a word that all others have, or is
+    // a journal's record of what the kernel said.
     const SHORT: usize = 400;
     line.len() <= SHORT
-        || [&b"emory"[..], b"oom", b"OOM", b"Killed process", b"alloc"]
+        || [&b"emory"[..], b"oom", b"OOM", b"Killed process", b"alloc", b"\"kernel\""]
             .iter()
             .any(|word| line.windows(word.len()).any(|w| w == *word))
 }

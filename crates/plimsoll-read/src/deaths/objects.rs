@@ -4,7 +4,7 @@ use plimsoll_core::death::{Ended, Moment, Trace};
 use plimsoll_core::units::parse_quantity;
 use serde_json::Value;
 
-use super::cluster::low_on_memory;
+use super::cluster::{low_on_memory, system_oom};
 use crate::moment;
 
 /// Objects that are looked at of one list.
@@ -116,7 +116,9 @@ fn event(value: &Value, out: &mut Vec<Trace>) {
     if text(value, "/reason") == Some("Evicted") && low_on_memory(message) {
         let pod = full_name(object, value);
         out.push(Trace::Evicted { pod, message: message.to_owned(), when: time.map(when) });
-    } else if let Some(mut kill) = crate::kernel_log::Reader::default().text(message) {
+    } else if let Some(mut kill) =
+        system_oom(message).or_else(|| crate::kernel_log::Reader::default().text(message))
+    {
         kill.when = time.map(when);
         out.push(Trace::Kernel(Box::new(kill)));
     }

@@ -64,6 +64,71 @@ fn a_journal_as_json_says_the_same_and_a_program_cannot_forge_a_kill() {
 }
 
 #[test]
+fn every_form_of_a_journal_as_json_says_the_same() {
+    let journal = |transport: &str, form: &dyn Fn(Value) -> String| -> String {
+        let message = |l: &str| l.split_once("kernel: ").expect("of the kernel").1.to_owned();
+        let record = |l: &str| {
+            form(serde_json::json!({"__CURSOR": "x", "_TRANSPORT": transport, "_HOSTNAME": "n".repeat(500),
+                "__REALTIME_TIMESTAMP": "1795431600000000", "MESSAGE": message(l)}))
+        };
+        kernel(11, 7).lines().map(record).collect()
+    };
+    let as_bytes = |mut record: Value| {
+        let message = record["MESSAGE"].as_str().expect("text").as_bytes().to_vec();
+        record["MESSAGE"] = message.into();
+        record
+    };
+    let forms: [&dyn Fn(Value) -> String; 5] = [
+        &|r| format!("{r}\n"),
+        &|r| format!("{r:#}\n"),
+        &|r| format!("data: {r}\n\n"),
+        &|r| format!("\u{1e}{r}\n"),
+        &|r| format!("{}\n", as_bytes(r)),
+    ];
+    let wanted = reading(&journal("kernel", forms[0])).value["deaths"].clone();
+    assert_eq!(
+        (&wanted[0]["manner"], &wanted[0]["certainty"]),
+        (&"container-limit".into(), &"certain".into())
+    );
+    for form in forms {
+        let text = journal("kernel", form);
+        assert_eq!(reading(&text).value["deaths"], wanted, "{text}");
+        assert!(read(&journal("stdout", form)).list().is_empty(), "a program may not forge a kill");
+        for end in (0..text.len()).step_by(37) {
+            assert!(parse(&mut &text.as_bytes()[..end]).list().len() <= 1);
+        }
+    }
+    let braces: String = kernel(11, 7).lines().map(|l| format!("{l}\n")).collect();
+    for log in [format!("{{\n{braces}}}\n"), format!("{{\n{braces}")] {
+        assert_eq!(read(&log).list().len(), 1, "{log}");
+    }
+    let empty = "{\"__CURSOR\":\"x\",\"MESSAGE\":null,\"_TRANSPORT\":\"kernel\"}\n";
+    assert!(reading(empty).head.summary.starts_with("nobody died"));
+}
+
+#[test]
+fn events_of_a_node_say_who_died_and_how_sure_that_is() {
+    let kill =
+        "Memory cgroup out of memory: Killed process 4711 (java) total-vm:8kB, anon-rss:4kB, file-rss:0kB";
+    let heard = "System OOM encountered, victim process: java, pid: 4711";
+    let table =
+        format!("5m  Warning  OOMKilling  node/n1  {kill}\n7m  Warning  SystemOOM  node/n1  {heard}\n");
+    let event = |reason: &str, message: &str| serde_json::json!({"kind": "Event", "reason": reason, "message": message});
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List",
+        "items": [event("SystemOOM", heard), event("OOMKilling", kill)]});
+    for text in [table, list.to_string()] {
+        let r = reading(&text);
+        let deaths = &r.value["deaths"];
+        assert_eq!(
+            (deaths.as_array().map(Vec::len), &deaths[0]["certainty"]),
+            (Some(1), &"likely".into()),
+            "{deaths}"
+        );
+        assert!(r.head.summary.contains("likely its own limit"), "{}", r.head.summary);
+    }
+}
+
+#[test]
 fn a_programs_log_tells_of_its_own_end_deep_within() {
     let chatter = "2026-11-23 10:00:00 INFO request served in 3 ms\n".repeat(50_000);
     let end = "2026-11-23 11:00:00 ERROR java.lang.OutOfMemoryError: Java heap space\n\tat a.B.c(B.java:1)\n";
@@ -138,7 +203,12 @@ fn sources_are_joined() {
 fn a_pod_that_was_described_without_its_end_says_so() {
     let pod = "Name:  a\nNamespace:  b\nContainers:\n  c:\n    State:  Running\n    Last State:  Terminated\n      Reason:  OOMKilled\n      Exit Code:  137\nConditions:\n  Ready True\n";
     let of = |text: &str| parse(&mut text.as_bytes()).truncated;
-    assert_eq!(of(pod).as_deref(), Some(NO_EVENTS));
+    assert_eq!(of(pod).as_deref(), Some(NO_END));
     assert_eq!(of(&format!("{pod}Events:  <none>\n")), None);
+    // kubectl describe --show-events=false: nothing speaks for a cut.
+    let last = "Tolerations:  a op=Exists for 300s\n              b op=Exists for 300s\n";
+    assert_eq!(of(&format!("{pod}QoS Class:  Burstable\n{last}")), None);
+    assert_eq!(of(&format!("{pod}QoS Class:  Burstable\n")).as_deref(), Some(NO_END));
+    assert_eq!(of(&format!("{pod}{}", last.trim_end())).as_deref(), Some(OPEN));
     assert_eq!(of("Name: x\n2026-01-01 a log\n"), None);
 }

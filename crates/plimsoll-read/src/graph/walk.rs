@@ -30,6 +30,8 @@ pub(super) const LEAF: u32 = 1 << 31;
 const BATCH: usize = 1 << 15;
 /// References between one that is packed and one whose cache line is asked for.
 const AHEAD: usize = 16;
+/// Frames of the stack that may lie idle: 4 MiB.
+const SPARE: usize = 1 << 18;
 /// Below this many objects a second thread costs more than it saves.
 const WORTH_A_THREAD: u32 = 1 << 18;
 
@@ -345,6 +347,10 @@ impl Stack {
     #[inline]
     fn pop<'a>(&mut self, graph: &'a Graph) -> Option<Current<'a>> {
         let Frame { object, number, place } = self.frames.pop()?;
+        if self.frames.len().is_multiple_of(SPARE) {
+            // The walk is deepest in its middle, and the most memory is needed at its end.
+            self.frames.shrink_to(self.frames.len() + SPARE);
+        }
         let chained = place & 1 == 1;
         let (left, base) = if chained { self.long.pop()? } else { ((place >> 1) as u32 & 0xFF, object) };
         let targets = graph.resume(object, Paused { at: place >> 9, left, base, chained });

@@ -12,7 +12,8 @@ use std::thread;
 use super::Source;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::open::{Dump, Header, Packing};
-use crate::hprof::records::{Ending, Summary, extent_of};
+use crate::hprof::plain::extent_of;
+use crate::hprof::records::{Ending, Summary};
 use crate::hprof::visitor::Visitor;
 
 /// Bytes below which a dump is read by one thread.

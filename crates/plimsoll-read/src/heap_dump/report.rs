@@ -15,6 +15,7 @@ use super::{HeapDump, HeapDumpError, Source, opened, scanned};
 use crate::graph::both::both;
 use crate::graph::watch::{Phase, Watch};
 use crate::hprof::visitor::Type;
+use crate::secrets::names::announces_secret;
 
 /// How many times as large as any other the one that is named in a cut dump must be.
 const RIVALS: u64 = 3;
@@ -209,7 +210,10 @@ fn subject(heap: &HeapDump, point: &Point) -> Option<u32> {
     }
     let most = point.retained.saturating_add(point.retained / 4);
     let near = std::iter::once(object).chain(heap.tree.holders_of(object).take(4));
-    let mut near = near.take_while(|at| heap.retained.of(*at) <= most);
+    // What holds a class is a loader's list of its classes, and no collection to blame.
+    let is_class =
+        |at: u32| heap.address_of(at).is_some_and(|address| heap.model.class_of(address).is_some());
+    let mut near = near.take_while(|at| heap.retained.of(*at) <= most && !is_class(*at));
     Some(near.find(|at| is_collection(heap, heap.class_index(*at))).unwrap_or(object))
 }
 
@@ -269,7 +273,7 @@ fn keys(view: &View<'_>, inside: &Inside) -> Option<KeyReport> {
         let address = if inside.have_keys { key_of(view, *unit)? } else { view.heap.address_of(*unit)? };
         view.text(address)
     };
-    let mut keys = Keys::default();
+    let mut keys = Keys::hiding(announces_secret);
     inside.sample.iter().filter_map(text).for_each(|key| keys.push(&key));
     Some(keys.finish()).filter(|report| report.keys > 0)
 }

@@ -133,7 +133,8 @@ pub fn tree(
 ) -> Result<Vec<Branch>, HeapDumpError> {
     let skeleton = Skeleton::of(&heap.tree, &heap.retained, 1);
     // The largest of all are exact, however many objects are larger than they are further down.
-    let top = heap.tree.held_by(Holder::Roots, &heap.retained, width).biggest;
+    let mut top = heap.tree.held_by(Holder::Roots, &heap.retained, width).biggest;
+    top.retain(|(_, bytes)| *bytes > 0);
     let mut branches = branches(heap, &skeleton, &top, width, depth);
     let threads: Vec<u32> = branches.iter().map(|b| b.object).filter(|o| heap.is_thread(*o)).collect();
     let names = resolved(heap, source, watch, |view| {
@@ -188,12 +189,14 @@ fn add_others(heap: &impl Named, tree: &mut [Branch]) {
     let (mut shown, mut sums) = (Marks::new(objects), HashMap::new());
     each(tree, &mut |branch| shown.set(branch.object));
     for object in 0..objects {
+        // Classes of arrays have no bytes of their own: they would be rows that say nothing.
         if let Holder::Object(holder) = heap.tree().holder(object)
             && shown.has(holder)
             && !shown.has(object)
+            && let retained @ 1.. = heap.retained().of(object)
         {
             let sum: &mut Sum = sums.entry((holder, heap.class(object))).or_default();
-            sum.add(object, heap.retained().of(object));
+            sum.add(object, retained);
         }
     }
     let mut others: HashMap<u32, Vec<Others>> = HashMap::new();

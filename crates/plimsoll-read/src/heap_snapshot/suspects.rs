@@ -11,6 +11,7 @@ use super::{HeapSnapshot, NodeKind};
 use crate::graph::dominators::Holder;
 use crate::graph::marks::Marks;
 use crate::heap_dump::Skeleton;
+use crate::secrets::names::announces_secret;
 
 /// Share of the reachable bytes from which on a place is told of.
 const SHARE: f64 = 0.10;
@@ -191,7 +192,7 @@ impl Entries {
     /// By constructor, the one that retains most; strings that are not the most are keys.
     fn of(heap: &HeapSnapshot, point: u32) -> Entries {
         let mut groups = Groups::new();
-        let (mut keys, mut strings, mut properties) = (Keys::default(), 0usize, 0usize);
+        let (mut keys, mut strings, mut properties) = (Keys::hiding(announces_secret), 0usize, 0usize);
         let content = |kind| matches!(kind, EdgeKind::Element | EdgeKind::Property | EdgeKind::Internal);
         for edge in heap.edges_of(point).filter(|edge| content(edge.kind)) {
             let kind = heap.kind(edge.to);

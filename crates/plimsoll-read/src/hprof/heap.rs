@@ -12,6 +12,16 @@ pub(super) const PRIMITIVE_ARRAY: u8 = 0x23;
 pub(super) const PRIMITIVE_ARRAY_NODATA: u8 = 0xc3;
 pub(super) const HEAP_INFO: u8 = 0xfe;
 
+/// Whose records they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Formats 1.0.1 and 1.0.2.
+    Jvm,
+    /// Format 1.0.3: arrays may come without their elements. In other dumps these would be damage, and one that says a
+    /// gigabyte has nothing to show for it.
+    Android,
+}
+
 /// How many records of each kind were handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -66,13 +76,14 @@ pub(super) enum Stuck {
 pub(super) fn batch<W: Width, V: Visitor>(
     input: &[u8],
     at: u64,
+    dialect: Dialect,
     counts: &mut Counts,
     visitor: &mut V,
 ) -> (usize, Stuck) {
     let mut rest = input;
     loop {
         let taken = input.len() - rest.len();
-        match record::<W, V>(rest, at.wrapping_add(taken as u64), counts, visitor) {
+        match record::<W, V>(rest, at.wrapping_add(taken as u64), dialect, counts, visitor) {
             Ok(next) => rest = next,
             Err(stuck) => return (taken, stuck),
         }
@@ -81,7 +92,7 @@ pub(super) fn batch<W: Width, V: Visitor>(
 
 /// Hands over what a run of heap records holds; see [`super::records::scan_records`].
 pub(super) fn excerpt<W: Width, V: Visitor>(input: &[u8], at: u64, visitor: &mut V) {
-    let (taken, _) = batch::<W, V>(input, at, &mut Counts::default(), visitor);
+    let (taken, _) = batch::<W, V>(input, at, Dialect::Android, &mut Counts::default(), visitor);
     let at = at.saturating_add(taken as u64);
     let Some((tag, body)) = input.get(taken..).and_then(u8_of) else { return };
     if tag == OBJECT_ARRAY
@@ -104,19 +115,25 @@ pub(super) fn excerpt<W: Width, V: Visitor>(input: &[u8], at: u64, visitor: &mut
 type Next<'a> = Result<&'a [u8], Stuck>;
 
 #[inline(always)]
-fn record<'a, W: Width, V: Visitor>(input: &'a [u8], at: u64, counts: &mut Counts, v: &mut V) -> Next<'a> {
+fn record<'a, W: Width, V: Visitor>(
+    input: &'a [u8],
+    at: u64,
+    dialect: Dialect,
+    counts: &mut Counts,
+    v: &mut V,
+) -> Next<'a> {
     let Some((tag, body)) = u8_of(input) else { return Err(Stuck::Needs(1)) };
     match tag {
         INSTANCE => instance::<W, V>(body, at, counts, v),
         OBJECT_ARRAY => object_array::<W, V>(body, at, counts, v),
         PRIMITIVE_ARRAY => primitive_array::<W, V>(body, at, true, counts, v),
-        _ => rare_record::<W, V>(tag, body, at, counts, v),
+        _ => rare_record::<W, V>((dialect, tag), body, at, counts, v),
     }
 }
 
 #[inline(never)]
 fn rare_record<'a, W: Width, V: Visitor>(
-    tag: u8,
+    (dialect, tag): (Dialect, u8),
     body: &'a [u8],
     at: u64,
     counts: &mut Counts,
@@ -124,7 +141,9 @@ fn rare_record<'a, W: Width, V: Visitor>(
 ) -> Next<'a> {
     match tag {
         CLASS => class::<W, V>(body, at, counts, v),
-        PRIMITIVE_ARRAY_NODATA => primitive_array::<W, V>(body, at, false, counts, v),
+        PRIMITIVE_ARRAY_NODATA if dialect == Dialect::Android => {
+            primitive_array::<W, V>(body, at, false, counts, v)
+        }
         HEAP_INFO => heap_info::<W, V>(body, v),
         _ => match root_kind(tag) {
             Some(kind) => root::<W, V>(kind, body, at, counts, v),

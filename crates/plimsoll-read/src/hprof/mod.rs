@@ -11,6 +11,7 @@ pub(crate) mod kept;
 pub mod layout;
 pub mod model;
 pub mod open;
+pub(crate) mod plain;
 pub mod records;
 mod resync;
 pub mod shallow;

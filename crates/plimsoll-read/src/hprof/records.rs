@@ -3,24 +3,18 @@
 
 use std::ops::ControlFlow;
 
-use super::heap::{self, Counts, Stuck};
-use super::open::{Dump, IdSize};
+use super::heap::{self, Counts, Dialect, Stuck};
+use super::open::{Dump, Header, IdSize, Version};
+use super::plain::{
+    COUNTED, END, FRAME, HEAD, HEAP_DUMP, Head, LOAD_CLASS, SEGMENT, TEXT, TRACE, UNLOAD_CLASS,
+    agrees_with_count, hand_over, head_of, is_known, is_plausible, size_of_plain,
+};
 use super::resync::{AHEAD, Known, Look, Next};
-use super::visitor::{Frame, Ids, LoadClass, Text, Trace, Visitor};
+use super::visitor::{Ids, Visitor};
 use super::warnings::{Fault, Warnings};
 use super::window::{Stop, Window};
-use super::wire::{Eight, Four, Width, u8_of, u32_of};
+use super::wire::{Eight, Four, Width, u8_of};
 
-pub(super) const TEXT: u8 = 0x01;
-pub(super) const LOAD_CLASS: u8 = 0x02;
-pub(super) const UNLOAD_CLASS: u8 = 0x03;
-pub(super) const FRAME: u8 = 0x04;
-pub(super) const TRACE: u8 = 0x05;
-pub(super) const HEAP_DUMP: u8 = 0x0c;
-pub(super) const SEGMENT: u8 = 0x1c;
-pub(super) const END: u8 = 0x2c;
-/// Tag, time and length.
-pub(super) const HEAD: usize = 9;
 /// Largest single record that is taken whole. A class with every count at its limit has 2.5 MB.
 const LARGEST: u64 = 4 << 20;
 /// Of longer texts the beginning is handed over, bytes.
@@ -156,12 +150,13 @@ pub fn scan_records(bytes: &[u8], at: u64, id_size: IdSize, visitor: &mut impl V
 impl Dump<'_> {
     /// Reads to the end, handing every record to `visitor`.
     pub fn scan<V: Visitor>(self, visitor: &mut V) -> Summary {
-        let id_size = self.header().id_size;
+        let Header { id_size, version, .. } = self.header();
+        let dialect = if version == Version::V1_0_3 { Dialect::Android } else { Dialect::Jvm };
         let mut scan = Scan {
             window: self.window,
             counts: Counts::default(),
             damage: Damage::default(),
-            known: Known::default(),
+            known: Known::new(dialect),
             warnings: Warnings::default(),
             segments: 0,
             end_marker: false,
@@ -185,15 +180,6 @@ enum End {
 
 type Flow = ControlFlow<End>;
 const ON: Flow = Flow::Continue(());
-
-/// A top-level record's head.
-#[derive(Clone, Copy)]
-struct Head {
-    at: u64,
-    tag: u8,
-    time: u32,
-    length: u32,
-}
 
 /// The heap record that is being read.
 struct Body {
@@ -298,13 +284,16 @@ impl Scan<'_> {
         if !is_plausible::<W>(head.tag, head.length) {
             return false;
         }
-        // A text that reaches over its neighbours has zeros in it: those of their heads.
-        head.tag != TEXT || {
-            let length = head.length.min(TEXT_TAKEN) as usize;
-            self.window.fill(HEAD + length);
-            let text = self.window.bytes().get(HEAD + W::BYTES..).unwrap_or_default();
-            !text.get(..length - W::BYTES).unwrap_or(text).contains(&0)
+        if head.tag != TEXT {
+            self.window.fill(HEAD + COUNTED);
+            let body = self.window.bytes().get(HEAD..).unwrap_or_default();
+            return agrees_with_count::<W>(head.tag, head.length, body);
         }
+        // A text that reaches over its neighbours has zeros in it: those of their heads.
+        let length = head.length.min(TEXT_TAKEN) as usize;
+        self.window.fill(HEAD + length);
+        let text = self.window.bytes().get(HEAD + W::BYTES..).unwrap_or_default();
+        !text.get(..length - W::BYTES).unwrap_or(text).contains(&0)
     }
 
     /// Whether something sound lies where the length of an odd record leads to, and no heap inside it.
@@ -489,7 +478,8 @@ impl Scan<'_> {
         let held = self.window.bytes();
         let within = left.map_or(held.len(), |n| usize::try_from(n).unwrap_or(usize::MAX).min(held.len()));
         let slice = held.get(..within).unwrap_or_default();
-        let (taken, stuck) = heap::batch::<W, V>(slice, self.window.at(), &mut self.counts, v);
+        let (taken, stuck) =
+            heap::batch::<W, V>(slice, self.window.at(), self.known.dialect(), &mut self.counts, v);
         if taken > 0 {
             v.taken(self.window.at(), slice.get(..taken).unwrap_or_default());
         }
@@ -680,91 +670,4 @@ impl Scan<'_> {
         }
         ON
     }
-}
-
-/// Of a top-level record, by the head that `bytes` begin with: whether heap records follow, and how long it is with its
-/// head; nothing for what is no head.
-pub(crate) fn extent_of(bytes: &[u8]) -> Option<(bool, u64)> {
-    let (tag, _, length) = head_of(bytes).filter(|(tag, _, _)| is_known(*tag))?;
-    Some((matches!(tag, HEAP_DUMP | SEGMENT), HEAD as u64 + u64::from(length)))
-}
-
-/// Tag, time and length.
-pub(super) fn head_of(bytes: &[u8]) -> Option<(u8, u32, u32)> {
-    let (tag, rest) = u8_of(bytes)?;
-    let (time, rest) = u32_of(rest)?;
-    let (length, _) = u32_of(rest)?;
-    Some((tag, time, length))
-}
-
-/// Whether the record is one that the format knows, be it of use here or not.
-pub(super) fn is_known(tag: u8) -> bool {
-    matches!(tag, TEXT..=0x07 | 0x0a..=0x0e | SEGMENT | END)
-}
-
-/// Bytes of a record outside the heap that have a meaning: its body may be longer.
-fn size_of_plain<W: Width>(tag: u8, length: usize) -> usize {
-    match tag {
-        TRACE => length - length.saturating_sub(12) % W::BYTES,
-        LOAD_CLASS => 8 + 2 * W::BYTES,
-        UNLOAD_CLASS => 4,
-        FRAME => 8 + 4 * W::BYTES,
-        _ => length,
-    }
-}
-
-/// Whether tag and length go together.
-pub(super) fn is_plausible<W: Width>(tag: u8, length: u32) -> bool {
-    let (length, id) = (u64::from(length), W::BYTES as u64);
-    match tag {
-        TEXT => (id..16 << 20).contains(&length),
-        LOAD_CLASS => length == 8 + 2 * id,
-        UNLOAD_CLASS | 0x0b => length == 4,
-        FRAME => length == 8 + 4 * id,
-        TRACE => length >= 12 && (length - 12) % id == 0,
-        HEAP_DUMP | SEGMENT | 0x06 | 0x0a | 0x0d => true,
-        0x07 => length == 24,
-        0x0e => length == 6,
-        END => length == 0,
-        _ => false,
-    }
-}
-
-/// One record outside the heap; nothing when its body is too short.
-fn hand_over<W: Width, V: Visitor>(head: Head, body: &[u8], known: &mut Known, v: &mut V) -> Option<()> {
-    let at = head.at;
-    match head.tag {
-        TEXT => {
-            let (id, bytes) = W::split(body)?;
-            let length = u64::from(head.length).saturating_sub(W::BYTES as u64);
-            v.text(&Text { at, id, bytes, length });
-        }
-        LOAD_CLASS => {
-            let (serial, rest) = u32_of(body)?;
-            let (id, rest) = W::split(rest)?;
-            let (stack, rest) = u32_of(rest)?;
-            let (name, _) = W::split(rest)?;
-            known.load_class(id);
-            v.load_class(&LoadClass { at, serial, id, stack, name });
-        }
-        UNLOAD_CLASS => v.unload_class(u32_of(body)?.0),
-        FRAME => {
-            let (id, rest) = W::split(body)?;
-            let (method, rest) = W::split(rest)?;
-            let (signature, rest) = W::split(rest)?;
-            let (source, rest) = W::split(rest)?;
-            let (class_serial, rest) = u32_of(rest)?;
-            let (line, _) = u32_of(rest)?;
-            v.frame(&Frame { id, method, signature, source, class_serial, line: line.cast_signed() });
-        }
-        _ => {
-            let (serial, rest) = u32_of(body)?;
-            let (thread, rest) = u32_of(rest)?;
-            let (count, rest) = u32_of(rest)?;
-            known.trace(serial, thread);
-            // The length of the record is trusted, not the count: they differ in damaged dumps only.
-            v.trace(&Trace { serial, thread, count, frames: Ids::new(rest, W::SIZE) });
-        }
-    }
-    Some(())
 }

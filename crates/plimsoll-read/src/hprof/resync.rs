@@ -9,11 +9,12 @@
 use std::collections::HashSet;
 
 use super::heap::{
-    CLASS, HEAP_INFO, INSTANCE, OBJECT_ARRAY, PRIMITIVE_ARRAY, PRIMITIVE_ARRAY_NODATA, is_heap_tag,
+    CLASS, Dialect, HEAP_INFO, INSTANCE, OBJECT_ARRAY, PRIMITIVE_ARRAY, PRIMITIVE_ARRAY_NODATA, is_heap_tag,
     root_kind, root_numbers, root_size,
 };
-use super::records::{
-    END, FRAME, HEAD, HEAP_DUMP, LOAD_CLASS, SEGMENT, TEXT, TRACE, head_of, is_known, is_plausible,
+use super::plain::{
+    END, FRAME, HEAD, HEAP_DUMP, LOAD_CLASS, SEGMENT, TEXT, TRACE, agrees_with_count, head_of, is_known,
+    is_plausible,
 };
 use super::visitor::{RootKind, Type};
 use super::wire::{Width, u8_of, u16_of, u32_of};
@@ -42,8 +43,9 @@ const ELEMENTS: (usize, usize) = (1024, 8);
 const SPREAD: u32 = 8;
 
 /// What the dump has told by now, to tell what can be in it from what cannot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    dialect: Dialect,
     classes: HashSet<u64>,
     /// All bits that identifiers of classes have.
     bits: u64,
@@ -84,6 +86,14 @@ enum Seen {
 }
 
 impl Known {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Known { dialect, classes: HashSet::new(), bits: 0, serials: 0, has_times: false }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(super) fn load_class(&mut self, id: u64) {
         if id != 0 && self.classes.len() < CLASSES {
             self.classes.insert(id);
@@ -222,7 +232,7 @@ impl Known {
             // The zero character has two other bytes in a text.
             TEXT => !body.iter().take((length as usize).min(64)).skip(W::BYTES).any(|b| *b == 0),
             LOAD_CLASS => loaded::<W>(body).is_none_or(|(serial, id)| serial != 0 && id != 0),
-            _ => true,
+            tag => agrees_with_count::<W>(tag, length, body),
         };
         let time = if self.has_times { 0 } else { 32 };
         if is_possible { Seen::Record(HEAD as u64 + u64::from(length), 8 + time + exact) } else { Seen::No }
@@ -255,6 +265,7 @@ impl Known {
             INSTANCE => self.instance::<W>(head),
             OBJECT_ARRAY => self.object_array::<W>(head, rest),
             PRIMITIVE_ARRAY => self.primitive_array::<W>(head, true),
+            PRIMITIVE_ARRAY_NODATA if self.dialect == Dialect::Jvm => None,
             PRIMITIVE_ARRAY_NODATA => self.primitive_array::<W>(head, false),
             CLASS => self.class::<W>(head, rest),
             HEAP_INFO => u32_of(head).filter(|(heap, _)| *heap < 256).map(|_| (0, 24)),

@@ -184,6 +184,44 @@ fn a_destroyed_name_costs_few_of_them() {
 }
 
 #[test]
+fn a_wrong_length_of_a_list_costs_the_list() {
+    for size in BOTH {
+        let dump = in_segments(size);
+        // The stack, just before the first segment: 12 bytes, and no frame.
+        let at = dump.heads[0] - 9 - 12;
+        assert_eq!(dump.bytes[at], 5);
+        for length in [12 + 8 * 1000, 12 + (8 << 24), 12 + 8 * 3_u32] {
+            let (lost, summary) = missing(&dump, at + 5, &length.to_be_bytes());
+            assert_eq!((lost, summary.damage.bytes), (0, 21), "{size:?} {length}: {summary:?}");
+            assert!(matches!(summary.ending, Ending::Complete), "{size:?} {length}: {summary:?}");
+        }
+        // Sites of allocation, as many as a random number says.
+        let (lost, summary) = missing(&dump, at, &[6, 0, 0, 0, 0, 0x20, 0, 0, 18]);
+        assert_eq!((lost, summary.damage.places), (0, 1), "{size:?}: {summary:?}");
+    }
+}
+
+#[test]
+fn an_array_without_elements_is_one_of_android_only() {
+    for (version, expected) in [("1.0.2", 0), ("1.0.3", 1)] {
+        let heap = objects(IdSize::Eight, 0, 8)
+            .primitive_array_without_values(BASE + 0x20_000, Type::Char, 900_000_000)
+            .raw(objects(IdSize::Eight, 8, 8).bytes());
+        let mut w = front(IdSize::Eight, version);
+        w.segment(&classes(IdSize::Eight).raw(heap.bytes())).unwrap();
+        w.segment(&roots(IdSize::Eight)).unwrap();
+        w.end().unwrap();
+        let (_, summary) = read(&w.into_inner()).unwrap();
+        let arrays = 16 / 4 + expected;
+        assert_eq!(summary.counts.primitive_arrays, arrays, "{version}: {summary:?}");
+        assert_eq!(
+            (summary.counts.objects(), summary.is_complete()),
+            (CLASSES + 16 + expected, expected == 1)
+        );
+    }
+}
+
+#[test]
 fn damage_in_a_dump_of_one_record_costs_its_place() {
     for size in BOTH {
         let body = classes(size).raw(objects(size, 0, OBJECTS).bytes()).raw(roots(size).bytes());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::heap::{self, root_numbers, root_tag};
 use super::open::IdSize;
-use super::records;
+use super::plain;
 use super::visitor::{Root, RootKind, Type};
 
 /// Writes a dump.
@@ -47,25 +47,25 @@ impl<W: Write> Writer<W> {
     /// A text.
     pub fn text(&mut self, id: u64, text: &str) -> io::Result<()> {
         let body = Bytes::new(self.size).id(id).raw(text.as_bytes());
-        self.record(records::TEXT, &body.0)
+        self.record(plain::TEXT, &body.0)
     }
 
     /// A class was loaded.
     pub fn load_class(&mut self, serial: u32, id: u64, name: u64) -> io::Result<()> {
         let body = Bytes::new(self.size).u4(serial).id(id).u4(0).id(name);
-        self.record(records::LOAD_CLASS, &body.0)
+        self.record(plain::LOAD_CLASS, &body.0)
     }
 
     /// A class was unloaded.
     pub fn unload_class(&mut self, serial: u32) -> io::Result<()> {
-        self.record(records::UNLOAD_CLASS, &serial.to_be_bytes())
+        self.record(plain::UNLOAD_CLASS, &serial.to_be_bytes())
     }
 
     /// A frame.
     pub fn frame(&mut self, frame: &super::visitor::Frame) -> io::Result<()> {
         let ids = Bytes::new(self.size).id(frame.id).id(frame.method).id(frame.signature).id(frame.source);
         let body = ids.u4(frame.class_serial).u4(frame.line.cast_unsigned());
-        self.record(records::FRAME, &body.0)
+        self.record(plain::FRAME, &body.0)
     }
 
     /// A stack of a thread.
@@ -74,22 +74,22 @@ impl<W: Write> Writer<W> {
         for frame in frames {
             body = body.id(*frame);
         }
-        self.record(records::TRACE, &body.0)
+        self.record(plain::TRACE, &body.0)
     }
 
     /// A segment of a heap dump.
     pub fn segment(&mut self, heap: &Heap) -> io::Result<()> {
-        self.record(records::SEGMENT, heap.bytes())
+        self.record(plain::SEGMENT, heap.bytes())
     }
 
     /// The only heap record of a dump without segments.
     pub fn heap_dump(&mut self, heap: &Heap) -> io::Result<()> {
-        self.record(records::HEAP_DUMP, heap.bytes())
+        self.record(plain::HEAP_DUMP, heap.bytes())
     }
 
     /// The end marker of a heap dump in segments.
     pub fn end(&mut self) -> io::Result<()> {
-        self.record(records::END, &[])
+        self.record(plain::END, &[])
     }
 
     /// What was written to.

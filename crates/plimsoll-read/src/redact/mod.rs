@@ -5,7 +5,8 @@
 //! What is replaced: contents of arrays, where all text is (the modules `tokens` and `text` say how), numbers
 //! in chosen fields, and texts outside the heap that are no names: a JVM writes the string literals of the program there.
 //! The same token gets the same replacement throughout one copy, so duplicates and the templates of keys survive:
-//! `/orders/123?trace=ab12` and `/orders/124?trace=cd34` still differ in the same two places.
+//! `/orders/123?trace=ab12` and `/orders/124?trace=cd34` still differ in the same two places. Hex digits become hex digits,
+//! and words and numbers in one token are tokens of their own, as far as the templates of keys take them apart.
 //!
 //! The key decides what the replacements are. Take 32 random bytes for each copy and forget them: whoever has the key
 //! can try words and numbers until one fits. Two copies under the same key can be compared; under two keys they cannot.

@@ -1,6 +1,9 @@
 //! The shape of a token: for each of its units (bytes, or 16-bit characters) the alphabet that the replacement is
 //! taken from. A digit stays a digit, a lower-case letter one, a hexadecimal number one; what is not ASCII stays
-//! in its part of the code.
+//! in its part of the code. The templates of keys ([`plimsoll_core::keys`]) tell the same kinds apart: what they take for
+//! a number, for hex digits, for a word or for a token without a meaning must be one after it was replaced.
+
+use plimsoll_core::keys::{UUID_LENGTH, is_opaque, is_uuid};
 
 /// Most units of a token: longer ones are taken in parts.
 pub(super) const LONGEST: usize = 128;
@@ -23,11 +26,17 @@ pub(super) struct Place {
 
 /// No other alphabet has as many.
 const HEX: u16 = 16;
+/// Nor as this one: letters of Latin-1, where two signs lie among them.
+const LATIN: u16 = 62;
+const SIGNS: [u16; 2] = [0xd7, 0xf7];
 const DIGIT: Place = Place { base: b'0' as u16, radix: 10 };
 const LOWER: Place = Place { base: b'a' as u16, radix: 26 };
 const UPPER: Place = Place { base: b'A' as u16, radix: 26 };
 const HEX_LOWER: Place = Place { base: b'a' as u16 - 10, radix: HEX };
 const HEX_UPPER: Place = Place { base: b'A' as u16 - 10, radix: HEX };
+/// Letters that are hex digits, and those that are none.
+const UP_TO_F: u16 = 6;
+const BEYOND_F: u16 = 20;
 /// The first digit of a number.
 pub(super) const LEADING: Place = Place { base: b'1' as u16, radix: 9 };
 
@@ -35,13 +44,15 @@ impl Place {
     /// Where the unit stands in the alphabet.
     pub(super) fn index(self, unit: u16) -> u32 {
         let from = if self.radix == HEX && unit < 0x3a { u16::from(b'0') } else { self.base };
-        u32::from(unit.saturating_sub(from))
+        let signs = SIGNS.iter().filter(|sign| self.radix == LATIN && unit > **sign).count();
+        u32::from(unit.saturating_sub(from)) - signs as u32
     }
 
     /// The unit that stands there.
     pub(super) fn unit(self, index: u32) -> u16 {
         let from = if self.radix == HEX && index < 10 { u16::from(b'0') } else { self.base };
-        from.saturating_add(index as u16)
+        let unit = from.saturating_add(index as u16);
+        SIGNS.iter().fold(unit, |unit, sign| unit + u16::from(self.radix == LATIN && unit >= *sign))
     }
 
     /// Both numbers in one.
@@ -59,33 +70,62 @@ impl Place {
     }
 }
 
-/// Whether the token is a hexadecimal number with both digits and letters, all of one case.
-pub(super) fn is_hex(units: &[u16]) -> Option<Place> {
+/// What a token is to those who read keys; a replacement is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// Hex digits, digits and letters among them, those of one case: any of them may take the place of another.
+    Hex(Place),
+    /// All of them are hex digits, and each stays a digit, or a letter of its case.
+    HexDigits,
+    /// Something among them is no hex digit.
+    Other,
+}
+
+pub(super) fn make(units: &[u16]) -> Make {
     let (mut digits, mut lower, mut upper) = (false, false, false);
     for unit in units {
-        match u8::try_from(*unit).ok()? {
+        match u8::try_from(*unit).unwrap_or_default() {
             b'0'..=b'9' => digits = true,
             b'a'..=b'f' => lower = true,
             b'A'..=b'F' => upper = true,
-            _ => return None,
+            _ => return Make::Other,
         }
     }
     match (digits, lower, upper) {
-        (true, true, false) => Some(HEX_LOWER),
-        (true, false, true) => Some(HEX_UPPER),
-        _ => None,
+        (true, true, false) => Make::Hex(HEX_LOWER),
+        (true, false, true) => Make::Hex(HEX_UPPER),
+        _ => Make::HexDigits,
     }
 }
 
 /// The alphabets of a token's units, which fill the front of `places`.
-pub(super) fn places(units: &[u16], wide: Wide, places: &mut [Place; LONGEST]) -> bool {
-    let hex = is_hex(units);
+pub(super) fn places(units: &[u16], wide: Wide, places: &mut [Place; LONGEST]) -> Make {
+    let make = make(units);
     let mut before = 0;
     for (place, unit) in places.iter_mut().zip(units) {
-        *place = hex.unwrap_or_else(|| place_of(*unit, before, wide));
+        let own = place_of(*unit, before, wide);
+        *place = match make {
+            Make::Hex(hex) => hex,
+            Make::HexDigits if own != DIGIT => Place { radix: UP_TO_F, ..own },
+            // A single letter would find no way to another one that is no hex digit either.
+            Make::Other if units.len() == 1 && (own == LOWER || own == UPPER) => {
+                Place { base: own.base + UP_TO_F, radix: BEYOND_F }
+            }
+            Make::HexDigits | Make::Other => own,
+        };
         before = *unit;
     }
-    hex.is_some()
+    make
+}
+
+/// The hex digits of a UUID at the front of a run of units: nothing when there is none, else the alphabet of all of them.
+pub(super) fn uuid(units: impl Iterator<Item = u16> + Clone) -> Option<Place> {
+    // What is beyond ASCII is no hex digit.
+    let bytes = units.map(|unit| u8::try_from(unit).unwrap_or(0xff));
+    let ends = bytes.clone().nth(UUID_LENGTH).is_none_or(|b| !b.is_ascii_alphanumeric() && b < 0x80);
+    let mut whole = bytes.take(UUID_LENGTH);
+    let is_one = ends && is_uuid(whole.clone());
+    is_one.then(|| if whole.any(|b| b.is_ascii_uppercase()) { HEX_UPPER } else { HEX_LOWER })
 }
 
 fn place_of(unit: u16, before: u16, wide: Wide) -> Place {
@@ -114,6 +154,8 @@ fn utf8(unit: u16, before: u16) -> Place {
 
 fn character(unit: u16) -> Place {
     match unit {
+        0xd7 | 0xf7 => Place::fixed(unit),
+        0xc0..0x100 => Place { base: 0xc0, radix: LATIN },
         ..0x100 => Place { base: unit & 0xc0, radix: 64 },
         0x4e00..=0x9fff => Place { base: 0x4e00, radix: 0x5200 },
         0xac00..=0xd7a3 => Place { base: 0xac00, radix: 11_172 },
@@ -122,19 +164,19 @@ fn character(unit: u16) -> Place {
     }
 }
 
-/// Where a word that a number follows ends: `user123`, `Thread7`. Anything more mixed is one token: cut into its
-/// letters and digits, it would be a substitution of letters that anyone can solve.
-pub(super) fn word_before_number(units: &[u16]) -> Option<usize> {
-    let is_lower = |u: &u16| (0x61..=0x7a).contains(u);
-    let is_upper = |u: &u16| (0x41..=0x5a).contains(u);
-    let first = units.first()?;
-    let rest = units.get(1..)?;
-    let tail =
-        if is_lower(first) || is_upper(first) { rest.iter().take_while(|u| is_lower(u)).count() } else { 0 };
-    let word = 1 + tail;
-    let number = units.get(word..)?;
-    let is_number = !number.is_empty() && number.iter().all(|u| (0x30..=0x39).contains(u));
-    (word >= 3 && is_number).then_some(word)
+/// Whether words and numbers in one token are tokens of their own, as the templates of keys have it: `user123`, `13T10`,
+/// `v2`. What is mixed more, or is long, is one: cut into its letters and digits, it would be a substitution of letters
+/// that anyone can solve.
+pub(super) fn has_parts(units: &[u16]) -> bool {
+    // What matters is only which of them are digits.
+    let characters = units.iter().map(|unit| u8::try_from(*unit).map_or('x', char::from));
+    make(units) == Make::Other && !is_opaque(characters)
+}
+
+/// Whether two units of a token that has parts are in one part.
+pub(super) fn go_together(a: u16, b: u16) -> bool {
+    let is_digit = |unit| (0x30..=0x39).contains(&unit);
+    is_digit(a) == is_digit(b)
 }
 
 #[cfg(test)]
@@ -147,10 +189,32 @@ mod tests {
 
     #[test]
     fn hexadecimal_numbers_have_both_digits_and_letters() {
-        for (text, is) in
-            [("ab12", true), ("AB12", true), ("aB12", false), ("1234", false), ("face", false), ("g1", false)]
-        {
-            assert_eq!(is_hex(&units(text)).is_some(), is, "{text}");
+        for (text, is) in [
+            ("ab12", Make::Hex(HEX_LOWER)),
+            ("AB12", Make::Hex(HEX_UPPER)),
+            ("aB12", Make::HexDigits),
+            ("1234", Make::HexDigits),
+            ("face", Make::HexDigits),
+            ("g1", Make::Other),
+            ("\u{161}1", Make::Other),
+        ] {
+            assert_eq!(make(&units(text)), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_told_by_its_groups() {
+        let of = |text: &str| uuid(units(text).into_iter());
+        assert_eq!(of("3f2504e0-4f89-11d3-9a0c-0305e82c3301"), Some(HEX_LOWER));
+        assert_eq!(of("DEADBEEF-4F89-11D3-9A0C-0305E82C3301/x"), Some(HEX_UPPER));
+        for none in [
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301a",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c33",
+            "3f2504e0-4f89-11d3-9a0c10305e82c3301",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c330g",
+            "",
+        ] {
+            assert_eq!(of(none), None, "{none}");
         }
     }
 
@@ -171,13 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn a_number_behind_a_word_is_a_token_of_its_own() {
-        for (text, at) in
-            [("user123", Some(4)), ("Thread7", Some(6)), ("v2", None), ("a1b2", None), ("word", None)]
-        {
-            assert_eq!(word_before_number(&units(text)), at, "{text}");
+    fn words_and_numbers_in_one_token_are_tokens_of_their_own() {
+        let parts = |text: &str| {
+            let all = units(text);
+            let cut = has_parts(&all);
+            let parts = all.chunk_by(|a, b| !cut || go_together(*a, *b));
+            parts.map(|part| String::from_utf16(part).expect("as it was")).collect::<Vec<_>>().join("|")
+        };
+        for whole in ["word", "1234", "ab12", "bad12", "12E4", "a1x2y", "aGVsbG8gd29ybGQhIQ9", "", "schön"] {
+            assert_eq!(parts(whole), whole);
         }
-        assert_eq!(word_before_number(&units("HTTP2")), None);
-        assert_eq!(word_before_number(&[]), None);
+        for cut in
+            ["user|123", "userId|7", "Thread|7", "v|2", "HTTP|2", "13|T|10", "00|Z", "größe|4", "user|12|ab"]
+        {
+            assert_eq!(parts(&cut.replace('|', "")), cut);
+        }
     }
 }

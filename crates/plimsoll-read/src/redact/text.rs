@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 
-use super::shape::{LONGEST, Wide};
+use plimsoll_core::keys::UUID_LENGTH;
+
+use super::shape::{LONGEST, Place, Wide, uuid};
 use super::tokens::{Tokens, Unit};
 
 /// Bytes looked at to tell what they are.
@@ -131,7 +133,9 @@ fn line<T: Unit>(tokens: &mut Tokens, units: &mut [T], wide: Wide) {
     while let Some(first) = rest.first() {
         let unit = first.wide();
         let kind = kind(unit);
+        let uuid = uuid_at(rest, before);
         let length = match kind {
+            _ if uuid.is_some() => UUID_LENGTH,
             Kind::Token => {
                 1 + rest.iter().skip(1).take(LONGEST - 1).take_while(|u| is_token(u.wide())).count()
             }
@@ -145,13 +149,26 @@ fn line<T: Unit>(tokens: &mut Tokens, units: &mut [T], wide: Wide) {
             _ => 0,
         };
         before = unit;
-        match kind {
-            Kind::Token => tokens.replace(token, wide),
-            Kind::Control => token.fill(T::narrow(SUBSTITUTE)),
-            Kind::Separator if separators > SEPARATORS => token.fill(T::narrow(u16::from(b'.'))),
-            Kind::Separator | Kind::Blank => {}
+        match (kind, uuid) {
+            (Kind::Token, Some(hex)) => groups(tokens, token, hex),
+            (Kind::Token, None) => tokens.replace(token, wide),
+            (Kind::Control, _) => token.fill(T::narrow(SUBSTITUTE)),
+            (Kind::Separator, _) if separators > SEPARATORS => token.fill(T::narrow(u16::from(b'.'))),
+            (Kind::Separator | Kind::Blank, _) => {}
         }
     }
+}
+
+/// The alphabet of a UUID that begins here, behind another unit.
+#[inline]
+fn uuid_at<T: Unit>(units: &[T], before: u16) -> Option<Place> {
+    let has_first_dash = units.get(8).is_some_and(|unit| unit.wide() == u16::from(b'-'));
+    (has_first_dash && !is_token(before)).then(|| uuid(units.iter().map(|unit| unit.wide()))).flatten()
+}
+
+/// Replaces the groups of a UUID.
+fn groups<T: Unit>(tokens: &Tokens, uuid: &mut [T], hex: Place) {
+    uuid.split_mut(|unit| unit.wide() == u16::from(b'-')).for_each(|group| tokens.replace_hex(group, hex));
 }
 
 type Order = fn([u8; 2]) -> u16;

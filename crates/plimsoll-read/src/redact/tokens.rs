@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use super::shape::{LONGEST, Place, Wide, is_hex, places, word_before_number};
+use super::shape::{LONGEST, Place, Wide, go_together, has_parts, make, places};
 use super::sip::SipKey;
 
 /// Forms of a shape up to which it is permuted. The half of a token then fits a hash of seven bytes.
@@ -113,10 +113,11 @@ impl Tokens {
             *unit = from.wide();
         }
         let units = units.get_mut(..token.len()).unwrap_or_default();
-        let middle = word_before_number(units).unwrap_or(units.len());
-        let (word, number) = units.split_at_mut(middle);
-        self.one(word, wide);
-        self.one(number, wide);
+        if has_parts(units) {
+            units.chunk_by_mut(|a, b| go_together(*a, *b)).for_each(|part| self.one(part, wide));
+        } else {
+            self.one(units, wide);
+        }
         for (to, unit) in token.iter_mut().zip(units.iter()) {
             *to = T::narrow(*unit);
         }
@@ -136,13 +137,24 @@ impl Tokens {
             return;
         }
         let mut all = [Place::default(); LONGEST];
-        let is_hex_number = places(units, wide, &mut all);
+        let before = places(units, wide, &mut all);
         let all = all.get(..units.len()).unwrap_or_default();
         // What another rule would take for something else must not come out: two tokens could become one.
-        self.shaped(units, all, |units| {
-            let is_other = is_hex_number && (is_hex(units).is_none() || word_before_number(units).is_some());
-            !is_other && !self.is_kept(units)
-        });
+        self.shaped(units, all, |units| make(units) == before && !self.is_kept(units));
+    }
+
+    /// Replaces hex digits by others, whichever of them are letters.
+    pub(super) fn replace_hex<T: Unit>(&self, token: &mut [T], hex: Place) {
+        let mut units = [0; LONGEST];
+        for (unit, from) in units.iter_mut().zip(token.iter()) {
+            *unit = from.wide();
+        }
+        let units = units.get_mut(..token.len()).unwrap_or_default();
+        let all = [hex; LONGEST];
+        self.shaped(units, all.get(..units.len()).unwrap_or_default(), |_| true);
+        for (to, unit) in token.iter_mut().zip(units.iter()) {
+            *to = T::narrow(*unit);
+        }
     }
 
     /// Replaces units within their alphabets, by something that is `sound`, as they are themselves.
@@ -313,7 +325,7 @@ mod tests {
                 let out = replaced(&mut tokens, text);
                 let units: Vec<u16> = out.encode_utf16().collect();
                 let before: Vec<u16> = text.encode_utf16().collect();
-                assert_eq!(is_hex(&units), is_hex(&before), "{text} became {out}");
+                assert_eq!(make(&units), make(&before), "{text} became {out}");
                 assert_ne!(out, text);
             }
         }

@@ -23,7 +23,7 @@ pub(crate) struct Story {
     pub(crate) map: u64,
     pub(crate) linked_map: u64,
     pub(crate) node: u64,
-    nodes: u64,
+    pub(crate) nodes: u64,
     loader: u64,
 }
 

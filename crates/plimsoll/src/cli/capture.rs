@@ -1,5 +1,7 @@
 //! `plimsoll capture`: the right artifact, after a check that taking it does not kill. Nothing is done without `--go`.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,10 +12,11 @@ use plimsoll_core::preflight::{self, Check, Place};
 use plimsoll_core::recording::{API_VERSION, Recording};
 use plimsoll_core::runtime::rules::Cost;
 use plimsoll_host::capture::{self, CaptureError, Folder, Order, place};
+use plimsoll_host::export::object::{self, Uploaded};
 use plimsoll_host::world::World;
 use serde_json::{Value, json};
 
-use super::{live, trail, triage};
+use super::{live, trail, triage, upload};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -27,6 +30,7 @@ use crate::render::paint::Paint;
 #[command(after_help = "Examples:
   plimsoll capture 4711                         what to take, what it costs, whether it is safe
   plimsoll capture 4711 --go --to /evidence     take it, check it, store it
+  plimsoll capture 4711 --go --to s3://bucket/incidents    sent, read back, and removed here
   plimsoll capture name:java --artifact threads --go
 
 Artifacts: threads, nmt, gclog, histogram, heap, jfr (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling, \
@@ -49,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     artifact: Option<String>,
 
-    /// Folder in which a folder for this capture is made.
+    /// Folder in which a folder for this capture is made, or object storage such as s3://BUCKET/PATH.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     to: PathBuf,
 
@@ -120,7 +124,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         window: Duration::from_secs_f64(args.window.clamp(0.0, 3600.0)),
         stop: &stop,
     };
-    let mut folder = Folder::make(&args.to, &name(&recording)).map_err(|e| failed(&args.target, e))?;
+    let mut folder = Folder::make(&folder(args)?, &name(&recording)).map_err(|e| failed(&args.target, e))?;
     audit(&recording, step, "begin", folder.path())?;
     let taken = capture::take(&order, &mut folder);
     let end = if taken.is_ok() { "taken" } else { "failed" };
@@ -131,14 +135,49 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     }
     let head = manifest(&plan, step, taken.as_ref().err());
     folder.close(head.clone()).map_err(|e| failed(&args.target, e))?;
-    show_result(&folder, head, format)?;
+    let uploaded = match object_url(args) {
+        Some(url) => Some(upload::upload(url, folder.path(), &stop)?),
+        None => None,
+    };
+    show_result(&folder, head, uploaded.as_deref(), format)?;
+    if uploaded.is_some() {
+        // What is there was read back whole: the copy here only took room.
+        let _left_behind = std::fs::remove_dir_all(folder.path());
+    }
     let whole = taken.is_ok() && folder.pieces.iter().all(|p| p.cut.is_none());
     Ok(if whole { exit_code::FINE } else { exit_code::PARTIAL })
 }
 
+/// The place in object storage, when that is meant.
+fn object_url(args: &Args) -> Option<&str> {
+    args.to.to_str().filter(|to| object::is_object_url(to))
+}
+
+/// Where the folder is made: on the way to object storage, in the user's state.
+fn folder(args: &Args) -> Result<PathBuf, CliError> {
+    if object_url(args).is_none() {
+        return Ok(args.to.clone());
+    }
+    if !object::AVAILABLE {
+        return Err(CliError::usage("this build has no object storage")
+            .hint("build it with --features object-store, or name a folder"));
+    }
+    let outbox = trail::folder().map(|f| f.join("outbox"));
+    let outbox = outbox.ok_or_else(|| {
+        CliError::usage("there is no folder for what is on its way").hint("PLIMSOLL_STATE names one")
+    })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&outbox)
+        .map_err(|e| CliError::usage(format!("cannot use {}", outbox.display())).because(e))?;
+    Ok(outbox)
+}
+
 fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>, CliError> {
-    let place = place::of(&args.to).map_err(|e| {
-        CliError::usage(format!("cannot use {}", args.to.display()))
+    let to = folder(args)?;
+    let place = place::of(&to).map_err(|e| {
+        CliError::usage(format!("cannot use {}", to.display()))
             .because(e)
             .hint("--to names a folder that is there")
     })?;
@@ -235,12 +274,21 @@ fn show_plan(args: &Args, plan: &Plan<'_>, format: Format) -> Result<(), CliErro
     output::result(&text)
 }
 
-fn show_result(folder: &Folder, mut head: Value, format: Format) -> Result<(), CliError> {
-    let text = match format {
-        Format::Table => render::capture::result(folder, &head, Paint::new(output::colour())),
+fn show_result(
+    folder: &Folder,
+    mut head: Value,
+    uploaded: Option<&[Uploaded]>,
+    format: Format,
+) -> Result<(), CliError> {
+    let text = match (format, uploaded) {
+        (Format::Table, Some(uploaded)) => upload::table(uploaded),
+        (Format::Table, None) => render::capture::result(folder, &head, Paint::new(output::colour())),
         _ => {
             head["artifacts"] = folder.pieces.iter().map(capture::Piece::json).collect();
-            head["folder"] = folder.path().display().to_string().into();
+            match uploaded {
+                Some(uploaded) => head["objects"] = upload::objects(uploaded),
+                None => head["folder"] = folder.path().display().to_string().into(),
+            }
             render::json::text(&head, format)
         }
     };

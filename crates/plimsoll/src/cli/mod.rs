@@ -12,10 +12,12 @@ mod overview;
 mod read;
 mod replay;
 mod restart;
+mod series;
 #[cfg(feature = "tui")]
 mod top;
 mod trail;
 mod triage;
+mod upload;
 mod watch;
 
 use std::ffi::OsString;
@@ -57,6 +59,8 @@ enum Command {
     #[cfg(feature = "tui")]
     Top(top::Args),
     Watch(watch::Args),
+    Series(series::Args),
+    Upload(upload::Args),
     Restart(restart::Args),
     Guard(guard::Args),
     Drill(drill::Args),
@@ -82,6 +86,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(args),
         Command::Watch(args) => watch::run(args, cli.output),
+        Command::Series(args) => series::run(args, cli.output),
+        Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),

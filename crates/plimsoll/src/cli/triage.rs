@@ -9,7 +9,7 @@ use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
 
-use super::{from_file, live, overview, replay};
+use super::{from_file, live, overview, replay, series};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -24,6 +24,7 @@ use crate::render;
   plimsoll triage 4711 --for 60s                 one process, watched for a minute at most
   plimsoll triage name:java --record inc.jsonl   and keep what was seen
   plimsoll triage --from inc.jsonl               the same verdict from the recording
+  plimsoll triage --from STORE --target api      from what plimsoll watch has kept
   plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
 
 TARGET is PID, pid:N, name:GLOB or cgroup:PATH.
@@ -49,8 +50,13 @@ pub(crate) struct Args {
     record: Option<PathBuf>,
 
     /// Judge a recording or a CSV table (header time,value[,live][,limit][,load][,start][,version]); - is stdin.
+    /// Or what an agent has kept: its folder, with --target.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     from: Option<PathBuf>,
+
+    /// Whom to judge of those that an agent has kept: PID, pid:N, name:GLOB or a name.
+    #[arg(long = "target", value_name = "TARGET", requires = "from")]
+    kept: Option<String>,
 
     /// Walk the recording as if live, one JSON line per tick.
     #[arg(long, requires = "from")]
@@ -113,7 +119,14 @@ fn unit(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     if let Some(path) = &args.from {
-        let recording = from_file::open(path, args.unit, args.limit)?;
+        let recording = match &args.kept {
+            Some(words) => series::open(path, words, f64::NEG_INFINITY)?,
+            None if path.is_dir() => {
+                return Err(CliError::usage(format!("{} is a folder", path.display()))
+                    .hint("--target says whom to judge of those that an agent has kept there"));
+            }
+            None => from_file::open(path, args.unit, args.limit)?,
+        };
         if args.replay {
             return replay::run(&recording, args.every, args.limit);
         }

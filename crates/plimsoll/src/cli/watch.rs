@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plimsoll_core::agent::{Event, Mode, Rules, What};
-use plimsoll_host::agent::Agent;
+use plimsoll_host::agent::{Agent, Row};
+use plimsoll_host::export::object;
+use plimsoll_host::export::remote_write::{self, Remote, RemoteWrite};
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
-use super::{trail, triage};
+use super::{series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
-use crate::render::openmetrics::{self, Own};
+use crate::render::openmetrics::{self, Form, Own};
 use crate::render::paint::Paint;
 
 /// The agent: watches every group with a limit, and captures before the kernel kills
@@ -41,6 +43,11 @@ use crate::render::paint::Paint;
       # brake: {use: auto, raiseShare: 0.25, neverAbove: 4Gi, ancestors: true, for: 10m, standStill: 30s}
       keepBytes: 20Gi
       keepFor: 14d
+      keepSeriesBytes: 1Gi     # every sample of every watched process, in STORE/series
+      keepSeriesFor: 60d
+      profiles: {every: 10m, keepFor: 7d, pushTo: 'http://pyroscope:4040'}   # of Go programs that offer them
+      upload: s3://bucket/host # each capture as soon as it is stored
+  plimsoll watch --remote-write http://prometheus:9090/api/v1/write
 A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
 program where it would be killed, throttles or freezes it. It is in the log before it is put on, and taken off after the \
 capture; if the agent dies, a guard takes it off. `auto` takes the first that fits and says what speaks against the others.
@@ -62,18 +69,35 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
+    /// Send metrics to a server that takes Prometheus's remote write, such as http://prometheus:9090/api/v1/write.
+    #[arg(long, value_name = "URL", value_parser = remote_url)]
+    remote_write: Option<String>,
+
+    /// File of a bearer token for it.
+    #[arg(long, value_name = "FILE", requires = "remote_write")]
+    remote_write_token: Option<PathBuf>,
+
     /// Stop after this time.
     #[arg(long = "for", value_name = "TIME", value_parser = triage::duration)]
     seconds: Option<f64>,
 }
 
+fn remote_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("http", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        Some(("https", _)) => Err(
+            "TLS is not spoken here: send to an agent or a proxy on this machine, or let /metrics be scraped"
+                .to_owned(),
+        ),
+        _ => Err("a URL such as http://prometheus:9090/api/v1/write is needed".to_owned()),
+    }
+}
+
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let rules = rules(args)?;
     let stop = triage::stop_flag()?;
-    let store = args.store.clone().or_else(|| trail::folder().map(|f| f.join("store")));
-    let store =
-        store.ok_or_else(|| CliError::usage("there is no place for the store").hint("--store names one"))?;
-    let page: Arc<Mutex<String>> = Arc::default();
+    let store = series::store(args.store.as_deref())?;
+    let page: Arc<Mutex<Pages>> = Arc::default();
     if let Some(address) = args.listen {
         serve(address, Arc::clone(&page), Arc::clone(&stop))?;
     }
@@ -82,6 +106,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     tell(&format!("plimsoll: the store is {}", store.display()));
     let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut own = Own::default();
+    let remote = remote(args)?;
     agent.run(&stop, &mut |agent| {
         if end.is_some_and(|end| Instant::now() >= end) {
             stop.store(true, Ordering::Relaxed);
@@ -92,14 +117,69 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
             stop.store(true, Ordering::Relaxed);
         }
         news.iter().for_each(|event| count(&mut own, event.what));
-        let changed = own.looks != agent.looks() || !news.is_empty();
-        if args.listen.is_some() && changed {
-            own.looks = agent.looks();
-            (own.resident, own.cpu) = footprint();
-            *page.lock().unwrap_or_else(PoisonError::into_inner) = openmetrics::text(agent.rows(), &own);
+        let looked = own.looks != agent.looks();
+        if !looked && news.is_empty() {
+            return;
+        }
+        own.looks = agent.looks();
+        (own.resident, own.cpu) = footprint();
+        own.series_bytes = agent.series_bytes();
+        if let Some(remote) = remote.as_ref().filter(|_| looked) {
+            remote.write(agent.rows(), &mut own);
+        }
+        if args.listen.is_some() {
+            let text = |form| openmetrics::text(agent.rows(), &own, form);
+            *page.lock().unwrap_or_else(PoisonError::into_inner) =
+                Pages { open: text(Form::Open), plain: text(Form::Plain) };
         }
     });
     Ok(exit_code::FINE)
+}
+
+/// Where metrics are sent, with what names this machine there.
+struct Sending {
+    remote: RemoteWrite,
+    instance: String,
+}
+
+fn remote(args: &Args) -> Result<Option<Sending>, CliError> {
+    let Some(url) = args.remote_write.clone() else { return Ok(None) };
+    let remote = RemoteWrite::start(Remote { url, token_file: args.remote_write_token.clone() })
+        .map_err(|e| CliError::new(Kind::Internal, "failed to start a thread").because(e))?;
+    let instance = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(Some(Sending { remote, instance }))
+}
+
+impl Sending {
+    /// Has everything sent that the page says; never waits.
+    fn write(&self, rows: &[Row], own: &mut Own) {
+        let fate = self.remote.fate();
+        (own.sent, own.unsent) = (fate.sent, fate.lost);
+        if let Some(trouble) = fate.trouble {
+            tell(&format!("plimsoll: {trouble}"));
+        }
+        let sample = |s: openmetrics::Sample| {
+            let mut labels = vec![
+                ("__name__".to_owned(), s.name),
+                ("instance".to_owned(), self.instance.clone()),
+                ("job".to_owned(), "plimsoll".to_owned()),
+            ];
+            labels.extend(s.labels.into_iter().map(|(name, text)| (name.to_owned(), text)));
+            labels.sort();
+            remote_write::Sample { labels, value: s.value }
+        };
+        let now = Timestamp::now().as_millisecond() as f64 / 1e3;
+        let samples: Vec<remote_write::Sample> =
+            openmetrics::samples(rows, own).into_iter().map(sample).collect();
+        self.remote.send(now, &samples);
+    }
+}
+
+/// The page of metrics in both forms.
+#[derive(Debug, Clone, Default)]
+struct Pages {
+    open: String,
+    plain: String,
 }
 
 fn rules(args: &Args) -> Result<Rules, CliError> {
@@ -112,6 +192,15 @@ fn rules(args: &Args) -> Result<Rules, CliError> {
             config::rules(&text).map_err(|e| CliError::usage(format!("{name}: {e}")))?
         }
     };
+    if rules.upload.is_some() && !object::AVAILABLE {
+        return Err(CliError::usage("this build has no object storage, and the rules upload to it")
+            .hint("build it with --features object-store"));
+    }
+    if let Some(url) = rules.upload.as_ref().filter(|url| !object::is_object_url(url)) {
+        return Err(
+            CliError::usage(format!("upload: {url} is no object storage")).hint("say s3://BUCKET/PATH")
+        );
+    }
     if args.go {
         rules.mode = Mode::Capture;
     }
@@ -155,7 +244,7 @@ fn footprint() -> (f64, f64) {
 }
 
 /// Serves the page of metrics from a thread of its own.
-fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
+fn serve(address: SocketAddr, page: Arc<Mutex<Pages>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
     let failed = |e| CliError::usage(format!("cannot listen on {address}")).because(e);
     let listener = TcpListener::bind(address).map_err(failed)?;
     let place = listener.local_addr().map_err(failed)?;
@@ -167,9 +256,9 @@ fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let body = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let pages = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 // A reader that goes away or says nothing costs only its own answer.
-                let _unheard = answer(stream, &body);
+                let _unheard = answer(stream, &pages);
             }
         })
         .map_err(failed)?;
@@ -177,7 +266,7 @@ fn serve(address: SocketAddr, page: Arc<Mutex<String>>, stop: Arc<AtomicBool>) -
 }
 
 /// One request, one answer: a scraper asks for one page.
-fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, pages: &Pages) -> std::io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     const REQUEST: u64 = 8192;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -185,10 +274,19 @@ fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?.take(REQUEST)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     // The rest of the head is read: closing before would reset the connection.
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let mut accept = String::new();
+    while let Some(line) = lines.next().transpose()?.filter(|line| !line.is_empty()) {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("accept")
+        {
+            accept.push_str(value);
+        }
+    }
+    let form = Form::accepted(&accept);
     let path = request.strip_prefix("GET ").and_then(|r| r.split(' ').next()).unwrap_or_default();
     let (status, kind, body) = match path {
-        "/metrics" => ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
+        "/metrics" if form == Form::Open => ("200 OK", form.media_type(), pages.open.as_str()),
+        "/metrics" => ("200 OK", form.media_type(), pages.plain.as_str()),
         _ => ("404 Not Found", "text/plain", "metrics are at /metrics\n"),
     };
     let length = body.len();

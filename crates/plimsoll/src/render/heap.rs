@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::heap_views::View;
 use super::paint::Paint;
+use crate::output::plain;
 
 /// Width of the column of labels.
 const LABEL: usize = 11;
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) rss: Option<f64>,
     /// What lay on a disk while it was read.
     pub(crate) spilled: Option<Spilled>,
+    /// Whether keys may be shown as they are.
+    pub(crate) raw_keys: bool,
 }
 
 /// The screen as text, with a line end.
@@ -43,7 +46,7 @@ pub(crate) fn screen(heap: &HeapDump, said: &Report, context: &Context, paint: P
     let mut s = Screen { out: String::new(), paint };
     s.title(heap, context);
     s.banner(heap);
-    s.what(heap, said);
+    s.what(heap, said, context.raw_keys);
     s.resident(heap, context);
     s.classes(said);
     s.next(said);
@@ -106,13 +109,16 @@ impl Screen {
         }
     }
 
-    fn what(&mut self, heap: &HeapDump, said: &Report) {
+    fn what(&mut self, heap: &HeapDump, said: &Report, raw_keys: bool) {
         let accused: Vec<&Suspect> = said.suspects.iter().filter(|s| s.accused).collect();
         if accused.is_empty() {
             self.clean(heap, said);
         }
         for (number, suspect) in accused.iter().enumerate() {
             self.suspect(if number == 0 { "WHAT" } else { "ALSO" }, heap, suspect);
+            if let Some(keys) = &suspect.keys {
+                self.keys(suspect, keys, raw_keys);
+            }
         }
         let rest: Vec<&Suspect> = said.suspects.iter().filter(|s| !s.accused).collect();
         for (number, suspect) in rest.iter().enumerate() {
@@ -171,24 +177,34 @@ impl Screen {
         for line in path_lines(&suspect.path).into_iter().skip(1) {
             self.more(&self.paint.dim(&line));
         }
-        if let Some(keys) = &suspect.keys {
-            self.keys(suspect, keys);
-        }
     }
 
     /// What the keys are made from, and which part of them makes them so many.
-    fn keys(&mut self, suspect: &Suspect, keys: &KeyReport) {
+    fn keys(&mut self, suspect: &Suspect, keys: &KeyReport, raw_keys: bool) {
         for (number, template) in keys.templates.iter().take(TEMPLATES).enumerate() {
             let share = template.count as f64 / keys.keys.max(1) as f64;
             let (all, about) = scaled(suspect, keys, template.count);
-            let text =
-                format!("{:>6} {about}{:>11}  {}", units::percent(share), thousands(all), template.text);
+            let text = format!(
+                "{:>6} {about}{:>11}  {}",
+                units::percent(share),
+                thousands(all),
+                plain(&template.text)
+            );
             self.row(if number == 0 { "KEYS" } else { "" }, &text);
+            if raw_keys {
+                self.more(&format!("{:>20}such as {}", "", plain(&template.example)));
+            }
+        }
+        let more = keys.templates.len().saturating_sub(TEMPLATES);
+        if more > 0 {
+            let shown = keys.templates.iter().take(TEMPLATES).map(|t| t.count).sum::<u64>();
+            let share = keys.keys.saturating_sub(shown) as f64 / keys.keys.max(1) as f64;
+            self.more(&format!("{:>6}  {more} more templates (all with -o json)", units::percent(share)));
         }
         if let Some(carrier) = &keys.carrier {
             let text = format!(
                 "{} makes them so many: as good as every key has its own, in {} of them",
-                carrier.in_words(),
+                plain(&carrier.in_words()),
                 units::percent(carrier.share)
             );
             let text = self.paint.yellow(&text);
@@ -220,7 +236,7 @@ impl Screen {
                 "{:>12} in {:>11} {}",
                 units::bytes(row.bytes as f64),
                 thousands(row.objects),
-                row.class
+                plain(&row.class)
             );
             self.row(if number == 0 { "CLASSES" } else { "" }, &text);
         }
@@ -230,7 +246,9 @@ impl Screen {
         let Some(suspect) = said.suspects.iter().find(|s| s.accused) else { return };
         let field = &suspect.path.owner;
         let text = match field {
-            Owner::Static(..) => format!("bound {field}: a size or an age at which entries go"),
+            Owner::Static(..) => {
+                format!("bound {}: a size or an age at which entries go", plain(&field.to_string()))
+            }
             Owner::Thread(..) => "see what this thread works on: plimsoll read --threads".to_owned(),
             _ => "follow the path above to the code that fills it".to_owned(),
         };
@@ -240,7 +258,7 @@ impl Screen {
             let left = keys.carrier.as_ref().map_or(0, |carrier| carrier.normal_keys);
             let text = format!(
                 "and key it by {} and the like: {} keys would be left",
-                template.normal,
+                plain(&template.normal),
                 thousands(left)
             );
             self.more(&text);
@@ -249,7 +267,7 @@ impl Screen {
 
     fn warnings(&mut self, heap: &HeapDump) {
         for (number, warning) in heap.warnings().iter().take(3).enumerate() {
-            self.row(if number == 0 { "WARNING" } else { "" }, warning);
+            self.row(if number == 0 { "WARNING" } else { "" }, &plain(warning));
         }
     }
 }
@@ -334,12 +352,12 @@ pub(crate) fn of_what(heap: &HeapDump) -> &'static str {
 fn holder(suspect: &Suspect) -> String {
     let owner = suspect.path.owner.to_string();
     let field = suspect.path.steps.iter().rev().map(|step| step.via.as_str()).find(|via| via.contains('.'));
-    match field {
+    plain(&match field {
         Some(field) if field != owner => {
             format!("{owner} → {}", field.rsplit('.').next().unwrap_or(field))
         }
         _ => owner,
-    }
+    })
 }
 
 /// Keys of all entries, from those of a sample: the number, and a sign when it is scaled.
@@ -372,14 +390,14 @@ pub(crate) fn content(suspect: &Suspect) -> String {
     if let Some(capacity) = capacity {
         parts.push(format!("table {} full", units::percent(entries as f64 / capacity as f64)));
     }
-    parts.join(" · ")
+    plain(&parts.join(" · "))
 }
 
 /// The way from an owner, a line for each step; a long one without its middle.
 pub(crate) fn path_lines(path: &Path) -> Vec<String> {
     let line = |step: &Step| match step.via.as_str() {
-        "" => step.label.clone(),
-        via => format!("{via} → {}", step.label),
+        "" => plain(&step.label),
+        via => plain(&format!("{via} → {}", step.label)),
     };
     let steps = &path.steps;
     if steps.len() <= STEPS {
@@ -452,7 +470,9 @@ pub(crate) fn json(heap: &HeapDump, said: &Report, context: &Context, views: &[V
     let mut document = reading(heap, said, context);
     for view in views {
         if let Some(document) = document.as_object_mut() {
-            document.insert(view.name.to_owned(), view.value.clone());
+            let own = (view.name, view.value.clone());
+            let all = std::iter::once(own).chain(view.beside.clone());
+            document.extend(all.map(|(name, value)| (name.to_owned(), value)));
         }
     }
     document
@@ -479,12 +499,13 @@ fn reading(heap: &HeapDump, said: &Report, context: &Context) -> Value {
         "reachableBytes": heap.retained().reached_bytes(),
         "unreachableBytes": heap.retained().unreached_bytes(),
         "spilled": context.spilled.as_ref().map(|s| json!({"bytes": s.bytes, "folder": s.folder.display().to_string()})),
-        "suspects": said.suspects.iter().map(suspect).collect::<Vec<_>>(),
+        "suspects": said.suspects.iter().map(|s| suspect(s, context.raw_keys)).collect::<Vec<_>>(),
+        "classes": said.classes.iter().map(|c| json!({"class": c.class, "objects": c.objects, "bytes": c.bytes})).collect::<Vec<_>>(),
         "warnings": heap.warnings(),
     })
 }
 
-fn suspect(s: &Suspect) -> Value {
+fn suspect(s: &Suspect, raw_keys: bool) -> Value {
     let path = s.path.steps.iter().map(|step| json!({"label": step.label, "via": step.via}));
     json!({
         "owner": s.path.owner.to_string(),
@@ -497,23 +518,28 @@ fn suspect(s: &Suspect) -> Value {
         "capacity": s.collection.as_ref().and_then(|c| c.capacity),
         "bound": s.collection.as_ref().and_then(|c| c.bound.as_ref()).map(|b| json!({"field": b.field, "entries": b.entries})),
         "unitClass": s.unit_class,
-        "keys": s.keys.as_ref().map(|keys| key_value(s, keys)),
+        "keys": s.keys.as_ref().map(|keys| key_value(s, keys, raw_keys)),
         "path": path.collect::<Vec<_>>(),
     })
 }
 
-fn key_value(suspect: &Suspect, keys: &KeyReport) -> Value {
+fn key_value(suspect: &Suspect, keys: &KeyReport, raw_keys: bool) -> Value {
     let templates = keys.templates.iter().map(|t| {
         let slots = t
             .slots
             .iter()
             .map(|slot| json!({"name": slot.name, "kind": slot.kind.name(), "distinct": slot.distinct}));
-        json!({
+        let mut template = json!({
             "template": t.text,
             "count": scaled(suspect, keys, t.count).0,
+            "share": t.count as f64 / keys.keys.max(1) as f64,
             "normal": t.normal,
             "slots": slots.collect::<Vec<_>>(),
-        })
+        });
+        if let Some(template) = template.as_object_mut().filter(|_| raw_keys) {
+            template.insert("example".to_owned(), t.example.clone().into());
+        }
+        template
     });
     let carrier = keys.carrier.as_ref();
     json!({

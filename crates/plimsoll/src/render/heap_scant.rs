@@ -9,7 +9,7 @@ use plimsoll_read::heap_dump::scant::{Large, Scant};
 use serde_json::{Value, json};
 
 use super::heap::gap;
-use crate::output::Format;
+use crate::output::{Format, plain};
 
 /// Classes shown.
 const CLASSES: usize = 10;
@@ -57,7 +57,7 @@ fn table(file: &Path, said: &Scant, want: &Want) -> String {
         let label = if number == 0 { "CLASSES" } else { "" };
         let bytes = units::bytes(row.bytes as f64);
         let _infallible =
-            writeln!(out, "{label:<11}{bytes:>10} in {:>13} {}", thousands(row.instances), row.class);
+            writeln!(out, "{label:<11}{bytes:>10} in {:>13} {}", thousands(row.instances), plain(&row.class));
     }
     out.push_str(
         "NEXT       give it more memory (--memory), or take a class histogram from the live process\n",
@@ -67,7 +67,7 @@ fn table(file: &Path, said: &Scant, want: &Want) -> String {
 
 fn line(large: &Large) -> String {
     let owner = large.held_by.last().map_or("held by nothing that was found", String::as_str);
-    format!("{:>13} entries in {} ({})", thousands(large.entries), owner, large.class)
+    plain(&format!("{:>13} entries in {} ({})", thousands(large.entries), owner, large.class))
 }
 
 fn value(file: &Path, said: &Scant, want: &Want) -> Value {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::heap::path_lines;
 use super::paint::Paint;
+use crate::output::plain;
 
 /// Rows of a table, unless JSON is asked for.
 const ROWS: usize = 40;
@@ -35,6 +36,14 @@ pub(crate) struct View {
     pub(crate) name: &'static str,
     pub(crate) table: String,
     pub(crate) value: Value,
+    /// What else stands in the document.
+    pub(crate) beside: Option<(&'static str, Value)>,
+}
+
+impl View {
+    fn new(name: &'static str, table: String, value: Value) -> View {
+        View { name, table, value, beside: None }
+    }
 }
 
 /// Bytes in a column.
@@ -45,7 +54,7 @@ fn bytes(n: u64) -> String {
 fn table(head: &str, rows: impl Iterator<Item = String>) -> String {
     let mut out = format!("{head}\n");
     for row in rows {
-        let _infallible = writeln!(out, "{}", row.trim_end());
+        let _infallible = writeln!(out, "{}", plain(row.trim_end()));
     }
     out
 }
@@ -55,18 +64,15 @@ pub(crate) fn histogram(rows: &[ClassInside]) -> View {
     let row =
         |r: &ClassInside| format!("{:>14} {:>17}  {}", thousands(r.objects), thousands(r.bytes), r.class);
     let value = |r: &ClassInside| json!({"class": r.class, "objects": r.objects, "bytes": r.bytes});
-    View {
-        name: "histogram",
-        table: table("       objects             bytes  class", rows.iter().map(row)),
-        value: rows.iter().map(value).collect(),
-    }
+    let table = table("       objects             bytes  class", rows.iter().map(row));
+    View::new("histogram", table, rows.iter().map(value).collect())
 }
 
 /// The dominator tree.
 pub(crate) fn dominators(branches: &[Branch], total: u64) -> View {
     let mut out = String::from("  retained   share    shallow  object\n");
     branches.iter().for_each(|branch| branch_lines(branch, 0, total, &mut out));
-    View { name: "dominators", table: out, value: branches.iter().map(branch_value).collect() }
+    View::new("dominators", out, branches.iter().map(branch_value).collect())
 }
 
 fn branch_lines(branch: &Branch, depth: usize, total: u64, out: &mut String) {
@@ -77,7 +83,7 @@ fn branch_lines(branch: &Branch, depth: usize, total: u64, out: &mut String) {
         units::percent(branch.retained as f64 / total.max(1) as f64),
         bytes(branch.shallow),
         "  ".repeat(depth),
-        branch.label,
+        plain(&branch.label),
     );
     branch.held.iter().for_each(|held| branch_lines(held, depth + 1, total, out));
     for others in branch.others.iter().take(GROUPS) {
@@ -88,7 +94,7 @@ fn branch_lines(branch: &Branch, depth: usize, total: u64, out: &mut String) {
             units::percent(others.retained as f64 / total.max(1) as f64),
             "",
             "  ".repeat(depth + 1),
-            others_in_words(others),
+            plain(&others_in_words(others)),
         );
     }
 }
@@ -131,7 +137,7 @@ pub(crate) fn ways(found: &Ways) -> View {
     for way in ways {
         let alike = if way.alike > 1 { format!(", and {} more alike", way.alike - 1) } else { String::new() };
         let retained = units::bytes(way.retained as f64);
-        let _infallible = writeln!(out, "{} ({retained}{alike})", way.path.owner);
+        let _infallible = writeln!(out, "{} ({retained}{alike})", plain(&way.path.owner.to_string()));
         path_lines(&way.path).into_iter().for_each(|line| out.push_str(&format!("  {line}\n")));
     }
     let value = |way: &Way| {
@@ -143,7 +149,9 @@ pub(crate) fn ways(found: &Ways) -> View {
             "path": steps.collect::<Vec<_>>(),
         })
     };
-    View { name: "paths", table: out, value: ways.iter().map(value).collect() }
+    let looked_at = json!({"objects": objects, "lookedAt": looked_at});
+    let view = View::new("paths", out, ways.iter().map(value).collect());
+    View { beside: Some(("pathsOf", looked_at)), ..view }
 }
 
 /// Ways from the root to nodes of a V8 snapshot.
@@ -152,10 +160,10 @@ pub(crate) fn snapshot_ways(ways: &[snapshot::Way]) -> View {
     for way in ways {
         let alike = if way.alike > 1 { format!(", and {} more alike", way.alike - 1) } else { String::new() };
         let retained = units::bytes(way.retained as f64);
-        let _infallible = writeln!(out, "{} @{} ({retained}{alike})", way.label, way.id);
+        let _infallible = writeln!(out, "{} @{} ({retained}{alike})", plain(&way.label), way.id);
         for step in &way.path {
             let via = if step.via.is_empty() { String::new() } else { format!(" by {}", step.via) };
-            let _infallible = writeln!(out, "  {}{via}", step.label);
+            let _infallible = writeln!(out, "  {}", plain(&format!("{}{via}", step.label)));
         }
     }
     let value = |way: &snapshot::Way| {
@@ -168,7 +176,7 @@ pub(crate) fn snapshot_ways(ways: &[snapshot::Way]) -> View {
             "path": steps.collect::<Vec<_>>(),
         })
     };
-    View { name: "paths", table: out, value: ways.iter().map(value).collect() }
+    View::new("paths", out, ways.iter().map(value).collect())
 }
 
 /// Threads of equal stacks together: the group of the thread that holds most first, as the threads are.
@@ -191,7 +199,7 @@ fn stack_lines(group: &[&ThreadHolding]) -> String {
     let Some(first) = group.first() else { return String::new() };
     let retained = units::bytes(group.iter().map(|thread| thread.retained as f64).sum());
     let names: Vec<String> = group.iter().take(NAMES).map(|thread| format!("\"{}\"", thread.name)).collect();
-    let names = names.join(", ");
+    let names = plain(&names.join(", "));
     let mut out = match (group.len(), group.len().saturating_sub(NAMES)) {
         (1, _) => format!("{names} retains {retained}\n"),
         (all, 0) => format!("{all} threads with this stack retain {retained}: {names}\n"),
@@ -201,11 +209,11 @@ fn stack_lines(group: &[&ThreadHolding]) -> String {
         out.push_str("    no stack\n");
     }
     for (number, frame) in first.frames.iter().take(FRAMES).enumerate() {
-        let _infallible = writeln!(out, "    at {}", frame.name);
+        let _infallible = writeln!(out, "    at {}", plain(&frame.name));
         let same = group.iter().filter_map(|thread| thread.frames.get(number));
         for (label, count, retained) in locals(same) {
             let of = if count > 1 { format!(", the largest of {}", thousands(count)) } else { String::new() };
-            let _infallible = writeln!(out, "       {} {label}{of}", bytes(retained));
+            let _infallible = writeln!(out, "       {} {}{of}", bytes(retained), plain(label));
         }
     }
     if first.frames.len() > FRAMES {
@@ -242,7 +250,7 @@ pub(crate) fn threads(threads: &[ThreadHolding]) -> View {
             "frames": frames.collect::<Vec<_>>(),
         })
     };
-    View { name: "threads", table: out, value: threads.iter().map(value).collect() }
+    View::new("threads", out, threads.iter().map(value).collect())
 }
 
 /// Strings that are there more than once.
@@ -255,22 +263,19 @@ pub(crate) fn strings(strings: &Strings) -> View {
         units::bytes(strings.wasted as f64),
     );
     let rows = strings.duplicates.iter().map(|d| {
-        let text: String = d.text.chars().map(|c| if c.is_control() { '·' } else { c }).take(80).collect();
+        let text: String = d.text.chars().take(80).collect();
         format!("{:>10} {}  {text}", thousands(d.arrays), bytes(d.wasted))
     });
     let duplicates = strings.duplicates.iter();
     let duplicates = duplicates.map(|d| json!({"text": d.text, "copies": d.arrays, "wastedBytes": d.wasted}));
-    View {
-        name: "strings",
-        table: table(&head, rows),
-        value: json!({
-            "strings": strings.arrays,
-            "bytes": strings.bytes,
-            "wastedBytes": strings.wasted,
-            "lookedAtShare": strings.looked_at,
-            "duplicates": duplicates.collect::<Vec<_>>(),
-        }),
-    }
+    let value = json!({
+        "strings": strings.arrays,
+        "bytes": strings.bytes,
+        "wastedBytes": strings.wasted,
+        "lookedAtShare": strings.looked_at,
+        "duplicates": duplicates.collect::<Vec<_>>(),
+    });
+    View::new("strings", table(&head, rows), value)
 }
 
 /// How well collections are used.
@@ -301,11 +306,8 @@ pub(crate) fn collections(rows: &[Usage]) -> View {
         })
     };
     let head = " collections        empty        entries    full        largest free slots  class";
-    View {
-        name: "collections",
-        table: table(head, rows.iter().take(ROWS).map(row)),
-        value: rows.iter().map(value).collect(),
-    }
+    let table = table(head, rows.iter().take(ROWS).map(row));
+    View::new("collections", table, rows.iter().map(value).collect())
 }
 
 /// Templates of keys by who owns the map.
@@ -343,15 +345,15 @@ pub(crate) fn growth(files: &[String], grown: &[Growth], fresh: &Templates, pain
         let gained = units::bytes(growth.gained() as f64);
         let steps: Vec<String> = growth.retained.iter().map(|b| units::bytes(*b as f64)).collect();
         let always = if files.len() > 2 && growth.every_step { ", at every step" } else { "" };
-        let head = paint.bold(&format!("{} grew by {gained}{always}", growth.owner));
+        let head = paint.bold(&plain(&format!("{} grew by {gained}{always}", growth.owner)));
         let _infallible = writeln!(out, "{head}: {}", steps.join(" → "));
-        let _infallible = writeln!(out, "  {}", paint.dim(&growth.labels.join(" › ")));
+        let _infallible = writeln!(out, "  {}", paint.dim(&plain(&growth.labels.join(" › "))));
         let objects: Vec<String> = growth.objects.iter().map(|n| thousands(*n)).collect();
         if growth.objects.iter().any(|n| *n > 1) {
             let _infallible = writeln!(out, "  {} objects", objects.join(" → "));
         }
         for template in fresh.get(&growth.owner.to_string()).into_iter().flatten().take(FRESH) {
-            let _infallible = writeln!(out, "  new keys: {template}");
+            let _infallible = writeln!(out, "  new keys: {}", plain(template));
         }
     }
     out

@@ -9,12 +9,18 @@ mod faults;
 mod from_file;
 mod guard;
 mod guest;
+mod heap_views;
 mod live;
+#[cfg(feature = "object-store")]
+mod object;
 mod oom;
+mod profiles;
+mod prometheus;
 mod read;
 mod read_artifacts;
 mod restart;
 mod rig;
+mod series;
 mod spill;
 mod watch;
 
@@ -38,6 +44,12 @@ fn stdout(o: &Output) -> String {
 
 fn stderr(o: &Output) -> String {
     String::from_utf8(o.stderr.clone()).expect("text")
+}
+
+/// Whether a program is there.
+fn on_path(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
 }
 
 /// A test that cannot run here says so; where the checks run it must not be skipped.

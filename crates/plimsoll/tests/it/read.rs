@@ -11,17 +11,17 @@ use story::Story;
 
 #[path = "../../../plimsoll-read/tests/jvm/mod.rs"]
 #[expect(clippy::print_stderr, reason = "shared with the reader's tests")]
-mod jvm;
+pub(super) mod jvm;
 #[path = "../../../plimsoll-read/tests/common/mod.rs"]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "shared with the reader's tests")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "shared with the reader's tests")]
 pub(super) mod story;
 
 /// A folder of this test.
-fn folder(name: &str) -> tempfile::TempDir {
+pub(super) fn folder(name: &str) -> tempfile::TempDir {
     tempfile::Builder::new().prefix(&format!("plimsoll-read-{name}-")).tempdir().expect("a folder")
 }
 
-fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub(super) fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, bytes).expect("a file");
     path
@@ -44,7 +44,7 @@ fn dump(entries: u32) -> Vec<u8> {
     story.end()
 }
 
-fn json(args: &[&str]) -> (Value, Option<i32>) {
+pub(super) fn json(args: &[&str]) -> (Value, Option<i32>) {
     let out = plimsoll(args);
     (serde_json::from_str(&stdout(&out)).expect("one JSON document"), out.status.code())
 }

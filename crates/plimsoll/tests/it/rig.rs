@@ -1,9 +1,10 @@
 //! What tests of the agent share: cages, programs that climb in them, agents with their events.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -119,6 +120,15 @@ impl Drop for Target {
     }
 }
 
+/// The command line of an agent with these rules.
+fn watch(store: &Path, rules: &str) -> Command {
+    let config = store.with_extension("yaml");
+    fs::write(&config, rules).expect("written");
+    let mut command = plimsoll_command(&["watch", "-o", "jsonl", "--config"]);
+    command.arg(&config).arg("--store").arg(store);
+    command
+}
+
 /// An agent with its events.
 pub(crate) struct Agent {
     pub(crate) child: Child,
@@ -128,25 +138,37 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(store: &Path, rules: &str) -> Agent {
-        let mut agent = Agent::start_to_die(store, rules, "");
-        agent.until(|e| e.what == What::Agent);
-        agent
+        Agent::run(store, rules, &[]).0
+    }
+
+    /// One that serves its metrics, and where.
+    pub(crate) fn serving(store: &Path, rules: &str) -> (Agent, String) {
+        let (agent, said) = Agent::run(store, rules, &["--listen", "127.0.0.1:0"]);
+        let mut said = BufReader::new(said).lines().map_while(Result::ok);
+        let address =
+            said.find_map(|l| Some(l.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()));
+        (agent, address.expect("an address"))
+    }
+
+    pub(crate) fn run(store: &Path, rules: &str, more: &[&str]) -> (Agent, ChildStderr) {
+        Agent::spawn(watch(store, rules).args(more))
     }
 
     /// An agent that is killed at a step.
     pub(crate) fn start_to_die(store: &Path, rules: &str, step: &str) -> Agent {
-        let config = store.with_extension("yaml");
-        fs::write(&config, rules).expect("written");
-        let mut command = plimsoll_command(&["watch", "-o", "jsonl", "--config"]);
-        let mut child = command
-            .arg(&config)
-            .arg("--store")
-            .arg(store)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .env("PLIMSOLL_DIES_AT", step)
-            .spawn()
-            .expect("it runs");
+        Agent::launch(watch(store, rules).env("PLIMSOLL_DIES_AT", step)).0
+    }
+
+    /// The agent of a command line once it is up, and what it says beside its events.
+    pub(crate) fn spawn(command: &mut Command) -> (Agent, ChildStderr) {
+        let (mut agent, said) = Agent::launch(command);
+        agent.until(|e| e.what == What::Agent);
+        (agent, said)
+    }
+
+    fn launch(command: &mut Command) -> (Agent, ChildStderr) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let said = child.stderr.take().expect("a pipe");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (tell, events) = channel();
         std::thread::spawn(move || {
@@ -157,7 +179,21 @@ impl Agent {
                 }
             }
         });
-        Agent { child, events, seen: Vec::new() }
+        (Agent { child, events, seen: Vec::new() }, said)
+    }
+
+    /// Ends it as it ends by itself.
+    pub(crate) fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+        self.until(|e| e.what == What::Agent && e.text.starts_with("down"));
+        assert!(self.child.wait().expect("ended").success());
+    }
+
+    /// Kills it as the kernel would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
     }
 
     /// Waits for an event.
@@ -284,4 +320,34 @@ pub(crate) fn cage(test: &str, name: &str, limit: u64) -> Option<Cage> {
             None
         }
     }
+}
+
+/// The page of metrics, once it says what is waited for.
+pub(crate) fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let page = get(address, "/metrics", "application/openmetrics-text").expect("listens");
+        if says(&page) {
+            return page;
+        }
+        assert!(Instant::now() < end, "{page}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One answer of a server, with its head; none when it does not listen.
+pub(crate) fn get(address: &str, path: &str, accept: &str) -> Option<String> {
+    request(address, "GET", path, accept)
+}
+
+/// The same of any method without a body.
+pub(crate) fn request(address: &str, method: &str, path: &str, accept: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let ask = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
 }

@@ -26,22 +26,24 @@ fn folder() -> tempfile::TempDir {
 /// The dump of all tests here, made once.
 fn dump() -> &'static Path {
     static DUMP: OnceLock<PathBuf> = OnceLock::new();
-    DUMP.get_or_init(|| {
-        let mut story = Story::new();
-        let pairs: Vec<(u64, u64)> = (0..ENTRIES)
-            .map(|i| (story.text(&format!("/users/{i}?trace={i:08x}")), story.bytes(&[1; 16])))
-            .collect();
-        let map = story.map_of(story.map, &pairs, &[]);
-        story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
-        story.main();
-        // Written beside and moved: another run may be reading the one of the last.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (path, fresh) =
-            (folder.join("spill.hprof"), tempfile::NamedTempFile::new_in(folder).expect("a file"));
-        fs::write(fresh.path(), story.end()).expect("a dump");
-        fresh.persist(&path).expect("moved");
-        path
-    })
+    DUMP.get_or_init(|| made("spill.hprof", ENTRIES))
+}
+
+/// A dump of a map with so many entries.
+fn made(name: &str, entries: u32) -> PathBuf {
+    let mut story = Story::new();
+    let pairs: Vec<(u64, u64)> = (0..entries)
+        .map(|i| (story.text(&format!("/users/{i}?trace={i:08x}")), story.bytes(&[1; 16])))
+        .collect();
+    let map = story.map_of(story.map, &pairs, &[]);
+    story.app_class("shop/Metrics", &[("BY_URL", map)], &[]);
+    story.main();
+    // Written beside and moved: another run may be reading the one of the last.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (path, fresh) = (folder.join(name), tempfile::NamedTempFile::new_in(folder).expect("a file"));
+    fs::write(fresh.path(), story.end()).expect("a dump");
+    fresh.persist(&path).expect("moved");
+    path
 }
 
 /// What a run left behind.
@@ -112,6 +114,28 @@ fn a_ceiling_is_kept_by_a_disk_and_the_answer_is_the_same() {
     assert!(free.peak > CEILING + SLACK, "{} would be no test of a ceiling of {CEILING}", free.peak);
     assert!(kept.peak <= CEILING + SLACK, "{} resident with a ceiling of {CEILING}", kept.peak);
     assert_eq!(without_note(kept.said), without_note(free.said));
+    assert!(is_empty(folder.path()));
+}
+
+/// Each of several dumps by itself: the graph of one is gone before that of the next is there.
+#[test]
+fn a_comparison_keeps_the_ceiling_and_says_the_same() {
+    let folder = folder();
+    let (later, tmp) = (made("later.hprof", ENTRIES / 5 * 9), folder.path().to_str().expect("text"));
+    let ceiling = CEILING + SLACK;
+    let diff = |more: &[&str]| {
+        let mut command = plimsoll_command(&["read", "diff", "-o", "json"]);
+        command.arg(dump()).arg(&later).args(more);
+        run(&mut command)
+    };
+    let free = diff(&["--memory", "8GiB"]);
+    assert_eq!((free.code, free.told.as_str()), (Some(1), ""));
+    assert_eq!(free.said["grown"][0]["owner"], "shop.Metrics.BY_URL");
+    let kept = diff(&["--memory", &ceiling.to_string(), "--tmp", tmp]);
+    assert!(kept.told.contains("memory does not suffice"), "{}", kept.told);
+    assert!(free.peak > ceiling + SLACK, "{} would be no test of a ceiling of {ceiling}", free.peak);
+    assert!(kept.peak <= ceiling + SLACK, "{} resident with a ceiling of {ceiling}", kept.peak);
+    assert_eq!((kept.code, kept.said), (free.code, free.said));
     assert!(is_empty(folder.path()));
 }
 

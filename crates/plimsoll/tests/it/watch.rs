@@ -1,18 +1,16 @@
 //! `plimsoll watch`: evidence before the kill, time bought and given back, an agent that is killed itself.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::brake::{Act, Below, Held, Means};
 use plimsoll_core::agent::{Event, Level, What};
 use plimsoll_host::store::Store;
 use serde_json::Value;
 
-use crate::rig::{Agent, MIB, PATIENCE, Target, cage};
+use crate::rig::{Agent, MIB, Target, cage, page};
 use crate::{plimsoll, plimsoll_command, skipped, stderr};
 
 fn manifest(store: &Path, event: &Event) -> (PathBuf, Value) {
@@ -194,20 +192,4 @@ fn metrics_are_served_while_it_watches() {
     child.wait().expect("ended");
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.ends_with("# EOF\n"), "{page}");
     assert!(page.contains("plimsoll_agent_resident_bytes "), "{page}");
-}
-
-/// The page of metrics, once it says what is waited for.
-fn page(address: &str, says: impl Fn(&str) -> bool) -> String {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let mut stream = TcpStream::connect(address).expect("listens");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("an answer");
-        if says(&page) {
-            return page;
-        }
-        assert!(Instant::now() < end, "{page}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

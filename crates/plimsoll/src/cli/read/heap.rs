@@ -19,7 +19,7 @@ use plimsoll_host::spill::{Disk, Spilled};
 use plimsoll_host::world::World;
 
 use super::input::Input;
-use super::{DiffArgs, One};
+use super::{DiffArgs, One, Own};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, Progress};
@@ -40,9 +40,8 @@ pub(super) fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     let (mut grown, mut templates) = (Vec::new(), Vec::new());
     for (number, path) in args.files.iter().enumerate() {
         let (bar, source) = (Bar::new(path), Input::open(path)?);
-        let memory = own_memory::ceiling(&World::default());
-        let disk = Room::new(None, memory);
-        let options = Options { memory, spill: Some(&disk), ..Options::default() };
+        let disk = args.own.room();
+        let options = Options { memory: args.own.ceiling(), spill: Some(&disk), ..Options::default() };
         let heap = heap_dump::read(&source, options, &bar).map_err(|e| failed(path, e))?;
         cut |= !heap.is_whole();
         ways.push(growth::ways(&heap));
@@ -79,7 +78,7 @@ pub(super) fn run(args: &One, file: &Path, source: &Input, format: Format) -> Re
         drop(bar);
         return show_histogram(file, &rows, format);
     }
-    let disk = disk(args);
+    let disk = args.own.room();
     let options = options(args, &disk);
     let heap = match heap_dump::read(source, options, &bar) {
         Err(HeapDumpError::Memory { needed, ceiling, unspilled, .. }) => {
@@ -93,7 +92,7 @@ pub(super) fn run(args: &One, file: &Path, source: &Input, format: Format) -> Re
     };
     let said = report(&heap, source, &bar).map_err(|e| failed(file, e))?;
     let views = views(args, &heap, source, &bar).map_err(|e| failed(file, e))?;
-    let context = Context { file: file.display().to_string(), rss: args.known.rss, spilled: disk.spilled() };
+    let context = context(args, file, args.known.rss, &disk);
     if let Some(path) = &args.html {
         let tree = tree::tree(&heap, source, PAGE_WIDTH, PAGE_DEPTH, &bar);
         let tree = tree.map_err(|e| failed(file, e))?;
@@ -123,27 +122,34 @@ pub(super) fn reading(
     rss: Option<f64>,
 ) -> Result<Reading, CliError> {
     let bar = Bar::new(file);
-    let disk = disk(args);
+    let disk = args.own.room();
     let heap = heap_dump::read(source, options(args, &disk), &bar).map_err(|e| failed(file, e))?;
     let said = report(&heap, source, &bar).map_err(|e| failed(file, e))?;
-    let context = Context { file: file.display().to_string(), rss, spilled: disk.spilled() };
+    let context = context(args, file, rss, &disk);
     let head = render::heap::report(&heap, &said, &context);
     Ok(Reading { head, value: render::heap::json(&heap, &said, &context, &[]), tables: Vec::new() })
 }
 
-fn memory(args: &One) -> Option<u64> {
-    args.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()))
+fn context(args: &One, file: &Path, rss: Option<f64>, disk: &Room) -> Context {
+    Context { file: file.display().to_string(), rss, spilled: disk.spilled(), raw_keys: args.raw_keys }
 }
 
-fn disk(args: &One) -> Room {
-    Room::new(args.tmp.as_deref(), memory(args))
+impl Own {
+    /// Bytes of memory that may be used, where that is known.
+    fn ceiling(&self) -> Option<u64> {
+        self.memory.map(|bytes| bytes as u64).or_else(|| own_memory::ceiling(&World::default()))
+    }
+
+    fn room(&self) -> Room {
+        Room::new(self.tmp.as_deref(), self.ceiling())
+    }
 }
 
 fn options<'a>(args: &One, disk: &'a Room) -> Options<'a> {
     Options {
         verify: args.verify,
         sizes: args.sizes.choice(),
-        memory: memory(args),
+        memory: args.own.ceiling(),
         spill: Some(disk),
         ..Options::default()
     }

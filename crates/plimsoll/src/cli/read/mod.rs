@@ -68,6 +68,22 @@ struct DiffArgs {
 
     #[command(flatten)]
     known: Known,
+
+    #[command(flatten)]
+    own: Own,
+}
+
+/// What the reading itself may take.
+#[derive(Debug, Clone, clap::Args)]
+struct Own {
+    /// Memory to use at most, such as 512MiB; four fifths of what is there, unless told. What a heap dump needs beyond it
+    /// lies on a disk meanwhile, which is slower; where that cannot be, the answer is one without retained sizes.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    memory: Option<f64>,
+
+    /// Folder on a disk for what does not fit into memory; else TMPDIR, else /var/tmp. Nothing is left in it.
+    #[arg(long, value_name = "DIR")]
+    tmp: Option<PathBuf>,
 }
 
 /// What is known of the process beside its artifacts.
@@ -103,14 +119,8 @@ struct One {
     #[arg(long, value_enum, default_value = "measured")]
     sizes: Sizes,
 
-    /// Memory to use at most, such as 512MiB; four fifths of what is there, unless told. What a heap dump needs beyond it
-    /// lies on a disk meanwhile, which is slower; where that cannot be, the answer is one without retained sizes.
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    memory: Option<f64>,
-
-    /// Folder on a disk for what does not fit into memory; else TMPDIR, else /var/tmp. Nothing is left in it.
-    #[arg(long, value_name = "DIR")]
-    tmp: Option<PathBuf>,
+    #[command(flatten)]
+    own: Own,
 
     /// Check the dominators by an independent algorithm (takes twice as long).
     #[arg(long)]
@@ -147,6 +157,10 @@ struct One {
     /// How full collections are, and what their free slots take.
     #[arg(long)]
     collections: bool,
+
+    /// Show a key of each template as it is. It may be a secret.
+    #[arg(long)]
+    raw_keys: bool,
 
     /// Write one self-contained page with a treemap of the dominator tree.
     #[arg(long, value_name = "FILE")]
@@ -210,10 +224,15 @@ fn diff(args: &DiffArgs, format: Format) -> Result<u8, CliError> {
     };
     match artifact::recognise(first, &Input::open(first)?)? {
         Content::HeapDump => heap::diff(args, format),
-        Content::HeapSnapshot => snapshot::diff(args, format),
         Content::Archive | Content::Zip => Err(CliError::usage(format!("{} is an archive", first.display()))
             .hint("unpack it, and compare artifacts of one kind")),
-        Content::Other(_) => artifact::diff(args, format),
+        other => {
+            refused(&[("--memory", args.own.memory.is_some())], "Java heap dumps", first)?;
+            match other {
+                Content::HeapSnapshot => snapshot::diff(args, format),
+                _ => artifact::diff(args, format),
+            }
+        }
     }
 }
 
@@ -237,7 +256,8 @@ impl One {
         let asked = [
             ("--threads", self.threads),
             ("--collections", self.collections),
-            ("--memory", self.memory.is_some()),
+            ("--raw-keys", self.raw_keys),
+            ("--memory", self.own.memory.is_some()),
             ("--sizes", matches!(self.sizes, Sizes::Formula)),
         ];
         refused(&asked, "Java heap dumps", file)

@@ -4,6 +4,8 @@
 //! The overview and the live view are readers of this. A process that deserves a closer look gets a
 //! [`crate::sampler::Sampler`] of its own.
 
+mod recall;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
@@ -18,6 +20,8 @@ use crate::source::Source as _;
 use crate::source::cgroup::{Group, GroupReader};
 use crate::source::host_memory;
 use crate::world::{Clock, World};
+use recall::Former;
+pub(crate) use recall::Recall;
 
 /// Ticks kept: an hour at one per second.
 const KEPT: usize = 3600;
@@ -38,6 +42,9 @@ const FILES_OF_GROUP: usize = 7;
 /// With more groups than this, groups are read every [`RESCAN_EVERY`] ticks only.
 const MANY_GROUPS: usize = 50;
 
+/// A process is known to the second: the machine's boot time is no more exact.
+const STARTED_WITHIN: f64 = 2.0;
+
 /// Facts kept of a group.
 const GROUP_FACTS: &[Fact] = &[
     Fact::CgroupUsage,
@@ -51,7 +58,7 @@ const GROUP_FACTS: &[Fact] = &[
 ];
 
 /// Values with the tick from which each holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<T>(VecDeque<(u32, T)>);
 
 impl<T: Copy + PartialEq> Held<T> {
@@ -93,12 +100,32 @@ struct Process {
     number: u64,
     /// Resident pages, and those of them that are anonymous.
     pages: Held<(u32, u32)>,
+    /// What its runtime tells, where it was asked; none from the tick on at which it no longer told.
+    inner: BTreeMap<Fact, Held<Option<f64>>>,
+    /// Why its runtime does not tell it.
+    inner_unknown: BTreeMap<Fact, String>,
+    /// Its name and its start (Unix seconds), where somebody asked who it is.
+    name: Option<(String, f64)>,
 }
 
 /// One number of a group: small differences from its first value keep a counter exact in few bytes.
+#[derive(Clone)]
 struct Track {
     first: f64,
     since: Held<f32>,
+}
+
+impl Process {
+    fn put_inner(&self, tick: u32, out: &mut Observation) {
+        for (fact, held) in &self.inner {
+            held.at(tick).flatten().into_iter().for_each(|v| out.known(*fact, v));
+        }
+    }
+
+    fn trim(&mut self, oldest: u32) {
+        self.pages.trim(oldest);
+        self.inner.values_mut().for_each(|held| held.trim(oldest));
+    }
 }
 
 /// A binding control group, shared by its processes.
@@ -124,10 +151,14 @@ impl GroupTrack {
     }
 
     fn put(&self, tick: u32, out: &mut Observation) {
-        for (fact, track) in &self.tracks {
-            if let Some(since) = track.since.at(tick) {
-                out.known(*fact, track.first + f64::from(since));
-            }
+        put_tracks(&self.tracks, tick, out);
+    }
+}
+
+fn put_tracks(tracks: &BTreeMap<Fact, Track>, tick: u32, out: &mut Observation) {
+    for (fact, track) in tracks {
+        if let Some(since) = track.since.at(tick) {
+            out.known(*fact, track.first + f64::from(since));
         }
     }
 }
@@ -159,6 +190,8 @@ pub struct Fleet {
     ticks: VecDeque<Tick>,
     processes: BTreeMap<i32, Process>,
     groups: BTreeMap<String, GroupTrack>,
+    /// Lives before of what runs in a group now, oldest first.
+    former: BTreeMap<String, Vec<Former>>,
     kernel: BTreeSet<i32>,
     kept_open: usize,
     page: f64,
@@ -180,6 +213,7 @@ impl Fleet {
             ticks: VecDeque::new(),
             processes: BTreeMap::new(),
             groups: BTreeMap::new(),
+            former: BTreeMap::new(),
             kernel: BTreeSet::new(),
             kept_open: files_to_keep(),
             page: rustix::param::page_size() as f64,
@@ -246,17 +280,22 @@ impl Fleet {
         Some(f64::from(*resident) * self.page)
     }
 
-    /// Everything kept of one process as a recording; `None` when it is gone.
+    /// Everything kept of one process as a recording, with the lives before it; `None` when it is gone.
     pub fn recording(&self, pid: i32) -> Option<Recording> {
         let process = self.processes.get(&pid)?;
         let mut r = Recording::new(identify::identify(&self.world, pid).ok()?);
         let group = process.group.as_ref().and_then(|g| self.groups.get(g));
+        self.add_former(&mut r, process);
+        let began = r.target.started - STARTED_WITHIN;
         let mut total = host_memory::total(&self.world);
         for (tick, look) in (self.oldest()..).zip(&self.ticks) {
-            let Some((resident, anonymous)) = process.pages.at(tick) else { continue };
+            let Some((resident, anonymous)) = process.pages.at(tick).filter(|_| look.t >= began) else {
+                continue;
+            };
             let mut o = Observation::at(look.t);
             o.known(Fact::Rss, f64::from(resident) * self.page);
             o.known(Fact::RssAnon, f64::from(anonymous) * self.page);
+            process.put_inner(tick, &mut o);
             look.available.into_iter().for_each(|v| o.known(Fact::HostAvailable, v));
             total.take().into_iter().for_each(|v| o.known(Fact::HostTotal, v));
             if let Some(g) = group.filter(|_| look.groups) {
@@ -264,8 +303,55 @@ impl Fleet {
             }
             r.add(o);
         }
-        r.add(self.missing(group));
+        let mut missing = self.missing(group);
+        missing.unknown.extend(process.inner_unknown.clone());
+        r.add(missing);
         Some(r)
+    }
+
+    /// Adds what the runtime of a process said at this tick. What it said before and does not now is not known any more.
+    pub(crate) fn tell_inner(&mut self, pid: i32, seen: &Observation) {
+        let tick = self.tick;
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        for (fact, v) in &seen.facts {
+            process.inner.entry(*fact).or_insert_with(Held::new).push(tick, Some(*v));
+            process.inner_unknown.remove(fact);
+        }
+        for (fact, why) in &seen.unknown {
+            process.inner_unknown.insert(*fact, why.clone());
+        }
+        let silent = process.inner.iter_mut().filter(|(fact, _)| !seen.facts.contains_key(fact));
+        silent.for_each(|(_, held)| held.push(tick, None));
+    }
+
+    /// What was seen at the newest tick beside processes and groups: the time, the machine, and whether groups were read.
+    pub(crate) fn newest(&self) -> Option<(f64, BTreeMap<Fact, f64>, bool)> {
+        let look = self.ticks.back()?;
+        let mut o = Observation::at(look.t);
+        look.available.into_iter().for_each(|v| o.known(Fact::HostAvailable, v));
+        host_memory::total(&self.world).into_iter().for_each(|v| o.known(Fact::HostTotal, v));
+        Some((look.t, o.facts, look.groups))
+    }
+
+    /// What was seen of one process at the newest tick, and what its runtime does not tell; with its start and its group.
+    pub(crate) fn process_now(&self, pid: i32) -> Option<(Observation, u64, Option<&str>)> {
+        let process = self.processes.get(&pid)?;
+        let (resident, anonymous) = process.pages.at(self.tick)?;
+        let mut o = Observation::at(0.0);
+        o.known(Fact::Rss, f64::from(resident) * self.page);
+        o.known(Fact::RssAnon, f64::from(anonymous) * self.page);
+        process.put_inner(self.tick, &mut o);
+        o.unknown.clone_from(&process.inner_unknown);
+        Some((o, process.start_ticks, process.group.as_deref()))
+    }
+
+    /// What was seen of one group at the newest tick.
+    pub(crate) fn group_now(&self, name: &str) -> Option<Observation> {
+        let group = self.groups.get(name)?;
+        let mut o = Observation::at(0.0);
+        group.put(self.tick, &mut o);
+        o.unknown.clone_from(&group.unknown);
+        Some(o)
     }
 
     /// Every group with a limit, with its processes, the largest first.
@@ -323,15 +409,18 @@ impl Fleet {
 
     /// Keeps time and memory within their bounds.
     fn forget(&mut self) {
-        let samples: usize = self.processes.values().map(|p| p.pages.0.len()).sum::<usize>()
+        let inner = |p: &Process| p.inner.values().map(|h| h.0.len()).sum::<usize>();
+        let samples: usize = self.processes.values().map(|p| p.pages.0.len() + 2 * inner(p)).sum::<usize>()
+            + self.former_samples()
             + self.groups.values().flat_map(|g| g.tracks.values()).map(|t| t.since.0.len()).sum::<usize>();
         let keep = if samples > MOST_SAMPLES { self.ticks.len() / 4 * 3 } else { KEPT };
         let surplus = self.ticks.len().saturating_sub(keep);
         self.ticks.drain(..surplus);
         let oldest = self.oldest();
-        self.processes.values_mut().for_each(|p| p.pages.trim(oldest));
+        self.processes.values_mut().for_each(|p| p.trim(oldest));
         let tracks = self.groups.values_mut().flat_map(|g| g.tracks.values_mut());
         tracks.for_each(|t| t.since.trim(oldest));
+        self.forget_former();
     }
 
     /// Finds new processes. One that we hold a file of cannot be taken for another: reading it fails when the
@@ -342,7 +431,8 @@ impl Fleet {
         }
         self.find();
         self.regroup(YOUNG);
-        let used: BTreeSet<&String> = self.processes.values().filter_map(|p| p.group.as_ref()).collect();
+        let used: BTreeSet<String> = self.processes.values().filter_map(|p| p.group.clone()).collect();
+        self.leave_groups(&used);
         self.groups.retain(|name, _| used.contains(name));
     }
 
@@ -398,6 +488,9 @@ impl Fleet {
                 since: self.clock.now(),
                 number: self.seen,
                 pages: Held::new(),
+                inner: BTreeMap::new(),
+                inner_unknown: BTreeMap::new(),
+                name: None,
             },
         );
     }
@@ -421,7 +514,7 @@ impl Fleet {
         let mut buffer = [0u8; 128];
         let root = &self.world.proc_root;
         let (tick, mut unreadable) = (self.tick, 0);
-        self.processes.retain(|pid, p| {
+        let ended = self.processes.extract_if(.., |pid, p| {
             let n = match &p.statm {
                 Some(file) => file.read_at(&mut buffer, 0),
                 None => File::open(root.join(pid.to_string()).join("statm"))
@@ -429,17 +522,19 @@ impl Fleet {
             };
             if n.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied) {
                 unreadable += 1;
-                return true;
+                return false;
             }
             match n.ok().and_then(|n| parse(buffer.get(..n)?)) {
                 // All zero: the process has let go of its memory and is about to end.
-                Some((0, _)) | None => false,
+                Some((0, _)) | None => true,
                 Some((resident, shared)) => {
                     p.pages.push(tick, (resident, resident.saturating_sub(shared)));
-                    true
+                    false
                 }
             }
         });
+        let ended: Vec<Process> = ended.map(|(_, process)| process).collect();
+        ended.into_iter().for_each(|process| self.bury(process));
         self.unreadable = unreadable;
     }
 }
