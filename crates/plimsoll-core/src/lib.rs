@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cluster;
 pub mod death;
 pub mod fact;
+pub mod guard;
 pub mod judge;
 pub mod keys;
 pub mod plan;

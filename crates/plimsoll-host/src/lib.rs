@@ -9,6 +9,7 @@ pub mod drill;
 pub mod export;
 mod fault;
 pub mod fleet;
+pub mod growth;
 mod guard;
 pub mod identify;
 pub mod inherited;

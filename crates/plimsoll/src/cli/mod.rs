@@ -6,6 +6,7 @@ pub(crate) mod capture;
 mod completions;
 mod drill;
 mod from_file;
+mod guard;
 mod live;
 mod oom;
 mod overview;
@@ -64,6 +65,7 @@ enum Command {
     Upload(upload::Args),
     Restart(restart::Args),
     Calibrate(calibrate::Args),
+    Guard(guard::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -91,6 +93,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
         Command::Calibrate(args) => calibrate::run(args, cli.output),
+        Command::Guard(args) => guard::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

@@ -9,6 +9,7 @@ mod cluster;
 mod drill;
 mod faults;
 mod from_file;
+mod guard;
 mod guest;
 mod heap_views;
 mod live;
