@@ -8,6 +8,7 @@ pub mod audit;
 pub mod calibration;
 pub mod classify;
 pub mod clock;
+pub mod cluster;
 pub mod death;
 pub mod fact;
 pub mod judge;

@@ -13,6 +13,7 @@ mod guard;
 pub mod identify;
 pub mod inherited;
 pub mod own_memory;
+pub mod prometheus;
 pub mod sampler;
 pub mod source;
 pub mod spill;

@@ -9,6 +9,7 @@ mod from_file;
 mod live;
 mod oom;
 mod overview;
+pub(crate) mod prometheus;
 mod read;
 mod replay;
 mod restart;

@@ -5,6 +5,7 @@ mod bad_dumps;
 mod brake;
 mod calibrate;
 mod capture;
+mod cluster;
 mod drill;
 mod faults;
 mod from_file;
