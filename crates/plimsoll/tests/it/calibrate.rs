@@ -1,12 +1,13 @@
 //! `plimsoll calibrate`: nothing without --go, and plans that name what was measured here.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::rig::{Climber, until};
+use crate::rig::{Climber, MIB, cage, until};
 use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
 
 fn run(state: &Path, args: &[&str]) -> Output {
@@ -141,4 +142,39 @@ fn it_is_refused_where_nothing_can_be_measured() {
     let out = when_memory_is_not_short(|| run(state.path(), &python));
     assert_eq!(out.status.code(), Some(4), "{}", stderr(&out));
     assert!(stderr(&out).contains("is memory, not a disk"), "{}", stderr(&out));
+}
+
+#[test]
+fn a_program_without_room_is_asked_nothing_that_would_kill_it() {
+    let test = "calibrate::a_program_without_room";
+    if !on_path("go") {
+        return skipped(test, "there is no Go");
+    }
+    let folder = folder();
+    let Some(cage) = cage(test, "noroom", 1024 * MIB) else { return };
+    let source =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plimsoll-host/src/calibrate/programs/held.go");
+    let program = folder.path().join("held");
+    let mut built = Command::new("go");
+    built.arg("build").arg("-o").arg(&program).arg(source).env("GO111MODULE", "off");
+    assert!(built.status().expect("go runs").success());
+    let line = format!("echo $$ > {}/cgroup.procs; exec {} 20000", cage.0.display(), program.display());
+    let mut child = Command::new("sh")
+        .args(["-c", &line])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let mut ready = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut ready).expect("a line");
+    let used: u64 = cage.text("memory.usage_in_bytes").parse().expect("a number");
+    fs::write(cage.0.join("memory.limit_in_bytes"), (used + 2 * MIB).to_string()).expect("written");
+    let out = run(folder.path(), &["triage", &child.id().to_string(), "--for", "3s", "-o", "json"]);
+    assert!(child.try_wait().expect("asked").is_none(), "it lives: {}", stderr(&out));
+    let said: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+    let facts = &said["targets"][0]["facts"];
+    // Counted from outside.
+    assert!(facts.to_string().contains("the program is not asked"), "{facts:#}");
+    child.kill().expect("it lived");
+    child.wait().expect("reaped");
 }
