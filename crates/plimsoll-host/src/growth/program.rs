@@ -48,7 +48,7 @@ impl Program {
             .spawn()
             .map_err(failed)?;
         let group = OsString::from(format!("-{}", child.id()));
-        let guards = Guards::start("kill -KILL -- \"$1\"", &[&group], LONGEST_RUN).map_err(|e| {
+        let guards = Guards::start("kill -s KILL -- \"$1\"", &[&group], LONGEST_RUN).map_err(|e| {
             // It was only just started: nothing of it is lost.
             let _gone = child.kill().and_then(|()| child.wait());
             failed(e)
