@@ -17,8 +17,6 @@ use crate::guard::Guards;
 const LONGEST_LINE: u64 = 64 << 10;
 /// Lines that may wait to be looked at; then the program waits.
 const WAITING: usize = 1024;
-/// No run is longer.
-const LONGEST_RUN: Duration = Duration::from_secs(7 * 86_400);
 /// How often the program's life and the user's wish are looked at while nothing comes.
 const GLANCE: Duration = Duration::from_millis(100);
 /// How long it may take to end by itself.
@@ -48,7 +46,7 @@ impl Program {
             .spawn()
             .map_err(failed)?;
         let group = OsString::from(format!("-{}", child.id()));
-        let guards = Guards::start("kill -KILL -- \"$1\"", &[&group], LONGEST_RUN).map_err(|e| {
+        let guards = Guards::for_us("kill -s KILL -- \"$1\"", &[&group]).map_err(|e| {
             // It was only just started: nothing of it is lost.
             let _gone = child.kill().and_then(|()| child.wait());
             failed(e)

@@ -141,6 +141,29 @@ fn serve(shop: &[String], mode: &str, options: &[&str]) -> (Output, Value) {
 }
 
 #[test]
+fn a_program_is_ended_with_us_even_when_we_are_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = folder.path().join("pid");
+    let line = format!("echo $$ > {}.new; mv {0}.new {0}; exec sleep 600", told.display());
+    let mut ours =
+        plimsoll_command(&["guard", "run", "--", "sh", "-c", &line]).spawn().expect("the binary runs");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let await_that = |what: &dyn Fn() -> bool| {
+        while !what() {
+            assert!(std::time::Instant::now() < until, "it never came");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    await_that(&|| told.exists());
+    let pid = fs::read_to_string(&told).expect("a pid");
+    ours.kill().expect("killed");
+    ours.wait().expect("reaped");
+    // Whoever reaps it may let it wait as a zombie.
+    let stat = format!("/proc/{}/stat", pid.trim());
+    await_that(&|| fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z ")));
+}
+
+#[test]
 fn a_filter_of_c_leaks_what_it_leaks() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(shop) = shop("a_filter_of_c_leaks_what_it_leaks", folder.path(), "c") else { return };
