@@ -5,10 +5,13 @@
 pub mod agent;
 pub mod artifact;
 pub mod audit;
+pub mod calibration;
 pub mod classify;
 pub mod clock;
+pub mod cluster;
 pub mod death;
 pub mod fact;
+pub mod guard;
 pub mod judge;
 pub mod keys;
 pub mod plan;

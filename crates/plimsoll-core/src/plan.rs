@@ -6,13 +6,16 @@
 
 use serde::Serialize;
 
+use crate::calibration::Calibration;
 use crate::classify::{Cause, Certainty, Verdict};
 use crate::clock::{Clock, Decision};
 use crate::fact::Fact;
 use crate::preflight;
 use crate::recording::Recording;
 use crate::runtime;
+use crate::runtime::price::{Line, Price};
 use crate::runtime::rules::{ArtifactRule, Cost};
+use crate::target::RuntimeKind;
 
 /// One artifact with its check.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +49,7 @@ pub struct Plan {
 
 /// Chooses the artifact that fits the verdict and checks it against the clock's headroom.
 pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
-    let rules = runtime::rules(r.target.runtime);
+    let (rules, shipped) = (runtime::rules(r.target.runtime), Calibration::default());
     let wanted = match verdict.cause {
         Cause::Undecided => strongest_suspicion(clock),
         cause => Some(cause),
@@ -55,7 +58,7 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
         .ladder
         .iter()
         .filter(|rule| wanted.is_some_and(|c| rule.proves.contains(&c)))
-        .map(|rule| check(rule, r, clock))
+        .map(|rule| check(rule, r, clock, &shipped))
         .collect();
     let untaken = steps.iter().position(|s| !s.taken && s.safe == Some(true));
     let choice = untaken.or_else(|| steps.iter().position(|s| !s.taken)).or((!steps.is_empty()).then_some(0));
@@ -63,58 +66,54 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
     Plan { advice: advice(clock, verdict, next.as_ref()), next, others: steps }
 }
 
-/// Every artifact that the runtime can give, cheap to heavy, each with its check; its mappings and a raw copy in any case.
-pub fn ladder(r: &Recording, clock: &Clock) -> Vec<Step> {
-    let mut steps: Vec<Step> =
-        runtime::rules(r.target.runtime).ladder.iter().map(|rule| check(rule, r, clock)).collect();
-    if !steps.iter().any(|s| s.id == SMAPS) {
-        steps.push(smaps(r));
-    }
-    if !steps.iter().any(|s| s.id == runtime::RAW_COPY.id) {
-        steps.push(check(&runtime::RAW_COPY, r, clock));
-    }
-    steps
+/// Every artifact that the runtime can give, cheap to heavy, each with its check by what was measured here; its mappings
+/// and a raw copy in any case.
+pub fn ladder(r: &Recording, clock: &Clock, here: &Calibration) -> Vec<Step> {
+    rungs(r.target.runtime).map(|rule| check(rule, r, clock, here)).collect()
 }
 
 /// The predicted cost of an artifact of the ladder; why it cannot be predicted; none when it is not on it.
-pub fn cost(r: &Recording, id: &str) -> Option<Result<Cost, String>> {
-    let ladder = runtime::rules(r.target.runtime).ladder.iter();
-    let rule = ladder.chain([&runtime::RAW_COPY]).find(|rule| rule.id == id);
-    rule.map(|rule| (rule.cost)(r)).or_else(|| (id == SMAPS).then_some(Ok(SMAPS_COST)))
+pub fn cost(r: &Recording, id: &str, here: &Calibration) -> Option<Result<Cost, String>> {
+    rungs(r.target.runtime).find(|rule| rule.id == id).map(|rule| rule.cost(r, here))
 }
 
-/// What every process has.
-const SMAPS: &str = "smaps";
+/// The ladder of a runtime, with what every process can give.
+pub fn rungs(runtime: RuntimeKind) -> impl Iterator<Item = &'static ArtifactRule> {
+    let ladder = runtime::rules(runtime).ladder;
+    let common = [&SMAPS, &runtime::RAW_COPY].into_iter();
+    ladder.iter().chain(common.filter(|rule| !ladder.iter().any(|own| own.id == rule.id)))
+}
 
 /// Mappings cost the target nothing but the time in which its lock is held.
-const SMAPS_COST: Cost = Cost {
-    memory: 0.0,
-    disk: 48.0 * 1024.0 * 1024.0,
-    pause: 0.7,
-    running: 0.0,
-    basis: "30,000 mappings: 43 MB, 0.7 s under the lock on them",
+static SMAPS: ArtifactRule = ArtifactRule {
+    id: "smaps",
+    name: "smaps of the process",
+    proves: &[],
+    shows: "which mappings are resident",
+    price: |_| {
+        Ok(Price {
+            disk: Line::flat(48.0 * 1024.0 * 1024.0),
+            pause: Line::flat(0.7),
+            basis: "30,000 mappings: 43 MB, 0.7 s under the lock on them",
+            ..Price::FREE
+        })
+    },
+    command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid_shown()),
+    taken_here: false,
 };
-
-fn smaps(r: &Recording) -> Step {
-    Step {
-        id: SMAPS,
-        artifact: "smaps of the process".to_owned(),
-        shows: "which mappings are resident",
-        safe: Some(r.ended.is_none()),
-        why: preflight::in_words(&SMAPS_COST),
-        command: format!("cat /proc/{}/smaps > smaps.txt", r.target.pid_shown()),
-        taken: false,
-    }
-}
 
 /// While the cause is open but the floor climbs, the artifact for retention is the one to prepare.
 fn strongest_suspicion(clock: &Clock) -> Option<Cause> {
     (clock.p_leak() >= 0.5).then_some(Cause::Retention)
 }
 
-fn check(rule: &ArtifactRule, r: &Recording, clock: &Clock) -> Step {
-    let (safe, why) = match (rule.cost)(r) {
+fn check(rule: &ArtifactRule, r: &Recording, clock: &Clock, here: &Calibration) -> Step {
+    let (safe, why) = match rule.cost(r, here) {
         Err(why) => (None, why),
+        // It takes nothing of the target, whatever is left there.
+        Ok(cost) if std::ptr::eq(rule, &raw const SMAPS) => {
+            (Some(r.ended.is_none()), preflight::in_words(&cost))
+        }
         Ok(cost) => admit(&cost, clock, r),
     };
     Step {

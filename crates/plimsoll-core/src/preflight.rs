@@ -214,7 +214,7 @@ mod tests {
     const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
     fn cost(disk: f64, pause: f64) -> Cost {
-        Cost { memory: 0.0, disk, pause, running: 0.0, basis: "a test" }
+        Cost { memory: 0.0, disk, pause, running: 0.0, basis: "a test".into() }
     }
 
     fn place(in_memory: bool, free_bytes: f64) -> Place {

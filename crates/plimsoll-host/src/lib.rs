@@ -2,15 +2,19 @@
 
 pub mod agent;
 pub mod audit;
+pub mod calibrate;
 pub mod capture;
 pub mod death;
 pub mod drill;
 pub mod export;
 mod fault;
 pub mod fleet;
+pub mod growth;
 mod guard;
 pub mod identify;
+pub mod inherited;
 pub mod own_memory;
+pub mod prometheus;
 pub mod sampler;
 pub mod source;
 pub mod spill;

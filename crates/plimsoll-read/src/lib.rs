@@ -40,6 +40,7 @@ pub mod manifest;
 mod moment;
 pub mod nmt;
 pub mod pprof;
+pub mod prometheus_api;
 pub mod prometheus_text;
 pub mod reading;
 pub mod redact;

@@ -5,5 +5,6 @@
 static ALLOCATOR: plimsoll_host::spill::SpillingAllocator = plimsoll_host::spill::SpillingAllocator;
 
 fn main() -> std::process::ExitCode {
+    plimsoll_host::inherited::keep_from_children();
     plimsoll::run(std::env::args_os())
 }

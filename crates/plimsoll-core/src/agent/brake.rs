@@ -34,6 +34,11 @@ impl Means {
             Means::Freeze => "freeze",
         }
     }
+
+    /// Whether the program suffers from it: then it comes off as soon as the evidence is there.
+    pub fn hurts(self) -> bool {
+        self != Means::Raise
+    }
 }
 
 /// Version of the control groups.
@@ -267,7 +272,7 @@ fn plan(means: Means, rule: &Brake, scene: &Scene, now: f64) -> Result<Held, Str
         Means::Throttle => (vec![throttle(scene, own)?], 0.0),
         Means::Freeze => (vec![freeze(scene)?], 0.0),
     };
-    let long = if means == Means::Raise { rule.for_seconds } else { rule.for_seconds.min(rule.stand_still) };
+    let long = if means.hurts() { rule.for_seconds.min(rule.stand_still) } else { rule.for_seconds };
     Ok(Held { means, group: own.group.clone(), acts, until: now + long, gained })
 }
 

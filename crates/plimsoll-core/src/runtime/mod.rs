@@ -1,6 +1,7 @@
 //! Runtime knowledge: one folder per runtime, one line in the registry each.
 
 pub mod detect;
+pub mod price;
 pub mod rules;
 
 mod dotnet;

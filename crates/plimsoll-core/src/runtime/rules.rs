@@ -1,6 +1,10 @@
 //! What judgement knows of a runtime, as data: where its floor is, what bounds it, what it accumulates and
 //! which artifacts it can give at what cost.
 
+use std::borrow::Cow;
+
+use super::price::Price;
+use crate::calibration::Calibration;
 use crate::classify::Cause;
 use crate::fact::Fact;
 use crate::recording::Recording;
@@ -125,7 +129,7 @@ pub struct Cost {
     /// Seconds during which the target goes on allocating while the artifact is taken.
     pub running: f64,
     /// Where the figures come from and for which conditions they hold.
-    pub basis: &'static str,
+    pub basis: Cow<'static, str>,
 }
 
 /// One artifact that a runtime can give.
@@ -139,12 +143,21 @@ pub struct ArtifactRule {
     pub proves: &'static [Cause],
     /// What it shows, in half a sentence.
     pub shows: &'static str,
-    /// Predicted cost, or why it cannot be predicted.
-    pub cost: fn(&Recording) -> Result<Cost, String>,
+    /// What it costs by the shipped constants, or why that cannot be told.
+    pub price: fn(&Recording) -> Result<Price, String>,
     /// The command that takes it by hand.
     pub command: fn(&Target) -> String,
     /// True when the sampler already took it because the verdict needs it.
     pub taken_here: bool,
+}
+
+impl ArtifactRule {
+    /// Its cost, by what was measured here where that holds, or why it cannot be predicted.
+    pub fn cost(&self, r: &Recording, here: &Calibration) -> Result<Cost, String> {
+        let price = (self.price)(r)?;
+        let size = price.per.of(r)?;
+        Ok(here.cost(r, self.id, &price, size))
+    }
 }
 
 /// Everything that judgement knows of one runtime.

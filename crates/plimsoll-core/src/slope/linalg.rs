@@ -83,12 +83,12 @@ pub(super) fn sum(a: &[f64]) -> f64 {
 }
 
 /// Median by selection; reorders `v`. Zero when empty.
-pub(super) fn median(v: &mut [f64]) -> f64 {
+pub(crate) fn median(v: &mut [f64]) -> f64 {
     quantile(v, 0.5)
 }
 
 /// Nearest-rank quantile by selection; reorders `v`. Zero when empty.
-pub(super) fn quantile(v: &mut [f64], q: f64) -> f64 {
+pub(crate) fn quantile(v: &mut [f64], q: f64) -> f64 {
     if v.is_empty() {
         return 0.0;
     }

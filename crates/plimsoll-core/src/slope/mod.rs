@@ -11,7 +11,7 @@ mod calibration_table;
 mod fit;
 mod floor;
 mod forecast;
-mod linalg;
+pub(crate) mod linalg;
 mod load;
 mod models;
 mod noise;

@@ -39,69 +39,6 @@ all() {
 until all "$@"; do sleep 1; done
 "#;
 
-/// What the machine offers for a process; why there is nothing to choose from.
-pub(super) fn scene(world: &World, pid: i32) -> Result<Scene, String> {
-    let own = Group::of(world, pid)?;
-    let groups = own.bounds(host_memory::total(world));
-    let binding = groups.first().ok_or("no group of it has a limit")?;
-    let two = binding.is_version_2();
-    let us = Group::of(world, std::process::id().cast_signed());
-    let at = |name: &str| door(&binding.folder().join(name));
-    let none = |what: &str| Err(format!("version {} has no {what}", if two { 2 } else { 1 }));
-    Ok(Scene {
-        version: if two { Version::Two } else { Version::One },
-        bounds: groups.iter().filter_map(bound).collect(),
-        available: host_memory::available(world),
-        killer: if two { none("switch of the OOM killer") } else { at("memory.oom_control") },
-        high: if two { at("memory.high") } else { none("memory.high") },
-        quota: quota(world, pid, binding),
-        stand: if two {
-            at("cgroup.freeze").map(|(file, now)| Stand::Group(file, now))
-        } else {
-            let shown = |p: &Path| p.display().to_string();
-            freeze::groups(world, pid).map(|(own, group)| Stand::Process(pid, shown(&own), shown(&group)))
-        },
-        holds_us: us.is_ok_and(|us| us.folder().starts_with(binding.folder())),
-        page: rustix::param::page_size() as u64,
-    })
-}
-
-fn bound(group: &Group) -> Option<Bound> {
-    let (usage, _) = group.usage_file();
-    let with_swap = group.folder().join("memory.memsw.limit_in_bytes");
-    Some(Bound {
-        group: group.shown(),
-        limit: group.limit()?,
-        usage: number(&usage)?,
-        usage_file: usage.display().to_string(),
-        door: door(&group.limit_file()),
-        with_swap: number(&with_swap).map(|limit| (door(&with_swap), limit)),
-    })
-}
-
-/// The quota of processor time: of the same group, as only that holds the same processes.
-fn quota(world: &World, pid: i32, binding: &Group) -> Result<(String, String, f64), String> {
-    if binding.is_version_2() {
-        let (file, now) = door(&binding.folder().join("cpu.max"))?;
-        let period = now.split(' ').nth(1).and_then(|w| w.parse().ok()).ok_or("cpu.max has no period")?;
-        return Ok((file, now, period));
-    }
-    let folder = Group::of_processor_time(world, pid, &binding.shown())?;
-    let (file, now) = door(&folder.join("cpu.cfs_quota_us"))?;
-    let period = number(&folder.join("cpu.cfs_period_us")).ok_or("its period cannot be read")?;
-    Ok((file, now, period))
-}
-
-/// A file of the kernel's that we may write, with its first line.
-fn door(path: &Path) -> Door {
-    let shown = path.display().to_string();
-    // Opened, not written: whether it may be written is not told by its mode.
-    let opened = OpenOptions::new().write(true).open(path);
-    opened.map_err(|e| format!("{shown} cannot be written: {e}"))?;
-    let line = first_line(path).ok_or_else(|| format!("{shown} cannot be read"))?;
-    Ok((shown, line))
-}
-
 fn first_line(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()?.lines().next().map(|l| l.trim().to_owned())
 }
@@ -123,6 +60,79 @@ struct On {
 pub(super) struct Brakes(Mutex<Vec<On>>);
 
 impl Brakes {
+    /// What the machine offers for a process; why there is nothing to choose from.
+    pub(super) fn scene(&self, world: &World, pid: i32) -> Result<Scene, String> {
+        let own = Group::of(world, pid)?;
+        let groups = own.bounds(host_memory::total(world));
+        let binding = groups.first().ok_or("no group of it has a limit")?;
+        let two = binding.is_version_2();
+        let us = Group::of(world, std::process::id().cast_signed());
+        let at = |name: &str| self.door(&binding.folder().join(name));
+        let none = |what: &str| Err(format!("version {} has no {what}", if two { 2 } else { 1 }));
+        Ok(Scene {
+            version: if two { Version::Two } else { Version::One },
+            bounds: groups.iter().filter_map(|group| self.bound(group)).collect(),
+            available: host_memory::available(world),
+            killer: if two { none("switch of the OOM killer") } else { at("memory.oom_control") },
+            high: if two { at("memory.high") } else { none("memory.high") },
+            quota: self.quota(world, pid, binding),
+            stand: if two {
+                at("cgroup.freeze").map(|(file, now)| Stand::Group(file, now))
+            } else {
+                let shown = |p: &Path| p.display().to_string();
+                freeze::groups(world, pid).map(|(own, group)| Stand::Process(pid, shown(&own), shown(&group)))
+            },
+            holds_us: us.is_ok_and(|us| us.folder().starts_with(binding.folder())),
+            page: rustix::param::page_size() as u64,
+        })
+    }
+
+    fn bound(&self, group: &Group) -> Option<Bound> {
+        let (usage, _) = group.usage_file();
+        let with_swap = group.folder().join("memory.memsw.limit_in_bytes");
+        Some(Bound {
+            group: group.shown(),
+            limit: group.limit()?,
+            usage: number(&usage)?,
+            usage_file: usage.display().to_string(),
+            door: self.door(&group.limit_file()),
+            with_swap: number(&with_swap).map(|limit| (self.door(&with_swap), limit)),
+        })
+    }
+
+    /// The quota of processor time: of the same group, as only that holds the same processes.
+    fn quota(&self, world: &World, pid: i32, binding: &Group) -> Result<(String, String, f64), String> {
+        if binding.is_version_2() {
+            let (file, now) = self.door(&binding.folder().join("cpu.max"))?;
+            let period = now.split(' ').nth(1).and_then(|w| w.parse().ok()).ok_or("cpu.max has no period")?;
+            return Ok((file, now, period));
+        }
+        let folder = Group::of_processor_time(world, pid, &binding.shown())?;
+        let (file, now) = self.door(&folder.join("cpu.cfs_quota_us"))?;
+        let period = number(&folder.join("cpu.cfs_period_us")).ok_or("its period cannot be read")?;
+        Ok((file, now, period))
+    }
+
+    /// A file of the kernel's that we may write, with its first line. One that a brake has changed is left alone until
+    /// that is off: of two on one file, the first could never be taken back.
+    fn door(&self, path: &Path) -> Door {
+        let shown = path.display().to_string();
+        if self.has_changed(&shown) {
+            return Err(format!("a brake is on {shown} already"));
+        }
+        // Opened, not written: whether it may be written is not told by its mode.
+        let opened = OpenOptions::new().write(true).open(path);
+        opened.map_err(|e| format!("{shown} cannot be written: {e}"))?;
+        let line = first_line(path).ok_or_else(|| format!("{shown} cannot be read"))?;
+        Ok((shown, line))
+    }
+
+    fn has_changed(&self, path: &str) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let acts = all.iter().flat_map(|on| &on.held.acts);
+        acts.into_iter().any(|act| matches!(act, Act::Write { file, .. } if file == path))
+    }
+
     /// Puts a brake on, whole or not at all.
     pub(super) fn put_on(&self, world: &World, held: &Held, now: f64) -> Result<(), String> {
         let longest = Duration::try_from_secs_f64(held.until - now).unwrap_or_default();
@@ -227,8 +237,10 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Instant;
 
+    use plimsoll_core::agent::Wish;
     use plimsoll_core::agent::brake::{Means, choose};
     use plimsoll_core::target::RuntimeKind;
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
     use super::*;
 
@@ -266,12 +278,35 @@ mod tests {
             fs::write(self.at(name), format!("{text}\n")).expect("written");
         }
 
+        /// Makes a pipe of the file of the usage: whoever looks at it waits for an answer.
+        fn ask(&self) {
+            fs::remove_file(self.at("memory.current")).expect("removed");
+            let mode = Mode::RUSR | Mode::WUSR;
+            mknodat(CWD, self.at("memory.current"), FileType::Fifo, mode, 0).expect("a pipe");
+        }
+
+        /// Waits for the next look at the usage; the one after it finds another pipe.
+        fn look(&self) -> fs::File {
+            let mut file = None;
+            until(|| {
+                let opened = rustix::fs::open(
+                    self.at("memory.current"),
+                    OFlags::WRONLY | OFlags::NONBLOCK,
+                    Mode::empty(),
+                );
+                file = opened.ok();
+                file.is_some()
+            });
+            self.ask();
+            file.expect("opened").into()
+        }
+
         fn limit(&self) -> Option<String> {
             first_line(&self.at("memory.max"))
         }
     }
 
-    fn until(is_it: impl Fn() -> bool) {
+    fn until(mut is_it: impl FnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !is_it() {
             assert!(Instant::now() < end, "it never came");
@@ -311,14 +346,17 @@ mod tests {
     #[test]
     fn a_guard_waits_for_usage_and_takes_it_back_without_an_agent() {
         let (folder, held) = Folder::make(1100);
+        folder.ask();
         let mut guards =
             guards(&held, Duration::from_secs(600)).expect("started").expect("something to guard");
         folder.write("memory.max", "1250");
         // As if this process were gone.
         let waiting = std::thread::spawn(move || guards.call());
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(folder.limit().as_deref(), Some("1250"), "it is in use");
-        folder.write("memory.current", "500");
+        folder.look().write_all(b"1100\n").expect("answered");
+        let mut second = folder.look();
+        assert_eq!(folder.limit().as_deref(), Some("1250"), "it was in use at the first look");
+        second.write_all(b"500\n").expect("answered");
+        drop(second);
         until(|| folder.limit().as_deref() == Some("1000"));
         waiting.join().expect("the guard ends");
     }
@@ -373,13 +411,18 @@ mod tests {
         let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().expect("it starts");
         fs::write(groups.0.join("inner/cgroup.procs"), sleeper.id().to_string()).expect("moved");
         let (world, rule) = (World::default(), plimsoll_core::agent::Brake::default());
-        let scene = scene(&world, sleeper.id().cast_signed()).expect("a scene");
+        let (brakes, pid) = (Brakes::default(), sleeper.id().cast_signed());
+        let scene = brakes.scene(&world, pid).expect("a scene");
         let choice = choose(&rule, &scene, RuntimeKind::Native, &["smaps"], 0.0);
         let held = choice.held.as_ref().unwrap_or_else(|| panic!("{choice:?}"));
-        let brakes = Brakes::default();
         brakes.put_on(&world, held, 0.0).expect("on");
         assert_eq!(groups.limit("inner"), Some(f64::from(80 << 20)));
         assert!(groups.limit("").is_some_and(|limit| limit >= f64::from(80 << 20)), "{:?}", groups.limit(""));
+        // Not raised upon what is raised: the first could not be taken back then.
+        let again = brakes.scene(&world, pid).expect("a scene");
+        let only = plimsoll_core::agent::Brake { means: Wish::Only(Means::Raise), ..rule };
+        let again = choose(&only, &again, RuntimeKind::Native, &["smaps"], 0.0);
+        assert!(again.held.is_none() && again.reasons().contains("a brake is on"), "{again:?}");
         brakes.take_off(held).expect("off");
         assert_eq!(
             (groups.limit(""), groups.limit("inner")),

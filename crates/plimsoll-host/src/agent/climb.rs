@@ -9,6 +9,7 @@ use std::time::Duration;
 use plimsoll_core::agent::brake::{self, Choice, Held, Means, Scene, Version, Works};
 use plimsoll_core::agent::hold::Request;
 use plimsoll_core::agent::{Event, Level, Mode, Rules, What, is_covered, rungs};
+use plimsoll_core::calibration::Calibration;
 use plimsoll_core::clock::Clock;
 use plimsoll_core::plan;
 use plimsoll_core::preflight;
@@ -16,7 +17,7 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::target::{RuntimeKind, Target};
 use serde_json::json;
 
-use super::brake::{Brakes, scene};
+use super::brake::Brakes;
 use crate::capture::{self, Folder, Order, chain, place};
 use crate::fault;
 use crate::identify;
@@ -81,6 +82,8 @@ pub(super) struct Climb {
     pub(super) world: World,
     pub(super) journal: Journal,
     pub(super) rules: Rules,
+    /// What captures cost on this machine.
+    pub(super) here: Arc<Calibration>,
     pub(super) workload: String,
     pub(super) level: Level,
     pub(super) target: Target,
@@ -197,10 +200,12 @@ impl Climb {
             self.take_all(&recording);
         }
         let braking = std::mem::replace(&mut *self.braking(), Braking::Over);
-        if let Braking::On(on) = braking {
-            // While usage is above the old limit it stays: the agent takes it off later.
+        if let Braking::On(on) = braking
+            && on.held.means.hurts()
+        {
             let _later = self.journal.release(&self.workload, &on.held);
         }
+        // A limit that is raised stays for its time: without it what comes after the capture is the kill.
     }
 
     fn braking(&self) -> MutexGuard<'_, Braking> {
@@ -278,7 +283,7 @@ impl Climb {
     /// Whether an artifact may be taken, after time was bought where that helps.
     fn admit(&self, r: &Recording, id: &str) -> Result<(), String> {
         let place = place::of(&self.journal.captures()).map_err(|e| e.to_string())?;
-        let cost = plan::cost(r, id).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
+        let cost = plan::cost(r, id, &self.here).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
         // The limit may have been changed since the clock was read.
         let checks = preflight::checks(&cost, &self.clock.as_of(r), r, &place, None);
         let failed = checks.iter().find(|c| c.ok == Some(false));
@@ -310,7 +315,7 @@ impl Climb {
     fn choose(&self) -> Option<Result<(Choice, Scene), String>> {
         let rule = self.rules.brake.as_ref()?;
         let runtime = self.target.runtime;
-        Some(scene(&self.world, self.target.pid).map(|scene| {
+        Some(self.journal.brakes.scene(&self.world, self.target.pid).map(|scene| {
             let ids = rungs(self.level, runtime);
             (brake::choose(rule, &scene, runtime, ids, self.journal.now()), scene)
         }))

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::hold::{Progress, Request, stored_already};
-use plimsoll_core::agent::{Event, Level, Mode, Rules};
+use plimsoll_core::agent::{Event, Level, Mode, Rules, What};
+use plimsoll_core::calibration::Calibration;
 use plimsoll_core::clock::Clock;
 use plimsoll_core::death::Workload;
 use plimsoll_core::judge::judge;
@@ -27,6 +28,8 @@ use crate::world::{Clock as Time, World};
 
 /// Between two looks at whether there is an answer.
 const GLANCE: Duration = Duration::from_millis(50);
+/// Between two looks at whether the agent still holds its store.
+const LIVES: Duration = Duration::from_secs(1);
 /// Bytes of a request at most, and requests that are looked at.
 const LARGEST: u64 = 64 << 10;
 const MOST: usize = 100;
@@ -61,6 +64,8 @@ pub struct Hold<'a> {
     pub store: &'a Path,
     /// The process.
     pub target: &'a Target,
+    /// What captures cost on this machine.
+    pub here: &'a Calibration,
     /// What must be stored; the most telling when it is empty.
     pub artifacts: &'a [String],
     /// Longest time to wait.
@@ -86,10 +91,24 @@ impl Hold<'_> {
     /// # Errors
     /// When nobody can be asked and nothing can be stored.
     pub fn wait(&self, tell: &mut dyn FnMut(&Event)) -> Result<Progress, HoldError> {
-        match Store::open(self.store) {
-            Ok((store, _)) => self.take(store, tell),
-            Err(StoreError::Taken(_)) => self.ask(tell),
-            Err(e) => Err(HoldError::Store(e)),
+        let began = Instant::now();
+        loop {
+            match Store::open(self.store) {
+                Ok((store, _)) => return self.take(store, began, tell),
+                Err(StoreError::Taken(_)) => {
+                    if let Some(progress) = self.ask(began, tell)? {
+                        return Ok(progress);
+                    }
+                    let text = "the agent has ended before it answered: what is missing is taken here";
+                    tell(&Event::new(Time::start().now(), "agent", What::Agent, text));
+                    let stored =
+                        Progress { stored: self.stored_already(), over: true, ..Progress::default() };
+                    if stored.enough(self.artifacts, self.target.runtime).is_ok() {
+                        return Ok(stored);
+                    }
+                }
+                Err(e) => return Err(HoldError::Store(e)),
+            }
         }
     }
 
@@ -104,14 +123,19 @@ impl Hold<'_> {
         self.stop.load(Ordering::Relaxed) || began.elapsed() >= self.patience
     }
 
-    /// Asks the agent, and reads its log until it has answered.
-    fn ask(&self, tell: &mut dyn FnMut(&Event)) -> Result<Progress, HoldError> {
-        let (request, began) = (self.request(), Instant::now());
+    /// Asks the agent, and reads its log until it has answered; nothing when it has ended before.
+    fn ask(&self, began: Instant, tell: &mut dyn FnMut(&Event)) -> Result<Option<Progress>, HoldError> {
+        let request = self.request();
         let known = store::events(self.store).map_err(HoldError::Store)?.len();
         let file = put(&store::requests(self.store), &request)?;
-        let (mut progress, mut seen) = (Progress::default(), known);
-        while !progress.over && !self.is_over(began) {
+        let (mut progress, mut seen, mut looked) = (Progress::default(), known, Instant::now());
+        let mut gone = false;
+        while !progress.over && !gone && !self.is_over(began) {
             thread::sleep(GLANCE);
+            if looked.elapsed() >= LIVES {
+                // Before the log is read: what it wrote last is not missed.
+                (gone, looked) = (!self.has_agent(), Instant::now());
+            }
             let events = store::events(self.store).map_err(HoldError::Store)?;
             for event in events.get(seen..).unwrap_or_default() {
                 if progress.take(&request.id, event) {
@@ -122,12 +146,17 @@ impl Hold<'_> {
         }
         // Nobody waits any more: it need not be taken. The agent has removed it when it has begun.
         let _begun = fs::remove_file(&file);
-        Ok(progress)
+        Ok((progress.over || !gone).then_some(progress))
     }
 
     /// Takes it here, as an agent would.
-    fn take(&self, store: Store, tell: &mut dyn FnMut(&Event)) -> Result<Progress, HoldError> {
-        let (request, began) = (self.request(), Instant::now());
+    fn take(
+        &self,
+        store: Store,
+        began: Instant,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<Progress, HoldError> {
+        let request = self.request();
         let (send, events) = channel();
         let time = Time::start();
         let store = Arc::new(Mutex::new(store));
@@ -137,6 +166,7 @@ impl Hold<'_> {
             world: self.world.clone(),
             journal,
             rules: Rules { mode: Mode::Capture, ..Rules::default() },
+            here: Arc::new(self.here.clone()),
             workload: workload(self.world, self.target),
             level: Level::Heavy,
             target: self.target.clone(),

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use plimsoll_core::agent::{
     Danger, Event, Level, Mode, Open, Past, Rules, What, brake::Held, heavy_seconds, level,
 };
+use plimsoll_core::calibration::Calibration;
 use plimsoll_core::death::Workload;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
@@ -110,6 +111,7 @@ struct Climbing {
 pub struct Agent {
     world: World,
     rules: Rules,
+    here: Arc<Calibration>,
     fleet: Fleet,
     chronicle: Chronicle,
     inner: Inner,
@@ -157,6 +159,7 @@ impl Agent {
             tripwire: Tripwire::start().map_err(AgentError::Thread)?,
             world: world.clone(),
             rules,
+            here: Arc::default(),
             journal,
             events,
             news: Vec::new(),
@@ -174,6 +177,12 @@ impl Agent {
         };
         agent.come_up(recalled);
         Ok(agent)
+    }
+
+    /// The same, with what captures cost as it was measured on this machine.
+    #[must_use]
+    pub fn calibrated(self, here: Calibration) -> Agent {
+        Agent { here: Arc::new(here), ..self }
     }
 
     /// Says that it runs, and what it found open.
@@ -386,6 +395,7 @@ impl Agent {
             world: self.world.clone(),
             journal: self.journal.clone(),
             rules: self.rules.clone(),
+            here: Arc::clone(&self.here),
             workload,
             level: Level::Heavy,
             clock: hold::clock(&self.world, &target, view.map(|(_, j)| j.clock), &self.climb_stop),
@@ -630,6 +640,7 @@ impl Agent {
             world: self.world.clone(),
             journal: self.journal.clone(),
             rules: self.rules.clone(),
+            here: Arc::clone(&self.here),
             workload: workload.to_owned(),
             level,
             target,
@@ -674,7 +685,7 @@ impl Agent {
         let due: Vec<Held> = self.open.brakes.iter().filter(|h| all || h.until <= now).cloned().collect();
         for held in due {
             // While usage is above the old limit it stays on.
-            let _later = self.journal.release("agent", &held);
+            let _later = self.journal.release(&Workload::of(&held.group).words(), &held);
         }
         self.hear();
     }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{CaptureError, Folder, Order};
-use crate::step::http;
+use crate::step::http::{self, HttpError};
 use crate::world::World;
 
 /// The full stacks stop the program again and again: only up to this many goroutines.
@@ -56,7 +56,7 @@ pub(super) fn profiles(
 }
 
 /// The port that answers as pprof.
-struct Door {
+pub(crate) struct Door {
     agent: ureq::Agent,
     at: SocketAddr,
 }
@@ -77,7 +77,8 @@ pub(super) fn answers(world: &World, pid: i32) -> Result<bool, CaptureError> {
 }
 
 impl Door {
-    fn find(world: &World, pid: i32) -> Result<Door, CaptureError> {
+    /// Finds it, from within the target's network.
+    pub(crate) fn find(world: &World, pid: i32) -> Result<Door, CaptureError> {
         let folder = world.proc_root.join(pid.to_string());
         let listening = http::listening(world, pid).map_err(|e| CaptureError::file(&folder, e))?;
         let quick = http::agent();
@@ -90,9 +91,14 @@ impl Door {
         Ok(Door { agent: http::patient_agent(PATIENCE), at })
     }
 
+    /// What the port says to `path`.
+    pub(crate) fn fetch(&self, path: &str) -> Result<Vec<u8>, HttpError> {
+        http::get_bytes(&self.agent, self.at, path, LARGEST)
+    }
+
     fn keep(&self, path: &str, name: &str, folder: &mut Folder) -> Result<Vec<u8>, CaptureError> {
         let began = Instant::now();
-        let body = http::get_bytes(&self.agent, self.at, path, LARGEST).map_err(CaptureError::Http)?;
+        let body = self.fetch(path).map_err(CaptureError::Http)?;
         folder.keep(name, began, &body)?;
         Ok(body)
     }
@@ -103,9 +109,7 @@ impl Door {
         self.keep("/debug/pprof/goroutine?debug=0", "goroutines.pb.gz", folder)?;
         let text = self.keep("/debug/pprof/goroutine?debug=1", "goroutines.txt", folder)?;
         // Absent before Go 1.27: that is no failure.
-        if let Ok(leaks) =
-            http::get_bytes(&self.agent, self.at, "/debug/pprof/goroutineleak?debug=1", LARGEST)
-        {
+        if let Ok(leaks) = self.fetch("/debug/pprof/goroutineleak?debug=1") {
             folder.keep("goroutineleak.txt", Instant::now(), &leaks)?;
         }
         if total(&text).is_some_and(|n| n <= FULL_STACKS) {
@@ -122,7 +126,7 @@ impl Door {
 }
 
 /// 12 of `goroutine profile: total 12`.
-fn total(text: &[u8]) -> Option<u64> {
+pub(crate) fn total(text: &[u8]) -> Option<u64> {
     let line = text.split(|b| *b == b'\n').next()?;
     std::str::from_utf8(line).ok()?.strip_prefix("goroutine profile: total ")?.trim().parse().ok()
 }

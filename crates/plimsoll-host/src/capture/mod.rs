@@ -4,7 +4,7 @@
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
 pub(crate) mod core;
-mod go;
+pub(crate) mod go;
 mod go_outside;
 mod jvm;
 mod jvm_window;
@@ -23,6 +23,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use crate::identify;
 use crate::step::go_memory::GoMemoryError;
 use crate::step::http::HttpError;
+use crate::step::inspector::InspectorError;
 use crate::step::jvm_attach::AttachError;
 use crate::world::World;
 pub use store::{Folder, Piece};
@@ -88,6 +89,15 @@ pub enum CaptureError {
     /// The user or a signal ended it.
     #[error("stopped before it was whole")]
     Stopped,
+}
+
+impl From<InspectorError> for CaptureError {
+    fn from(e: InspectorError) -> Self {
+        match e {
+            InspectorError::NoDoor(why) => CaptureError::NoDoor(why),
+            InspectorError::Failed(why) => CaptureError::Inspector(why),
+        }
+    }
 }
 
 impl CaptureError {

@@ -39,47 +39,57 @@ pub enum BuildError {
 
 /// Builds `drill` in `folder`; returns the command line that runs it.
 pub(super) fn build(drill: &Drill, folder: &Path, extra: &[String]) -> Result<Vec<String>, BuildError> {
-    let source = folder.join(drill.file);
-    fs::write(&source, drill.source).map_err(|e| BuildError::Write { path: source.clone(), source: e })?;
-    let program = folder.join("drill").display().to_string();
-    let path = source.display().to_string();
     let own = drill.runtime_args.iter().map(|a| (*a).to_owned());
-    let mut command = match drill.language {
+    program(drill.language, (drill.file, drill.source), folder, own.chain(extra.iter().cloned()).collect())
+}
+
+/// Builds a program of one file in `folder`; returns the command line that runs it, with `args` for its runtime.
+pub(crate) fn program(
+    language: Language,
+    (file, source): (&str, &str),
+    folder: &Path,
+    args: Vec<String>,
+) -> Result<Vec<String>, BuildError> {
+    let path = folder.join(file);
+    fs::write(&path, source).map_err(|e| BuildError::Write { path: path.clone(), source: e })?;
+    let program = folder.join("drill").display().to_string();
+    let (path, folder) = (path.display().to_string(), folder.display().to_string());
+    let tool = tool(language);
+    let compiled: &[&str] = match language {
         Language::Java => {
-            compile("javac", "install a JDK", &["-d", &folder.display().to_string(), &path])?;
-            let class = drill.file.trim_end_matches(".java").to_owned();
-            let tail = vec!["-cp".to_owned(), folder.display().to_string(), class];
-            return Ok(["java".to_owned()]
-                .into_iter()
-                .chain(own)
-                .chain(extra.iter().cloned())
-                .chain(tail)
-                .collect());
+            compile(tool, &["-d", &folder, &path])?;
+            let class = file.trim_end_matches(".java").to_owned();
+            let tail = vec!["-cp".to_owned(), folder, class];
+            return Ok(["java".to_owned()].into_iter().chain(args).chain(tail).collect());
         }
-        Language::Node => {
-            let node = find("node", "install Node.js")?;
-            return Ok([node].into_iter().chain(own).chain(extra.iter().cloned()).chain([path]).collect());
+        Language::Node | Language::Python => {
+            return Ok([find(tool)?].into_iter().chain(args).chain([path]).collect());
         }
-        Language::Python => return Ok(vec![find("python3", "install Python 3")?, path]),
-        Language::Go => {
-            compile("go", "install Go, or run scripts/setup", &["build", "-o", &program, &path])?;
-            vec![program]
-        }
-        Language::C => {
-            compile("cc", "install a C compiler", &["-O1", "-fno-builtin", "-o", &program, &path])?;
-            vec![program]
-        }
-        Language::Rust => {
-            compile("rustc", "install Rust", &["--edition", "2024", "-O", "-o", &program, &path])?;
-            vec![program]
-        }
+        Language::Go => &["build", "-o", &program, &path],
+        Language::C => &["-O1", "-fno-builtin", "-o", &program, &path],
+        Language::Rust => &["--edition", "2024", "-O", "-o", &program, &path],
     };
-    command.extend(extra.iter().cloned());
-    Ok(command)
+    compile(tool, compiled)?;
+    Ok([program].into_iter().chain(args).collect())
+}
+
+/// A tool, and how to get it.
+pub(crate) type Tool = (&'static str, &'static str);
+
+/// What builds, or runs, programs of a language.
+pub(crate) fn tool(language: Language) -> Tool {
+    match language {
+        Language::Java => ("javac", "install a JDK"),
+        Language::Go => ("go", "install Go, or run scripts/setup"),
+        Language::Node => ("node", "install Node.js"),
+        Language::Python => ("python3", "install Python 3"),
+        Language::C => ("cc", "install a C compiler"),
+        Language::Rust => ("rustc", "install Rust"),
+    }
 }
 
 /// The tool's path: on `PATH`, or where `scripts/setup` puts what tests need.
-pub(super) fn find(tool: &'static str, hint: &'static str) -> Result<String, BuildError> {
+pub(crate) fn find((tool, hint): Tool) -> Result<String, BuildError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -93,8 +103,8 @@ pub(super) fn find(tool: &'static str, hint: &'static str) -> Result<String, Bui
         .ok_or(BuildError::Missing { tool, hint })
 }
 
-fn compile(tool: &'static str, hint: &'static str, args: &[&str]) -> Result<(), BuildError> {
-    let program = find(tool, hint)?;
+fn compile((tool, hint): Tool, args: &[&str]) -> Result<(), BuildError> {
+    let program = find((tool, hint))?;
     let out = Command::new(program)
         .args(args)
         .env("GO111MODULE", "off")

@@ -1,6 +1,6 @@
 //! War stories as real programs: written out, built and run in a cage, and cleaned up whatever happens.
 
-mod build;
+pub(crate) mod build;
 mod cage;
 pub mod catalog;
 

@@ -2,17 +2,21 @@
 //! from outside where none tells it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::{RuntimeKind, Target};
+use plimsoll_core::units::bytes;
 use plimsoll_read::go_memstats::{self, MemStats};
 use plimsoll_read::{goroutines, prometheus_text};
 
 use super::go_outside::GoOutside;
 use super::ports::Ports;
+use super::room::Room;
+use super::text::field;
 use super::{Pace, Source, SourceKind};
 use crate::identify;
 use crate::step::http::HttpError;
@@ -48,6 +52,13 @@ const MANY_EVERY: u32 = 10;
 /// Rounds without an answer after which the port is given up.
 const MOST_SILENT: u32 = 5;
 
+/// Room below which a program is asked nothing, and bytes that its profile of goroutines may take for each: with 20,000 of
+/// them it was killed with 8 MiB of room, and lived with 16.
+const ROOM: f64 = 16.0 * 1024.0 * 1024.0;
+const ANSWERED: f64 = 768.0;
+/// The least that a goroutine holds, bytes: so many there are at most.
+const STACK: f64 = 2048.0;
+
 /// What a port answers as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
@@ -65,6 +76,9 @@ struct GoHttp {
     goroutines: f64,
     collections: f64,
     settings: Settings,
+    room: Room,
+    /// The file that says how large it is.
+    resident: PathBuf,
     /// Where no port tells how many goroutines there are.
     outside: GoOutside,
 }
@@ -85,6 +99,8 @@ fn open(world: &World, target: &Target) -> Box<dyn Source> {
         goroutines: 0.0,
         collections: -1.0,
         settings: settings(world, target.pid),
+        room: Room::of(world, target),
+        resident: world.proc_root.join(target.pid.to_string()).join("status"),
         outside: GoOutside::new(world, target.pid),
     })
 }
@@ -108,6 +124,12 @@ impl Source for GoHttp {
         self.round += 1;
         if let Some(limit) = self.settings.mem_limit {
             out.known(Fact::GoMemLimit, limit);
+        }
+        let (left, needed) = (self.room.left(out.t), self.needs());
+        if left < needed {
+            // An answer is made in its memory.
+            unknown(out, &format!("only {} are left: the program is not asked", bytes(left)));
+            return self.outside.sample(out);
         }
         if let Err(why) = self.ports.enter() {
             unknown(out, &why);
@@ -140,6 +162,13 @@ fn unknown(out: &mut Observation, why: &str) {
 }
 
 impl GoHttp {
+    /// Memory that its answers may take in it: so much for each goroutine, of which it cannot have more than it has stacks.
+    fn needs(&self) -> f64 {
+        let resident = || field(&std::fs::read_to_string(&self.resident).ok()?, "RssAnon");
+        let most = if self.goroutines > 0.0 { self.goroutines } else { resident().unwrap_or(0.0) / STACK };
+        ROOM.max(ANSWERED * most)
+    }
+
     /// The first port that answers usefully, the most telling kind first.
     fn search(&mut self) -> Option<Door> {
         let due = self.ports.due(Instant::now());

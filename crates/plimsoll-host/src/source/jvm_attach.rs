@@ -13,8 +13,8 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_core::units;
 use plimsoll_read::{class_histogram, nmt, thread_dump};
 
-use super::cgroup;
 use super::hsperf::size_flag;
+use super::room::Room;
 use super::text::field;
 use super::{Pace, Source, SourceKind};
 use crate::step::jvm_attach::{AttachError, jcmd};
@@ -70,10 +70,7 @@ const YOUNG_RETREAT: f64 = 2.0;
 struct JvmAttach {
     world: World,
     pid: i32,
-    /// The control group's numbers: what room is left.
-    group: Option<Box<dyn Source>>,
-    /// Its limit as last read (it is not read each time), bytes.
-    limit: Option<f64>,
+    room: Room,
     /// JDK 8 books direct buffers as "Internal".
     other: &'static str,
     direct_max: Option<f64>,
@@ -97,8 +94,7 @@ impl JvmAttach {
         JvmAttach {
             world: world.clone(),
             pid: target.pid,
-            group: (cgroup::KIND.open)(world, target),
-            limit: None,
+            room: Room::of(world, target),
             other: if old { "Internal" } else { "Other" },
             direct_max: size_flag(target, "-XX:MaxDirectMemorySize"),
             no_nmt: off.then(|| nmt::NmtError::Off.to_string()),
@@ -120,21 +116,6 @@ impl JvmAttach {
         field(&std::fs::read_to_string(path).ok()?, key)
     }
 
-    /// Bytes that the process may still take before its control group kills, as far as there is a limit.
-    fn headroom(&mut self, t: f64) -> f64 {
-        let mut now = Observation::at(t);
-        if let Some(group) = &mut self.group {
-            group.sample(&mut now);
-        }
-        if let Some(limit) = now.facts.get(&Fact::CgroupLimit) {
-            self.limit = Some(*limit);
-        } else if now.unknown.contains_key(&Fact::CgroupLimit) {
-            self.limit = None;
-        }
-        let used = now.facts.get(&Fact::CgroupUnreclaimable);
-        self.limit.zip(used).map_or(f64::INFINITY, |(limit, used)| (limit - used).max(0.0))
-    }
-
     /// Says something once per process.
     fn note_once(&mut self, key: &'static str, text: &str, out: &mut Observation) {
         if !self.noted.contains(&key) {
@@ -146,7 +127,7 @@ impl JvmAttach {
     fn round(&mut self, out: &mut Observation) -> Result<(), Failed> {
         let dear = self.round.is_multiple_of(DEAR_EVERY);
         self.round += 1;
-        let room = self.headroom(out.t);
+        let room = self.room.left(out.t);
         if room < ROOM {
             unknown_nmt(out, &format!("only {} are left: the JVM is not disturbed", units::bytes(room)));
             return Ok(());
@@ -325,8 +306,8 @@ mod tests {
     fn a_histogram_needs_room_and_a_heap_of_reasonable_size() {
         let (_keep, w) = world(100 << 20, 60 << 20, 1024);
         let mut s = source(&w, &[]);
-        let room = s.headroom(1.0);
-        assert_eq!((room, s.headroom(2.0)), (40.0 * MIB, 40.0 * MIB));
+        let room = s.room.left(1.0);
+        assert_eq!((room, s.room.left(2.0)), (40.0 * MIB, 40.0 * MIB));
         assert_eq!(s.forbids_histogram(room).map(|f| f.0), Some("room"));
         assert_eq!(s.forbids_histogram(HISTOGRAM_ROOM), None);
         let (_keep, w) = world(100 << 30, 60 << 20, 5 << 20);

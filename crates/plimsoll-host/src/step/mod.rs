@@ -2,4 +2,5 @@
 
 pub mod go_memory;
 pub mod http;
+pub mod inspector;
 pub mod jvm_attach;

@@ -23,6 +23,10 @@ const LOCK: &str = "lock";
 const LOG: &str = "events.log";
 const REQUESTS: &str = "requests";
 
+/// Times that the lock is tried, and the pause between two: somebody may just look whether it is held.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -71,8 +75,9 @@ impl Store {
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|e| StoreError::file(&lock_path, e))?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StoreError::Taken(path.to_owned()))?;
+        if !(0..TRIES).any(|n| take(&lock, n)) {
+            return Err(StoreError::Taken(path.to_owned()));
+        }
         let file = path.join(LOG);
         let (log, events) = Log::open(&file).map_err(|e| StoreError::file(&file, e))?;
         let open = Open::replay(&events);
@@ -116,6 +121,14 @@ impl Store {
         }
         gone
     }
+}
+
+/// Takes the lock for this process, at the first try at once.
+fn take(lock: &File, tried: u32) -> bool {
+    if tried > 0 {
+        std::thread::sleep(PAUSE);
+    }
+    rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 /// What a store that somebody else holds has in its log, oldest first.

@@ -16,7 +16,7 @@ use plimsoll_host::export::object::{self, Uploaded};
 use plimsoll_host::world::World;
 use serde_json::{Value, json};
 
-use super::{live, trail, triage, upload};
+use super::{calibrate, live, trail, triage, upload};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -181,7 +181,8 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
             .because(e)
             .hint("--to names a folder that is there")
     })?;
-    let mut ladder = plan::ladder(r, &j.clock);
+    let here = calibrate::here(&World::default());
+    let mut ladder = plan::ladder(r, &j.clock, &here);
     let (step, why) = match &args.artifact {
         Some(id) => {
             let known: Vec<&str> = ladder.iter().map(|s| s.id).collect();
@@ -202,7 +203,7 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
         }
     };
     let cost = match &step {
-        Some(step) => plan::cost(r, step.id).unwrap_or_else(|| Err("its cost is unknown".to_owned())),
+        Some(step) => plan::cost(r, step.id, &here).unwrap_or_else(|| Err("its cost is unknown".to_owned())),
         None => Err("nothing is to be taken".to_owned()),
     };
     let checks = cost

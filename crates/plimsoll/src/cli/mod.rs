@@ -1,13 +1,16 @@
 //! The command line: one file per command.
 
 pub(crate) mod audit;
+mod calibrate;
 pub(crate) mod capture;
 mod completions;
 mod drill;
 mod from_file;
+mod guard;
 mod live;
 mod oom;
 mod overview;
+pub(crate) mod prometheus;
 mod read;
 mod replay;
 mod restart;
@@ -61,6 +64,8 @@ enum Command {
     Series(series::Args),
     Upload(upload::Args),
     Restart(restart::Args),
+    Calibrate(calibrate::Args),
+    Guard(guard::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -87,6 +92,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Series(args) => series::run(args, cli.output),
         Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
+        Command::Calibrate(args) => calibrate::run(args, cli.output),
+        Command::Guard(args) => guard::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

@@ -20,7 +20,7 @@ use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 
-use super::{live, trail, triage};
+use super::{calibrate, live, trail, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
@@ -106,8 +106,10 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let store = args.store.clone().or_else(|| trail::folder().map(|f| f.join("store")));
     let store =
         store.ok_or_else(|| CliError::usage("there is no place for the store").hint("--store names one"))?;
+    let here = calibrate::here(&world);
     let hold = Hold {
         world: &world,
+        here: &here,
         store: &store,
         target: &target,
         artifacts: &args.artifact,
@@ -283,7 +285,7 @@ fn costs(hold: &Hold<'_>, ids: &[String]) -> Vec<String> {
     if let Ok(mut sampler) = Sampler::open(hold.world, hold.target.pid, Duration::from_millis(50)) {
         sampler.next(hold.stop).into_iter().for_each(|o| r.add(o));
     }
-    let cost = |id: &String| match plan::cost(&r, id) {
+    let cost = |id: &String| match plan::cost(&r, id, hold.here) {
         Some(Ok(cost)) => format!("{id}: {}", preflight::in_words(&cost)),
         Some(Err(why)) => format!("{id}: cannot be told, {why}"),
         None => format!("{id}: cannot be told"),

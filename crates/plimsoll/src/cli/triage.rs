@@ -9,7 +9,7 @@ use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
 
-use super::{from_file, live, overview, replay, series};
+use super::{from_file, live, overview, prometheus, replay, series};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -25,6 +25,7 @@ use crate::render;
   plimsoll triage name:java --record inc.jsonl   and keep what was seen
   plimsoll triage --from inc.jsonl               the same verdict from the recording
   plimsoll triage --from STORE --target api      from what plimsoll watch has kept
+  plimsoll triage --prometheus http://localhost:9090   every workload of a cluster, from a week of history
   plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
 
 TARGET is PID, pid:N, name:GLOB or cgroup:PATH.
@@ -81,6 +82,9 @@ pub(crate) struct Args {
     /// Rows of the overview.
     #[arg(long, default_value_t = 20)]
     rows: usize,
+
+    #[command(flatten)]
+    history: prometheus::Args,
 }
 
 /// What counts as a finding for the exit code.
@@ -131,6 +135,10 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
             return replay::run(&recording, args.every, args.limit);
         }
         return judged(&recording, args, format);
+    }
+    if let Some(url) = &args.history.prometheus {
+        let show = prometheus::Show { rows: args.rows, limit: args.limit, fail_on: args.fail_on, format };
+        return prometheus::run(url, &args.history, &show);
     }
     let stop = stop_flag()?;
     match &args.target {

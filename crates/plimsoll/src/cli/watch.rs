@@ -17,7 +17,7 @@ use plimsoll_host::export::remote_write::{self, Remote, RemoteWrite};
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
-use super::{series, triage};
+use super::{calibrate, series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
@@ -49,8 +49,8 @@ use crate::render::paint::Paint;
       upload: s3://bucket/host # each capture as soon as it is stored
   plimsoll watch --remote-write http://prometheus:9090/api/v1/write
 A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
-program where it would be killed, throttles or freezes it. It is in the log before it is put on, and taken off after the \
-capture; if the agent dies, a guard takes it off. `auto` takes the first that fits and says what speaks against the others.
+program where it would be killed, throttles or freezes it. It is in the log before it is put on. A raised limit stays for \
+`for`, the others come off after the capture; if the agent dies, a guard takes them off. `auto` takes the first that fits and says what speaks against the others.
 Metrics are at http://ADDRESS/metrics.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
@@ -101,8 +101,10 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     if let Some(address) = args.listen {
         serve(address, Arc::clone(&page), Arc::clone(&stop))?;
     }
-    let mut agent = Agent::open(&World::default(), rules, &store)
-        .map_err(|e| CliError::new(Kind::CannotJudge, "the agent cannot run").because(e))?;
+    let world = World::default();
+    let mut agent = Agent::open(&world, rules, &store)
+        .map_err(|e| CliError::new(Kind::CannotJudge, "the agent cannot run").because(e))?
+        .calibrated(calibrate::here(&world));
     tell(&format!("plimsoll: the store is {}", store.display()));
     let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut own = Own::default();

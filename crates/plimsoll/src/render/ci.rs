@@ -85,7 +85,7 @@ fn case(f: &Finding) -> String {
 }
 
 /// Text as an attribute of XML; what XML cannot hold is replaced.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

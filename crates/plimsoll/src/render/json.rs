@@ -68,7 +68,7 @@ fn head(r: &Recording) -> Value {
 }
 
 /// JSON has no infinity: "never" is null, and the reader knows it from the field.
-fn number(v: f64) -> Value {
+pub(super) fn number(v: f64) -> Value {
     if v.is_finite() { json!(v) } else { Value::Null }
 }
 
@@ -76,7 +76,7 @@ fn slope(i: Interval) -> Value {
     json!({"bytesPerSecond": number(i.mid), "low": number(i.low), "high": number(i.high)})
 }
 
-fn interval(i: Interval) -> Value {
+pub(super) fn interval(i: Interval) -> Value {
     json!({"p10": number(i.low), "p50": number(i.mid), "p90": number(i.high)})
 }
 

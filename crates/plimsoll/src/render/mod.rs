@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod chart;
 pub(crate) mod ci;
+pub(crate) mod cluster;
+pub(crate) mod guard;
 pub(crate) mod heap;
 pub(crate) mod heap_scant;
 pub(crate) mod heap_views;

@@ -140,7 +140,7 @@ impl Screen {
     }
 
     /// A table under its title: columns as wide as their cells.
-    fn table(&mut self, table: &Table) {
+    pub(crate) fn table(&mut self, table: &Table) {
         if table.rows.is_empty() {
             return;
         }

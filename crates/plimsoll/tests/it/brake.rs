@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plimsoll_core::agent::brake::Means;
 use plimsoll_core::agent::{Event, What};
 use plimsoll_host::store::Store;
+use rustix::fs::{FlockOperation, flock};
 
 use crate::rig::{Agent, Cage, Climber, MIB, Target, cage, until};
 use crate::skipped;
@@ -56,6 +58,64 @@ fn a_limit_that_is_raised_takes_the_one_above_along_and_both_come_back() {
         restored.text
     );
     assert_eq!((inner.limit(), outer.limit()), (200 * MIB, 210 * MIB));
+    assert!(climber.lives());
+}
+
+#[test]
+fn a_limit_that_is_raised_stays_so_after_the_capture_for_its_time() {
+    let test = "brake::a_limit_stays_raised";
+    let folder = folder();
+    let Some(cage) = cage(test, "stays", 200 * MIB) else { return };
+    let mut climber = Climber::start(folder.path(), &[&cage.0], "Stays");
+    let mut agent = Agent::start(&folder.path().join("store"), &rules("Stays", "{use: raise, for: 20s}"));
+    climber.tell("climb 100 170");
+    let braked = agent.of(&cage, What::Braked);
+    agent.of(&cage, What::Stored);
+    assert_eq!(climber.answer(), "done");
+    // Whatever it wanted beyond its old limit it has, and it lives.
+    climber.does("climb 200 215");
+    assert_eq!(cage.limit(), 250 * MIB);
+    climber.does("free");
+    let restored = agent.of(&cage, What::Restored);
+    let until = braked.brake.expect("a brake").until;
+    assert!(restored.time >= until, "{} is before {until}", restored.time);
+    assert_eq!((cage.limit(), climber.lives()), (200 * MIB, true));
+}
+
+/// Starts what it is told with files open that the program does not know of, one of them locked.
+const LOCKER: &str = "
+import fcntl, os, sys
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(lock, fcntl.LOCK_EX)
+for number in (3, 47):
+    os.dup2(lock, number, inheritable=True)
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
+#[test]
+fn guards_that_outlive_the_agent_hold_nothing_of_whoever_started_it() {
+    let test = "brake::guards_hold_nothing";
+    let folder = folder();
+    let Some(cage) = cage(test, "locks", 200 * MIB) else { return };
+    let mut climber = Climber::start(folder.path(), &[&cage.0], "Locks");
+    let (lock, config) = (folder.path().join("lock"), folder.path().join("rules.yaml"));
+    fs::write(&config, rules("Locks", "raise")).expect("written");
+    let mut command = Command::new("python3");
+    command.arg("-c").arg(LOCKER).arg(&lock).arg(env!("CARGO_BIN_EXE_plimsoll"));
+    command.args(["watch", "-o", "jsonl", "--config"]).arg(&config);
+    let (mut agent, _said) = Agent::spawn(command.arg("--store").arg(folder.path().join("store")));
+    climber.tell("climb 100 215");
+    agent.of(&cage, What::Braked);
+    assert_eq!(climber.answer(), "done");
+    let lock = fs::File::open(&lock).expect("opens");
+    let is_free = || flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+    assert!(!is_free(), "whoever started it, and that is the agent now, holds it");
+    agent.kill();
+    // Its guards wait until usage is below the old limit.
+    until("the lock is free", is_free);
+    assert_eq!(cage.limit(), 250 * MIB, "the guard waits");
+    climber.does("free");
+    until("the guard takes it back", || cage.limit() == 200 * MIB);
     assert!(climber.lives());
 }
 
@@ -184,18 +244,19 @@ const STEPS: &[&str] = &[
 #[test]
 fn an_agent_that_is_killed_at_any_step_leaves_nothing_on() {
     let test = "brake::an_agent_that_is_killed_at_any_step";
-    for (brake, limit) in [("raise", 200), ("freeze", 200), ("park", 200)] {
+    // A limit that is raised comes back when its time is over: soon, so that there is an end to be killed at.
+    for (name, brake) in [("raise", "{use: raise, for: 1s}"), ("freeze", "freeze"), ("park", "park")] {
         for step in STEPS {
             let folder = folder();
-            let name = format!("{brake}-{step}");
-            let Some(cage) = cage(test, &name, limit * MIB) else { return };
-            killed_at(step, brake, &cage, folder.path());
+            let name = format!("{name}-{step}");
+            let Some(cage) = cage(test, &name, 200 * MIB) else { return };
+            killed_at(step, (&name, brake), &cage, folder.path());
         }
     }
 }
 
-fn killed_at(step: &str, brake: &str, cage: &Cage, folder: &Path) {
-    let (store, name) = (folder.join("store"), format!("At-{brake}-{step}"));
+fn killed_at(step: &str, (name, brake): (&str, &str), cage: &Cage, folder: &Path) {
+    let (store, name) = (folder.join("store"), format!("At-{name}"));
     let mut climber = Climber::start(folder, &[&cage.0], &name);
     let before = fs::read_to_string(format!("/proc/{}/cgroup", climber.child.id())).expect("it lives");
     let rules = rules(&name, brake);

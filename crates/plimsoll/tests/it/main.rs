@@ -3,10 +3,13 @@
 mod audit;
 mod bad_dumps;
 mod brake;
+mod calibrate;
 mod capture;
+mod cluster;
 mod drill;
 mod faults;
 mod from_file;
+mod guard;
 mod guest;
 mod heap_views;
 mod live;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use plimsoll_core::agent::What;
+use plimsoll_host::store::Store;
 use serde_json::Value;
 
 use crate::rig::{Agent, Climber, MIB, Target, cage, until};
@@ -15,10 +16,17 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn restart(folder: &Path, args: &[&str]) -> Output {
+    restart_that_dies(folder, "", args)
+}
+
+/// One that is killed at a step.
+fn restart_that_dies(folder: &Path, step: &str, args: &[&str]) -> Output {
     let store = folder.join("store").display().to_string();
     let (head, tail) = args.split_at(args.iter().position(|a| *a == "--").unwrap_or(args.len()));
     let all = [&["restart", "--store", &store], head, tail].concat();
-    plimsoll_command(&all).env("PLIMSOLL_STATE", folder.join("state")).output().expect("it runs")
+    let mut command = plimsoll_command(&all);
+    command.env("PLIMSOLL_STATE", folder.join("state")).env("PLIMSOLL_DIES_AT", step);
+    command.output().expect("it runs")
 }
 
 fn climber(folder: &Path, name: &str) -> (Climber, String) {
@@ -145,4 +153,57 @@ fn without_evidence_there_is_no_restart_unless_it_is_wanted_anyway() {
     let out = restart(folder.path(), &[&pid, "--go", "--wait", "0s", "--anyway", "--signal", "KILL"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     until("it is killed", || !climber.lives());
+}
+
+/// Every step of taking evidence.
+const STEPS: &[&str] =
+    &["capture-written", "folder-made", "piece-begun", "piece-whole", "closed", "stored-written"];
+
+/// The next agent ends what the last one left half done.
+fn nothing_is_left_half_done(folder: &Path, step: &str) {
+    let store = folder.join("store");
+    drop(Agent::start(&store, "mode: observe\n"));
+    let (_, open) = Store::open(&store).expect("opens");
+    assert!(open.captures.is_empty(), "{step}: {open:?}");
+    let files = captures(folder).into_iter().flat_map(|c| fs::read_dir(c).into_iter().flatten().flatten());
+    let parts: Vec<PathBuf> =
+        files.map(|f| f.path()).filter(|f| f.extension().is_some_and(|e| e == "partial")).collect();
+    assert!(parts.is_empty(), "{step}: {parts:?}");
+}
+
+#[test]
+fn an_agent_that_is_killed_while_a_restart_waits_does_not_let_it_go_without_evidence() {
+    for step in STEPS {
+        let folder = folder();
+        let (mut climber, pid) = climber(folder.path(), "Waits");
+        let rules = "mode: observe\nevery: 300ms\nonly: [Waits.py]\n";
+        let mut agent = Agent::start_to_die(&folder.path().join("store"), rules, step);
+        agent.until(|e| e.what == What::Agent);
+        let script = format!("ls {0}/store/captures/*/manifest.json > {0}/mark", folder.path().display());
+        let out = restart(folder.path(), &[&pid, "--go", "--", "sh", "-c", &script]);
+        assert_eq!(out.status.code(), Some(0), "{step}: {}", stderr(&out));
+        assert!(agent.child.wait().expect("ended").code().is_none(), "{step}: the agent is killed");
+        assert!(stderr(&out).contains("has ended before it answered"), "{step}: {}", stderr(&out));
+        let mark = fs::read_to_string(folder.path().join("mark")).expect("it ran");
+        assert!(mark.contains("-smaps/manifest.json"), "{step}: the evidence came first: {mark}");
+        assert!(climber.lives(), "{step}");
+        nothing_is_left_half_done(folder.path(), step);
+    }
+}
+
+#[test]
+fn a_restart_that_is_killed_itself_restarts_nothing_and_can_be_done_again() {
+    for step in STEPS {
+        let folder = folder();
+        let (mut climber, pid) = climber(folder.path(), "Again");
+        let mark = folder.path().join("mark").display().to_string();
+        let args = [&pid, "--go", "--", "touch", &mark];
+        let out = restart_that_dies(folder.path(), step, &args);
+        assert_eq!(out.status.code(), None, "{step}: it is killed");
+        assert!(!Path::new(&mark).exists() && climber.lives(), "{step}");
+        let out = restart(folder.path(), &args);
+        assert_eq!(out.status.code(), Some(0), "{step}: {}", stderr(&out));
+        assert!(Path::new(&mark).exists(), "{step}");
+        nothing_is_left_half_done(folder.path(), step);
+    }
 }

@@ -5,7 +5,8 @@
 use crate::classify::Cause;
 use crate::fact::Fact;
 use crate::recording::Recording;
-use crate::runtime::rules::{ArtifactRule, Cost, Net};
+use crate::runtime::price::{Line, Per, Price};
+use crate::runtime::rules::{ArtifactRule, Net};
 
 use super::version::{FROM_OUTSIDE, minor};
 
@@ -22,13 +23,12 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "goroutines with their stacks, read from outside",
         proves: &[Cause::Accumulation],
         shows: "how many goroutines wait for what at which line, and who started them",
-        cost: |r| {
-            let n = r.last(Fact::Goroutines).unwrap_or(0.0);
-            outside(
-                r,
-                0.1 + n * OUTSIDE_SECONDS,
-                "read from its memory: it goes on and needs no endpoint; up to 500,000 goroutines",
-            )
+        price: |r| {
+            let running = Line { base: 0.1, each: OUTSIDE_SECONDS };
+            let basis = "read from its memory: it goes on and needs no endpoint; up to 500,000 goroutines";
+            // How many there are, nobody says but an endpoint.
+            let per = r.last(Fact::Goroutines).map_or(Per::Nothing, |_| Per::Goroutines);
+            Ok(Price { per, running, basis, ..outside(r)? })
         },
         command: |t| format!("plimsoll capture {} --artifact stacks --go", t.pid_shown()),
         taken_here: false,
@@ -38,7 +38,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "memory profile, read from outside, two to compare",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites hold the memory, and which allocate",
-        cost: |r| outside(r, 0.1, "read from its memory: it goes on and needs no endpoint"),
+        price: outside,
         command: |t| format!("plimsoll capture {} --artifact sites --go", t.pid_shown()),
         taken_here: false,
     },
@@ -47,15 +47,14 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "goroutine profile, grouped (debug=1)",
         proves: &[Cause::Accumulation],
         shows: "how many goroutines are parked at which line",
-        cost: |r| {
+        price: |r| {
             answers(r)?;
-            let n = r.last(Fact::Goroutines).ok_or("the number of goroutines is unknown")?;
-            Ok(Cost {
-                memory: MIB + GROUPED_BYTES * n,
-                disk: 0.0,
-                pause: 0.0,
-                running: 0.05 + n * 1.4e-6,
+            Ok(Price {
+                per: Per::Goroutines,
+                memory: Line { base: MIB, each: GROUPED_BYTES },
+                running: Line { base: 0.05, each: 1.4e-6 },
                 basis: "220 B per goroutine in the target, no visible pause (Go 1.27, up to 500,000)",
+                ..Price::FREE
             })
         },
         command: |_| "curl -s http://HOST:PORT/debug/pprof/goroutine?debug=1 > goroutines.txt".to_owned(),
@@ -66,14 +65,14 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "heap profile (inuse_space), two to compare",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites hold the memory, and which allocate",
-        cost: |r| {
+        price: |r| {
             answers(r)?;
-            Ok(Cost {
-                memory: MIB,
-                disk: MIB,
-                pause: 0.0,
-                running: 0.01,
+            Ok(Price {
+                memory: Line::flat(MIB),
+                disk: Line::flat(MIB),
+                running: Line::flat(0.01),
                 basis: "2 KiB and under 5 ms (Go 1.27)",
+                ..Price::FREE
             })
         },
         command: |_| "curl -s http://HOST:PORT/debug/pprof/heap > heap.pb.gz".to_owned(),
@@ -84,20 +83,21 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "smaps of the process",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which mappings outside the Go heap grow (cgo, mmap)",
-        cost: |_| Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running: 0.05, basis: "read from outside" }),
+        price: |_| Ok(Price { disk: Line::flat(MIB), running: Line::flat(0.05), ..Price::FREE }),
         command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid_shown()),
         taken_here: true,
     },
 ];
 
 /// What costs the program nothing, while its version is one that can be read.
-fn outside(r: &Recording, running: f64, basis: &'static str) -> Result<Cost, String> {
+fn outside(r: &Recording) -> Result<Price, String> {
     let version = r.target.runtime_version.as_deref().ok_or("its version of Go is unknown")?;
     if !minor(version).is_some_and(|m| FROM_OUTSIDE.contains(&m)) {
         let (first, last) = (FROM_OUTSIDE.start(), FROM_OUTSIDE.end());
         return Err(format!("{version}: Go 1.{first} to 1.{last} can be read from outside"));
     }
-    Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running, basis })
+    let basis = "read from its memory: it goes on and needs no endpoint";
+    Ok(Price { disk: Line::flat(MIB), running: Line::flat(0.1), basis, ..Price::FREE })
 }
 
 /// An endpoint is known by numbers that only it tells.

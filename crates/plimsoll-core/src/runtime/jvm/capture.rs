@@ -6,7 +6,8 @@
 use crate::classify::Cause;
 use crate::fact::Fact;
 use crate::recording::Recording;
-use crate::runtime::rules::{ArtifactRule, Cost, Net};
+use crate::runtime::price::{Line, Per, Price};
+use crate::runtime::rules::{ArtifactRule, Net};
 use crate::units;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -19,8 +20,15 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "thread dump (Thread.print)",
         proves: &[Cause::Accumulation],
         shows: "which pool the threads belong to and where they wait",
-        cost: |_| {
-            Ok(Cost { memory: 4.0 * MIB, disk: MIB, pause: 0.05, running: 0.1, basis: "JDK 17, 16 threads" })
+        price: |_| {
+            Ok(Price {
+                memory: Line::flat(4.0 * MIB),
+                disk: Line::flat(MIB),
+                pause: Line::flat(0.05),
+                running: Line::flat(0.1),
+                basis: "JDK 17, 16 threads",
+                ..Price::FREE
+            })
         },
         command: |t| format!("jcmd {} Thread.print > threads.txt", t.pid_shown()),
         taken_here: false,
@@ -30,7 +38,15 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "native memory summary (VM.native_memory)",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "which native account grows and what the heap has committed",
-        cost: |_| Ok(Cost { memory: 4.0 * MIB, disk: 0.0, pause: 0.001, running: 0.1, basis: "JDK 17" }),
+        price: |_| {
+            Ok(Price {
+                memory: Line::flat(4.0 * MIB),
+                pause: Line::flat(0.001),
+                running: Line::flat(0.1),
+                basis: "JDK 17",
+                ..Price::FREE
+            })
+        },
         command: |t| format!("jcmd {} VM.native_memory summary", t.pid_shown()),
         taken_here: true,
     },
@@ -39,13 +55,13 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "collection log, switched on for a window (VM.log)",
         proves: &[Cause::Churn],
         shows: "how often it collects, what stays after each, and how long it stands still",
-        cost: |_| {
-            Ok(Cost {
-                memory: MIB,
-                disk: 8.0 * MIB,
-                pause: 0.0,
-                running: 10.0,
+        price: |_| {
+            Ok(Price {
+                memory: Line::flat(MIB),
+                disk: Line::flat(8.0 * MIB),
+                running: Line::flat(10.0),
                 basis: "JDK 17 and 25: 1 KiB per collection into its /tmp, at most 8 MiB, taken out and removed",
+                ..Price::FREE
             })
         },
         command: |t| format!("jcmd {} VM.log output=file=/tmp/gc.log what=gc*", t.pid_shown()),
@@ -56,13 +72,13 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "class histogram (GC.class_histogram -all), twice",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which classes grow between the two",
-        cost: |r| {
-            let used = used(r)?;
-            Ok(Cost {
-                memory: 32.0 * MIB,
-                disk: 0.0,
-                pause: 0.5 * used / GIB + 0.02,
-                running: 0.2,
+        price: |_| {
+            Ok(Price {
+                per: Per::JavaHeap,
+                memory: Line::flat(32.0 * MIB),
+                disk: Line::NONE,
+                pause: Line { base: 0.02, each: 0.5 / GIB },
+                running: Line::flat(0.2),
                 basis: "0.3 to 0.5 s per GiB, JDK 17 G1; -all because a forced collection can kill near the limit",
             })
         },
@@ -74,7 +90,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "heap dump (GC.heap_dump -all)",
         proves: &[Cause::Retention],
         shows: "the holder: which static field, thread or global keeps it",
-        cost: heap_dump,
+        price: heap_dump,
         command: |t| format!("jcmd {} GC.heap_dump -all heap-{}.hprof", t.pid_shown(), t.pid_shown()),
         taken_here: false,
     },
@@ -83,13 +99,13 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "flight recording with allocation samples (JFR)",
         proves: &[Cause::Churn],
         shows: "which call sites allocate",
-        cost: |_| {
-            Ok(Cost {
-                memory: 70.0 * MIB,
-                disk: 16.0 * MIB,
-                pause: 0.0,
-                running: 60.0,
+        price: |_| {
+            Ok(Price {
+                memory: Line::flat(70.0 * MIB),
+                disk: Line::flat(16.0 * MIB),
+                running: Line::flat(60.0),
                 basis: "JDK 17: 20 to 24 MiB idle, up to 65 MiB at the dump; into its /tmp, taken out and removed",
+                ..Price::FREE
             })
         },
         command: |t| {
@@ -99,22 +115,20 @@ pub(super) const LADDER: &[ArtifactRule] = &[
     },
 ];
 
-fn used(r: &Recording) -> Result<f64, String> {
-    r.last(Fact::JvmHeapUsed).ok_or_else(|| "the heap's size is unknown (no hsperfdata)".to_owned())
-}
-
 /// §5 of the measured preflight: one safepoint, so the leak does not grow while it is written.
-fn heap_dump(r: &Recording) -> Result<Cost, String> {
-    let used = used(r)?;
+fn heap_dump(r: &Recording) -> Result<Price, String> {
     let modern = r.target.runtime_version.as_deref().is_some_and(|v| major(v) >= 21);
     let concurrent = matches!(r.target.flag("gc"), Some("Z" | "Shenandoah"));
-    let memory = if modern { 48.0 * MIB } else { 32.0 * MIB } + if concurrent { 0.08 * used } else { 0.0 };
     let seconds = if concurrent { 4.0 } else { 3.0 };
-    Ok(Cost {
-        memory,
-        disk: used * if modern { 2.6 } else { 1.3 },
-        pause: seconds * used / GIB + 0.1,
-        running: 0.2,
+    Ok(Price {
+        per: Per::JavaHeap,
+        memory: Line {
+            base: if modern { 48.0 * MIB } else { 32.0 * MIB },
+            each: if concurrent { 0.08 } else { 0.0 },
+        },
+        disk: Line::of(if modern { 2.6 } else { 1.3 }),
+        pause: Line { base: 0.1, each: seconds / GIB },
+        running: Line::flat(0.2),
         basis: "-all to a disk (never a tmpfs): 0.6 to 3 s per GiB, JDK 17 and 25; the target is stopped while it runs",
     })
 }

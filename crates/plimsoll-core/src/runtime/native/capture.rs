@@ -1,9 +1,9 @@
 //! Artifacts of native programs, cheap to heavy.
 
 use crate::classify::Cause;
-use crate::fact::Fact;
 use crate::recording::Recording;
-use crate::runtime::rules::{ArtifactRule, Cost, Net};
+use crate::runtime::price::{Line, Per, Price};
+use crate::runtime::rules::{ArtifactRule, Net};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -16,15 +16,13 @@ pub(crate) const RAW_COPY: ArtifactRule = ArtifactRule {
     name: "raw copy of the frozen process (core)",
     proves: &[Cause::Retention],
     shows: "the contents of the memory: count the repeating objects, find their owner",
-    cost: |r| {
-        let rss = r.last(Fact::RssAnon).or_else(|| r.last(Fact::Rss));
-        let resident = rss.ok_or("its resident size is unknown")?;
-        Ok(Cost {
-            memory: 0.0,
-            disk: resident,
-            pause: resident / COPIED,
-            running: 0.0,
+    price: |_| {
+        Ok(Price {
+            per: Per::Resident,
+            disk: Line::of(1.0),
+            pause: Line::of(1.0 / COPIED),
             basis: "0 bytes in the target; copied while it is frozen, 580 MiB/s to a disk of 1.2 GB/s, reckoned with 300",
+            ..Price::FREE
         })
     },
     command: |t| format!("gcore -o core {}", t.pid_shown()),
@@ -38,7 +36,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "smaps and the allocator's free share",
         proves: &[Cause::Fragmentation, Cause::Accumulation, Cause::OffHeap],
         shows: "which mappings grow and how much of the heap is free inside the allocator",
-        cost: |_| Ok(Cost { memory: 0.0, disk: MIB, pause: 0.0, running: 0.1, basis: "read from outside" }),
+        price: |_| Ok(Price { disk: Line::flat(MIB), running: Line::flat(0.1), ..Price::FREE }),
         command: |t| format!("cat /proc/{}/smaps > smaps.txt", t.pid_shown()),
         taken_here: true,
     },
@@ -48,13 +46,12 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "allocation stacks (bpf uprobes on malloc, for seconds)",
         proves: &[Cause::Retention, Cause::Churn],
         shows: "which call sites allocate what is not freed",
-        cost: |_| {
-            Ok(Cost {
-                memory: 0.0,
-                disk: MIB,
-                pause: 0.0,
-                running: 10.0,
+        price: |_| {
+            Ok(Price {
+                disk: Line::flat(MIB),
+                running: Line::flat(10.0),
                 basis: "about 60 µs per malloc and free while it is on: seconds only",
+                ..Price::FREE
             })
         },
         command: |t| format!("memleak-bpfcc -p {} 10 1", t.pid_shown()),

@@ -2,7 +2,8 @@
 
 use crate::classify::Cause;
 use crate::recording::Recording;
-use crate::runtime::rules::{ArtifactRule, Cost, Net};
+use crate::runtime::price::{Line, Price};
+use crate::runtime::rules::{ArtifactRule, Net};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -13,8 +14,13 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "stacks from outside (py-spy dump)",
         proves: &[Cause::Accumulation],
         shows: "where each thread stands",
-        cost: |_| {
-            Ok(Cost { memory: 0.0, disk: 0.0, pause: 0.05, running: 0.05, basis: "CPython 3.11, py-spy" })
+        price: |_| {
+            Ok(Price {
+                pause: Line::flat(0.05),
+                running: Line::flat(0.05),
+                basis: "CPython 3.11, py-spy",
+                ..Price::FREE
+            })
         },
         command: |t| format!("py-spy dump --pid {}", t.pid_shown()),
         taken_here: false,
@@ -24,13 +30,14 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "allocation trace (memray attach)",
         proves: &[Cause::Retention, Cause::OffHeap, Cause::Churn, Cause::Fragmentation],
         shows: "which lines allocate what stays, after the attach",
-        cost: |_| {
-            Ok(Cost {
-                memory: 26.0 * MIB,
-                disk: 64.0 * MIB,
-                pause: 0.6,
-                running: 60.0,
+        price: |_| {
+            Ok(Price {
+                memory: Line::flat(26.0 * MIB),
+                disk: Line::flat(64.0 * MIB),
+                pause: Line::flat(0.6),
+                running: Line::flat(60.0),
                 basis: "CPython 3.11: injects code; on a drained replica only",
+                ..Price::FREE
             })
         },
         command: |t| format!("memray attach {}", t.pid_shown()),

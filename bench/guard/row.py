@@ -1,0 +1,21 @@
+"""One row of the table of real runs: reads the document of `plimsoll guard run`, gets language, mode and metric."""
+import json
+import sys
+
+language, mode, name = sys.argv[1:]
+run = json.load(sys.stdin)
+phase = run["phases"][0]
+metrics = {m["name"]: m for m in run["metrics"]}
+metric = metrics.get(name, {})
+slope = metric.get("slopePerIteration") or {}
+growing = " ".join(n for n, m in metrics.items() if m["verdict"] == "growing") or "none"
+
+
+def say(value):
+    return "none" if value is None else f"{value:.3g}"
+
+
+between = f"{say(slope.get('value'))} ({say(slope.get('low'))} to {say(slope.get('high'))})"
+cells = [language, mode, name, metric.get("verdict"), between, say(metric.get("smallestSeen"))]
+cells += [f"{phase['iterations']:,}", f"{phase['seconds']:.0f}", run["outcome"], growing]
+print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)

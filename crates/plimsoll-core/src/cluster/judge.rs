@@ -1,0 +1,193 @@
+//! One question to the estimator for all lives of a workload, and the words for its answer.
+
+use super::wave::wave;
+use super::{Life, Movement, Replica, Row, Verdict, Workload};
+use crate::slope::{self, Epoch, Posterior, Question, Shape};
+use crate::units;
+
+/// Lives that go into one question: the estimator's work grows with them, what they tell hardly.
+const LIVES: usize = 12;
+/// A replica is alive if its last sample is no older than this many steps.
+const ALIVE: f64 = 3.0;
+/// Probability from which a climb is called a leak, and below which it is called none.
+const LEAK: f64 = 0.8;
+const NONE: f64 = 0.2;
+/// Seconds of history below which nothing is called flat.
+const SHORTEST: f64 = 7200.0;
+/// Restarts of a replica from which on they may have hidden a leak.
+const HIDING: usize = 2;
+/// A version belongs to an onset if it came so many seconds before the earliest or after the latest time of it.
+const NEAR: f64 = 3600.0;
+/// Share of its limit that a flat workload uses at most if the limit is called far too large, seconds of history that it
+/// takes to say so, and what is left above the highest use.
+const ROOMY: f64 = 0.5;
+const LONG: f64 = 3.0 * 86_400.0;
+const SPARE: f64 = 1.3;
+/// Seed of the draws: the same history, the same answer.
+const SEED: u64 = 11;
+
+/// Judges a workload at `now` (Unix seconds); `step` is the distance of its samples, seconds.
+pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
+    let alive: Vec<&Replica> =
+        workload.replicas.iter().filter(|r| r.last().is_some_and(|p| now - p.t <= ALIVE * step)).collect();
+    let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
+    let limit = nearest.and_then(|r| r.limit);
+    let verdict = match nearest {
+        None => Err(("no replica is alive".to_owned(), None)),
+        Some(nearest) => verdict(workload, nearest, &alive, now),
+    };
+    Row {
+        namespace: workload.namespace.clone(),
+        name: workload.name.clone(),
+        container: workload.container.clone(),
+        number: workload.number.clone(),
+        replicas: alive.len(),
+        restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
+        kills: workload.kills,
+        limit,
+        verdict,
+    }
+}
+
+/// Share of its limit that a replica uses; by bytes alone where no limit is known.
+fn share(replica: &Replica) -> f64 {
+    replica.last().map_or(0.0, |p| p.v) / replica.limit.unwrap_or(1e18)
+}
+
+fn verdict(
+    workload: &Workload,
+    nearest: &Replica,
+    alive: &[&Replica],
+    now: f64,
+) -> Result<Verdict, (String, Option<f64>)> {
+    let lives = lives(workload, nearest);
+    let versions = versions(&lives);
+    let epochs: Vec<Epoch<'_>> = lives
+        .iter()
+        .map(|(replica, life)| Epoch {
+            start: life.start,
+            version: versions.iter().position(|v| *v == life.version.as_deref()).unwrap_or(0) as u32,
+            replica: *replica,
+            points: &life.points,
+        })
+        .collect();
+    let question = Question {
+        epochs: &epochs,
+        load: &[],
+        samples: workload.samples,
+        death: workload.death,
+        limit: nearest.limit.unwrap_or(f64::INFINITY),
+        now,
+        garbage: false,
+        seed: SEED,
+    };
+    let posterior = slope::estimate(&question).map_err(|not_yet| (not_yet.why, not_yet.more_seconds))?;
+    if posterior.span < SHORTEST && posterior.p_leak < LEAK {
+        let why =
+            format!("only {} of history: a slow leak does not show yet", units::duration(posterior.span));
+        return Err((why, Some(SHORTEST - posterior.span)));
+    }
+    let movement = movement(&posterior, nearest);
+    Ok(Verdict {
+        pod: nearest.pod.clone(),
+        floor: posterior.floor,
+        slope: posterior.slope,
+        time_to_limit: posterior.time_to_limit,
+        p_leak: posterior.p_leak,
+        movement,
+        shape: posterior.shape,
+        onset: posterior.onset,
+        since: since(workload, &posterior),
+        undecided_for: posterior.undecided_for,
+        wave: wave(&posterior, nearest, alive),
+        enough: enough(workload, movement, nearest, now),
+    })
+}
+
+/// The lives that are asked about, oldest first; the live one of the replica whose clock it is stands last. Its own go before
+/// those of others, long ones before short ones.
+fn lives<'a>(workload: &'a Workload, nearest: &'a Replica) -> Vec<(u32, &'a Life)> {
+    let all = workload.replicas.iter().enumerate();
+    let mut others: Vec<(bool, u32, &Life)> = all
+        .flat_map(|(at, replica)| {
+            let own = std::ptr::eq(replica, nearest);
+            let lives = replica.lives.iter().filter(|life| !life.points.is_empty());
+            lives.map(move |life| (own, at as u32, life))
+        })
+        .collect();
+    let last = nearest.lives.last();
+    let is_last = |life: &Life| last.is_some_and(|last| std::ptr::eq(last, life));
+    let live = others.iter().position(|(_, _, life)| is_last(life)).map(|at| others.swap_remove(at));
+    others.sort_by_key(|(own, _, life)| (!own, std::cmp::Reverse(life.points.len())));
+    others.truncate(LIVES - 1);
+    others.sort_by(|a, b| a.2.start.total_cmp(&b.2.start));
+    others.into_iter().chain(live).map(|(_, at, life)| (at, life)).collect()
+}
+
+fn versions<'a>(lives: &[(u32, &'a Life)]) -> Vec<Option<&'a str>> {
+    let mut versions: Vec<Option<&str>> = Vec::new();
+    for (_, life) in lives {
+        if !versions.contains(&life.version.as_deref()) {
+            versions.push(life.version.as_deref());
+        }
+    }
+    versions
+}
+
+fn movement(p: &Posterior, nearest: &Replica) -> Movement {
+    if p.p_leak >= LEAK {
+        let hidden = nearest.lives.len() > HIDING;
+        return if hidden { Movement::RestartMasked } else { Movement::Leak };
+    }
+    if p.p_leak > NONE {
+        return Movement::Undecided;
+    }
+    match p.shape {
+        Shape::Saturating => Movement::Saturating,
+        Shape::Step => Movement::Step,
+        Shape::Flat | Shape::Linear | Shape::Sublinear | Shape::Onset => Movement::Flat,
+    }
+}
+
+/// The version that ran first around the onset of the climb; nothing where none came with it.
+fn since(workload: &Workload, p: &Posterior) -> Option<String> {
+    let onset = p.onset?;
+    let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
+    let oldest = lives().map(|l| l.start).fold(f64::INFINITY, f64::min);
+    let first = |version: &str| {
+        let of_it = lives().filter(|l| l.version.as_deref() == Some(version));
+        of_it.map(|l| l.start).fold(f64::INFINITY, f64::min)
+    };
+    let mut versions: Vec<(&str, f64)> =
+        lives().filter_map(|l| l.version.as_deref()).map(|version| (version, first(version))).collect();
+    // What ran from the begin on came with nothing that was seen.
+    versions.retain(|(_, at)| *at > oldest && (onset.low - NEAR..=onset.high + NEAR).contains(at));
+    versions
+        .iter()
+        .min_by(|a, b| (a.1 - onset.mid).abs().total_cmp(&(b.1 - onset.mid).abs()))
+        .map(|(version, _)| (*version).to_owned())
+}
+
+/// A limit that would do for what stays far below the one it has.
+fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) -> Option<f64> {
+    let limit = nearest.limit?;
+    let points = || workload.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
+    let oldest = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
+    let highest = points().map(|p| p.v).fold(0.0, f64::max);
+    let is_settled = matches!(movement, Movement::Flat | Movement::Step) && now - oldest >= LONG;
+    (is_settled && highest < ROOMY * limit).then_some(highest * SPARE)
+}
+
+/// The next to die first; then what cannot be told yet; then what is calm, the fullest first.
+pub fn rank(rows: &mut [Row]) {
+    let key = |row: &Row| match &row.verdict {
+        Ok(v) if row.is_finding() => (0, v.time_to_limit.mid),
+        Ok(v) if v.movement == Movement::Undecided => (1, v.time_to_limit.mid),
+        Err((_, more)) => (2, more.unwrap_or(f64::INFINITY)),
+        Ok(v) => (3, -v.floor / row.limit.unwrap_or(f64::INFINITY)),
+    };
+    rows.sort_by(|a, b| {
+        let (a, b) = (key(a), key(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+}

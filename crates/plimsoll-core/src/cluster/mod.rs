@@ -1,0 +1,171 @@
+//! Workloads of a cluster, judged from the history that a monitoring system already has: all lives of all replicas of a
+//! workload together, the next to die first.
+//!
+//! A replica that is restarted before it dies hides its leak, and one replica alone is noisy: so the lives of all replicas go
+//! into one question, and the clock is that of the replica that is nearest to its limit. Replicas that were born together
+//! die together: that is a [`Wave`].
+
+mod judge;
+#[cfg(test)]
+mod tests;
+mod wave;
+
+pub use judge::{judge, rank};
+
+use serde::Serialize;
+
+use crate::series::Point;
+use crate::slope::{Death, Interval, Samples, Shape};
+
+/// One run of one container, from its start to its end or to now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Life {
+    /// Start of the process, Unix seconds.
+    pub start: f64,
+    /// What ran: an image, or the revision of its template.
+    pub version: Option<String>,
+    /// The number that is judged, in order of time; bytes.
+    pub points: Vec<Point>,
+}
+
+/// One container of one pod, over its restarts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// Name of the pod.
+    pub pod: String,
+    /// Its lives, oldest first.
+    pub lives: Vec<Life>,
+    /// What kills it, bytes.
+    pub limit: Option<f64>,
+}
+
+impl Replica {
+    fn last(&self) -> Option<Point> {
+        self.lives.last()?.points.last().copied()
+    }
+}
+
+/// All replicas of one container of one deployment, stateful set and so on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Namespace.
+    pub namespace: String,
+    /// Name of what owns the pods.
+    pub name: String,
+    /// Name of the container.
+    pub container: String,
+    /// The number that is judged, in words.
+    pub number: String,
+    /// What its samples are.
+    pub samples: Samples,
+    /// How the limit ends it.
+    pub death: Death,
+    /// Its replicas.
+    pub replicas: Vec<Replica>,
+    /// Kills for want of memory that were counted, where that is known.
+    pub kills: Option<u64>,
+}
+
+/// How a workload's memory moves, in the words of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Movement {
+    /// Climbs without a plateau.
+    Leak,
+    /// The same, and restarts have kept it from showing.
+    RestartMasked,
+    /// Rises towards a plateau: a warm-up, or a cache that fills.
+    Saturating,
+    /// Jumped once.
+    Step,
+    /// Stays where it is.
+    Flat,
+    /// A climb and a plateau cannot be told apart yet.
+    Undecided,
+}
+
+impl Movement {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Movement::Leak => "leak",
+            Movement::RestartMasked => "leak, restarts hide it",
+            Movement::Saturating => "fills up to a plateau",
+            Movement::Step => "a step, then flat",
+            Movement::Flat => "flat",
+            Movement::Undecided => "climb or plateau",
+        }
+    }
+}
+
+/// What is known of a workload that could be judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Pod whose clock this is: the one nearest to its limit.
+    pub pod: String,
+    /// The floor of that pod, bytes.
+    pub floor: f64,
+    /// Slope of the floor, bytes per second.
+    pub slope: Interval,
+    /// Seconds to the limit; infinite without one, or where nothing climbs.
+    pub time_to_limit: Interval,
+    /// Probability of a climb without a plateau.
+    pub p_leak: f64,
+    /// How it moves.
+    pub movement: Movement,
+    /// Shape of the model that holds most.
+    pub shape: Shape,
+    /// When the climb began, Unix seconds, where that was seen.
+    pub onset: Option<Interval>,
+    /// The version that came with the onset, where one did.
+    pub since: Option<String>,
+    /// Seconds of further observation that would tell leak and plateau apart.
+    pub undecided_for: Option<f64>,
+    /// Replicas that die close together.
+    pub wave: Option<Wave>,
+    /// A limit that would do, bytes, where the present one is far too large.
+    pub enough: Option<f64>,
+}
+
+/// Replicas that reach their limit close together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wave {
+    /// How many.
+    pub replicas: usize,
+    /// Seconds from the first to the last.
+    pub within: f64,
+    /// Seconds between two restarts that would spread them evenly.
+    pub stagger: f64,
+}
+
+/// One row of the screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Namespace, owner and container.
+    pub namespace: String,
+    /// Owner of the pods.
+    pub name: String,
+    /// Container.
+    pub container: String,
+    /// The number that was judged.
+    pub number: String,
+    /// Replicas alive now.
+    pub replicas: usize,
+    /// Restarts that were seen in the time looked at.
+    pub restarts: usize,
+    /// Kills for want of memory, where that is known.
+    pub kills: Option<u64>,
+    /// The limit of the pod whose clock it is, bytes.
+    pub limit: Option<f64>,
+    /// What is known, or why nothing is and seconds until it can be.
+    pub verdict: Result<Verdict, (String, Option<f64>)>,
+}
+
+impl Row {
+    /// Whether it climbs towards its death.
+    pub fn is_finding(&self) -> bool {
+        let leaks = |v: &Verdict| matches!(v.movement, Movement::Leak | Movement::RestartMasked);
+        self.verdict.as_ref().is_ok_and(leaks)
+    }
+}

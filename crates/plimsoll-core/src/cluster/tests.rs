@@ -1,0 +1,127 @@
+//! Workloads with a truth: what leaks is told, with its time; what does not is not.
+
+use super::*;
+
+const HOUR: f64 = 3600.0;
+const DAY: f64 = 24.0 * HOUR;
+const MIB: f64 = 1_048_576.0;
+const STEP: f64 = 300.0;
+const NOW: f64 = 1_760_000_000.0;
+
+/// A little noise, the same each time.
+fn noise(t: f64) -> f64 {
+    ((t * 0.017).sin() + (t * 0.0031).cos()) * 0.4 * MIB
+}
+
+/// A life from `start` to `end` (seconds before now) by a level at each age.
+fn life(start: f64, end: f64, version: &str, level: impl Fn(f64) -> f64) -> Life {
+    let count = ((start - end) / STEP) as usize;
+    let point = |i: usize| {
+        let age = i as f64 * STEP;
+        Point { t: NOW - start + age, v: level(age) + noise(NOW - start + age) }
+    };
+    Life { start: NOW - start, version: Some(version.to_owned()), points: (0..count).map(point).collect() }
+}
+
+fn replica(pod: &str, lives: Vec<Life>) -> Replica {
+    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB) }
+}
+
+fn workload(replicas: Vec<Replica>) -> Workload {
+    Workload {
+        namespace: "shop".to_owned(),
+        name: "api".to_owned(),
+        container: "api".to_owned(),
+        number: "anonymous memory".to_owned(),
+        samples: Samples::Raw,
+        death: Death::AtUsage,
+        replicas,
+        kills: None,
+    }
+}
+
+/// 4 MiB an hour from 300.
+fn climb(age: f64) -> f64 {
+    (300.0 + 4.0 * age / HOUR) * MIB
+}
+
+#[test]
+fn a_leak_has_a_clock_and_a_flat_one_a_smaller_limit() {
+    let leak = workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", climb)])]);
+    let row = judge(&leak, NOW, STEP);
+    let v = row.verdict.as_ref().expect("judged");
+    assert_eq!(v.movement, Movement::Leak);
+    // 300 + 4 * 96 = 684 MiB now: 340 are left, 85 hours.
+    let hours = v.time_to_limit.mid / HOUR;
+    assert!((70.0..100.0).contains(&hours), "{hours} h");
+    assert!(v.time_to_limit.low < 85.0 * HOUR && v.time_to_limit.high > 85.0 * HOUR, "{v:?}");
+    assert!(row.is_finding() && v.enough.is_none());
+
+    let flat = workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", |_| 200.0 * MIB)])]);
+    let row = judge(&flat, NOW, STEP);
+    let v = row.verdict.as_ref().expect("judged");
+    assert_eq!(v.movement, Movement::Flat);
+    assert!(!row.is_finding());
+    let enough = v.enough.expect("far too large") / MIB;
+    assert!((255.0..270.0).contains(&enough), "{enough}");
+}
+
+#[test]
+fn restarts_do_not_hide_a_leak() {
+    let lives = (0..8).rev().map(|n| {
+        let end = f64::from(n) * 12.0 * HOUR;
+        life(end + 12.0 * HOUR, end, "v1", |age| (300.0 + 12.0 * age / HOUR) * MIB)
+    });
+    let row = judge(&workload(vec![replica("api-1", lives.collect())]), NOW, STEP);
+    let v = row.verdict.as_ref().expect("judged");
+    assert_eq!((v.movement, row.restarts), (Movement::RestartMasked, 7));
+    assert!(v.slope.low < 12.0 * MIB / HOUR && v.slope.high > 8.0 * MIB / HOUR, "{v:?}");
+}
+
+#[test]
+fn replicas_that_were_born_together_die_together() {
+    let born = |age: f64| life(age, 0.0, "v1", climb);
+    let together = [72.0, 72.5, 73.0, 71.5];
+    let all = together.iter().enumerate().map(|(i, h)| replica(&format!("api-{i}"), vec![born(h * HOUR)]));
+    let row = judge(&workload(all.collect()), NOW, STEP);
+    let v = row.verdict.as_ref().expect("judged");
+    assert_eq!(v.pod, "api-2", "the oldest is the fullest");
+    let wave = v.wave.expect("a wave");
+    assert_eq!(wave.replicas, 4);
+    assert!(wave.within < 4.0 * HOUR && wave.stagger > 10.0 * HOUR, "{wave:?}");
+    // Born days apart, they die days apart.
+    let apart = [100.0, 60.0, 30.0, 20.0];
+    let all = apart.iter().enumerate().map(|(i, h)| replica(&format!("api-{i}"), vec![born(h * HOUR)]));
+    let v = judge(&workload(all.collect()), NOW, STEP).verdict.expect("judged");
+    assert_eq!((v.pod.as_str(), v.wave), ("api-0", None));
+}
+
+#[test]
+fn the_version_that_brought_the_slope_is_named() {
+    let before = life(6.0 * DAY, 2.0 * DAY, "v1.41", |_| 300.0 * MIB);
+    let after = life(2.0 * DAY, 0.0, "v1.42", |age| (300.0 + 6.0 * age / HOUR) * MIB);
+    let row = judge(&workload(vec![replica("api-1", vec![before, after])]), NOW, STEP);
+    let v = row.verdict.as_ref().expect("judged");
+    assert!(row.is_finding(), "{v:?}");
+    if let Some(since) = &v.since {
+        assert_eq!(since, "v1.42");
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_says_why_and_ranks_between() {
+    let young = workload(vec![replica("api-1", vec![life(HOUR, 0.0, "v1", climb)])]);
+    let row = judge(&young, NOW, STEP);
+    let (why, more) = row.verdict.as_ref().expect_err("too young");
+    assert!(why.contains("of history") && more.is_some_and(|s| s < 2.0 * HOUR), "{why} {more:?}");
+    let gone = workload(vec![replica("api-1", vec![life(DAY, HOUR, "v1", climb)])]);
+    let dead = judge(&gone, NOW, STEP);
+    assert_eq!(dead.verdict.as_ref().expect_err("gone").0, "no replica is alive");
+    let leak = judge(&workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", climb)])]), NOW, STEP);
+    let flat = workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", |_| 200.0 * MIB)])]);
+    let mut rows = vec![judge(&flat, NOW, STEP), row, leak];
+    rank(&mut rows);
+    let order: Vec<bool> = rows.iter().map(Row::is_finding).collect();
+    assert_eq!(order, [true, false, false]);
+    assert!(rows[1].verdict.is_err());
+}

@@ -1,0 +1,208 @@
+//! Workloads of a cluster on one screen, the next to die first.
+
+use plimsoll_core::cluster::{Movement, Row, Verdict};
+use plimsoll_core::recording::API_VERSION;
+use plimsoll_core::slope::Interval;
+use plimsoll_core::units;
+use serde_json::{Value, json};
+
+use super::json::{interval, number};
+use super::overview::cut;
+use super::paint::Paint;
+use crate::cli::prometheus::Asked;
+use crate::output::plain;
+
+/// Time below which there is no time to look at it in calm, seconds.
+const SOON: f64 = 24.0 * 3600.0;
+/// Lines on waves and on limits that are too large, of each.
+const BESIDE: usize = 5;
+
+/// The screen as text.
+pub(crate) fn screen(rows: &[Row], asked: &Asked, most: usize, paint: Paint) -> String {
+    let head = format!(
+        "{} workloads, {} containers at {}: {} until {}, a floor every {}\n",
+        rows.len(),
+        asked.containers,
+        asked.url,
+        units::duration(asked.past),
+        jiff::Timestamp::from_second(asked.now as i64).map_or_else(|_| String::new(), |t| t.to_string()),
+        units::duration(asked.step),
+    );
+    let mut out = paint.dim(&head);
+    out += &paint.bold(&format!(
+        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {}\n",
+        "WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "RESTARTS"
+    ));
+    for row in rows.iter().take(most) {
+        out += &line(row, paint);
+    }
+    if rows.len() > most {
+        out += &paint.dim(&format!("and {} more (--rows)\n", rows.len() - most));
+    }
+    out += &beside(rows, asked);
+    for warning in &asked.warnings {
+        out += &paint.yellow(&format!("WARNING  {}\n", plain(warning)));
+    }
+    out + &next(rows)
+}
+
+fn name(row: &Row) -> String {
+    let container = if row.container == row.name { String::new() } else { format!(":{}", row.container) };
+    plain(&format!("{}/{}{container}", row.namespace, row.name))
+}
+
+fn line(row: &Row, paint: Paint) -> String {
+    let limit = row.limit.map_or_else(|| "none known".to_owned(), units::bytes);
+    let restarts = match row.kills {
+        Some(kills) if kills > 0 => format!("{}, {kills} for memory", row.restarts),
+        _ => row.restarts.to_string(),
+    };
+    let v = match &row.verdict {
+        Err((why, more)) => {
+            let more = more.map_or_else(String::new, |s| format!("; ask again in {}", units::duration(s)));
+            return paint.dim(&format!(
+                "{:<34} cannot be judged yet: {}{more}\n",
+                cut(&name(row), 34),
+                plain(why)
+            ));
+        }
+        Ok(v) => v,
+    };
+    let text = format!(
+        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {restarts}\n",
+        cut(&name(row), 34),
+        units::bytes(v.floor),
+        slope(v.slope),
+        limit,
+        time(v, row.limit),
+        v.movement.name(),
+        cut(&plain(&since(v)), 14),
+    );
+    match v.movement {
+        Movement::Leak | Movement::RestartMasked if v.time_to_limit.low < SOON => paint.red(&text),
+        Movement::Leak | Movement::RestartMasked => paint.yellow(&text),
+        _ => text,
+    }
+}
+
+fn slope(i: Interval) -> String {
+    spread([i.mid, i.low, i.high].map(units::rate))
+}
+
+/// A number with its interval; the unit is said once where it is the same.
+fn spread([mid, low, high]: [String; 3]) -> String {
+    let unit = |text: &str| text.rsplit_once(' ').map(|(number, unit)| (number.to_owned(), unit.to_owned()));
+    match (unit(&mid), unit(&low), unit(&high)) {
+        (Some((_, a)), Some((low, b)), Some((high, c))) if a == b && b == c => {
+            format!("{mid} [{low} .. {high}]")
+        }
+        _ => format!("{mid} [{low} .. {high}]"),
+    }
+}
+
+fn time(v: &Verdict, limit: Option<f64>) -> String {
+    let t = v.time_to_limit;
+    if limit.is_none() {
+        "?".to_owned()
+    } else if t.low.is_infinite() {
+        "–".to_owned()
+    } else if t.mid.is_infinite() {
+        format!("maybe {}", units::duration(t.low))
+    } else {
+        spread([t.mid, t.low, t.high].map(units::duration))
+    }
+}
+
+/// The version that the climb came with, else when it began. Of an image, what tells it from others.
+fn since(v: &Verdict) -> String {
+    match (&v.since, v.onset) {
+        (Some(version), _) => {
+            let last = version.rsplit('/').next().unwrap_or(version);
+            last.rsplit_once(':').map_or(last, |(_, tag)| tag).to_owned()
+        }
+        (None, Some(onset)) => jiff::Timestamp::from_second(onset.mid as i64)
+            .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string()),
+        (None, None) => String::new(),
+    }
+}
+
+/// What concerns several replicas, and what has room to give.
+fn beside(rows: &[Row], asked: &Asked) -> String {
+    let mut out = String::new();
+    let known = || rows.iter().filter_map(|row| Some((row, row.verdict.as_ref().ok()?)));
+    let waves = known().filter_map(|(row, v)| Some((row, v.wave?)));
+    for (row, wave) in waves.take(BESIDE) {
+        out += &format!(
+            "WAVE  {}: {} replicas reach the limit within {} of each other: restart one every {}\n",
+            name(row),
+            wave.replicas,
+            // What lies between two floors is not known.
+            units::duration(wave.within.max(asked.step)),
+            units::duration(wave.stagger),
+        );
+    }
+    let mut roomy: Vec<_> = known().filter_map(|(row, v)| Some((row, row.limit?, v.enough?))).collect();
+    roomy.sort_by(|a, b| (b.1 - b.2).total_cmp(&(a.1 - a.2)));
+    for (row, limit, enough) in roomy.iter().take(BESIDE) {
+        out += &format!(
+            "ROOM  {}: flat, and far below its limit: {} would do in place of {}\n",
+            name(row),
+            units::bytes(*enough),
+            units::bytes(*limit),
+        );
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
+}
+
+fn next(rows: &[Row]) -> String {
+    let first = rows.first().filter(|row| row.is_finding());
+    let pod = first.and_then(|row| Some((row, row.verdict.as_ref().ok()?)));
+    match pod {
+        Some((row, v)) => format!(
+            "\nNEXT  look at pod {} of {} first: plimsoll triage on its node, then plimsoll capture\n",
+            plain(&v.pod),
+            name(row)
+        ),
+        None if rows.iter().any(|row| row.verdict.is_ok()) => {
+            "\nnothing that could be judged climbs towards a limit\n".to_owned()
+        }
+        None => "\nnothing can be judged yet\n".to_owned(),
+    }
+}
+
+/// The document (`docs/json.md`).
+pub(crate) fn document(rows: &[Row], asked: &Asked) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "ClusterTriage", "pastSeconds": asked.past, "stepSeconds": asked.step,
+        "unixSeconds": asked.now, "workloads": rows.iter().map(row).collect::<Vec<_>>(), "warnings": asked.warnings,
+    })
+}
+
+/// One workload.
+pub(crate) fn row(row: &Row) -> Value {
+    let mut out = json!({
+        "namespace": row.namespace, "name": row.name, "container": row.container, "number": row.number,
+        "replicas": row.replicas, "restarts": row.restarts, "oomKills": row.kills, "limitBytes": row.limit,
+    });
+    match &row.verdict {
+        Err((why, more)) => {
+            out["unknown"] = json!(why);
+            out["moreSeconds"] = json!(more);
+        }
+        Ok(v) => {
+            out["pod"] = json!(v.pod);
+            out["floorBytes"] = number(v.floor);
+            out["slopeBytesPerSecond"] = interval(v.slope);
+            out["timeToLimitSeconds"] = interval(v.time_to_limit);
+            out["pLeak"] = number(v.p_leak);
+            out["movement"] = json!(v.movement);
+            out["shape"] = json!(v.shape);
+            out["onsetUnixSeconds"] = v.onset.map_or(Value::Null, interval);
+            out["sinceVersion"] = json!(v.since);
+            out["undecidedForSeconds"] = v.undecided_for.map_or(Value::Null, number);
+            out["wave"] = json!(v.wave);
+            out["enoughBytes"] = v.enough.map_or(Value::Null, number);
+        }
+    }
+    out
+}
