@@ -92,7 +92,7 @@ pub fn run(
         if matches!(course.outcome(), Outcome::Growing | Outcome::Saturating) && probe.is_same() {
             run.ran.after = probe.evidence();
         }
-        run.ran.notes.extend(probe.close());
+        probe.close();
     }
     Ok(run.ran)
 }

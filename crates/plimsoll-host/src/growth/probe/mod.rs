@@ -70,7 +70,6 @@ pub(super) struct Probe {
     /// The control group's numbers tell of other processes than the target's.
     shared: Option<String>,
     kills: Option<f64>,
-    notes: Vec<String>,
 }
 
 impl Probe {
@@ -89,7 +88,6 @@ impl Probe {
             collector,
             native: None,
             kills: None,
-            notes: Vec::new(),
         }
     }
 
@@ -166,10 +164,9 @@ impl Probe {
         self.collector.evidence()
     }
 
-    /// Leaves the target as it was; returns what to know.
-    pub(super) fn close(self) -> Vec<String> {
+    /// Leaves the target as it was.
+    pub(super) fn close(self) {
         self.collector.close();
-        self.notes
     }
 }
 
