@@ -193,7 +193,7 @@ fn a_service_of_node_is_collected_through_its_inspector() {
     let test = "a_service_of_node_is_collected_through_its_inspector";
     let folder = tempfile::tempdir().expect("a folder");
     let Some(shop) = shop(test, folder.path(), "node") else { return };
-    let (o, document) = serve(&shop, "heap", &["--rounds", "32"]);
+    let (o, document) = serve(&shop, "heap", &["--rounds", "128"]);
     assert_eq!(metric(&document, "heap")["verdict"], "growing", "{document} {}", stderr(&o));
     assert_eq!(metric(&document, "threads")["verdict"], "flat", "{document}");
 }
