@@ -103,9 +103,7 @@ fn the_version_that_brought_the_slope_is_named() {
     let row = judge(&workload(vec![replica("api-1", vec![before, after])]), NOW, STEP);
     let v = row.verdict.as_ref().expect("judged");
     assert!(row.is_finding(), "{v:?}");
-    if let Some(since) = &v.since {
-        assert_eq!(since, "v1.42");
-    }
+    assert_eq!(v.since.as_deref(), Some("v1.42"), "{v:?}");
 }
 
 #[test]
