@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::rig::get;
+use crate::prometheus::Prometheus;
 use crate::{on_path, plimsoll, skipped};
 
 const MIB: f64 = 1_048_576.0;
@@ -116,46 +114,13 @@ fn week(now: f64) -> Week {
     week
 }
 
-struct Server {
-    child: Child,
-    url: String,
-}
+/// Where the API is: below a prefix.
+struct Server(Prometheus);
 
 impl Server {
-    fn start(folder: &Path) -> Server {
-        let config = folder.join("prometheus.yml");
-        fs::write(&config, "scrape_configs: []\n").expect("written");
-        // Free now; nobody else on this machine asks for it before the server does.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let address = format!("127.0.0.1:{port}");
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.route-prefix=/metrics-of-all")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it runs");
-        let end = Instant::now() + Duration::from_secs(60);
-        let ready =
-            || get(&address, "/metrics-of-all/-/ready", "").is_some_and(|p| p.starts_with("HTTP/1.1 200"));
-        while !ready() {
-            assert!(Instant::now() < end, "Prometheus does not come up");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Server { child, url: format!("http://{address}/metrics-of-all") }
-    }
-
     fn ask(&self, more: &[&str]) -> Output {
-        plimsoll(&[&["triage", "--prometheus", &self.url], more].concat())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
+        let url = format!("http://{}/metrics-of-all", self.0.address);
+        plimsoll(&[&["triage", "--prometheus", &url], more].concat())
     }
 }
 
@@ -179,7 +144,8 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
         .output()
         .expect("promtool runs");
     assert!(load.status.success(), "{}", text(&load.stderr));
-    let server = Server::start(folder.path());
+    let scrapes = "scrape_configs: []\n";
+    let server = Server(Prometheus::start(folder.path(), scrapes, "/metrics-of-all"));
 
     let out = server.ask(&["-o", "json"]);
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));

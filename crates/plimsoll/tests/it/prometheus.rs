@@ -16,18 +16,23 @@ use crate::{on_path, skipped};
 const MIB: u64 = 1 << 20;
 
 /// A server of our own, ended with the test.
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Prometheus {
     /// Scrapes `target` every second, and takes remote writes.
-    fn start(folder: &Path, target: &str) -> Prometheus {
-        let config = folder.join("prometheus.yml");
+    fn scraping(folder: &Path, target: &str) -> Prometheus {
         let scrapes = format!(
             "scrape_configs:\n- job_name: scraped\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
         );
+        Prometheus::start(folder, &scrapes, "")
+    }
+
+    /// With the series that are in the folder already, its pages below `prefix`.
+    pub(crate) fn start(folder: &Path, scrapes: &str, prefix: &str) -> Prometheus {
+        let config = folder.join("prometheus.yml");
         fs::write(&config, scrapes).expect("written");
         // Free now; nobody else on this machine asks for it before the server does.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
@@ -37,12 +42,14 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver")
+            .arg(format!("--web.route-prefix={prefix}/"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
         let server = Prometheus { child, address };
-        server.until(|| get(&server.address, "/-/ready", "").filter(|page| page.starts_with("HTTP/1.1 200")));
+        let ready = format!("{prefix}/-/ready");
+        server.until(|| get(&server.address, &ready, "").filter(|page| page.starts_with("HTTP/1.1 200")));
         server
     }
 
@@ -90,7 +97,7 @@ fn a_real_prometheus_lints_scrapes_and_takes_what_the_agent_says() {
         return skipped(test, "there is no python3");
     };
     let (first, address) = Agent::serving(&folder.path().join("first"), "every: 500ms\nonly: ['metered*']\n");
-    let server = Prometheus::start(folder.path(), &address);
+    let server = Prometheus::scraping(folder.path(), &address);
     linted(&address);
     let workload = format!("workload=\"{}\"", cage.workload());
     // Scraped: the target is up only if the whole page could be read.
