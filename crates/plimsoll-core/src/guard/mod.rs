@@ -8,6 +8,7 @@ pub mod growth;
 mod keys;
 pub mod marker;
 mod metric;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 mod tolerance;

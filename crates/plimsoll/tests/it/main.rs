@@ -22,6 +22,7 @@ mod read;
 mod read_artifacts;
 mod restart;
 mod rig;
+mod rules;
 mod series;
 mod spill;
 mod watch;

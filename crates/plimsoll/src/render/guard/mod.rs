@@ -3,6 +3,8 @@
 mod chart;
 mod ci;
 mod document;
+pub(crate) mod replay;
+pub(crate) mod rules;
 mod words;
 
 use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Metric, Outcome, Verdict, compare};
