@@ -4,6 +4,7 @@
 //! what each metric does ([`growth`]). Load, collections and readings are somebody else's: here is only what they mean.
 
 mod course;
+pub mod dashboard;
 pub mod growth;
 mod keys;
 pub mod marker;

@@ -229,6 +229,7 @@ fn a_real_prometheus_fires_where_it_must_and_replay_says_the_same() {
             assert!((at - there[alert]).abs() <= 300.0, "{} {alert}: {at} and {}", shape.name, there[alert]);
         }
     }
+    shown(&server, time.1);
     // The server takes the file as it is, and every rule of it is healthy.
     server.until(|| {
         let answer = server.answer("/api/v1/rules")?;
@@ -237,6 +238,79 @@ fn a_real_prometheus_fires_where_it_must_and_replay_says_the_same() {
         assert!(all.iter().all(|r| r["health"] != "err"), "{all:#?}");
         (all.len() == rules.len() && all.iter().all(|r| r["health"] == "ok")).then_some(())
     });
+}
+
+/// Every query of the dashboard is answered; those of what this cluster exports are not empty.
+fn shown(server: &Prometheus, now: f64) {
+    let out = plimsoll(&["guard", "dashboard", "--source", "kubernetes,program,agent"]);
+    let dashboard: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|p| p["targets"].as_array().expect("queries"));
+    let marks = dashboard["annotations"]["list"].as_array().expect("marks");
+    let mut told = 0;
+    for expr in targets.chain(marks).filter_map(|t| t["expr"].as_str()) {
+        let words = expr.replace("$workload", ".*").replace("$instance", ".*");
+        // A query that the server does not understand is an error there, not an empty answer.
+        let answer = server.range(&words, (now - 6.0 * HOUR, now), 300.0).unwrap_or_default();
+        told += usize::from(!answer.is_empty());
+        let must = [
+            "plimsoll:floor:bytes{",
+            "plimsoll:clock:seconds{",
+            "container_memory_rss{",
+            "plimsoll:start:newest{",
+        ];
+        if must.iter().any(|m| words.contains(m)) {
+            assert!(!answer.is_empty(), "nothing to show: {words}");
+        }
+    }
+    assert!(told >= 7, "{told} queries have an answer");
+}
+
+/// Grafana's own types of a dashboard, by its package, must take what is written.
+#[test]
+fn the_dashboard_is_one_by_grafanas_types() {
+    let test = "rules::the_dashboard_is_one_by_grafanas_types";
+    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let modules = home.unwrap_or_default().join("plimsoll-tools/grafana/node_modules");
+    if !on_path("node") || !modules.join("@grafana/schema").is_dir() {
+        return skipped(test, "Grafana's types are not here (scripts/setup gets them)");
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    std::os::unix::fs::symlink(&modules, folder.path().join("node_modules")).expect("linked");
+    let check = |edit: &dyn Fn(String) -> String| {
+        let out = plimsoll(&["guard", "dashboard", "--source", "kubernetes,program,agent"]);
+        let mut dashboard: Value = serde_json::from_slice(&out.stdout).expect("a document");
+        // A data source adds to the types of marks: they are checked by a name, which allows more. An enumeration is taken by
+        // its name only.
+        let marks = dashboard["annotations"]["list"].take();
+        dashboard["annotations"] = serde_json::json!({});
+        let text = format!(
+            "import {{ ThresholdsMode, type AnnotationQuery, type Dashboard }} from '@grafana/schema';\n\
+             const marks = {marks};\nexport const m: AnnotationQuery[] = marks;\nexport const d: Dashboard = {};\n",
+            edit(format!("{dashboard:#}")).replace("\"absolute\"", "ThresholdsMode.Absolute")
+        );
+        fs::write(folder.path().join("d.ts"), text).expect("written");
+        Command::new("node")
+            .arg(modules.join("typescript/bin/tsc"))
+            .args([
+                "--noEmit",
+                "--strict",
+                "--skipLibCheck",
+                "--moduleResolution",
+                "bundler",
+                "--module",
+                "esnext",
+            ])
+            .arg("d.ts")
+            .current_dir(folder.path())
+            .output()
+            .expect("node runs")
+    };
+    let good = check(&|text| text);
+    assert!(good.status.success(), "{}", stdout(&good));
+    let bad = check(&|text| text.replace("\"schemaVersion\": 39", "\"schemaVersion\": \"new\""));
+    assert!(!bad.status.success(), "a wrong dashboard must be told");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `plimsoll guard`: what an incident leaves behind, so that it does not come back.
 
 mod culprit;
+mod dashboard;
 mod init;
 mod replay;
 mod rules;
@@ -21,6 +22,7 @@ enum Command {
     Run(Box<run::Args>),
     Init(init::Args),
     Rules(Box<rules::Args>),
+    Dashboard(dashboard::Args),
     Replay(replay::Args),
 }
 
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         Command::Run(args) => run::run(args, format),
         Command::Init(args) => init::run(args),
         Command::Rules(args) => rules::run(args, format),
+        Command::Dashboard(args) => dashboard::run(args),
         Command::Replay(args) => replay::run(args, format),
     }
 }

@@ -38,7 +38,10 @@ pub(crate) struct Args {
     force: bool,
 
     #[command(flatten)]
-    pub(super) choice: Choice,
+    choice: Choice,
+
+    #[command(flatten)]
+    bounds: Bounds,
 
     /// A recorded incident: what is borne is half of its slope, and it is said when the rules would have fired.
     #[arg(long, value_name = "RECORDING")]
@@ -49,13 +52,17 @@ pub(crate) struct Args {
     limit: Option<f64>,
 }
 
-/// Which rules, and how near is near.
+/// Who exports what is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Choice {
     /// Who exports: kubernetes (cAdvisor and kube-state-metrics), program (the program itself), agent (plimsoll watch).
     #[arg(long, value_name = "WHO", value_enum, value_delimiter = ',', default_values = ["kubernetes", "program"])]
     source: Vec<From>,
+}
 
+/// How near is near, and how steep is steep.
+#[derive(Debug, clap::Args)]
+struct Bounds {
     /// Time to the limit at which somebody is woken.
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = triage::duration)]
     page: f64,
@@ -93,7 +100,7 @@ enum From {
 }
 
 impl Choice {
-    fn sources(&self) -> Vec<Source> {
+    pub(super) fn sources(&self) -> Vec<Source> {
         let has = |from| self.source.contains(&from);
         let of = |source: &Source| match source {
             Source::Kubernetes => has(From::Kubernetes),
@@ -102,7 +109,9 @@ impl Choice {
         };
         Source::ALL.iter().copied().filter(of).collect()
     }
+}
 
+impl Bounds {
     fn thresholds(&self) -> Result<Thresholds, CliError> {
         let (page, ticket, slow) = (self.page, self.ticket, self.slow);
         if !(0.0 < page && page <= ticket && ticket <= slow) {
@@ -151,19 +160,18 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let tests = render_rules::tests(&made.basis);
     fs::create_dir_all(folder)
         .map_err(|e| CliError::usage(format!("failed to make {}", folder.display())).because(e))?;
-    let (rules, tests) = (
-        write(folder, render_rules::RULES, &yaml, args.force)?,
-        write(folder, render_rules::TESTS, &tests, args.force)?,
-    );
+    let (rules, test) = (folder.join(render_rules::RULES), folder.join(render_rules::TESTS));
+    write(&rules, &yaml, args.force)?;
+    write(&test, &tests, args.force)?;
     match format {
-        Format::Table => output::result(&written(&made, &rules, &tests))?,
+        Format::Table => output::result(&written(&made, &rules, &test))?,
         _ => output::result(&render::json::text(&render_rules::document(&made.basis.groups()), format))?,
     }
     Ok(exit_code::FINE)
 }
 
 fn make(args: &Args) -> Result<Made, CliError> {
-    let (mut thresholds, sources) = (args.choice.thresholds()?, args.choice.sources());
+    let (mut thresholds, sources) = (args.bounds.thresholds()?, args.choice.sources());
     let mut why = Vec::new();
     let mut recording = None;
     if let Some(path) = &args.from {
@@ -174,7 +182,7 @@ fn make(args: &Args) -> Result<Made, CliError> {
         match slope.filter(|s| *s > 0.0) {
             Some(slope) => {
                 let half = slope / 2.0;
-                if args.choice.borne.is_none() && args.choice.survive.is_none() && half < thresholds.borne {
+                if args.bounds.borne.is_none() && args.bounds.survive.is_none() && half < thresholds.borne {
                     thresholds.borne = half;
                 }
                 why.push(format!(
@@ -200,12 +208,12 @@ fn make(args: &Args) -> Result<Made, CliError> {
     Ok(Made { basis: Basis { sources, thresholds }, why, incident })
 }
 
-fn write(folder: &Path, name: &str, text: &str, force: bool) -> Result<PathBuf, CliError> {
-    let path = folder.join(name);
+/// Writes a file; what is there is replaced only by force.
+pub(super) fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).truncate(force).create(force).create_new(!force);
-    match options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
-        Ok(()) => Ok(path),
+    match options.open(path).and_then(|mut file| file.write_all(text.as_bytes())) {
+        Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(CliError::usage(format!("{} is there already", path.display())).hint("--force replaces it"))
         }

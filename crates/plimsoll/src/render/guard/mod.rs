@@ -2,6 +2,7 @@
 
 mod chart;
 mod ci;
+pub(crate) mod dashboard;
 mod document;
 pub(crate) mod replay;
 pub(crate) mod rules;
