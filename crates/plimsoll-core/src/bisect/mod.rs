@@ -8,12 +8,14 @@
 
 mod belief;
 mod history;
+mod journal;
 mod likelihood;
 mod search;
 #[cfg(test)]
 mod tests;
 
 pub use history::{Change, History, HistoryError};
+pub use journal::{Head, Journal, JournalError, Measured, Step, verdict};
 pub use search::{Found, Next, Posterior, Rules, Search, Unfound};
 
 use serde::{Deserialize, Serialize};

@@ -139,6 +139,24 @@ impl Search {
         Belief::of(self).posterior()
     }
 
+    /// The runs that speak against a change, by their number: they look like the other side.
+    pub fn against(&self, change: usize, posterior: &Posterior) -> Vec<usize> {
+        let speaks = |run: &Run| {
+            let holds = match run.place {
+                Place::At(at) => self.held.get(&at).is_some_and(|held| held[change]),
+                Place::Good => false,
+            };
+            match (run.evidence, posterior.levels) {
+                (Evidence::Verdict { bad }, _) => bad != holds,
+                (Evidence::Slope { value, .. }, Some([without, with])) => {
+                    (value > f64::midpoint(without.mid, with.mid)) != holds
+                }
+                _ => false,
+            }
+        };
+        (0..self.runs.len()).filter(|at| speaks(&self.runs[*at])).collect()
+    }
+
     /// What to do next.
     pub fn next(&self) -> Next {
         let end = Place::At(self.history.last());

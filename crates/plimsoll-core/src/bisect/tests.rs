@@ -194,3 +194,52 @@ fn what_is_no_history_is_refused() {
     assert_eq!(History::new(beside), Err(HistoryError::Beside("a".into())));
     assert_eq!(History::new(vec![change("a", vec![], 0.0)]), Err(HistoryError::Weight("a".into())));
 }
+
+fn measured(name: &str, value: f64, half: f64, tolerance: f64) -> Measured {
+    Measured { name: name.into(), value, low: value - half, high: value + half, tolerance }
+}
+
+fn step(place: Place, bad: Option<bool>, metrics: Vec<Measured>) -> Step {
+    Step { place, unix_seconds: 1.0, seconds: 2.0, bad, metrics, why: String::new() }
+}
+
+#[test]
+fn a_log_is_read_as_it_was_written_and_a_torn_end_is_left_out() {
+    let head = Head::new("releases", "v0", &["run".into()], line(4).changes());
+    let metrics = |heap: f64| vec![measured("threads", 0.0, 0.0, 0.001), measured("heap", heap, 3.0, 8.0)];
+    let steps = vec![
+        step(Place::Good, Some(false), metrics(0.5)),
+        step(Place::At(3), Some(true), metrics(48.0)),
+        step(Place::At(1), None, vec![]),
+    ];
+    let lines: Vec<String> = std::iter::once(serde_json::to_string(&head).expect("text"))
+        .chain(steps.iter().map(|s| serde_json::to_string(s).expect("text")))
+        .collect();
+    let whole = lines.join("\n") + "\n";
+    let (journal, length) = Journal::parse(&(whole.clone() + "{\"place\":\"go")).expect("a log");
+    assert_eq!((journal.steps.as_slice(), length), (steps.as_slice(), whole.len()));
+    assert_eq!(journal.metric().as_deref(), Some("heap"));
+    let search = journal.search(RULES).expect("a search");
+    assert_eq!(search.runs()[2].evidence, Evidence::Nothing);
+    let error = 3.0 / crate::guard::growth::Z;
+    assert_eq!(search.runs()[0].evidence, Evidence::Slope { value: 0.5, error });
+    // Nothing differs by more than is borne: the verdicts count.
+    let calm = Journal {
+        steps: vec![
+            step(Place::Good, Some(false), metrics(0.5)),
+            step(Place::At(3), Some(false), metrics(0.6)),
+        ],
+        ..journal
+    };
+    assert_eq!(calm.metric(), None);
+    assert_eq!(calm.search(RULES).expect("a search").runs()[0].evidence, Evidence::Verdict { bad: false });
+    for (text, error) in [
+        (String::new(), "its first line is no head"),
+        (whole.replacen("BisectionLog", "Triage", 1), "it is plimsoll/v1 Triage"),
+        (whole.replace("{\"at\":3}", "{\"at\":9}"), "line 3 is damaged: it runs a change that is not there"),
+        (whole.replace("unixSeconds", "when"), "line 2 is damaged"),
+    ] {
+        let said = Journal::parse(&text).expect_err(&text).to_string();
+        assert!(said.contains(error), "{said}");
+    }
+}
