@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_dumps;
+mod bisect;
 mod brake;
 mod calibrate;
 mod capture;
