@@ -4,10 +4,11 @@
 mod common;
 
 use common::{Parts, Story};
+use plimsoll_read::graph::dominators::Holder;
 use plimsoll_read::graph::watch::Unwatched;
 use plimsoll_read::heap_dump::report::{Report, report};
 use plimsoll_read::heap_dump::{
-    HeapDump, Options, Owner, Roots, growth, paths, read, strings, threads, tree, usage,
+    HeapDump, Options, Owner, Roots, SizeChoice, growth, paths, read, strings, threads, tree, usage,
 };
 use plimsoll_read::hprof::visitor::{RootKind, Type};
 
@@ -27,6 +28,24 @@ fn url_map(story: &mut Story, entries: u32) -> u64 {
         })
         .collect();
     story.map_of(story.map, &entries, &[])
+}
+
+/// A JVM's class holds its protection domain; the reference analyser, whose figures `--sizes formula` gives, does not follow that.
+#[test]
+fn a_class_holds_its_domain_but_for_parity() {
+    let mut story = Story::new();
+    let plain = story.class("shop/Domain", &Parts::default());
+    let domain = story.instance(plain, &[]);
+    let class = story.class("shop/Cart", &Parts { domain, ..Parts::default() });
+    story.root(class, RootKind::StickyClass);
+    story.main();
+    let dump = story.end();
+    for (sizes, held) in [(SizeChoice::Measured, true), (SizeChoice::Formula, false)] {
+        let heap = read(dump.as_slice(), Options { sizes, ..Options::default() }, &Unwatched).unwrap();
+        let [class, domain] = [class, domain].map(|address| heap.object_at(address).unwrap());
+        assert_eq!(heap.tree().holder(domain) == Holder::Object(class), held, "{sizes:?}");
+        assert_eq!(heap.tree().is_reached(domain), held, "{sizes:?}");
+    }
 }
 
 #[test]

@@ -273,7 +273,7 @@ fn dominators_of_a_real_dump_equal_the_reference() {
     }
     assert_eq!(ours[0].0, "class Tiny");
     // The few strings that differ from run to run hang below some of the others.
-    assert!(equal >= 17, "{equal} of 20 equal: {ours:#?}");
+    assert!(equal >= 18, "{equal} of 20 equal: {ours:#?}");
 }
 
 /// The number of strings differs by some from run to run of the same program (they are shared through weak

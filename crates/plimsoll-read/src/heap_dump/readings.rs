@@ -104,7 +104,7 @@ fn wire_halves(
     let progress = Progress(Phase::Wiring, watch);
     let wiring = || -> Result<Wiring<'_>, GraphError> {
         let packer = Packer::new(&survey.addresses, &survey.hubs)?;
-        Ok(Wiring::new(survey, Lists::own(&survey.addresses, packer)))
+        Ok(Wiring::new(survey, choice, Lists::own(&survey.addresses, packer)))
     };
     let mut first = wiring().map_err(HeapDumpError::Graph)?;
     let mut second = wiring().map_err(HeapDumpError::Graph)?;
@@ -146,7 +146,7 @@ fn wire_whole(
             Ok((graph.finish()?, dangling))
         });
         let packer = packer.map_err(HeapDumpError::Io)?;
-        let mut wiring = Wiring::new(survey, lists);
+        let mut wiring = Wiring::new(survey, choice, lists);
         let summary = scanned(dump, &mut (&mut wiring, Progress(Phase::Wiring, watch)), Phase::Wiring);
         let Wired { mut kinds, places, twin, .. } = wiring.finish();
         // While the last references are packed, there is time for the sizes.

@@ -21,7 +21,8 @@ pub enum SizeChoice {
     /// Measured where the distances agree, else the formula.
     #[default]
     Measured,
-    /// The formula for all, as the reference analyser has it.
+    /// The formula for all, as the reference analyser has it; and, as there, what a class refers to beside its fields is its
+    /// superclass and its loader, not its signers and protection domain.
     Formula,
 }
 

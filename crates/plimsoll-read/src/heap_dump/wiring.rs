@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::kinds::{Kind, Kinds, NO_CLASS, array_class};
 use super::pack::{Lists, Packer};
 use super::places::Collector;
+use super::sizing::SizeChoice;
 use super::survey::Surveyed;
 use crate::graph::GraphError;
 use crate::graph::address::Near;
@@ -48,6 +49,7 @@ pub(super) struct Wiring<'a> {
     /// Index of `java.lang.Class`.
     meta: u32,
     lists: Lists<'a>,
+    choice: SizeChoice,
     /// Where the last object was.
     near: Near,
     places: Collector,
@@ -65,7 +67,7 @@ pub(super) struct Wiring<'a> {
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(known: &'a Surveyed, lists: Lists<'a>) -> Self {
+    pub(super) fn new(known: &'a Surveyed, choice: SizeChoice, lists: Lists<'a>) -> Self {
         let Surveyed { model, addresses, start, .. } = known;
         let mut kinds = Kinds::new(addresses.len());
         let classes = (0u32..).zip(model.classes()).map(|(index, class)| OfClass {
@@ -82,6 +84,7 @@ impl<'a> Wiring<'a> {
             classes,
             meta: meta.and_then(|c| model.index(c.id)).unwrap_or(NO_CLASS),
             lists,
+            choice,
             near: Near::default(),
             places: Collector::default(),
             kinds,
@@ -168,8 +171,12 @@ impl Visitor for Wiring<'_> {
         for value in class.statics().filter(|s| s.ty == Type::Object) {
             self.refer(value.value);
         }
-        for id in [class.superclass, class.loader, class.signers, class.domain] {
-            self.refer(id);
+        self.refer(class.superclass);
+        self.refer(class.loader);
+        if self.choice != SizeChoice::Formula {
+            // A JVM's classes do hold these; the reference analyser does not follow them.
+            self.refer(class.signers);
+            self.refer(class.domain);
         }
     }
 

@@ -161,6 +161,7 @@ fn objects(size: IdSize) -> Heap {
         id: 0x10,
         superclass: 0x20,
         loader: 0x30,
+        domain: 0x40,
         instance_size: 12,
         constants: &[(1, Type::Long, 1 << 40)],
         statics: &[(4, Type::Object, 0x99), (5, Type::Char, 0x41), (6, Type::Double, 9)],

@@ -155,6 +155,8 @@ pub struct ClassSpec<'a> {
     pub superclass: u64,
     /// Its loader; 0 for the boot loader.
     pub loader: u64,
+    /// Its protection domain; 0 for none.
+    pub domain: u64,
     /// Bytes of an instance's fields.
     pub instance_size: u32,
     /// Constant pool: index, type, value.
@@ -210,7 +212,7 @@ impl Heap {
     pub fn class(self, class: &ClassSpec<'_>) -> Heap {
         self.add(|b| {
             let b = b.u1(heap::CLASS).id(class.id).u4(0).id(class.superclass).id(class.loader);
-            let b = b.id(0).id(0).id(0).id(0).u4(class.instance_size);
+            let b = b.id(0).id(class.domain).id(0).id(0).u4(class.instance_size);
             let b = b.u2(class.constants.len() as u16);
             let b = class.constants.iter().fold(b, |b, (i, ty, v)| b.u2(*i).u1(ty.code()).value(*ty, *v));
             let b = b.u2(class.statics.len() as u16);

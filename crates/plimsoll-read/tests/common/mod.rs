@@ -32,6 +32,7 @@ pub(crate) struct Story {
 pub(crate) struct Parts<'a> {
     pub(crate) superclass: u64,
     pub(crate) loader: u64,
+    pub(crate) domain: u64,
     pub(crate) statics: &'a [(&'a str, Type, u64)],
     pub(crate) fields: &'a [(&'a str, Type)],
 }
@@ -117,6 +118,7 @@ impl Story {
             id,
             superclass,
             loader: parts.loader,
+            domain: parts.domain,
             instance_size: 0,
             constants: &[],
             statics: &statics,

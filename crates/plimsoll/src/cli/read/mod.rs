@@ -115,7 +115,8 @@ struct One {
     #[command(flatten)]
     known: Known,
 
-    /// Where sizes come from: distances between objects where they agree, or the layout formula for all.
+    /// Where sizes come from: distances between objects where they agree, or the layout formula for all (with it, figures
+    /// are those of Eclipse Memory Analyzer, which does not follow classes to their protection domains).
     #[arg(long, value_enum, default_value = "measured")]
     sizes: Sizes,
 
