@@ -16,6 +16,7 @@ mod live;
 #[cfg(feature = "object-store")]
 mod object;
 mod oom;
+mod others;
 mod profiles;
 mod prometheus;
 mod read;
