@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub(crate) mod audit;
+pub(crate) mod bisect;
 mod calibrate;
 pub(crate) mod capture;
 mod completions;
@@ -66,6 +67,7 @@ enum Command {
     Restart(restart::Args),
     Calibrate(calibrate::Args),
     Guard(guard::Args),
+    Bisect(bisect::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -94,6 +96,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Restart(args) => restart::run(args, cli.output),
         Command::Calibrate(args) => calibrate::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
+        Command::Bisect(args) => bisect::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };
