@@ -99,6 +99,8 @@ def command(program, folder, burns):
         if words[0] == "Node":
             door = ["--inspect=127.0.0.1:0"] if kind == "inspector" else []
             shape = [] if kind in ("", "inspector") else [kind]
+            # A port of its own for the inspector: else only one of those that run at once has it.
+            door = door or ["--inspect-port=0"]
             return ["node", *door, "--expose-gc", str(OURS / "burner.js"), "24", *shape]
         if words[0] == "Python":
             return ["python3", str(OURS / "burner.py"), "64"]

@@ -182,7 +182,8 @@ impl Calibration {
             return Cost { basis: basis.into(), ..cost };
         }
         let measured = Cost {
-            memory: SPARE * row.memory.at(size),
+            // What takes nothing by its nature is not charged with what the program did meanwhile.
+            memory: if shipped.memory == Line::NONE { 0.0 } else { SPARE * row.memory.at(size) },
             disk: row.disk.at(size),
             pause: row.pause.at(size),
             running: cost.running,
@@ -376,6 +377,14 @@ mod tests {
             let cost = plan::cost(&jvm("17.0.9", "G1", MIB), id, &here).expect("a rung").expect("a cost");
             assert_eq!((cost.memory, cost.pause), (shipped, 2.0), "{id}");
         }
+        let copy = Row { per: Per::Resident, ..row("core", &[run(MIB, MIB, 1.0), run(9.0 * MIB, MIB, 1.0)]) };
+        let here = Calibration { rows: vec![copy], ..here };
+        let mut copied = jvm("17.0.9", "G1", MIB);
+        let mut seen = Observation::at(2.0);
+        seen.known(Fact::RssAnon, 4.0 * MIB);
+        copied.add(seen);
+        let cost = plan::cost(&copied, "core", &here).expect("a rung").expect("a cost");
+        assert_eq!((cost.memory, cost.pause), (0.0, 1.0), "it is copied from outside");
         let here = Calibration { rows: vec![row("heap", &[run(256.0 * MIB, MIB, 1.0)])], ..here };
         let cost = |r: &Recording| plan::cost(r, "heap", &here).expect("a rung").expect("a cost");
         // Too far beyond what was measured.

@@ -85,7 +85,7 @@ pub fn rungs(runtime: RuntimeKind) -> impl Iterator<Item = &'static ArtifactRule
 }
 
 /// Mappings cost the target nothing but the time in which its lock is held.
-static SMAPS: ArtifactRule = ArtifactRule {
+pub(crate) const SMAPS: ArtifactRule = ArtifactRule {
     id: "smaps",
     name: "smaps of the process",
     proves: &[],
@@ -110,10 +110,6 @@ fn strongest_suspicion(clock: &Clock) -> Option<Cause> {
 fn check(rule: &ArtifactRule, r: &Recording, clock: &Clock, here: &Calibration) -> Step {
     let (safe, why) = match rule.cost(r, here) {
         Err(why) => (None, why),
-        // It takes nothing of the target, whatever is left there.
-        Ok(cost) if std::ptr::eq(rule, &raw const SMAPS) => {
-            (Some(r.ended.is_none()), preflight::in_words(&cost))
-        }
         Ok(cost) => admit(&cost, clock, r),
     };
     Step {

@@ -119,6 +119,10 @@ pub(crate) fn life(r: &Recording, clock: &Clock, cost: &Cost) -> Option<Check> {
 pub(crate) fn memory(cost: &Cost, clock: &Clock) -> Check {
     let check =
         Check { term: Term::Memory, ok: None, needed: None, have: None, text: String::new(), lever: None };
+    if cost.memory <= 0.0 {
+        // However little is left, and however fast it goes: that it is looked at changes nothing.
+        return Check { ok: Some(true), text: "takes nothing of the target's memory".to_owned(), ..check };
+    }
     let Some(bound) = clock.bounds.iter().find(|b| kills_by_memory(&b.name)) else {
         return Check { text: "no container limit could be read".to_owned(), ..check };
     };
@@ -234,6 +238,24 @@ mod tests {
         assert_eq!(ok(disk(&cost(1e6, 0.0), &place(true, 9.0 * GIB))), Some(true), "a small file may");
         let full = Place { free_inodes: Some(2.0), ..place(false, 2.0 * GIB) };
         assert_eq!(ok(disk(&cost(1.0, 0.0), &full)), Some(false));
+    }
+
+    #[test]
+    fn what_takes_nothing_of_the_target_needs_no_room_in_it() {
+        let r = Recording::new(crate::target::Target {
+            pid: 7,
+            name: String::new(),
+            runtime: crate::target::RuntimeKind::Native,
+            runtime_version: None,
+            container: None,
+            cgroup: None,
+            limit_cgroup: None,
+            started: 0.0,
+            flags: Vec::new(),
+        });
+        let clock = crate::judge::judge(&r, None).clock;
+        assert_eq!(memory(&cost(GIB, 1.0), &clock).ok, Some(true));
+        assert_eq!(memory(&Cost { memory: 1.0, ..cost(GIB, 1.0) }, &clock).ok, None, "no limit is known");
     }
 
     #[test]

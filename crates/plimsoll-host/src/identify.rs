@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     let folder = world.proc_root.join(pid.to_string());
     let argv = settled_argv(world, &folder, &life);
     let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
-    let evidence = evidence(world, pid, &argv);
+    let evidence = evidence(world, pid, &argv, life.start_ticks);
     let runtime = detect::detect(&evidence);
     let group = Group::of(world, pid).ok();
     let machine = crate::source::host_memory::total(world);
@@ -122,7 +123,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
     match runtime {
         RuntimeKind::Jvm => crate::source::hsperf::enrich(world, &mut target),
         RuntimeKind::Go => target.runtime_version = crate::step::go_memory::version(world, pid),
-        _ => {}
+        kind => target.runtime_version = detect::version(kind, &evidence),
     }
     Ok(target)
 }
@@ -203,12 +204,22 @@ pub(crate) fn program(world: &World, pid: i32) -> Option<PathBuf> {
     Some(link.to_str().and_then(|l| l.strip_suffix(" (deleted)")).map(PathBuf::from).unwrap_or(link))
 }
 
-fn evidence(world: &World, pid: i32, argv: &[String]) -> Evidence {
+fn evidence(world: &World, pid: i32, argv: &[String], start_ticks: u64) -> Evidence {
     let folder = world.proc_root.join(pid.to_string());
     let program = program(world, pid).unwrap_or_default();
     let exe = program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mapped = mapped(&folder.join("maps"));
-    Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")) }
+    let dotnet_socket = has_dotnet_socket(world, pid, start_ticks);
+    Evidence { exe, argv: argv.to_vec(), mapped, go_binary: is_go(&folder.join("exe")), dotnet_socket }
+}
+
+/// Whether it listens where .NET's tools look for it: a socket in its temporary folder, named by its number there and the time
+/// it started, so that one of an earlier process is not taken for its own.
+fn has_dotnet_socket(world: &World, pid: i32, start_ticks: u64) -> bool {
+    let folder = world.proc_root.join(pid.to_string());
+    let inner = crate::source::hsperf::inner_pid(world, pid);
+    let name = format!("root/tmp/dotnet-diagnostic-{inner}-{start_ticks}-socket");
+    fs::symlink_metadata(folder.join(name)).is_ok_and(|m| m.file_type().is_socket())
 }
 
 /// Base names of the files mapped. The table may have hundreds of thousands of lines: it is read piece by piece.

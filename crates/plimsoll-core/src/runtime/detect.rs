@@ -13,6 +13,8 @@ pub struct Evidence {
     pub mapped: Vec<String>,
     /// The executable carries Go's build information or line table.
     pub go_binary: bool,
+    /// It listens on the socket that .NET's tools talk to.
+    pub dotnet_socket: bool,
 }
 
 impl Evidence {
@@ -53,6 +55,14 @@ pub fn detect(e: &Evidence) -> RuntimeKind {
 
 fn recognition(kind: RuntimeKind) -> Option<&'static Recognition> {
     RECOGNITIONS.iter().find(|r| r.kind == kind).copied()
+}
+
+/// The version of the runtime, where its files tell.
+pub fn version(kind: RuntimeKind, e: &Evidence) -> Option<String> {
+    match kind {
+        RuntimeKind::Python => super::python::version(e),
+        _ => None,
+    }
 }
 
 /// The name a person would call it by: main class, jar or script rather than the interpreter.
@@ -114,7 +124,12 @@ mod tests {
     #[test]
     fn runtimes_by_library_binary_and_name() {
         let seen = |exe: &str, mapped: &str, go: bool| {
-            detect(&Evidence { exe: exe.to_owned(), argv: Vec::new(), mapped: words(mapped), go_binary: go })
+            detect(&Evidence {
+                exe: exe.to_owned(),
+                mapped: words(mapped),
+                go_binary: go,
+                ..Evidence::default()
+            })
         };
         assert_eq!(seen("java", "libc.so.6 libjvm.so", false), RuntimeKind::Jvm);
         assert_eq!(seen("app", "libjvm.so", false), RuntimeKind::Jvm);
@@ -122,9 +137,19 @@ mod tests {
         assert_eq!(seen("python3.11", "libc.so.6", false), RuntimeKind::Python);
         assert_eq!(seen("gunicorn", "libpython3.11.so.1.0", false), RuntimeKind::Python);
         assert_eq!(seen("pythonic", "", false), RuntimeKind::Native);
+        let python = |exe: &str, mapped: &str| {
+            let e = Evidence { exe: exe.to_owned(), mapped: words(mapped), ..Evidence::default() };
+            version(RuntimeKind::Python, &e)
+        };
+        assert_eq!(python("python3.11", ""), Some("3.11".to_owned()));
+        assert_eq!(python("uwsgi", "libpython3.14.so.1.0"), Some("3.14".to_owned()));
+        assert_eq!(python("python3", "libpython3.so"), None, "which one is not told");
         assert_eq!(seen("nodejs", "", false), RuntimeKind::Node);
         assert_eq!(seen("api", "libcoreclr.so", false), RuntimeKind::Dotnet);
         assert_eq!(seen("nginx", "libc.so.6", false), RuntimeKind::Native);
+        // In one file with its runtime, it maps no library that tells.
+        let single = Evidence { exe: "api".to_owned(), dotnet_socket: true, ..Evidence::default() };
+        assert_eq!(detect(&single), RuntimeKind::Dotnet);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 //! would kill what it was raised to save.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use plimsoll_core::agent::brake::{Act, Below, Bound, Door, Held, Scene, Stand, Version};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use crate::capture::core::freeze::{self, Frozen};
 use crate::guard::Guards;
@@ -53,6 +55,8 @@ struct On {
     held: Held,
     guards: Option<Guards>,
     frozen: Option<Frozen>,
+    /// The files that it has changed, each locked against other agents until it is off.
+    _locks: Vec<File>,
 }
 
 /// Every brake that this agent has put on.
@@ -121,8 +125,7 @@ impl Brakes {
             return Err(format!("a brake is on {shown} already"));
         }
         // Opened, not written: whether it may be written is not told by its mode.
-        let opened = OpenOptions::new().write(true).open(path);
-        opened.map_err(|e| format!("{shown} cannot be written: {e}"))?;
+        drop(lock(path)?);
         let line = first_line(path).ok_or_else(|| format!("{shown} cannot be read"))?;
         Ok((shown, line))
     }
@@ -136,8 +139,13 @@ impl Brakes {
     /// Puts a brake on, whole or not at all.
     pub(super) fn put_on(&self, world: &World, held: &Held, now: f64) -> Result<(), String> {
         let longest = Duration::try_from_secs_f64(held.until - now).unwrap_or_default();
+        let written = held.acts.iter().filter_map(|act| match act {
+            Act::Write { file, .. } => Some(Path::new(file)),
+            Act::Freeze { .. } => None,
+        });
+        let locks = written.map(lock).collect::<Result<_, _>>()?;
         let guards = guards(held, longest + GRACE).map_err(|e| format!("no guard can be started: {e}"))?;
-        let mut on = On { held: held.clone(), guards, frozen: None };
+        let mut on = On { held: held.clone(), guards, frozen: None, _locks: locks };
         for act in &held.acts {
             crate::fault::point("brake-half");
             let done = match act {
@@ -167,6 +175,19 @@ impl Brakes {
         all.get_mut(at).map_or(Ok(()), On::take_off)?;
         all.remove(at);
         Ok(())
+    }
+}
+
+/// A file of the kernel's, kept from the brakes of other agents on this machine for as long as it is open: of two on one file,
+/// the first could never be taken back. The kernel lets go of it when the agent ends.
+fn lock(path: &Path) -> Result<File, String> {
+    let shown = path.display();
+    let file = OpenOptions::new().write(true).open(path);
+    let file = file.map_err(|e| format!("{shown} cannot be written: {e}"))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(format!("another agent's brake is on {shown}")),
+        // Where nothing can be locked, there is nobody to be told apart from.
+        _ => Ok(file),
     }
 }
 
@@ -286,7 +307,7 @@ mod tests {
         }
 
         /// Waits for the next look at the usage; the one after it finds another pipe.
-        fn look(&self) -> fs::File {
+        fn look(&self) -> File {
             let mut file = None;
             until(|| {
                 let opened = rustix::fs::open(

@@ -11,6 +11,7 @@ mod jvm_window;
 mod native;
 mod node;
 pub mod place;
+mod python;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -141,12 +142,17 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     if !identify::is_same(order.world, order.target) {
         return Err(CaptureError::Gone(order.target.pid));
     }
+    if order.target.runtime == RuntimeKind::Jvm {
+        // What an earlier one left that was killed in a dump.
+        jvm::sweep(order.world, order.target.pid);
+    }
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
         (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
         (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
+        (RuntimeKind::Python, "stacks") => python::take(order, folder),
         (_, "core") => core::take(order, folder),
         (_, "smaps") => native::take(order, folder),
         _ => by_hand(),
@@ -172,6 +178,7 @@ pub fn is_taken(target: &Target, id: &str) -> bool {
         RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "gclog" | "jfr"),
         RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap"),
         RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot"),
+        RuntimeKind::Python => id == "stacks",
         _ => false,
     }
 }

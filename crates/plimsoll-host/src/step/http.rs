@@ -121,6 +121,18 @@ pub(crate) fn listening(world: &World, pid: i32) -> io::Result<Vec<SocketAddr>> 
     Ok(found)
 }
 
+/// Whether anybody listens on a port in the network of a process.
+pub(crate) fn is_taken(world: &World, pid: i32, port: u16) -> bool {
+    let folder = world.proc_root.join(pid.to_string());
+    let text = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+    let listens = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let at = words.get(1).and_then(|local| local.rsplit_once(':')).map(|(_, port)| port);
+        words.get(3) == Some(&LISTEN) && at.and_then(|p| u16::from_str_radix(p, 16).ok()) == Some(port)
+    };
+    ["net/tcp", "net/tcp6"].iter().any(|file| text(file).lines().any(listens))
+}
+
 fn socket_inodes(folder: &PathBuf) -> io::Result<Vec<u64>> {
     let links = fs::read_dir(folder)?.flatten().filter_map(|e| fs::read_link(e.path()).ok());
     Ok(links.filter_map(|l| l.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect())
@@ -178,6 +190,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let me = std::process::id().cast_signed();
         assert!(listening(&World::default(), me).expect("readable").contains(&address));
+        assert!(is_taken(&World::default(), me, address.port()));
         let server = std::thread::spawn(move || {
             use std::io::Write as _;
             let (mut stream, _) = listener.accept().expect("a caller");

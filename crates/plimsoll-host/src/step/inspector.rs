@@ -33,6 +33,9 @@ const CLOSES: Duration = Duration::from_secs(2);
 /// Largest message: a sampling profile comes in one.
 const LARGEST: usize = 256 << 20;
 
+/// The port that the signal opens, unless the program was told another.
+const USUAL: u16 = 9229;
+
 /// Later than the answer to it, else the connection goes before.
 const CLOSE: &str = "setTimeout(() => (process.getBuiltinModule ? process.getBuiltinModule('inspector') : require('inspector')).close(), 50); 'ok'";
 
@@ -60,6 +63,12 @@ impl Session {
                 return Session::connect(world, pid, found, true);
             }
             thread::sleep(Duration::from_millis(20));
+        }
+        // Its own port would have answered.
+        if http::is_taken(world, pid, USUAL) {
+            return Err(InspectorError::NoDoor(format!(
+                "port {USUAL}, which SIGUSR1 opens, is another process's: start this one with --inspect-port=0, or take it when the other inspector is closed"
+            )));
         }
         Err(InspectorError::NoDoor(
             "no inspector listens 5 s after SIGUSR1: the program handles the signal itself, or is stuck"

@@ -34,7 +34,7 @@ use crate::render::paint::Paint;
   plimsoll capture name:java --artifact threads --go
 
 Artifacts: threads, nmt, gclog, histogram, heap, jfr (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling, \
-snapshot (Node.js); smaps, core (any process). \
+snapshot (Node.js); stacks (Python, by py-spy); smaps, core (any process). \
 A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
 
 Stacks and sites of a Go program are read out of its memory: it needs no endpoint and is not stopped. A core is copied \
@@ -217,9 +217,10 @@ fn refusal(plan: &Plan<'_>, step: &Step) -> Option<CliError> {
     let refused =
         |why: String| CliError::new(Kind::Refused, format!("{} is not taken: {why}", step.artifact));
     if !capture::is_taken(&plan.recording.target, step.id) {
-        return Some(
-            refused("plimsoll cannot take it".to_owned()).hint(format!("by hand: {}", step.command)),
-        );
+        return Some(match &plan.cost {
+            Err(why) => refused(why.clone()),
+            Ok(_) => refused("plimsoll cannot take it".to_owned()).hint(format!("by hand: {}", step.command)),
+        });
     }
     if let Err(why) = &plan.cost {
         return Some(

@@ -49,6 +49,7 @@ pub(crate) fn plan(target: &str, plan: &Plan<'_>, paint: Paint) -> String {
     );
     let command = format!("plimsoll capture {target} --artifact {} --go", step.id);
     let next = match (plan.allowed(), is_taken(&plan.recording.target, step.id)) {
+        (_, false) if plan.cost.is_err() => "another artifact: this one cannot be had here".to_owned(),
         (_, false) => format!("by hand: {}", step.command),
         (Some(false), _) => "refused: do what is named above first".to_owned(),
         _ => format!("{command}   (nothing was done yet)"),
@@ -138,6 +139,11 @@ pub(crate) fn result(folder: &Folder, head: &Value, paint: Paint) -> String {
     if let Some(why) = head["failed"].as_str() {
         s.row("FAILED", why, |l| paint.red(l));
     }
-    s.row("NEXT", &format!("plimsoll read {}", folder.path().display()), |l| paint.bold(l));
+    // What py-spy tells is for people.
+    let next = match (head["target"]["runtime"].as_str(), head["artifact"].as_str()) {
+        (Some("python"), Some("stacks")) => format!("less {}/stacks.txt", folder.path().display()),
+        _ => format!("plimsoll read {}", folder.path().display()),
+    };
+    s.row("NEXT", &next, |l| paint.bold(l));
     s.out
 }

@@ -443,9 +443,9 @@ fn what_another_tool_takes_is_refused_with_its_command() {
         return skipped("what_another_tool_takes", "there is no Python");
     };
     let (pid, to) = (target.pid(), folder.path().display().to_string());
-    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "stacks", "--to", &to, "--go"]);
+    let (_, code, said) = capture(folder.path(), &[&pid, "--artifact", "memray", "--to", &to, "--go"]);
     assert_eq!(code, Some(4), "{said}");
-    assert!(said.contains(&format!("by hand: py-spy dump --pid {pid}")), "{said}");
+    assert!(said.contains(&format!("by hand: memray attach {pid}")), "{said}");
 }
 
 /// A program that keeps some megabytes of one text, then says again and again that it lives.

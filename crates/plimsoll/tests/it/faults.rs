@@ -82,6 +82,92 @@ fn a_target_that_exits_while_a_pair_is_taken_leaves_the_first_of_it() {
 }
 
 #[test]
+fn a_jvm_that_is_killed_half_way_leaves_what_came_and_it_is_read_as_cut() {
+    let test = "faults::a_jvm_that_is_killed_half_way";
+    let (folder, to) = (folder(), folder());
+    let Some(cage) = cage(test, "Halved", 3000 * MIB) else { return };
+    let Some(mut java) = Target::java(folder.path(), &cage, ("Halved", 100)) else {
+        return skipped(test, "there is no JDK");
+    };
+    // Enough that its dump takes a while.
+    java.go();
+    let used = || cage.text("memory.usage_in_bytes").parse::<u64>().expect("a number");
+    until("it holds enough", || used() > 300 * MIB);
+    let taking = capture(folder.path(), to.path(), java.0.id(), &["--artifact", "heap", "--force"]);
+    let size =
+        || named(to.path(), "heap.hprof.partial").and_then(|f| fs::metadata(f).ok()).map_or(0, |m| m.len());
+    until("a part has come", || size() > 1 << 20);
+    // It writes on only as far as it is read.
+    signal("STOP", taking.id());
+    java.0.kill().expect("killed");
+    java.0.wait().expect("reaped");
+    signal("CONT", taking.id());
+    let out = taking.wait_with_output().expect("it ends");
+    assert_eq!(out.status.code(), Some(5), "{}{}", stdout(&out), stderr(&out));
+    nothing_half_written(to.path());
+    let kept = named(to.path(), "cut-heap.hprof").expect("what came is kept");
+    let manifest = named(to.path(), "manifest.json").map(|f| fs::read_to_string(f).expect("text"));
+    let manifest: serde_json::Value = serde_json::from_str(&manifest.expect("there")).expect("JSON");
+    let piece = &manifest["artifacts"][0];
+    assert_eq!((&piece["complete"], piece["file"].as_str()), (&false.into(), Some("cut-heap.hprof")));
+    assert!(piece["cutBecause"].as_str().is_some_and(|why| !why.is_empty()), "{manifest:#}");
+    assert_eq!(piece["bytes"].as_u64(), fs::metadata(&kept).ok().map(|m| m.len()));
+    // Alone, and in its folder.
+    for what in [kept.as_path(), kept.parent().expect("a folder")] {
+        let read = plimsoll_command(&["read", &what.display().to_string()]).output().expect("it runs");
+        assert!(stdout(&read).to_lowercase().contains("cut"), "{}{}", stdout(&read), stderr(&read));
+    }
+}
+
+#[test]
+fn a_capture_that_is_killed_itself_leaves_a_living_jvm_and_the_next_one_cleans_up() {
+    let test = "faults::a_capture_that_is_killed_itself";
+    let (folder, to) = (folder(), folder());
+    let Some((_cage, mut java)) = java(test, folder.path(), "Bereft") else { return };
+    java.go();
+    let mut taking = capture(folder.path(), to.path(), java.0.id(), &["--artifact", "heap", "--force"]);
+    until("it has begun", || named(to.path(), "heap.hprof.partial").is_some());
+    taking.kill().expect("killed");
+    taking.wait().expect("reaped");
+    let head = format!(".plimsoll-{}-", java.0.id());
+    let left = || {
+        let all = fs::read_dir("/tmp").expect("a folder").flatten();
+        all.filter(|e| e.file_name().to_string_lossy().starts_with(&head)).count()
+    };
+    assert_eq!(left(), 1, "the pipe");
+    let again = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let out = captured(folder.path(), again.path(), java.0.id(), &["--artifact", "threads", "--force"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(java.0.try_wait().expect("asked").is_none(), "it lives");
+    assert_eq!(left(), 0, "the pipe is removed");
+}
+
+#[test]
+fn two_agents_on_one_host_leave_the_limit_as_it_was() {
+    let test = "faults::two_agents_on_one_host";
+    let folder = folder();
+    let Some(cage) = cage(test, "two", 200 * MIB) else { return };
+    let mut climber = Climber::start(folder.path(), &[&cage.0], "Shared");
+    let rules = "mode: capture\nevery: 300ms\nonly: [Shared.py]\nheavyBelow: 60s\nlightBelow: 2m\nbrake:\n  use: raise\n  for: 1s\n";
+    let stores = ["one", "other"].map(|name| folder.path().join(name));
+    let [mut one, mut other] = stores.each_ref().map(|store| Agent::start(store, rules));
+    climber.tell("climb 20 190");
+    for agent in [&mut one, &mut other] {
+        agent.of(&cage, What::Stored);
+    }
+    assert_eq!(climber.answer(), "done", "it lives");
+    climber.does("free");
+    until("the limit is as it was", || cage.limit() == 200 * MIB);
+    assert!(climber.lives());
+    one.stop();
+    other.stop();
+    assert_eq!(cage.limit(), 200 * MIB);
+    for store in &stores {
+        nothing_half_written(store);
+    }
+}
+
+#[test]
 fn a_destination_that_is_removed_is_told_and_the_target_lives() {
     let test = "faults::a_destination_that_is_removed";
     let (folder, to) = (folder(), folder());

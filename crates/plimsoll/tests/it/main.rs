@@ -17,6 +17,7 @@ mod live;
 #[cfg(feature = "object-store")]
 mod object;
 mod oom;
+mod others;
 mod profiles;
 mod prometheus;
 mod read;

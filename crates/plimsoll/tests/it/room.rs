@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::rig::{Agent, Cage, MIB, Target, cage};
+use crate::rig::{Agent, Cage, MIB, Target, cage, page, until};
 use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
 
 /// Serves metrics, and counts who asks.
@@ -154,4 +154,98 @@ fn a_jvm_without_room_is_neither_prepared_nor_armed() {
     let failed = agent.until(|e| e.text.contains("cannot be prepared"));
     assert!(failed.text.contains("the program is not asked"), "{}", failed.text);
     assert!(!Path::new(&socket).exists(), "it was attached to");
+}
+
+/// Says who asks it, and serves what pprof serves.
+const GO: &str = r#"
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+)
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("ready")
+	http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := os.OpenFile(os.Args[1], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		fmt.Fprintln(asked, r.URL)
+		asked.Close()
+		pprof.Index(w, r)
+	}))
+}
+"#;
+
+#[test]
+fn a_go_program_without_room_is_neither_audited_nor_profiled_over_its_port() {
+    let test = "room::a_go_program";
+    if !on_path("go") {
+        return skipped(test, "there is no Go");
+    }
+    let folder = folder();
+    let (source, program) = (folder.path().join("roomy.go"), folder.path().join("roomy"));
+    fs::write(&source, GO).expect("written");
+    let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(&source).status();
+    assert!(built.expect("go runs").success());
+    let Some(cage) = cage(test, "roomy", 1024 * MIB) else { return };
+    let asked = folder.path().join("asked");
+    let mut child = started(&cage, &[&program.display().to_string(), &asked.display().to_string()]);
+    leave(&cage, 4 * MIB);
+    let mut audit = plimsoll_command(&["audit", &child.id().to_string(), "-o", "json"]);
+    let out = audit.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
+    assert!(stdout(&out).contains("are left: the program is not asked"), "{}{}", stdout(&out), stderr(&out));
+    let store = folder.path().join("store");
+    let rules = "every: 300ms\nonly: [roomy]\nprofiles: {every: 1s}\n";
+    let (agent, address) = Agent::serving(&store, rules);
+    // It has looked at it more than once by then.
+    page(&address, |text| text.contains("roomy"));
+    page(&address, |text| text.contains("roomy"));
+    assert!(!asked.exists(), "it was asked: {:?}", fs::read_to_string(&asked));
+    leave(&cage, 400 * MIB);
+    let profiled = || fs::read_dir(store.join("profiles")).is_ok_and(|mut all| all.next().is_some());
+    until("a profile is taken once there is room", profiled);
+    assert!(fs::read_to_string(&asked).is_ok_and(|t| t.contains("/debug/pprof/heap")));
+    drop(agent);
+    child.kill().expect("it lived");
+    child.wait().expect("reaped");
+}
+
+#[test]
+fn that_another_process_has_the_inspectors_port_is_said() {
+    let test = "room::that_another_process_has_the_inspectors_port";
+    if !on_path("node") {
+        return skipped(test, "there is no Node.js");
+    }
+    if !rustix::process::geteuid().is_root() || !on_path("ip") {
+        return skipped(test, "a network of its own needs root and ip");
+    }
+    let folder = folder();
+    let Some(cage) = cage(test, "port", 1024 * MIB) else { return };
+    // In a network of its own: elsewhere other tests need the port.
+    let script = "ip link set lo up
+        node --inspect=127.0.0.1:9229 -e 'setInterval(() => 0, 1000)' >/dev/null 2>&1 &
+        until grep -q ':240D' /proc/net/tcp; do sleep 0.02; done
+        exec node -e \"console.log('ready'); setInterval(() => 0, 1000)\"";
+    let mut child = started(&cage, &["unshare", "--net", "sh", "-c", script]);
+    let (pid, to) = (child.id().to_string(), folder.path().display().to_string());
+    let args = ["capture", &pid, "--artifact", "statistics", "--for", "1s", "--to", &to, "--go"];
+    let mut command = plimsoll_command(&args);
+    let out = command.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
+    for pid in cage.text("cgroup.procs").lines() {
+        assert!(Command::new("kill").args(["-9", pid]).status().is_ok_and(|s| s.success()));
+    }
+    child.wait().expect("reaped");
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    assert!(
+        stderr(&out).contains("port 9229, which SIGUSR1 opens, is another process's"),
+        "{}",
+        stderr(&out)
+    );
 }

@@ -1,8 +1,9 @@
 //! .NET: recognised; judged from outside like a native program until its diagnostics socket is read.
 
+mod capture;
 mod detect;
 
-use crate::runtime::rules::{Net, Rules};
+use crate::runtime::rules::Rules;
 pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of .NET.
@@ -16,7 +17,7 @@ pub(super) static RULES: Rules = Rules {
     collections: &[],
     full_collections: None,
     allocated: None,
-    ladder: super::native::RULES.ladder,
+    ladder: capture::LADDER,
     live_hint: "the .NET heap is not read: judged from outside",
-    net: |_| Net { on: None, why: "not judged for .NET".to_owned() },
+    net: |_| capture::net(),
 };

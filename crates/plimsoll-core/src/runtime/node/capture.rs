@@ -17,7 +17,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         name: "heap space statistics and memoryUsage()",
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "whether the heap or its buffers grow",
-        price: |_| Ok(Price { running: Line::flat(0.01), basis: "inspector, Node 20", ..Price::FREE }),
+        price: |_| {
+            let basis = "an inspector is opened and asked once (Node 20)";
+            Ok(Price { memory: Line::flat(4.0 * MIB), running: Line::flat(0.01), basis, ..Price::FREE })
+        },
         command: |t| format!("node inspect -p {}   # then: exec process.memoryUsage()", t.pid_shown()),
         taken_here: true,
     },

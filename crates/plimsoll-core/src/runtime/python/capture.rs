@@ -7,6 +7,9 @@ use crate::runtime::rules::{ArtifactRule, Net};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// The first version of CPython 3 that runs a script for another process.
+const REMOTE_EXEC: u32 = 14;
+
 /// The ladder, cheap to heavy.
 pub(super) const LADDER: &[ArtifactRule] = &[
     ArtifactRule {
@@ -16,13 +19,38 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         shows: "where each thread stands",
         price: |_| {
             Ok(Price {
+                disk: Line::flat(MIB),
                 pause: Line::flat(0.05),
                 running: Line::flat(0.05),
-                basis: "CPython 3.11, py-spy",
+                basis: "read by py-spy from its memory, while it stands still (CPython 3.11)",
                 ..Price::FREE
             })
         },
         command: |t| format!("py-spy dump --pid {}", t.pid_shown()),
+        taken_here: false,
+    },
+    ArtifactRule {
+        id: "census",
+        name: "objects by type (sys.remote_exec)",
+        proves: &[Cause::Retention],
+        shows: "which types are many",
+        price: |r| {
+            let Some(minor) = r.target.runtime_version.as_deref().and_then(minor) else {
+                return Err(
+                    "its version of CPython is unknown: 3.14 is the first that runs a script for others"
+                        .to_owned(),
+                );
+            };
+            if minor < REMOTE_EXEC {
+                return Err(format!(
+                    "CPython 3.{minor} runs no script for others: 3.{REMOTE_EXEC} is the first"
+                ));
+            }
+            Err("what a census takes in the program was not measured".to_owned())
+        },
+        command: |t| {
+            format!("python3 -c 'import sys; sys.remote_exec({}, \"/tmp/census.py\")'", t.pid_shown())
+        },
         taken_here: false,
     },
     ArtifactRule {
@@ -44,6 +72,11 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: false,
     },
 ];
+
+/// 11 of `3.11`.
+fn minor(version: &str) -> Option<u32> {
+    version.strip_prefix("3.")?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
 
 /// CPython keeps nothing when it is killed.
 pub(super) fn net(_: &Recording) -> Net {

@@ -5,7 +5,7 @@ mod detect;
 mod floor;
 
 use crate::runtime::rules::Rules;
-pub(super) use detect::RECOGNITION;
+pub(super) use detect::{RECOGNITION, version};
 
 /// What judgement knows of CPython.
 pub(super) static RULES: Rules = Rules {

@@ -1,0 +1,153 @@
+//! Runtimes that give less: what is taken of Python programs, and what is refused of .NET's, each in clear words.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
+
+/// Two threads, one of them in a function with a name, and a secret on the command line.
+const PYTHON: &str = "import threading, time
+def brood(): time.sleep(1000)
+threading.Thread(target=brood, name='brooder', daemon=True).start()
+print('ready', flush=True)
+time.sleep(1000)
+# password=hunter2
+";
+
+struct Program(Child);
+
+impl Program {
+    fn start(command: &mut Command) -> Program {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut ready).expect("a line");
+        assert_eq!(ready.trim(), "ready");
+        Program(child)
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
+}
+
+fn run(state: &Path, args: &[&str]) -> Output {
+    plimsoll_command(args).env("PLIMSOLL_STATE", state).output().expect("it runs")
+}
+
+fn captured(folder: &Path, pid: &str, id: &str) -> Output {
+    let to = folder.display().to_string();
+    run(folder, &["capture", pid, "--artifact", id, "--for", "1s", "--to", &to, "--go"])
+}
+
+fn taken(folder: &Path, name: &str) -> Option<PathBuf> {
+    let made = fs::read_dir(folder).expect("listed").flatten();
+    made.map(|e| e.path().join(name)).find(|p| p.exists())
+}
+
+#[test]
+fn stacks_of_a_python_program_are_read_from_outside_without_its_command_line() {
+    let test = "others::stacks_of_a_python_program";
+    let tools =
+        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/py-spy")).unwrap_or_default();
+    if !on_path("python3") || !(on_path("py-spy") || Path::new(&tools).exists()) {
+        return skipped(test, "there is no Python, or no py-spy");
+    }
+    let folder = folder();
+    let mut program = Program::start(Command::new("python3").args(["-c", PYTHON]));
+    let out = captured(folder.path(), &program.pid(), "stacks");
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let text = fs::read_to_string(taken(folder.path(), "stacks.txt").expect("stored")).expect("text");
+    assert!(text.contains("brooder") && text.contains("brood (") && text.contains("Python v3."), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(program.0.try_wait().expect("asked").is_none(), "it lives");
+}
+
+#[test]
+fn a_census_of_an_older_python_is_refused_with_the_version_that_could() {
+    let test = "others::a_census_of_an_older_python";
+    if !on_path("python3") {
+        return skipped(test, "there is no Python");
+    }
+    let version = Command::new("python3").args(["-c", "import sys; print(sys.version_info[1])"]).output();
+    let minor = version.map_or(0, |v| stdout(&v).trim().parse::<u32>().expect("a number"));
+    let folder = folder();
+    let program = Program::start(Command::new("python3").args(["-c", PYTHON]));
+    let out = captured(folder.path(), &program.pid(), "census");
+    assert_eq!(out.status.code(), Some(4), "{}", stderr(&out));
+    assert!(minor >= 14 || stderr(&out).contains("3.14 is the first"), "{}", stderr(&out));
+    let shown = run(folder.path(), &["capture", &program.pid(), "--artifact", "census", "--for", "1s"]);
+    let wanted = if minor < 14 {
+        format!("CPython 3.{minor} runs no script for others: 3.14 is the first")
+    } else {
+        "was not measured".to_owned()
+    };
+    assert!(stdout(&shown).replace(['\n', ' '], "").contains(&wanted.replace(' ', "")), "{}", stdout(&shown));
+    assert!(taken(folder.path(), "manifest.json").is_none());
+}
+
+/// Stands in for a .NET program: it has what such a one shows, and nothing else of it.
+const STAND_IN: &str = "import mmap, sys
+if len(sys.argv) > 1:
+    f = open(sys.argv[1], 'r+b')
+    m = mmap.mmap(f.fileno(), 4096)
+print('ready', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn a_dotnet_program_is_recognised_and_its_dumps_are_refused_with_their_command() {
+    let test = "others::a_dotnet_program";
+    if !on_path("python3") {
+        return skipped(test, "there is no Python");
+    }
+    let folder = folder();
+    let library = folder.path().join("libcoreclr.so");
+    fs::write(&library, [0; 4096]).expect("written");
+    let mapped =
+        Program::start(Command::new("python3").args(["-c", STAND_IN]).arg(&library).stdin(Stdio::piped()));
+    // A program in one file maps nothing that tells: its socket does.
+    let single = Program::start(Command::new("python3").args(["-c", STAND_IN]).stdin(Stdio::piped()));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", single.pid())).expect("readable");
+    let started = stat.rsplit(')').next().and_then(|s| s.split_ascii_whitespace().nth(19)).expect("a field");
+    let before = format!("/tmp/dotnet-diagnostic-{}-1-socket", single.pid());
+    let socket = format!("/tmp/dotnet-diagnostic-{}-{started}-socket", single.pid());
+    let runtime = |pid: &str| {
+        let out = run(folder.path(), &["capture", pid, "--artifact", "smaps", "--for", "1s", "-o", "json"]);
+        let plan: Value =
+            serde_json::from_str(&stdout(&out)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&out)));
+        plan["target"]["runtime"].as_str().map(str::to_owned)
+    };
+    let earlier = UnixListener::bind(&before);
+    let other = runtime(&single.pid());
+    fs::remove_file(&before).expect("removed");
+    drop(earlier);
+    let listener = UnixListener::bind(&socket).expect("bound");
+    let seen = [runtime(&mapped.pid()), runtime(&single.pid())];
+    fs::remove_file(&socket).expect("removed");
+    drop(listener);
+    assert_eq!(other.as_deref(), Some("python"), "an earlier process's socket");
+    assert_eq!(seen.map(|s| s.unwrap_or_default()), ["dotnet", "dotnet"]);
+    for (id, tool) in [("dump", "dotnet-dump collect -p"), ("gcdump", "dotnet-gcdump collect -p")] {
+        let out = captured(folder.path(), &mapped.pid(), id);
+        assert_eq!(out.status.code(), Some(4), "{}", stderr(&out));
+        assert!(stderr(&out).contains("plimsoll cannot take it"), "{}", stderr(&out));
+        assert!(stderr(&out).contains(tool), "{}", stderr(&out));
+    }
+    assert!(taken(folder.path(), "manifest.json").is_none(), "nothing is left");
+}
