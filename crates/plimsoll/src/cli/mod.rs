@@ -7,6 +7,7 @@ mod completions;
 mod drill;
 mod from_file;
 mod guard;
+mod incident;
 mod live;
 mod oom;
 mod overview;
@@ -66,6 +67,7 @@ enum Command {
     Restart(restart::Args),
     Calibrate(calibrate::Args),
     Guard(guard::Args),
+    Incident(incident::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -93,6 +95,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
         Command::Calibrate(args) => calibrate::run(args, cli.output),
+        Command::Incident(args) => incident::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),

@@ -9,6 +9,7 @@ mod run;
 
 use crate::error::CliError;
 use crate::output::Format;
+pub(crate) use rules::write;
 
 /// The growth test for any program, and the alert rules that an incident leaves behind
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ const SCHEMA: u32 = 39;
 pub(crate) fn document(title: &str, sources: &[Source]) -> Value {
     let mut at = (0, 0, 0);
     let panels: Vec<Value> =
-        panels(sources).iter().zip(1..).map(|(p, id)| panel(p, id, place(&mut at, p.size))).collect();
+        panels(sources).iter().zip(1..).map(|(p, id)| panel(p, id, &place(&mut at, p.size))).collect();
     json!({
         "uid": "plimsoll-memory",
         "title": title,
@@ -81,7 +81,7 @@ fn annotations() -> Vec<Value> {
     ]
 }
 
-fn panel(p: &Panel, id: u32, place: Value) -> Value {
+fn panel(p: &Panel, id: u32, place: &Value) -> Value {
     let targets: Vec<Value> = p
         .queries
         .iter()
@@ -133,7 +133,7 @@ fn defaults(p: &Panel) -> Value {
     match p.form {
         Form::Lines => {
             out["custom"] =
-                json!({ "drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "showPoints": "never" })
+                json!({ "drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "showPoints": "never" });
         }
         Form::Number => out["noValue"] = json!("nobody climbs"),
         Form::Table => out["noValue"] = json!("none"),
