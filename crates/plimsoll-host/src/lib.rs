@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod bisect;
 pub mod calibrate;
 pub mod capture;
 pub mod death;

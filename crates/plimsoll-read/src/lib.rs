@@ -27,6 +27,7 @@ pub mod go_memstats;
 pub mod go_runtime;
 pub mod goroutines;
 pub mod graph;
+pub mod guard_document;
 pub mod heap_dump;
 pub mod heap_snapshot;
 pub mod hprof;

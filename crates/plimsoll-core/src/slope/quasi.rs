@@ -73,7 +73,7 @@ fn invert(p: f64) -> f64 {
 }
 
 /// Distribution function of the standard normal: the series near zero, the continued fraction in the tails.
-pub(super) fn normal_cdf(x: f64) -> f64 {
+pub(crate) fn normal_cdf(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let a = x.abs();
     if a > 8.0 {

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub(crate) mod audit;
+pub(crate) mod bisect;
 mod calibrate;
 pub(crate) mod capture;
 mod completions;
@@ -68,6 +69,7 @@ enum Command {
     Calibrate(calibrate::Args),
     Guard(guard::Args),
     Incident(incident::Args),
+    Bisect(bisect::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -97,6 +99,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Calibrate(args) => calibrate::run(args, cli.output),
         Command::Incident(args) => incident::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
+        Command::Bisect(args) => bisect::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_dumps;
+mod bisect;
 mod brake;
 mod calibrate;
 mod capture;
@@ -23,6 +24,7 @@ mod read;
 mod read_artifacts;
 mod restart;
 mod rig;
+mod room;
 mod rules;
 mod series;
 mod spill;

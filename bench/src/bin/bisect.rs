@@ -1,0 +1,219 @@
+//! The search over commits on simulated histories whose culprit is known, with runs that are wrong one time in ten; the
+//! bound that no search can beat beside it, and `git bisect run` on the same histories in real repositories.
+//!
+//!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES]]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use plimsoll_core::bisect::{Change, Evidence, History, Next, Place, Rules, Run, Search};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Rules of `plimsoll bisect commits`.
+const RULES: Rules = Rules { sure: 0.98, error: 0.1, most: 200 };
+/// Difference of two levels, in errors of one run, of which a threshold between them is wrong one time in ten.
+const ONE_IN_TEN: f64 = 2.563;
+
+fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v) = (uniform(rng).max(1e-300), uniform(rng));
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// Commits of one branch, or of branches that are merged now and then.
+fn history(n: usize, branches: bool, rng: &mut ChaCha8Rng) -> History {
+    let (mut changes, mut heads): (Vec<Change>, Vec<usize>) = (Vec::new(), Vec::new());
+    for at in 0..n {
+        let draw = uniform(rng);
+        let parents = match heads.len() {
+            _ if at == n - 1 => std::mem::take(&mut heads),
+            0 => Vec::new(),
+            k if k > 1 && draw < 0.3 => vec![heads.swap_remove(0), heads.swap_remove(0)],
+            1 if branches && draw > 0.6 => vec![heads[0]],
+            k => vec![heads.swap_remove((draw * 1e6) as usize % k)],
+        };
+        changes.push(Change { id: format!("c{at}"), title: String::new(), parents, weight: 1.0 });
+        heads.push(at);
+    }
+    History::new(changes).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// What one run tells.
+#[derive(Clone, Copy, PartialEq)]
+enum Noise {
+    /// A slope whose error is always the same.
+    Even,
+    /// A slope whose error is known and differs from run to run, as that of the growth test does.
+    Scattered,
+    /// A verdict only.
+    Verdict,
+    /// A slope without any doubt.
+    Clear,
+}
+
+impl Noise {
+    const ALL: [(Noise, &'static str); 4] = [
+        (Noise::Clear, "slope, clear"),
+        (Noise::Scattered, "slope, errors differ"),
+        (Noise::Even, "slope, errors alike"),
+        (Noise::Verdict, "verdict"),
+    ];
+
+    fn run(self, is_bad: bool, rng: &mut ChaCha8Rng) -> Evidence {
+        let level = if is_bad { ONE_IN_TEN } else { 0.0 };
+        let error = match self {
+            Noise::Verdict => return Evidence::Verdict { bad: is_bad == (uniform(rng) > 0.1) },
+            Noise::Clear => 0.05,
+            Noise::Even => 1.0,
+            // The threshold is wrong one time in ten with these, too: most runs are clear, some tell little.
+            Noise::Scattered => 0.8 * normal(rng).exp(),
+        };
+        Evidence::Slope { value: level + error * normal(rng), error }
+    }
+
+    /// Share of runs on the wrong side of the threshold, and bits that a run tells at most on average: the capacity of the
+    /// channel, which no search can beat.
+    fn channel(self, rng: &mut ChaCha8Rng) -> (f64, f64) {
+        let (mut wrong, mut bits, times) = (0, 0.0, 200_000);
+        for _ in 0..times {
+            let (is_wrong, p_wrong) = match self.run(false, rng) {
+                Evidence::Verdict { bad } => (bad, if bad { 0.9 } else { 0.1 }),
+                Evidence::Slope { value, error } => {
+                    let odds = (ONE_IN_TEN * (2.0 * value - ONE_IN_TEN) / (2.0 * error * error)).exp();
+                    (value > ONE_IN_TEN / 2.0, odds / (1.0 + odds))
+                }
+                Evidence::Nothing => continue,
+            };
+            wrong += usize::from(is_wrong);
+            // One bit, without what is still open after the run.
+            bits += 1.0 + (1.0 - p_wrong).max(1e-300).log2();
+        }
+        (f64::from(wrong as u32) / f64::from(times), bits / f64::from(times))
+    }
+}
+
+/// Of many searches: share of right answers, mean and most runs, mean of those at the ends.
+struct Score {
+    right: f64,
+    runs: f64,
+    most: usize,
+}
+
+fn search(n: usize, branches: bool, noise: Noise, searches: u64) -> Score {
+    let mut score = Score { right: 0.0, runs: 0.0, most: 0 };
+    for seed in 0..searches {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let history = history(n, branches, &mut rng);
+        let culprit = (uniform(&mut rng) * n as f64) as usize;
+        let mut search = Search::new(history, RULES);
+        let end = loop {
+            match search.next() {
+                Next::Run(place) => {
+                    let is_bad = matches!(place, Place::At(at) if search.history().held(at)[culprit]);
+                    search.push(Run { place, evidence: noise.run(is_bad, &mut rng) });
+                }
+                end => break end,
+            }
+        };
+        score.right += f64::from(u8::from(matches!(end, Next::Found(f) if f.changes == [culprit])));
+        score.runs += search.runs().len() as f64;
+        score.most = score.most.max(search.runs().len());
+    }
+    score.right /= searches as f64;
+    score.runs /= searches as f64;
+    score
+}
+
+/// `git bisect run` in a real repository of `n` commits, with a command that is wrong one time in ten.
+fn git(n: usize, searches: u64) -> std::io::Result<Score> {
+    let folder = std::env::temp_dir().join(format!("plimsoll-bench-bisect-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let git = |args: &[&str], input: &str, variables: &[(&str, String)]| -> std::io::Result<String> {
+        let mut child = Command::new("git")
+            .arg("-C")
+            .arg(&folder)
+            .args(args)
+            .envs(variables.iter().map(|(k, v)| (*k, v)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        child.stdin.take().map_or(Ok(()), |mut to| to.write_all(input.as_bytes()))?;
+        Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
+    };
+    git(&["init", "--quiet", "--initial-branch", "main"], "", &[])?;
+    let commit = |k: usize| {
+        let (who, number) = ("committer t <t@example.org> 1700000000 +0000", k.to_string());
+        let length = number.len();
+        format!(
+            "commit refs/heads/main\n{who}\ndata {length}\n{number}\nM 644 inline number\ndata {length}\n{number}\n\n"
+        )
+    };
+    git(&["fast-import", "--quiet"], &(0..=n).map(commit).collect::<String>(), &[])?;
+    let first = git(&["rev-list", "--max-parents=0", "main"], "", &[])?;
+    // Each run has a number, and is as wrong as that says.
+    let script = "read k < number; c=$(cat .git/runs); echo $((c + 1)) > .git/runs; bad=0; [ $k -gt $CULPRIT ] && bad=1; \
+                  awk -v s=$((SEED * 1000 + c)) 'BEGIN { srand(s); exit !(rand() < 0.1) }' && bad=$((1 - bad)); exit $bad";
+    let mut score = Score { right: 0.0, runs: 0.0, most: 0 };
+    for seed in 0..searches {
+        let culprit = (uniform(&mut ChaCha8Rng::seed_from_u64(seed)) * n as f64) as usize;
+        std::fs::write(folder.join(".git/runs"), "0")?;
+        git(&["checkout", "--quiet", "--force", "main"], "", &[])?;
+        git(&["bisect", "start", "main", first.trim()], "", &[])?;
+        let variables = [("CULPRIT", culprit.to_string()), ("SEED", seed.to_string())];
+        git(&["bisect", "run", "sh", "-c", script], "", &variables)?;
+        // The message of a commit is its number.
+        let found = git(&["log", "-1", "--format=%s", "refs/bisect/bad"], "", &[])?;
+        let runs: usize = std::fs::read_to_string(folder.join(".git/runs"))?.trim().parse().unwrap_or(0);
+        score.right += f64::from(u8::from(found.trim() == (culprit + 1).to_string()));
+        score.runs += runs as f64;
+        score.most = score.most.max(runs);
+        git(&["bisect", "reset"], "", &[])?;
+    }
+    std::fs::remove_dir_all(&folder)?;
+    score.right /= searches as f64;
+    score.runs /= searches as f64;
+    Ok(score)
+}
+
+fn main() -> std::io::Result<()> {
+    let number = |at: usize| std::env::args().nth(at).and_then(|a| a.parse().ok());
+    let searches: u64 = number(1).unwrap_or(500);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{searches} searches each.\n")?;
+    writeln!(
+        out,
+        "| commits | one run | wrong | right | runs (most) | beside halving | bound |\n|---|---|---|---|---|---|---|"
+    )?;
+    for (n, branches) in [(30, false), (128, false), (128, true), (1000, false)] {
+        for (noise, name) in Noise::ALL {
+            let (wrong, bits) = noise.channel(&mut ChaCha8Rng::seed_from_u64(1));
+            let score = search(n, branches, noise, searches);
+            let halving = (n as f64).log2();
+            let kind = if branches { " with branches" } else { "" };
+            writeln!(
+                out,
+                "| {n}{kind} | {name} | {:.0} % | {:.1} % | {:.1} ({}) | {:.2} | {:.2} |",
+                wrong * 100.0,
+                score.right * 100.0,
+                score.runs,
+                score.most,
+                score.runs / halving,
+                1.0 / bits
+            )?;
+            out.flush()?;
+        }
+    }
+    let searches: u64 = number(2).unwrap_or(200);
+    writeln!(out, "\ngit bisect run, a verdict that is wrong one time in ten, {searches} searches each:\n")?;
+    writeln!(out, "| commits | right | runs (most) |\n|---|---|---|")?;
+    for n in [30, 128, 1000] {
+        let score = git(n, searches)?;
+        writeln!(out, "| {n} | {:.1} % | {:.1} ({}) |", score.right * 100.0, score.runs, score.most)?;
+    }
+    Ok(())
+}

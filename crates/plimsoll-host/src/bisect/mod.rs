@@ -1,0 +1,9 @@
+//! What a bisection touches: a repository of git and a worktree of it, commands with an end, and the log.
+
+mod command;
+mod git;
+mod log;
+
+pub use command::{Command, Ended, How};
+pub use git::{GitError, Range, Repository, Worktree};
+pub use log::{Log, LogError};

@@ -1,0 +1,33 @@
+//! `plimsoll bisect`: which change brought the slope.
+
+mod commits;
+mod drive;
+mod releases;
+mod replay;
+
+use crate::error::CliError;
+use crate::output::Format;
+
+pub(crate) use drive::{Answer, id};
+
+/// Which change brought the slope
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Commits(Box<commits::Args>),
+    Releases(Box<releases::Args>),
+    Replay(replay::Args),
+}
+
+pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    match &args.command {
+        Command::Commits(args) => commits::run(args, format),
+        Command::Releases(args) => releases::run(args, format),
+        Command::Replay(args) => replay::run(args, format),
+    }
+}

@@ -1,0 +1,311 @@
+//! Searches over real repositories and real programs. What the search decides is tested in core, on simulated runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::{plimsoll_command, rig, skipped, stderr, stdout};
+
+/// A repository that is gone in the end.
+struct Repo {
+    folder: tempfile::TempDir,
+}
+
+impl Repo {
+    /// One without a commit; `None` without git.
+    fn new(test: &str) -> Option<Repo> {
+        if !crate::on_path("git") {
+            skipped(test, "git is not installed");
+            return None;
+        }
+        let repo = Repo { folder: tempfile::tempdir().expect("a folder") };
+        repo.git(&["init", "--quiet", "--initial-branch", "main"]);
+        Some(repo)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.arg("-C")
+            .arg(self.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+            .args(args);
+        let out = git.env_remove("GIT_DIR").output().expect("git runs");
+        assert!(out.status.success(), "git {args:?}: {}", stderr(&out));
+        stdout(&out).trim().to_owned()
+    }
+
+    fn commit(&self, title: &str, files: &[(&str, &str)]) -> String {
+        for (name, text) in files {
+            fs::write(self.path().join(name), text).expect("written");
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", title]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// What must not change: where HEAD is, what differs from it, branches and worktrees.
+    fn state(&self) -> [String; 4] {
+        ["symbolic-ref HEAD", "status --porcelain", "show-ref", "worktree list"]
+            .map(|line| self.git(&line.split(' ').collect::<Vec<_>>()))
+    }
+
+    fn bisect(&self, args: &[&str]) -> Command {
+        let mut command = plimsoll_command(&["bisect"]);
+        command.args(args).current_dir(self.path());
+        command
+    }
+
+    fn searched(&self, args: &[&str]) -> (Output, Value) {
+        // What comes behind -- belongs to the command.
+        let mut command = plimsoll_command(&["bisect", "-o", "json"]);
+        let out = command.args(args).current_dir(self.path()).output().expect("the binary runs");
+        let document = serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null);
+        (out, document)
+    }
+}
+
+/// A service that speaks the marker protocol; `work` is one iteration.
+fn service(work: &str) -> String {
+    format!(
+        "import gc, sys\nkept, cache, n = [], {{}}, 0\nwhile True:\n    for _ in range(300):\n        n += 1\n        {work}\n    gc.collect()\n    print(f'PLIMSOLL ROUND iterations=300 blocks={{sys.getallocatedblocks()}}', flush=True)\n    if sys.stdin.readline().strip() != 'next': break\n"
+    )
+}
+
+/// Thirty commits with a branch that is merged; number 13 leaks, number 20 does not build.
+fn leaking(repo: &Repo) -> (String, String) {
+    let clean = service("cache[n % 100] = 'key-%d' % n");
+    let leak = service("cache[n % 100] = 'key-%d' % n; kept.append('user-%d' % n)");
+    let first = repo.commit("first", &[("service.py", &clean)]);
+    let mut culprit = String::new();
+    for n in 1..=30 {
+        let log = (format!("log{n}"), format!("change {n}"));
+        let text = match n {
+            20 => "this is not Python\n",
+            n if n >= 13 => &leak,
+            _ => &clean,
+        };
+        match n {
+            8 => drop(repo.git(&["checkout", "--quiet", "-b", "side", "HEAD~3"])),
+            12 => drop(repo.git(&["checkout", "--quiet", "main"])),
+            _ => {}
+        }
+        if n == 16 {
+            repo.git(&["merge", "--quiet", "--no-edit", "side"]);
+        }
+        let id = repo.commit(&format!("change {n}"), &[("service.py", text), (&log.0, &log.1)]);
+        if n == 13 {
+            culprit = id;
+        }
+    }
+    (first, culprit)
+}
+
+#[test]
+fn the_commit_that_leaks_is_found_in_a_real_repository() {
+    let test = "the_commit_that_leaks_is_found_in_a_real_repository";
+    let Some(repo) = Repo::new(test) else { return };
+    if !crate::on_path("python3") {
+        return skipped(test, "python3 is not installed");
+    }
+    let (first, culprit) = leaking(&repo);
+    fs::write(repo.path().join("log30"), "not committed yet").expect("written");
+    let before = repo.state();
+    let own = env!("CARGO_BIN_EXE_plimsoll");
+    let build = "python3 -c 'import ast; ast.parse(open(\"service.py\").read())'";
+    let args = ["commits", "--good", &first, "--build", build];
+    let command = ["--", own, "guard", "run", "--rounds", "16", "--", "python3", "service.py"];
+    // It is interrupted after three runs, and goes on.
+    let all = [&args[..], &["--most-runs", "3"], &command].concat();
+    let (out, document) = repo.searched(&all);
+    assert_eq!(
+        (out.status.code(), &document["outcome"]),
+        (Some(3), &"too-many-runs".into()),
+        "{}",
+        stderr(&out)
+    );
+    let (out, document) = repo.searched(&[&args[..], &command].concat());
+    assert_eq!(out.status.code(), Some(1), "{document:#} {}", stderr(&out));
+    assert!(stderr(&out).contains("goes on behind 3 runs"), "{}", stderr(&out));
+    assert_eq!(document["changes"][0]["id"], culprit.as_str(), "{document:#}");
+    assert_eq!(
+        (&document["changes"][0]["title"], &document["metric"]),
+        (&"change 13".into(), &"blocks".into())
+    );
+    let with = document["levels"]["with"]["p50"].as_f64().expect("measured");
+    assert!((0.9..1.1).contains(&with), "a block for each iteration: {document:#}");
+    let runs = document["runs"].as_array().expect("runs").len();
+    assert!(runs <= 11, "{runs} runs: {document:#}");
+    assert!(document["notes"].to_string().contains("in no commit"), "{document:#}");
+    assert_eq!(repo.state(), before, "the checkout is as it was");
+    // The log alone says the same.
+    let log = document["log"].as_str().expect("a log").to_owned();
+    let (out, again) = repo.searched(&["replay", &log]);
+    assert_eq!(
+        (out.status.code(), &again["changes"], &again["runs"]),
+        (Some(1), &document["changes"], &document["runs"])
+    );
+    let screen = stdout(&repo.bisect(&["replay", &log]).output().expect("the binary runs"));
+    for words in
+        ["CULPRIT", "change 13", "SLOPE      blocks per iteration", "HOW SURE", "NEXT       git show"]
+    {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
+}
+
+/// A history whose commits hold a number each, from 0 on.
+fn numbered(repo: &Repo, count: usize) -> Vec<String> {
+    (0..count).map(|n| repo.commit(&format!("number {n}"), &[("number", &n.to_string())])).collect()
+}
+
+#[test]
+fn exit_codes_count_and_what_hangs_or_cannot_run_tells_nothing() {
+    let Some(repo) = Repo::new("exit_codes_count_and_what_hangs_or_cannot_run_tells_nothing") else { return };
+    let ids = numbered(&repo, 13);
+    // Bad from 9 on; 5 hangs, 7 asks to be left out, 8 is ended by a signal, 10 is not found.
+    let script = "case $(cat number) in 5) sleep 600;; 7) exit 125;; 8) kill -9 $$;; 10) exit 127;; esac; test $(cat number) -lt 9";
+    let (out, document) = repo.searched(&[
+        "commits",
+        "--good",
+        &ids[0],
+        "--timeout",
+        "1s",
+        "--error",
+        "0.01",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(out.status.code(), Some(1), "{document:#} {}", stderr(&out));
+    let mut found: Vec<&str> =
+        document["changes"].as_array().expect("changes").iter().filter_map(|c| c["title"].as_str()).collect();
+    found.sort_unstable();
+    // Nothing tells 7, 8 and 9 apart.
+    assert_eq!(found, ["number 7", "number 8", "number 9"], "{document:#}");
+    let told: Vec<&str> =
+        document["runs"].as_array().expect("runs").iter().filter_map(|r| r["nothing"].as_str()).collect();
+    assert!(told.iter().any(|why| why.contains("exit code 125")), "{told:?}");
+    assert!(told.iter().any(|why| why.contains("signal 9")), "{told:?}");
+    // Along the way or not: a good version that hangs cannot be measured, and is not called good.
+    let (out, document) =
+        repo.searched(&["commits", "--good", &ids[5], "--timeout", "1s", "--", "sh", "-c", script]);
+    assert_eq!((out.status.code(), &document["outcome"]), (Some(3), &"end-tells-nothing".into()));
+    assert!(document["next"].as_str().expect("words").contains("took over 1 s"), "{document:#}");
+}
+
+#[test]
+fn no_difference_is_said_and_no_commit_is_accused() {
+    let Some(repo) = Repo::new("no_difference_is_said_and_no_commit_is_accused") else { return };
+    let ids = numbered(&repo, 9);
+    for script in ["exit 0", "exit 1"] {
+        let (out, document) = repo.searched(&["commits", "--good", &ids[0], "--", "sh", "-c", script]);
+        assert_eq!(
+            (out.status.code(), &document["outcome"]),
+            (Some(3), &"no-difference".into()),
+            "{document:#}"
+        );
+    }
+}
+
+#[test]
+fn branches_shallow_clones_and_mistakes_are_told() {
+    let Some(repo) = Repo::new("branches_shallow_clones_and_mistakes_are_told") else { return };
+    let ids = numbered(&repo, 12);
+    let measure = ["--error", "0.01", "--", "sh", "-c", "test $(cat number) -lt 7"];
+    // The good one lies on another branch.
+    repo.git(&["checkout", "--quiet", "-b", "other", &ids[4]]);
+    let other = repo.commit("on another branch", &[]);
+    repo.git(&["checkout", "--quiet", "main"]);
+    let (_, document) = repo.searched(&[&["commits", "--good", &other], &measure[..]].concat());
+    assert_eq!(document["changes"][0]["id"], ids[7].as_str(), "{document:#}");
+    assert!(document["notes"].to_string().contains("their common commit"), "{document:#}");
+    // A clone without the commit in common.
+    let clone = tempfile::tempdir().expect("a folder");
+    let url = format!("file://{}", repo.path().display());
+    let at = clone.path().join("clone").display().to_string();
+    repo.git(&["clone", "--quiet", "--depth", "3", "--no-single-branch", &url, &at]);
+    let clone = |args: &[&str]| {
+        plimsoll_command(&["bisect", "commits"])
+            .args(args)
+            .args(measure)
+            .current_dir(&at)
+            .output()
+            .expect("it runs")
+    };
+    let out = clone(&["--good", &ids[2]]);
+    assert!(out.status.code() == Some(2) && stderr(&out).contains("shallow"), "{}", stderr(&out));
+    let out = clone(&["--good", "origin/other"]);
+    assert!(out.status.code() == Some(2) && stderr(&out).contains("--unshallow"), "{}", stderr(&out));
+    for (args, words) in [
+        (vec!["--good", "v9"], "names no commit"),
+        (vec!["--good=--all"], "names no commit"),
+        (vec!["--good", "main", "--bad", &ids[2]], "the right way round"),
+        (vec!["--good", &ids[0], "--repository", "/"], "--repository"),
+        (vec!["--good", &ids[0], "--sure", "1"], "no share"),
+    ] {
+        let out = repo.bisect(&["commits"]).args(&args).args(measure).output().expect("it runs");
+        assert!(
+            matches!(out.status.code(), Some(2 | 3)) && stderr(&out).contains(words),
+            "{args:?}: {}",
+            stderr(&out)
+        );
+    }
+}
+
+#[test]
+fn a_search_that_is_killed_leaves_no_worktree_and_goes_on() {
+    let Some(repo) = Repo::new("a_search_that_is_killed_leaves_no_worktree_and_goes_on") else { return };
+    let ids = numbered(&repo, 8);
+    let before = repo.state();
+    let told = repo.path().join(".git/where");
+    // The third run waits until it is no longer told to.
+    let script = format!(
+        "echo x >> {0}.runs; if [ $(wc -l < {0}.runs) = 3 ]; then pwd > {0}.new; mv {0}.new {0}; sleep 600; fi; test $(cat number) -lt 4",
+        told.display()
+    );
+    let args = ["commits", "--good", &ids[0], "--error", "0.01", "--", "sh", "-c", &script];
+    let mut ours = repo.bisect(&args).spawn().expect("it runs");
+    rig::until("the third run", || told.exists());
+    let worktree = PathBuf::from(fs::read_to_string(&told).expect("a folder").trim());
+    assert!(worktree.join("number").exists() && !worktree.starts_with(repo.path()));
+    ours.kill().expect("killed");
+    ours.wait().expect("reaped");
+    rig::until("the worktree's end", || !worktree.exists() && repo.state() == before);
+    let (out, document) = repo.searched(&args);
+    assert!(stderr(&out).contains("goes on behind 2 runs"), "{}", stderr(&out));
+    assert_eq!(document["changes"][0]["id"], ids[4].as_str(), "{document:#}");
+}
+
+#[test]
+fn releases_are_searched_by_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log.jsonl").display().to_string();
+    let versions = "1.0,1.1,1.2,1.3,1.4,1.5";
+    let args = ["releases", "--versions", versions, "--log", &log, "--error", "0.01", "--"];
+    let run = |more: &[&str]| {
+        plimsoll_command(&["bisect", "-o", "json"]).args(args).args(more).output().expect("it runs")
+    };
+    let out = run(&["sh", "-c", "case {version} in 1.[0-2]) exit 0;; *) exit 1;; esac"]);
+    let document: Value = serde_json::from_slice(&out.stdout).unwrap_or(Value::Null);
+    assert_eq!(
+        (out.status.code(), &document["changes"][0]["id"]),
+        (Some(1), &"1.3".into()),
+        "{}",
+        stderr(&out)
+    );
+    // Another command is another search.
+    let out = run(&["true"]);
+    assert!(out.status.code() == Some(2) && stderr(&out).contains("another search"), "{}", stderr(&out));
+    for wrong in ["1.0", "1.0,1.0"] {
+        let out = plimsoll_command(&["bisect", "releases", "--versions", wrong, "--", "true"])
+            .output()
+            .expect("it runs");
+        assert_eq!(out.status.code(), Some(2), "{wrong}");
+    }
+}
