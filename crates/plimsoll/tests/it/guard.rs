@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::{plimsoll, plimsoll_command, skipped, stderr, stdout};
+use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout};
 
 /// A program of Python that speaks the marker protocol; `work` is one iteration.
 fn speaker(folder: &Path, work: &str) -> String {
