@@ -13,7 +13,7 @@ mod walk;
 pub use expr::{Expr, Op, Over};
 use expr::{ago, now, over};
 pub use names::Source;
-pub use walk::{Firing, Silent, Walk, walk};
+pub use walk::{Firing, Silent, Walk, too_long, walk};
 
 /// The floor of what runs against the limit: the lowest of [`FLOOR_WINDOW`].
 pub const FLOOR: &str = "plimsoll:floor:bytes";
