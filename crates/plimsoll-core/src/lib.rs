@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod death;
 pub mod fact;
 pub mod guard;
+pub mod incident;
 pub mod judge;
 pub mod keys;
 pub mod plan;

@@ -237,6 +237,33 @@ pub struct Event {
     /// The planned restart that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// What somebody said of an incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// What is said of an incident, by a person or by a judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct About {
+    /// The incident that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// The leak that it was found to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What bought time: `restart`, `limit`, `flag`, `bound`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mitigation: Option<String>,
+    /// What that costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
+    /// What cured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// The guard that was proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
 }
 
 impl Event {
@@ -253,6 +280,7 @@ impl Event {
             brake: None,
             whole: None,
             request: None,
+            about: None,
         }
     }
 }
@@ -307,7 +335,16 @@ impl Open {
             What::Stored | What::Failed => self.captures.retain(|c| !same_folder(c)),
             What::Braked => self.brakes.extend(e.brake.clone()),
             What::Restored => self.brakes.retain(|held| e.brake.as_ref() != Some(held)),
-            What::Agent | What::Armed | What::Refused | What::Killed | What::Asked | What::Answered => {}
+            What::Agent
+            | What::Armed
+            | What::Refused
+            | What::Killed
+            | What::Asked
+            | What::Answered
+            | What::Found
+            | What::Noted
+            | What::Mitigated
+            | What::Closed => {}
         }
     }
 }
@@ -340,6 +377,14 @@ pub enum What {
     Asked,
     /// All that could be done for a planned restart is done.
     Answered,
+    /// What it was found to be.
+    Found,
+    /// Somebody noted something.
+    Noted,
+    /// Something was done that buys time and cures nothing.
+    Mitigated,
+    /// Somebody closed an incident.
+    Closed,
 }
 
 #[cfg(test)]

@@ -74,6 +74,17 @@ pub enum Certainty {
     Certain,
 }
 
+impl Certainty {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Certainty::Certain => "certain",
+            Certainty::Likely => "likely",
+            Certainty::CannotTell => "cannot tell yet",
+        }
+    }
+}
+
 /// One piece of evidence in words, with its weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {

@@ -5,6 +5,7 @@
 
 mod course;
 pub mod dashboard;
+pub mod difference;
 pub mod growth;
 mod keys;
 pub mod marker;

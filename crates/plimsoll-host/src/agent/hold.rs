@@ -75,6 +75,11 @@ pub struct Hold<'a> {
 }
 
 impl Hold<'_> {
+    /// The workload that the log has it under; it must be asked while the process is there.
+    pub fn workload(&self) -> String {
+        workload(self.world, self.target)
+    }
+
     /// Whether an agent holds the store.
     pub fn has_agent(&self) -> bool {
         store::is_held(self.store)

@@ -24,10 +24,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use plimsoll_core::agent::{
-    Danger, Event, Level, Mode, Open, Past, Rules, What, brake::Held, heavy_seconds, level,
+    About, Danger, Event, Level, Mode, Open, Past, Rules, What, brake::Held, heavy_seconds, level,
 };
 use plimsoll_core::calibration::Calibration;
 use plimsoll_core::death::Workload;
+use plimsoll_core::incident::fingerprint;
 use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::target::{RuntimeKind, Target};
@@ -99,6 +100,8 @@ struct Watched {
     calmer: u32,
     judged: f64,
     forecast: Option<Forecast>,
+    /// What it was found to be last.
+    found: Option<String>,
 }
 
 /// A climb that is under way.
@@ -215,7 +218,7 @@ impl Agent {
         }
         self.set_back(true);
         for (workload, level) in &self.open.incidents {
-            let watched = Watched { level: *level, calmer: 0, judged: 0.0, forecast: None };
+            let watched = Watched { level: *level, calmer: 0, judged: 0.0, forecast: None, found: None };
             self.watched.insert(workload.clone(), watched);
         }
     }
@@ -567,9 +570,15 @@ impl Agent {
                 net,
             });
         }
-        let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast: None });
+        let mut watched =
+            known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast: None, found: None });
         (watched.judged, watched.forecast) = (judged, forecast);
         self.change(&workload, &mut watched, level, &danger);
+        if level > Level::Calm
+            && let Some((recording, judgement)) = &view
+        {
+            self.find(&workload, &mut watched, recording, judgement);
+        }
         self.watched.insert(workload.clone(), watched);
         if level > Level::Calm {
             // A brake on the group is no answer to another limit: only the time to the group's own counts.
@@ -608,6 +617,21 @@ impl Agent {
             let event = self.journal.event(workload, What::Level, text);
             self.write(Event { level: Some(level), ..event });
         }
+    }
+
+    /// Says what it was found to be, once for each finding.
+    fn find(&mut self, workload: &str, watched: &mut Watched, recording: &Recording, judgement: &Judgement) {
+        let Some(found) = fingerprint(recording, judgement) else { return };
+        if watched.found.as_ref() == Some(&found) {
+            return;
+        }
+        let verdict = &judgement.verdict;
+        let first = verdict.pro.first().map_or(String::new(), |f| format!(": {}", f.text));
+        let text = format!("{} ({}){first}", verdict.cause.name(), verdict.certainty.words());
+        let about = Some(About { fingerprint: Some(found.clone()), ..About::default() });
+        let event = self.journal.event(workload, What::Found, text);
+        self.write(Event { about, ..event });
+        watched.found = Some(found);
     }
 
     /// Does what is due, when the rules allow it and nobody climbs.

@@ -3,10 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use plimsoll_core::agent::Event;
+use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a log that are read at most.
@@ -25,14 +26,20 @@ pub struct Log {
 impl Log {
     /// Opens or makes it; gives what is in it, oldest first.
     pub(super) fn open(path: &Path) -> io::Result<(Log, Vec<Event>)> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
         let mut bytes = Vec::new();
         io::Read::by_ref(&mut file).take(LARGEST).read_to_end(&mut bytes)?;
         let (events, damaged, whole) = parse(&bytes);
         file.set_len(whole as u64)?;
-        file.seek(SeekFrom::End(0))?;
+        rustix::fs::flock(&file, FlockOperation::Unlock)?;
         Ok((Log { file, damaged }, events))
+    }
+
+    /// The log of an agent that may be writing, for one who adds to it.
+    pub(super) fn beside(path: &Path) -> io::Result<Log> {
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        Ok(Log { file, damaged: 0 })
     }
 
     /// What is in a log that somebody else may be writing.
@@ -42,18 +49,31 @@ impl Log {
         Ok(parse(&bytes).0)
     }
 
-    /// Writes an event; it is on the disk then.
+    /// Writes an event; it is on the disk then. Others may add to the same log: each holds it for one line.
     ///
     /// # Errors
     /// When the disk does not take it; nothing of it stays in the log.
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
+        rustix::fs::flock(&self.file, FlockOperation::LockExclusive)?;
+        let written = self.add(event);
+        rustix::fs::flock(&self.file, FlockOperation::Unlock)?;
+        written
+    }
+
+    fn add(&mut self, event: &Event) -> io::Result<()> {
         let text = serde_json::to_string(event)?;
-        let line = format!("{} {text}\n", sum(text.as_bytes()));
-        let before = self.file.stream_position()?;
+        let before = self.file.seek(SeekFrom::End(0))?;
+        // What somebody else's end tore off must not spoil this line, too.
+        let mut last = [b'\n'];
+        if before > 0 {
+            self.file.read_exact_at(&mut last, before - 1)?;
+        }
+        let line_end = if last == [b'\n'] { "" } else { "\n" };
+        let line = format!("{line_end}{} {text}\n", sum(text.as_bytes()));
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         if written.is_err() {
             // A torn line at the end is cut off at the next start, too.
-            let _as_it_was = self.file.set_len(before).and_then(|()| self.file.seek(SeekFrom::Start(before)));
+            let _as_it_was = self.file.set_len(before);
         }
         written
     }
@@ -110,6 +130,22 @@ mod tests {
             let after = Log::read(&path).expect("read");
             assert_eq!((after.len(), after.last()), (whole + 1, Some(&event(9))));
         }
+    }
+
+    #[test]
+    fn two_may_add_to_one_log_and_a_torn_end_costs_only_itself() {
+        let root = tempfile::tempdir().expect("a folder");
+        let path = root.path().join("log");
+        let (mut agent, _) = Log::open(&path).expect("opens");
+        let mut other = Log::beside(&path).expect("opens");
+        for n in 0..3 {
+            agent.write(&event(2 * n)).expect("written");
+            other.write(&event(2 * n + 1)).expect("written");
+        }
+        OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"torn").expect("written");
+        other.write(&event(6)).expect("written");
+        let (read, whole) = (Log::read(&path).expect("read"), (0..7).map(event).collect::<Vec<_>>());
+        assert_eq!(read, whole);
     }
 
     #[test]

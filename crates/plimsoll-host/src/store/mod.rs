@@ -140,6 +140,21 @@ pub fn events(store: &Path) -> Result<Vec<Event>, StoreError> {
     Log::read(&file).map_err(|e| StoreError::file(&file, e))
 }
 
+/// Adds an event to the log of a store that an agent may hold; the store is made where there is none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn append(store: &Path, event: &Event) -> Result<(), StoreError> {
+    let file = store.join(LOG);
+    DirBuilder::new().recursive(true).mode(0o700).create(store).map_err(|e| StoreError::file(store, e))?;
+    Log::beside(&file).and_then(|mut log| log.write(event)).map_err(|e| StoreError::file(&file, e))
+}
+
+/// Bytes of a store's log: whoever keeps a view of it looks again when they change.
+pub fn log_size(store: &Path) -> u64 {
+    fs::metadata(store.join(LOG)).map_or(0, |m| m.len())
+}
+
 /// Whether an agent holds a store; nothing is changed.
 pub fn is_held(store: &Path) -> bool {
     let Ok(lock) = File::open(store.join(LOCK)) else { return false };

@@ -8,6 +8,7 @@ mod completions;
 mod drill;
 mod from_file;
 mod guard;
+mod incident;
 mod live;
 mod oom;
 mod overview;
@@ -67,6 +68,7 @@ enum Command {
     Restart(restart::Args),
     Calibrate(calibrate::Args),
     Guard(guard::Args),
+    Incident(incident::Args),
     Bisect(bisect::Args),
     Drill(drill::Args),
     Completions(completions::Args),
@@ -95,6 +97,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Upload(args) => upload::run(args, cli.output),
         Command::Restart(args) => restart::run(args, cli.output),
         Command::Calibrate(args) => calibrate::run(args, cli.output),
+        Command::Incident(args) => incident::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Bisect(args) => bisect::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),

@@ -1,11 +1,13 @@
 //! `plimsoll restart`: evidence first, then the restart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use plimsoll_core::agent::Event;
+use jiff::Timestamp;
 use plimsoll_core::agent::hold::{Progress, wanted};
+use plimsoll_core::agent::{About, Event, What};
+use plimsoll_core::incident;
 use plimsoll_core::recording::{API_VERSION, Recording};
 use plimsoll_core::target::Target;
 use plimsoll_core::units;
@@ -14,6 +16,7 @@ use plimsoll_host::agent::hold::{Hold, HoldError};
 use plimsoll_host::capture;
 use plimsoll_host::identify;
 use plimsoll_host::sampler::Sampler;
+use plimsoll_host::store;
 use plimsoll_host::world::World;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -133,10 +136,30 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         let refused = CliError::new(Kind::Refused, format!("{} is not restarted: {why}{also}", args.target));
         return Err(refused.hint("--artifact names what is enough; --anyway restarts it without"));
     }
+    let workload = hold.workload();
     let restarted = restart(args, &process, hold.patience.saturating_sub(began.elapsed()));
     trail::write(&act(args, &target, if restarted.is_ok() { "done" } else { "failed" }))?;
+    if restarted.is_ok() && (args.signal.is_some() || !args.command.is_empty()) {
+        owe(hold.store, &workload, &then(args, &target));
+    }
     show_result(args, &hold, &progress, &restarted, format)?;
     Ok(if restarted.is_ok() { exit_code::FINE } else { exit_code::PARTIAL })
+}
+
+/// A restart of a workload whose incident is open cures nothing: it is owed until a fix and a guard close it.
+fn owe(folder: &Path, workload: &str, how: &str) {
+    let Ok(events) = store::events(folder) else { return };
+    let all = incident::incidents(&events);
+    let Some(open) = all.iter().rfind(|i| i.workload == workload && i.closed.is_none()) else { return };
+    let about =
+        About { incident: Some(open.id.clone()), mitigation: Some("restart".to_owned()), ..About::default() };
+    let now = Timestamp::now().as_millisecond() as f64 / 1e3;
+    let event = Event { about: Some(about), ..Event::new(now, workload, What::Mitigated, how) };
+    // The restart is done, whether it is written down or not; the trail of acts has it too.
+    match store::append(folder, &event) {
+        Ok(()) => tell(&format!("plimsoll: the restart is owed for incident {}", open.id)),
+        Err(e) => tell(&format!("plimsoll: what is owed was not noted: {e}")),
+    }
 }
 
 fn process(pid: i32) -> Result<OwnedFd, CliError> {

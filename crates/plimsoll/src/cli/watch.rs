@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plimsoll_core::agent::{Event, Mode, Rules, What};
+use plimsoll_core::incident::{self, Debt, Incident};
 use plimsoll_host::agent::{Agent, Row};
 use plimsoll_host::export::object;
 use plimsoll_host::export::remote_write::{self, Remote, RemoteWrite};
+use plimsoll_host::store;
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
@@ -21,7 +23,7 @@ use super::{calibrate, series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
-use crate::render::openmetrics::{self, Form, Own};
+use crate::render::openmetrics::{self, Form, Owed, Own};
 use crate::render::paint::Paint;
 
 /// The agent: watches every group with a limit, and captures before the kernel kills
@@ -108,6 +110,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     tell(&format!("plimsoll: the store is {}", store.display()));
     let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut own = Own::default();
+    let mut books = Books::default();
     let remote = remote(args)?;
     agent.run(&stop, &mut |agent| {
         if end.is_some_and(|end| Instant::now() >= end) {
@@ -126,6 +129,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         own.looks = agent.looks();
         (own.resident, own.cpu) = footprint();
         own.series_bytes = agent.series_bytes();
+        own.owed = books.owed(&store);
         if let Some(remote) = remote.as_ref().filter(|_| looked) {
             remote.write(agent.rows(), &mut own);
         }
@@ -136,6 +140,34 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         }
     });
     Ok(exit_code::FINE)
+}
+
+/// What is owed by the store's log, read again only when somebody has added to it.
+#[derive(Default)]
+struct Books {
+    size: u64,
+    debts: Vec<(String, Debt)>,
+}
+
+impl Books {
+    fn owed(&mut self, folder: &Path) -> Vec<Owed> {
+        let size = store::log_size(folder);
+        if size != self.size {
+            // What cannot be read now is read at the next look.
+            let Ok(events) = store::events(folder) else { return Vec::new() };
+            let all = incident::incidents(&events);
+            let of = |i: &Incident| i.owed().map(|d| (i.workload.clone(), d.clone())).collect::<Vec<_>>();
+            self.debts = all.iter().flat_map(of).collect();
+            self.size = size;
+        }
+        let now = Timestamp::now().as_millisecond() as f64 / 1e3;
+        let owed = |(workload, debt): &(String, Debt)| Owed {
+            workload: workload.clone(),
+            kind: debt.kind.clone(),
+            age: (now - debt.since).max(0.0),
+        };
+        self.debts.iter().map(owed).collect()
+    }
 }
 
 /// Where metrics are sent, with what names this machine there.
@@ -219,7 +251,7 @@ fn say(event: &Event, format: Format) -> bool {
     let what = format!("{:?}", event.what).to_lowercase();
     let what = match event.what {
         What::Killed | What::Failed => paint.red(&format!("{what:8}")),
-        What::Refused | What::Level => paint.yellow(&format!("{what:8}")),
+        What::Refused | What::Level | What::Found => paint.yellow(&format!("{what:8}")),
         What::Stored | What::Restored => paint.green(&format!("{what:8}")),
         _ => format!("{what:8}"),
     };

@@ -10,6 +10,7 @@ pub(crate) mod guard;
 pub(crate) mod heap;
 pub(crate) mod heap_scant;
 pub(crate) mod heap_views;
+pub(crate) mod incident;
 pub(crate) mod json;
 pub(crate) mod openmetrics;
 pub(crate) mod overview;

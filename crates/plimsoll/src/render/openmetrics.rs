@@ -38,7 +38,7 @@ impl Form {
 }
 
 /// What the agent counts of itself.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Own {
     pub(crate) resident: f64,
     pub(crate) cpu: f64,
@@ -50,6 +50,17 @@ pub(crate) struct Own {
     /// Samples sent to a remote server, and those that were given up.
     pub(crate) sent: u64,
     pub(crate) unsent: u64,
+    /// What was done for incidents and cures nothing.
+    pub(crate) owed: Vec<Owed>,
+}
+
+/// A mitigation that is still open.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Owed {
+    pub(crate) workload: String,
+    pub(crate) kind: String,
+    /// Seconds.
+    pub(crate) age: f64,
 }
 
 /// One number with its labels.
@@ -231,6 +242,7 @@ pub(crate) fn samples(rows: &[Row], own: &Own) -> Vec<Sample> {
     let gauges = own_gauges(rows, own).into_iter().map(|(name, _, _, v)| (name.to_owned(), v));
     let counters = own_counters(own).into_iter().map(|(name, _, _, v)| (format!("{name}_total"), v));
     let mut all = of_rows(rows);
+    all.extend(debts(own));
     all.extend(gauges.chain(counters).map(|(name, value)| Sample { name, labels: Vec::new(), value }));
     all
 }
@@ -251,6 +263,28 @@ fn of_rows(rows: &[Row]) -> Vec<Sample> {
     FAMILIES.iter().flat_map(of).collect()
 }
 
+/// The oldest debt of each kind of a workload, of so many at most.
+fn debts(own: &Own) -> Vec<Sample> {
+    let mut oldest: Vec<&Owed> = Vec::new();
+    for owed in &own.owed {
+        let same = oldest.iter_mut().find(|o| o.workload == owed.workload && o.kind == owed.kind);
+        match same {
+            Some(o) if o.age < owed.age => *o = owed,
+            Some(_) => {}
+            None => oldest.push(owed),
+        }
+    }
+    oldest.sort_by(|a, b| b.age.total_cmp(&a.age));
+    let sample = |o: &Owed| {
+        let short = |text: &str| text.chars().take(LONGEST).collect::<String>();
+        let labels = vec![("kind", short(&o.kind)), ("workload", short(&o.workload))];
+        Sample { name: DEBT.to_owned(), labels, value: o.age }
+    };
+    oldest.into_iter().take(MOST).map(sample).collect()
+}
+
+const DEBT: &str = "plimsoll_debt_age_seconds";
+
 fn labels(r: &Row) -> Vec<(&'static str, String)> {
     let short = |text: &str| text.chars().take(LONGEST).collect::<String>();
     vec![("process", short(&r.name)), ("workload", short(&r.workload))]
@@ -268,6 +302,9 @@ pub(crate) fn text(rows: &[Row], own: &Own, form: Form) -> String {
         }
     }
     info(&mut out, rows, form);
+    let help = "Age of the oldest mitigation of a kind that no fix and no proved guard has closed.";
+    Head { name: DEBT, kind: "gauge", unit: "seconds", help }.write(&mut out, form);
+    debts(own).iter().for_each(|s| line(&mut out, &s.name, &s.labels, s.value));
     own_numbers(&mut out, rows, own, form);
     if form == Form::Open {
         out.push_str("# EOF\n");
@@ -440,6 +477,28 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
         assert!(!text.lines().any(|l| l.ends_with(" inf")) && text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn the_oldest_debt_of_a_kind_is_told() {
+        let owed = |workload: &str, kind: &str, age| Owed {
+            workload: workload.to_owned(),
+            kind: kind.to_owned(),
+            age,
+        };
+        let own = Own {
+            owed: vec![owed("w", "limit", 5.0), owed("w", "limit", 9.0), owed("w", "restart", 7.0)],
+            ..Own::default()
+        };
+        let text = text(&[], &own, Form::Plain);
+        let told: Vec<&str> = text.lines().filter(|l| l.starts_with("plimsoll_debt_age_seconds{")).collect();
+        assert_eq!(
+            told,
+            [
+                "plimsoll_debt_age_seconds{kind=\"limit\",workload=\"w\"} 9",
+                "plimsoll_debt_age_seconds{kind=\"restart\",workload=\"w\"} 7"
+            ]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use plimsoll_core::classify::{Cause, Certainty, Finding};
+use plimsoll_core::classify::{Cause, Finding};
 use plimsoll_core::clock::{Bound, Decision};
 use plimsoll_core::judge::{Judgement, TwoByTwo};
 use plimsoll_core::plan::Step;
@@ -133,11 +133,7 @@ impl Screen {
 
     fn what(&mut self, j: &Judgement) {
         let v = &j.verdict;
-        let sure = match v.certainty {
-            Certainty::Certain => "certain",
-            Certainty::Likely => "likely",
-            Certainty::CannotTell => "cannot tell yet",
-        };
+        let sure = v.certainty.words();
         let also = if v.also.is_empty() {
             String::new()
         } else {

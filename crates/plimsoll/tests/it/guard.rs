@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::{plimsoll, plimsoll_command, skipped, stderr, stdout};
+use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout};
 
 /// A program of Python that speaks the marker protocol; `work` is one iteration.
 fn speaker(folder: &Path, work: &str) -> String {
@@ -304,4 +304,43 @@ fn the_template_of_rust_tells_a_leak() {
     let work = ("drop(vec![1_u8; 48]);", "std::mem::forget(vec![1_u8; 48]);");
     let shell = "rustc --edition 2024 --test -o growth growth.rs && ./growth";
     template_tells("rust", "growth.rs", "let _ = n; // your work here", work, &["sh", "-c", shell]);
+}
+
+#[test]
+fn two_settings_are_compared_under_the_same_work() {
+    if !on_path("python3") {
+        return skipped("guard::two_settings_are_compared_under_the_same_work", "there is no python3");
+    }
+    // A leak that a variable switches off; what is told is the difference.
+    let line = |leak: &str| {
+        format!(
+            "LEAK={leak} python3 -u -c '
+import os, sys
+n = 0
+while True:
+    n += 1000
+    held = 1000000 + n * int(os.environ[\"LEAK\"])
+    print(\"PLIMSOLL ROUND iterations=1000 heap=%d\" % held)
+    if sys.stdin.readline().strip() != \"next\": break
+'"
+        )
+    };
+    let (leak, flat) = (line("48"), line("0"));
+    let compare = |a: &str, b: &str, more: &[&str]| {
+        plimsoll(&[&["guard", "compare", "--a", a, "--b", b], more].concat())
+    };
+    let better = compare(&leak, &flat, &["-o", "json"]);
+    let document: Value = serde_json::from_slice(&better.stdout).expect("a document");
+    let heap =
+        document["differences"].as_array().expect("all").iter().find(|d| d["name"] == "heap").expect("heap");
+    assert_eq!(heap["change"], "less", "{document:#}");
+    let slope = heap["slopePerIteration"]["value"].as_f64().expect("known");
+    assert!((slope + 48.0).abs() < 0.5, "{heap:#}");
+    let worse = compare(&flat, &leak, &[]);
+    let screen = stdout(&worse);
+    assert_eq!(worse.status.code(), Some(1), "{screen}");
+    assert!(screen.contains("B grows more") && screen.contains("NEXT"), "{screen}");
+    assert_eq!(compare(&flat, "no-such-program-at-all", &[]).status.code(), Some(3));
+    let alone = plimsoll(&["guard", "run", "--stdin", "{i}"]);
+    assert_eq!(alone.status.code(), Some(2), "a line needs whom to write it to");
 }

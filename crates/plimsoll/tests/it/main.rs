@@ -13,6 +13,7 @@ mod from_file;
 mod guard;
 mod guest;
 mod heap_views;
+mod incident;
 mod live;
 #[cfg(feature = "object-store")]
 mod object;

@@ -348,6 +348,10 @@ fn a_replay_is_kept_beside_its_guard_and_a_changed_guard_is_refused() {
     fs::write(&short, "time,value,limit\n1000,1,9\n1060,2,9\n").expect("written");
     let out = replay(&[short.to_str().expect("text")]);
     assert_eq!(out.status.code(), Some(3), "{}", stdout(&out));
+    fs::write(&short, "time,value,limit\n1000,1,9\n900000000000,2,9\n").expect("written");
+    let out = replay(&[short.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(3), "{}", stdout(&out));
+    assert!(stdout(&out).contains("five are walked at most"), "{}", stdout(&out));
     let early = replay(&[&leak, "--noticed", "2023-11-14T23:00:00Z"]);
     assert!(stdout(&early).contains("nothing fired before it was noticed"), "{}", stdout(&early));
     let text = fs::read_to_string(&rules).expect("read");

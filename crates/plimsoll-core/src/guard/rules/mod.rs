@@ -13,7 +13,7 @@ mod walk;
 pub use expr::{Expr, Op, Over};
 use expr::{ago, now, over};
 pub use names::Source;
-pub use walk::{Firing, Silent, Walk, walk};
+pub use walk::{Firing, Silent, Walk, too_long, walk};
 
 /// The floor of what runs against the limit: the lowest of [`FLOOR_WINDOW`].
 pub const FLOOR: &str = "plimsoll:floor:bytes";
@@ -379,10 +379,12 @@ impl Beside {
     }
 }
 
-/// What the agent knows better than a rule: its own clock, and whether the net would fire.
+/// What the agent knows better than a rule: its own clock, whether the net would fire, what is owed.
 fn agent(t: &Thresholds) -> Vec<Rule> {
     const LATEST: &str = "plimsoll:agent:latest_seconds";
     const NET: &str = "plimsoll:agent:net";
+    const DEBT: &str = "plimsoll:agent:debt_seconds";
+    const DEBT_AGE: f64 = 14.0 * DAY;
     let alert = |name, when, lasting, (summary, next)| Rule {
         name,
         makes: Makes::Alert(Alert { when, lasting, severity: "ticket", summary, next, needs: 0.0 }),
@@ -391,6 +393,7 @@ fn agent(t: &Thresholds) -> Vec<Rule> {
     vec![
         exported(LATEST, r#"sum without (quantile) (plimsoll_time_to_oom_seconds{quantile="0.9"})"#),
         exported(NET, "plimsoll_net_ready"),
+        exported(DEBT, "plimsoll_debt_age_seconds"),
         alert(
             "PlimsollAgentClock",
             now(LATEST).below(t.ticket),
@@ -405,6 +408,15 @@ fn agent(t: &Thresholds) -> Vec<Rule> {
             now(NET).below(1.0),
             HOUR,
             ("a kill would leave no evidence at this limit", "plimsoll audit says what to set"),
+        ),
+        alert(
+            "PlimsollDebt",
+            now(DEBT).above(DEBT_AGE),
+            HOUR,
+            (
+                "what bought time is {{ $value | humanizeDuration }} old, and no fix and no guard has closed it",
+                "plimsoll incident list",
+            ),
         ),
     ]
 }

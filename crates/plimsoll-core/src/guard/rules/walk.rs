@@ -67,9 +67,27 @@ impl Recorded {
     }
 }
 
+/// Seconds of a recording that are walked at most: a time that is wrong by decades must not be walked minute by minute.
+const LONGEST: f64 = 5.0 * 366.0 * 86_400.0;
+
+/// Why a recording of so many seconds is not walked, if it is not.
+pub fn too_long(span: f64) -> Option<String> {
+    (span > LONGEST).then(|| {
+        format!(
+            "its times span {:.0} years, and five are walked at most: is one of them wrong?",
+            span / 31_557_600.0
+        )
+    })
+}
+
 /// Walks the rules over a recording. `limit` stands in where the recording has none.
 pub fn walk(recording: &Recording, groups: &[Group], limit: Option<f64>) -> Walk {
     let (Some(from), Some(to)) = (recording.from(), recording.now()) else { return Walk::default() };
+    if let Some(why) = too_long(to - from) {
+        let alerts = groups.iter().flat_map(|g| &g.rules).filter(|r| matches!(r.makes, Makes::Alert(_)));
+        let silent = alerts.map(|r| Silent { alert: r.name, why: why.clone() }).collect();
+        return Walk { silent, span: (from, to), ..Walk::default() };
+    }
     let exported = Exported::of(recording, limit);
     let every = groups.iter().map(|g| g.every).fold(f64::INFINITY, f64::min).max(1.0);
     let mut state = State { exported, kept: BTreeMap::new(), alerts: BTreeMap::new(), firings: Vec::new() };

@@ -1,5 +1,6 @@
 //! `plimsoll guard`: what an incident leaves behind, so that it does not come back.
 
+mod compare;
 mod culprit;
 mod dashboard;
 mod init;
@@ -9,6 +10,7 @@ mod run;
 
 use crate::error::CliError;
 use crate::output::Format;
+pub(crate) use rules::write;
 
 /// The growth test for any program, and the alert rules that an incident leaves behind
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,7 @@ pub(crate) struct Args {
 enum Command {
     Run(Box<run::Args>),
     Init(init::Args),
+    Compare(Box<compare::Args>),
     Rules(Box<rules::Args>),
     Dashboard(dashboard::Args),
     Replay(replay::Args),
@@ -30,6 +33,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     match &args.command {
         Command::Run(args) => run::run(args, format),
         Command::Init(args) => init::run(args),
+        Command::Compare(args) => compare::run(args, format),
         Command::Rules(args) => rules::run(args, format),
         Command::Dashboard(args) => dashboard::run(args),
         Command::Replay(args) => replay::run(args, format),

@@ -131,6 +131,10 @@ fn guard(words: &str) -> Result<Guard, CliError> {
 fn alarms(recording: &Recording, args: &Args) -> Walk {
     let span = (recording.from().unwrap_or(0.0), recording.now().unwrap_or(0.0));
     let mut walk = Walk { span, ..Walk::default() };
+    if let Some(why) = rules::too_long(span.1 - span.0) {
+        walk.silent.push(Silent { alert: "estimator", why });
+        return walk;
+    }
     let mut could = false;
     let mut on = false;
     let mut why = "the recording is shorter than one look (--every)".to_owned();

@@ -209,7 +209,7 @@ fn make(args: &Args) -> Result<Made, CliError> {
 }
 
 /// Writes a file; what is there is replaced only by force.
-pub(super) fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
+pub(crate) fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).truncate(force).create(force).create_new(!force);
     match options.open(path).and_then(|mut file| file.write_all(text.as_bytes())) {

@@ -39,6 +39,29 @@ use crate::render::paint::Paint;
 Placeholders: {i} the number of the key, {uuid}, {hex}, {n%1000}; {{ is a brace.
 Exit codes: 0 flat, 1 growing, 2 usage, 3 saturating, undecided or withdrawn, 70 internal.")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// Write the result as JUnit XML too.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Write a chart of the rounds too, as SVG.
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+
+    /// A process that runs anyway: PID, pid:N, name:GLOB or cgroup:PATH.
+    #[arg(long, conflicts_with_all = ["program", "stdin"])]
+    target: Option<String>,
+
+    /// The program and its arguments.
+    #[arg(last = true, value_name = "COMMAND", required_unless_present_any = ["http", "command"])]
+    program: Vec<String>,
+}
+
+/// How the test is run: load, rounds, what is borne.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
     /// Send a request for each iteration: METHOD URL, with placeholders.
     #[arg(long, value_name = "REQUEST", group = "load")]
     http: Option<String>,
@@ -56,12 +79,8 @@ pub(crate) struct Args {
     command: Option<String>,
 
     /// Write a line to the program for each iteration, with placeholders; it answers with a line.
-    #[arg(long, value_name = "LINE", group = "load", requires = "program")]
+    #[arg(long, value_name = "LINE", group = "load")]
     stdin: Option<String>,
-
-    /// A process that runs anyway: PID, pid:N, name:GLOB or cgroup:PATH.
-    #[arg(long, conflicts_with_all = ["program", "stdin"])]
-    target: Option<String>,
 
     /// Requests or commands at a time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -122,18 +141,13 @@ pub(crate) struct Args {
     /// ... in so much memory above its floor.
     #[arg(long, value_name = "BYTES", value_parser = triage::bytes)]
     headroom: Option<f64>,
+}
 
-    /// Write the result as JUnit XML too.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
-    /// Write a chart of the rounds too, as SVG.
-    #[arg(long, value_name = "FILE")]
-    chart: Option<PathBuf>,
-
-    /// The program and its arguments.
-    #[arg(last = true, value_name = "COMMAND", required_unless_present_any = ["http", "command"])]
-    program: Vec<String>,
+/// Whom it is run on.
+pub(super) struct Test<'a> {
+    pub(super) options: &'a Options,
+    pub(super) program: &'a [String],
+    pub(super) target: Option<&'a str>,
 }
 
 /// Whether keys come again.
@@ -158,9 +172,10 @@ impl KeysOf {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
-    let tolerance = tolerance(args)?;
+    let tolerance = tolerance(&args.options)?;
     let stop = triage::stop_flag()?;
-    let tested = test(args, tolerance, &stop)?;
+    let on = Test { options: &args.options, program: &args.program, target: args.target.as_deref() };
+    let tested = test(&on, tolerance, &stop)?;
     let text = match format {
         Format::Table => render::screen(&tested, Paint::new(output::colour())),
         _ => crate::render::json::text(&render::json(&tested), format),
@@ -171,7 +186,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 }
 
 /// What is borne, in bytes or in words.
-fn tolerance(args: &Args) -> Result<Tolerance, CliError> {
+pub(super) fn tolerance(args: &Options) -> Result<Tolerance, CliError> {
     let words = |survive: f64| {
         let bytes = args.headroom.zip(args.rps).and_then(|(room, rps)| bearable(room, survive, rps));
         bytes.ok_or_else(|| CliError::usage("--survive, --rps and --headroom must be above zero"))
@@ -184,9 +199,10 @@ fn tolerance(args: &Args) -> Result<Tolerance, CliError> {
     Ok(Tolerance { counts: args.counts, ..bytes.map_or_else(Tolerance::default, Tolerance::bytes) })
 }
 
-fn test(args: &Args, tolerance: Tolerance, stop: &AtomicBool) -> Result<Tested, CliError> {
+pub(super) fn test(on: &Test<'_>, tolerance: Tolerance, stop: &AtomicBool) -> Result<Tested, CliError> {
+    let args = on.options;
     let world = World::default();
-    let mut load = load(args, &world)?;
+    let mut load = load(on, &world)?;
     let mut phases = Vec::new();
     for keys in args.keys.modes(args.pool) {
         phases.push(phase(args, tolerance, &world, load.as_mut(), keys, stop)?);
@@ -195,7 +211,7 @@ fn test(args: &Args, tolerance: Tolerance, stop: &AtomicBool) -> Result<Tested, 
         }
     }
     load.end();
-    let command = args.program.first().or(args.target.as_ref()).cloned();
+    let command = on.program.first().map(String::as_str).or(on.target).map(str::to_owned);
     Ok(Tested {
         command: command.unwrap_or_else(|| "who listens there".to_owned()),
         phases,
@@ -205,47 +221,51 @@ fn test(args: &Args, tolerance: Tolerance, stop: &AtomicBool) -> Result<Tested, 
 }
 
 /// Who does the work.
-fn load(args: &Args, world: &World) -> Result<Box<dyn Load>, CliError> {
+fn load(on: &Test<'_>, world: &World) -> Result<Box<dyn Load>, CliError> {
+    let args = on.options;
     let patience = Duration::from_secs_f64(args.patience);
     let workers = usize::from(args.parallel);
-    let keys = first_keys(args);
+    let keys = first_keys(on);
     if let Some(line) = &args.http {
         let request = Request::parse(line, &args.header, args.data.as_deref()).map_err(failed)?;
-        return Ok(Box::new(HttpLoad::new(subject(args, world)?, request, keys, workers)));
+        return Ok(Box::new(HttpLoad::new(subject(on, world)?, request, keys, workers)));
     }
     let template = |text: &str| {
         Template::parse(text).map_err(|e| CliError::usage(format!("cannot read {text:?}")).because(e))
     };
     if let Some(line) = &args.command {
         let line = template(line)?;
-        let subject = subject(args, world)?
+        let subject = subject(on, world)?
             .ok_or_else(|| CliError::usage("whose memory?").hint("--target PID, or the program after --"))?;
         return Ok(Box::new(CommandLoad { subject, line, keys, workers }));
     }
-    let program = Program::start(&args.program, true).map_err(failed)?;
+    if on.program.is_empty() {
+        return Err(CliError::usage("whom is it run on?").hint("the program stands after --"));
+    }
+    let program = Program::start(on.program, true).map_err(failed)?;
     match &args.stdin {
         Some(line) => Ok(Box::new(StdinLoad { program, line: template(line)?, keys, patience })),
         None => Ok(Box::new(MarkerLoad::new(program, patience, tell))),
     }
 }
 
-fn subject(args: &Args, world: &World) -> Result<Option<Subject>, CliError> {
-    if let Some(target) = &args.target {
+fn subject(on: &Test<'_>, world: &World) -> Result<Option<Subject>, CliError> {
+    if let Some(target) = on.target {
         return live::resolve(world, target).map(|pid| Some(Subject::Running(pid)));
     }
     let started = |command: &[String]| Program::start(command, false).map(Subject::Started).map_err(failed);
-    if args.program.is_empty() { Ok(None) } else { started(&args.program).map(Some) }
+    if on.program.is_empty() { Ok(None) } else { started(on.program).map(Some) }
 }
 
 /// A process that runs anyway has seen the keys of the last run.
-fn first_keys(args: &Args) -> Keys {
+fn first_keys(on: &Test<'_>) -> Keys {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let fresh = if args.program.is_empty() { now * 1000 } else { 0 };
-    Keys { next: args.first.unwrap_or(fresh), seed: args.first.unwrap_or(now) }
+    let fresh = if on.program.is_empty() { now * 1000 } else { 0 };
+    Keys { next: on.options.first.unwrap_or(fresh), seed: on.options.first.unwrap_or(now) }
 }
 
 fn phase(
-    args: &Args,
+    args: &Options,
     tolerance: Tolerance,
     world: &World,
     load: &mut dyn Load,
@@ -295,7 +315,7 @@ fn failed(e: GrowthError) -> CliError {
 }
 
 /// What tells who grew, as files.
-fn keep(args: &Args, ran: &Ran, keys: KeyMode) -> Result<(), CliError> {
+fn keep(args: &Options, ran: &Ran, keys: KeyMode) -> Result<(), CliError> {
     let Some(folder) = &args.keep else { return Ok(()) };
     let phase = if keys == KeyMode::Distinct { "" } else { "pool-" };
     let failed =

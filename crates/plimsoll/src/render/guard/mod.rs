@@ -3,6 +3,7 @@
 mod chart;
 mod ci;
 pub(crate) mod dashboard;
+pub(crate) mod difference;
 mod document;
 pub(crate) mod replay;
 pub(crate) mod rules;

@@ -1,0 +1,150 @@
+//! Incidents out of a store's log: opened, mitigated, written up, and closed only when a guard is proved.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use plimsoll_core::agent::{About, Event, Level, What};
+use plimsoll_host::store;
+use serde_json::Value;
+
+use crate::{plimsoll, stderr, stdout};
+
+const DAY: f64 = 86_400.0;
+
+fn incident(folder: &Path, more: &[&str]) -> Output {
+    let words = [&["incident", "--store", folder.to_str().expect("text")], more].concat();
+    plimsoll(&words)
+}
+
+/// Two incidents of the same leak, of which the second one was killed, with what an agent writes of them.
+fn log(folder: &Path) -> Vec<String> {
+    let found = |t: f64, workload: &str| Event {
+        about: Some(About { fingerprint: Some("java/retention/UrlCache".to_owned()), ..About::default() }),
+        ..Event::new(t, workload, What::Found, "retention (likely): the heap <climbs> | 3 MiB/h")
+    };
+    let level = |t: f64, workload: &str, level: Level| Event {
+        level: Some(level),
+        ..Event::new(t, workload, What::Level, "calm → light: 10 min left")
+    };
+    let stored = Event {
+        folder: Some("7-heap".to_owned()),
+        whole: Some(true),
+        ..Event::new(
+            DAY + 60.0,
+            "shop-2",
+            What::Stored,
+            "heap is stored: plimsoll read /var/lib/plimsoll/captures/7-heap",
+        )
+    };
+    let events = [
+        level(10.0, "shop-1", Level::Light),
+        found(11.0, "shop-1"),
+        level(20.0, "shop-1", Level::Calm),
+        level(DAY, "shop-2", Level::Heavy),
+        found(DAY + 1.0, "shop-2"),
+        stored,
+        Event::new(DAY + 300.0, "shop-2", What::Killed, "the kernel killed java, seen from 10.1.2.3"),
+    ];
+    events.iter().for_each(|e| store::append(folder, e).expect("written"));
+    let out = incident(folder, &["list", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let all = document["incidents"].as_array().expect("incidents");
+    all.iter().map(|i| i["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[test]
+fn what_is_owed_is_told_until_a_fix_and_a_proved_guard_close_it() {
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = root.path().join("store");
+    assert_eq!(incident(&folder, &["list"]).status.code(), Some(3), "there is none yet");
+    let ids = log(&folder);
+    let [second, first] = ids.as_slice() else { panic!("{ids:?}") };
+    let show = stdout(&incident(&folder, &["show", second]));
+    assert!(show.contains("the same leak 1 times before") && show.contains(first.as_str()), "{show}");
+    let restart = [
+        "note",
+        second,
+        "restarted every night",
+        "--mitigation",
+        "restart",
+        "--cost",
+        "4 min of errors a night",
+    ];
+    let noted = incident(&folder, &restart);
+    assert!(stdout(&noted).contains(second.as_str()), "{}{}", stdout(&noted), stderr(&noted));
+    let list = stdout(&incident(&folder, &["list"]));
+    assert!(list.starts_with(&format!("OWED       {second} shop-2: restart for")), "{list}");
+    assert!(list.contains("costs 4 min of errors a night") && list.contains("seen 1 times before"), "{list}");
+
+    // It stays open without a guard, and with one that proves nothing.
+    let refused = incident(&folder, &["close", second, "--fix", "1.4.2"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stdout(&refused));
+    let guard = root.path().join("rules.replay.json");
+    let path = guard.to_str().expect("text");
+    for (document, code) in [
+        (r#"{"kind":"GuardReplay","guard":"r.yml","proved":false,"recordings":[{"as":"incident"}]}"#, 4),
+        (r#"{"kind":"GuardReplay","guard":"r.yml","proved":true,"recordings":[{"as":"clean"}]}"#, 4),
+        (r#"{"kind":"Guard","outcome":"growing"}"#, 4),
+        (r#"{"kind":"Triage"}"#, 2),
+        ("no document", 2),
+    ] {
+        fs::write(&guard, document).expect("written");
+        let out = incident(&folder, &["close", second, "--fix", "1.4.2", "--guard", path]);
+        assert_eq!(out.status.code(), Some(code), "{document}: {}{}", stdout(&out), stderr(&out));
+    }
+    fs::write(
+        &guard,
+        r#"{"kind":"GuardReplay","guard":"r.yml","proved":true,"recordings":[{"as":"incident"}]}"#,
+    )
+    .expect("written");
+    let closed = incident(&folder, &["close", second, "--fix", "1.4.2", "--guard", path]);
+    assert_eq!(closed.status.code(), Some(0), "{}", stderr(&closed));
+    assert!(!stdout(&incident(&folder, &["list"])).contains("OWED"), "nothing is owed");
+    let closed = stdout(&incident(&folder, &["show", second]));
+    assert!(
+        closed.contains("guarded by r.yml, proved by replay") && closed.contains("paid: restart"),
+        "{closed}"
+    );
+}
+
+#[test]
+fn a_report_is_redacted_and_no_event_writes_into_the_page() {
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = root.path().join("store");
+    let ids = log(&folder);
+    let markdown = stdout(&incident(&folder, &["report", &ids[0]]));
+    for words in [
+        "# Incident",
+        "| Seen before | 1 times before",
+        "it was known 5 min before the kill",
+        "plimsoll read …/7-heap",
+        "the heap &lt;climbs> \\| 3 MiB/h",
+        "seen from (address)",
+        "- [ ] leave a guard",
+    ] {
+        assert!(markdown.contains(words), "no {words:?}:\n{markdown}");
+    }
+    let raw = stdout(&incident(&folder, &["report", &ids[0], "--raw"]));
+    assert!(raw.contains("/var/lib/plimsoll/captures/7-heap") && raw.contains("10.1.2.3"), "{raw}");
+    let page = root.path().join("report.html");
+    let path = page.to_str().expect("text");
+    assert_eq!(incident(&folder, &["report", &ids[0], "--html", path]).status.code(), Some(0));
+    let html = fs::read_to_string(&page).expect("written");
+    assert!(html.contains("the heap &lt;climbs&gt;") && !html.contains("<climbs>"), "{html}");
+    assert!(
+        !html.contains("http://") && !html.contains("10.1.2.3"),
+        "it needs nothing else, and tells no address"
+    );
+    assert_eq!(
+        incident(&folder, &["report", &ids[0], "--html", path]).status.code(),
+        Some(2),
+        "it is not replaced"
+    );
+    // One that begins by hand, and words that name none.
+    let begun = incident(&folder, &["note", "--workload", "by hand", "seen on a graph"]);
+    assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
+    assert_eq!(incident(&folder, &["show", "zzz"]).status.code(), Some(2));
+    assert_eq!(incident(&folder, &["note", "zzz"]).status.code(), Some(2));
+}
