@@ -9,6 +9,7 @@ mod drill;
 mod from_file;
 mod guard;
 mod live;
+pub(crate) mod mark;
 mod oom;
 mod overview;
 pub(crate) mod prometheus;
@@ -68,6 +69,7 @@ enum Command {
     Calibrate(calibrate::Args),
     Guard(guard::Args),
     Bisect(bisect::Args),
+    Mark(mark::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -97,6 +99,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Calibrate(args) => calibrate::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Bisect(args) => bisect::run(args, cli.output),
+        Command::Mark(args) => mark::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };
