@@ -1,70 +1,120 @@
 #!/usr/bin/env python3
 """Captures in cages that are tight: who survives, and whose artifact is whole. Beside jmap, jcmd and gcore.
 
-    bench/capture/tight.py [--seconds N] [--state FOLDER]     goes on where it was; default 240 s
-    bench/capture/tight.py --table                            the table of all runs so far
+    bench/capture/tight.py [--seconds N] [--only WORD] [--state FOLDER]     goes on where it was; default 230 s
+    bench/capture/tight.py --table                                          the table of all runs so far
 
-A program that holds a known size (those of `plimsoll calibrate`) runs in a control group of version 1, whose limit is then set to
-what it uses and so many MiB of headroom. One tool takes one artifact of it. It survived when it still answers and the group
-counts no kill. Every run is a line of bench/capture/tight.jsonl. `forced` is Plimsoll with --force, to see whether what it refuses
-would have killed; `calibrated` is Plimsoll after `plimsoll calibrate`. Needs root, cargo build --release, a JDK, Go, Node.js, a C compiler, gdb.
+A program that holds a known size (those of `plimsoll calibrate`, and those of bench/capture/programs) runs in a control group of
+version 1, whose limit is then set to what it uses and so many MiB of headroom. One tool takes one artifact of it. It survived when it
+still answers and the group counts no kill. Every run is a line of bench/capture/tight.jsonl. `forced` is Plimsoll with --force, to see
+whether what it refuses would have killed; `calibrated` is Plimsoll after `plimsoll calibrate`; `watch` is only looking
+(`plimsoll triage`), which must never kill. A program that burns takes 60 % of its headroom at a rate, while it is captured: by itself
+it would live. Some cells run at once (--jobs). Needs root, cargo build --release, a JDK, Go, Node.js, Python, a C compiler, gdb.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
 import random
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = ROOT / "crates/plimsoll-host/src/calibrate/programs"
-PLIMSOLL = ROOT / "target/release/plimsoll"
-RUNS = pathlib.Path(__file__).with_suffix(".jsonl")
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+HELD = ROOT / "crates/plimsoll-host/src/calibrate/programs"
+OURS = HERE / "programs"
 CAGES = pathlib.Path("/sys/fs/cgroup/memory")
 MIB = 1 << 20
 PATIENCE = 60
+PLIMSOLL = ("plimsoll", "calibrated", "forced")
+BURNT = 0.6
 
-JAVA = ["plimsoll", "calibrated", "forced", "jmap", "jmap live", "jcmd"]
-CELLS = [
-    (f"Jvm {gc}", "heap", tool, room, turn)
-    for gc in ("G1", "Parallel", "Serial")
-    for tool in JAVA
-    for room in (2, 4, 8, 16, 24, 32, 40, 48, 64)
-    for turn in range(2)
-]
-CELLS += [("Go", "goroutines", tool, room, t) for tool in ("plimsoll", "calibrated", "forced", "debug=2") for room in (1, 2, 4, 8, 16, 24, 32, 64) for t in range(2)]
-CELLS += [("Native", "core", tool, room, t) for tool in ("plimsoll", "gcore") for room in (1, 4, 18, 64) for t in range(2)]
-CELLS += [("Node", "snapshot", tool, room, t) for tool in ("plimsoll", "forced") for room in (64, 256, 700) for t in range(2)]
+Cell = collections.namedtuple("Cell", "program artifact tool room turn burn", defaults=(0,))
 
 
-def command(program, folder):
+def cells():
+    """What is to be run; each program by its words, see `command`."""
+    all = []
+
+    def add(programs, artifact, tools, rooms, turns, burns=(0,)):
+        for program in programs:
+            for tool in tools:
+                all.extend(Cell(program, artifact, tool, room, turn, burn) for room in rooms for turn in range(turns) for burn in burns)
+
+    jvms = ("Jvm G1", "Jvm Parallel", "Jvm Serial")
+    rooms = (2, 4, 8, 16, 24, 32, 40, 48, 64)
+    add(jvms, "heap", ("plimsoll", "calibrated", "forced", "jmap", "jmap live", "jcmd"), rooms, 2)
+    add(("Jvm Z",), "heap", ("plimsoll", "forced"), (2, 8, 16, 32, 48, 64), 2)
+    add(jvms, "histogram", ("plimsoll", "forced"), (2, 4, 8, 16, 24, 32, 48), 1)
+    add(("Jvm G1",), "threads", ("plimsoll", "forced"), (2, 4, 8, 16, 24, 32), 1)
+    add(("Go",), "goroutines", ("plimsoll", "calibrated", "forced", "debug=2"), (1, 2, 4, 8, 16, 24, 32, 64), 2)
+    add(("Go",), "heap", ("plimsoll", "forced"), (1, 2, 4, 8, 16, 24, 32), 1)
+    add(("Go",), "stacks", ("plimsoll",), (1, 2, 4, 8, 16, 32), 2)
+    add(("Native",), "core", ("plimsoll", "gcore"), (1, 4, 18, 64), 2)
+    add(("Native", "Python", "Go", "Jvm G1"), "core", ("plimsoll",), (1, 2, 8), 2)
+    add(("Python",), "stacks", ("plimsoll",), (1, 2, 8, 32), 2)
+    add(("Node",), "snapshot", ("plimsoll", "forced"), (64, 256, 700), 2)
+    add(("Node strings", "Node large"), "snapshot", ("plimsoll", "forced"), (32, 128, 400, 700), 1)
+    add(("Node",), "sampling", ("plimsoll", "forced"), (8, 32, 64, 96, 128), 1)
+    add(("Node",), "statistics", ("plimsoll", "forced"), (1, 2, 4, 8, 16, 32), 1)
+    # A program that burns meanwhile.
+    add(("burning Jvm Serial", "burning Jvm G1"), "heap", ("plimsoll",), (32, 64, 128), 2, (5, 20, 100))
+    add(("burning Go",), "goroutines", ("plimsoll",), (32, 64, 128), 2, (5, 20, 100))
+    add(("burning Native", "burning Python"), "core", ("plimsoll",), (16, 64), 2, (5, 20, 100))
+    # Only looked at.
+    looked = ("Jvm G1", "Jvm cold", "Jvm threads", "Go", "Go metrics", "Go expvar", "Node", "Node inspector", "Python", "Native")
+    add(looked, "watch", ("plimsoll",), (1, 2, 4, 8, 16), 1)
+    return all
+
+
+build = threading.Lock()
+
+
+def command(program, folder, burns):
     """Builds it once; the command line with its size."""
-    tools = os.environ["PATH"]
-    if program.startswith("Jvm"):
-        if not (folder / "Held.class").exists():
-            subprocess.run(["javac", "-d", folder, PROGRAMS / "Held.java"], check=True)
-        gc = program.split()[1]
-        return ["java", "-Xmx192m", f"-XX:+Use{gc}GC", "-cp", str(folder), "Held", "64"]
-    if program == "Go":
-        if not (folder / "held").exists():
-            env = dict(os.environ, GO111MODULE="off", PATH=tools)
-            subprocess.run(["go", "build", "-o", folder / "held", PROGRAMS / "held.go"], check=True, env=env)
-        return [str(folder / "held"), "20000"]
-    if program == "Node":
-        return ["node", "--expose-gc", str(PROGRAMS / "held.js"), "24"]
-    if not (folder / "native").exists():
-        subprocess.run(["cc", "-O1", "-o", folder / "native", PROGRAMS / "held.c"], check=True)
-    return [str(folder / "native"), "128"]
+    words = [w for w in program.split() if w != "burning"]
+    kind = words[1] if len(words) > 1 else ""
+    with build:
+        if words[0] == "Jvm":
+            ours = burns or kind == "threads"
+            name = "Burner" if ours else "Held"
+            if not (folder / f"{name}.class").exists():
+                subprocess.run(["javac", "-d", folder, (OURS if ours else HELD) / f"{name}.java"], check=True)
+            gc = "G1" if kind in ("cold", "threads") else kind
+            return ["java", "-Xmx192m", f"-XX:+Use{gc}GC", "-cp", str(folder), name, "64", *(["400"] if kind == "threads" else [])]
+        if words[0] == "Go":
+            source, args = (OURS / "burner.go", ["20000", kind or "pprof"]) if burns or kind else (HELD / "held.go", ["20000"])
+            if not (folder / source.stem).exists():
+                env = dict(os.environ, GO111MODULE="off")
+                subprocess.run(["go", "build", "-o", folder / source.stem, source], check=True, env=env)
+            return [str(folder / source.stem), *args]
+        if words[0] == "Node":
+            door = ["--inspect=127.0.0.1:0"] if kind == "inspector" else []
+            shape = [] if kind in ("", "inspector") else [kind]
+            return ["node", *door, "--expose-gc", str(OURS / "burner.js"), "24", *shape]
+        if words[0] == "Python":
+            return ["python3", str(OURS / "burner.py"), "64"]
+        source = OURS / "burner.c" if burns else HELD / "held.c"
+        if not (folder / f"{source.stem}-c").exists():
+            subprocess.run(["cc", "-O1", "-o", folder / f"{source.stem}-c", source], check=True)
+        return [str(folder / f"{source.stem}-c"), "128"]
 
 
 class Cage:
+    number_of = 0
+
     def __init__(self):
-        self.path = CAGES / f"plimsoll-tight-{os.getpid()}"
+        with build:
+            Cage.number_of += 1
+            self.path = CAGES / f"plimsoll-tight-{os.getpid()}-{Cage.number_of}"
         self.path.mkdir()
 
     def write(self, name, value):
@@ -90,12 +140,31 @@ class Cage:
                 time.sleep(0.05)
 
 
-def take(tool, artifact, pid, folder, state):
-    """Runs the tool; its exit code, and the artifact's file."""
+def warm(pid):
+    """As ahead of need: a first attach takes memory of its own."""
+    path, wish = pathlib.Path(f"/tmp/.java_pid{pid}"), pathlib.Path(f"/tmp/.attach_pid{pid}")
+    wish.touch()
+    os.kill(pid, signal.SIGQUIT)
+    end = time.monotonic() + PATIENCE
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    wish.unlink()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+        s.sendall(b"1\0jcmd\0VM.version\0\0\0")
+        while s.recv(4096):
+            pass
+
+
+def take(cell, pid, folder, state, binary):
+    """Runs the tool; how it ended, how long it took, the artifact's file and what Plimsoll said."""
     out = folder / "out"
     out.mkdir()
-    if tool in ("plimsoll", "calibrated", "forced"):
-        args = [PLIMSOLL, "capture", str(pid), "--artifact", artifact, "--for", "1s", "--window", "100ms", "--go", "--to", out]
+    tool, artifact = cell.tool, cell.artifact
+    if artifact == "watch":
+        args = [binary, "triage", str(pid), "--for", "3s"]
+    elif tool in PLIMSOLL:
+        args = [binary, "capture", str(pid), "--artifact", artifact, "--for", "1s", "--window", "100ms", "--go", "--to", out, "-o", "json"]
         args += ["--force"] if tool == "forced" else []
     elif tool == "gcore":
         args = ["gcore", "-o", out / "core", str(pid)]
@@ -112,65 +181,63 @@ def take(tool, artifact, pid, folder, state):
     began = time.monotonic()
     done = subprocess.run(args, capture_output=True, text=True, env=env, timeout=180)
     took = time.monotonic() - began
-    files = [f for f in out.rglob("*") if f.is_file() and f.suffix != ".json"]
-    return done, took, max(files, key=lambda f: f.stat().st_size, default=None)
+    try:
+        said = json.loads(done.stdout) if tool in PLIMSOLL and artifact != "watch" else {}
+    except ValueError:
+        said = {}
+    files = [f for f in out.rglob("*") if f.is_file() and f.suffix != ".json"] + list(out.rglob("statistics.json"))
+    return done, took, max(files, key=lambda f: f.stat().st_size, default=None), said
 
 
-def whole(artifact, file):
+def whole(artifact, file, binary):
     """Whether the artifact is whole, by what its format ends with."""
-    if file is None or file.stat().st_size == 0 or file.suffix == ".partial":
+    if file is None or file.stat().st_size == 0 or file.suffix == ".partial" or file.name.startswith("cut-"):
         return False
     size = file.stat().st_size
     with open(file, "rb") as f:
         f.seek(max(0, size - 64))
         tail = f.read()
-        if artifact == "heap":
+        if file.suffix == ".hprof":
             return tail.endswith(b"\x2c" + bytes(8))
         if artifact == "snapshot":
             return tail.rstrip().endswith(b"}")
     if artifact == "core":
-        read = subprocess.run([PLIMSOLL, "read", file, "-o", "json"], capture_output=True, text=True)
+        read = subprocess.run([binary, "read", file, "-o", "json"], capture_output=True, text=True)
         return read.returncode in (0, 1)
     return True
 
 
-def predicted(pid, artifact, state):
-    env = dict(os.environ, PLIMSOLL_STATE=str(state))
-    args = [PLIMSOLL, "capture", str(pid), "--artifact", artifact, "--for", "1s", "-o", "json"]
-    plan = json.loads(subprocess.run(args, capture_output=True, text=True, env=env).stdout)
-    return plan.get("cost") or {}
-
-
-def run(cell, folder, state):
-    program, artifact, tool, room, turn = cell
+def run(cell, folder, state, binary):
     cage, place = Cage(), pathlib.Path(tempfile.mkdtemp(dir=folder))
     child = None
     try:
-        words = command(program, folder)
+        words = command(cell.program, folder, cell.burn)
         join = f"echo $$ > {cage.path}/cgroup.procs; exec \"$@\""
         child = subprocess.Popen(["sh", "-c", join, "sh", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         held = child.stdout.readline().split()[1]
         # Only the calibrated one knows what was measured here.
-        state = folder / tool if tool != "calibrated" else state
-        cost = predicted(child.pid, artifact, state) if tool in ("plimsoll", "calibrated") else {}
-        if program.startswith("Jvm"):
-            # As ahead of need: a first attach takes memory of its own.
-            subprocess.run(["jcmd", str(child.pid), "VM.version"], capture_output=True)
-        cage.write("memory.limit_in_bytes", cage.used() + room * MIB)
-        child.stdin.write("lap\n"); child.stdin.flush(); child.stdout.readline()
-        done, took, file = take(tool, artifact, child.pid, place, state)
-        try:
-            child.stdin.write("lap\n"); child.stdin.flush()
-            answer = child.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+        state = folder / cell.tool if cell.tool != "calibrated" else state
+        if cell.program.startswith(("Jvm", "burning Jvm")) and "cold" not in cell.program:
+            warm(child.pid)
+        cage.write("memory.limit_in_bytes", cage.used() + cell.room * MIB)
+        ask(child, f"burn {cell.burn} {cell.room * BURNT}" if cell.burn else "lap")
+        done, took, file, said = take(cell, child.pid, place, state, binary)
+        if cell.burn:
+            # Whatever it was to burn, it has burnt.
+            time.sleep(max(0.0, cell.room * BURNT / cell.burn + 0.5 - took))
+        answer = ask(child, "lap")
         lived = answer.startswith("lap") and cage.kills() == 0
-        row = dict(program=program, artifact=artifact, tool=tool, headroomMib=room, turn=turn, held=float(held))
-        row.update(code=done.returncode, refused=tool in ("plimsoll", "calibrated") and done.returncode == 4, lived=lived, whole=whole(artifact, file))
+        row = dict(program=cell.program, artifact=cell.artifact, tool=cell.tool, headroomMib=cell.room, turn=cell.turn, burn=cell.burn, held=float(held))
+        refused = cell.tool in ("plimsoll", "calibrated") and done.returncode == 4
+        row.update(code=done.returncode, refused=refused, lived=lived, whole=whole(cell.artifact, file, binary))
         row.update(bytes=file.stat().st_size if file else 0, seconds=round(took, 2))
-        row["pauseSeconds"] = int(answer.split()[1]) / 1e6 if lived else None
+        pause = int(answer.split()[1]) / 1e6 if lived else None
+        row["pauseSeconds"] = pause or None
+        cost = said.get("cost") or said.get("predicted")
         row["predicted"] = {k: cost.get(k) for k in ("memoryBytes", "diskBytes", "pauseSeconds")} if cost else None
-        if done.returncode not in (0, 4):
+        if refused:
+            row["why"] = next((c["text"] for c in said.get("checks", []) if c["ok"] is not True), said.get("costUnknown"))
+        if done.returncode not in (0, 4) and cell.artifact != "watch":
             row["said"] = (done.stderr or done.stdout)[-300:]
         return row
     finally:
@@ -181,11 +248,26 @@ def run(cell, folder, state):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def table():
+def ask(child, words):
+    try:
+        child.stdin.write(words + "\n")
+        child.stdin.flush()
+        return child.stdout.readline()
+    except BrokenPipeError:
+        return ""
+
+
+def read_runs(file):
+    """Those of an earlier build of Plimsoll are kept, and neither shown nor counted."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [row for row in map(json.loads, lines) if not row.get("earlier")]
+
+
+def table(rows):
     groups = collections.defaultdict(list)
-    for line in RUNS.read_text().splitlines():
-        row = json.loads(line)
-        groups[row["program"].split()[0], row["artifact"], row["tool"]].append(row)
+    for row in rows:
+        program = row["program"] if row["artifact"] == "watch" or row.get("burn") else row["program"].split()[0]
+        groups[program, row["artifact"], row["tool"]].append(row)
     print("| program | artifact | by | runs | refused | dead though refused | taken | killed | whole, of those taken | least headroom that survived, most that killed, MiB |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|---|")
     for (program, artifact, tool), rows in sorted(groups.items()):
@@ -193,49 +275,68 @@ def table():
         killed = [r["headroomMib"] for r in taken if not r["lived"]]
         lived = [r["headroomMib"] for r in taken if r["lived"]]
         dead = sum(r["refused"] and not r["lived"] for r in rows)
-        good = sum(r["whole"] for r in taken)
+        good = "–" if artifact == "watch" else sum(r["whole"] for r in taken)
         ends = f"{min(lived, default='–')}, {max(killed, default='–')}"
         print(f"| {program} | {artifact} | {tool} | {len(rows)} | {len(rows) - len(taken)} | {dead} | {len(taken)} | {len(killed)} | {good} | {ends} |")
     for (program, artifact, tool), rows in sorted(groups.items()):
-        told = [r for r in rows if r["whole"] and r.get("predicted") and artifact != "goroutines"]
+        told = [r for r in rows if r["whole"] and r.get("predicted") and artifact in ("heap", "core", "snapshot") and program != "Go"]
         if not told:
             continue
         sizes = sorted(r["predicted"]["diskBytes"] / r["bytes"] for r in told)
-        pauses = sorted(r["predicted"]["pauseSeconds"] / r["pauseSeconds"] for r in told)
         near = sum(0.85 <= q <= 1.15 for q in sizes)
-        close = sum(1 / 1.5 <= q <= 1.5 for q in pauses)
-        print(f"\n{program} {artifact}, {tool}: predicted / real size {sizes[0]:.2f} to {sizes[-1]:.2f}, {near} of {len(told)} within 15 %;", end=" ")
-        print(f"pause {pauses[0]:.2f} to {pauses[-1]:.2f}, {close} of {len(told)} within a factor of 1.5")
+        print(f"\n{program} {artifact}, {tool}: predicted / real size {sizes[0]:.2f} to {sizes[-1]:.2f}, {near} of {len(told)} within 15 %", end="")
+        pauses = sorted(r["predicted"]["pauseSeconds"] / r["pauseSeconds"] for r in told if r["pauseSeconds"])
+        if pauses:
+            close = sum(1 / 1.5 <= q <= 1.5 for q in pauses)
+            print(f"; pause {pauses[0]:.2f} to {pauses[-1]:.2f}, {close} of {len(pauses)} within a factor of 1.5", end="")
+        print()
+    own = [r for r in sum(groups.values(), []) if r["tool"] in ("plimsoll", "calibrated")]
+    looks = [r for r in own if r["artifact"] == "watch"]
+    own = [r for r in own if r["artifact"] != "watch"]
+    dead = sum(not r["lived"] for r in own)
+    print(f"\nPlimsoll's own: {len(own)} captures asked, {sum(r['refused'] for r in own)} refused, {dead} dead; {len(looks)} looks, {sum(not r['lived'] for r in looks)} dead")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=240)
+    parser.add_argument("--seconds", type=float, default=230)
     parser.add_argument("--state", default=None)
+    parser.add_argument("--only", default="", help="cells whose words contain this")
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll")
+    parser.add_argument("--runs", type=pathlib.Path, default=HERE / "tight.jsonl")
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if args.table:
-        return table()
-    done = set()
-    if RUNS.exists():
-        done = {(r["program"], r["artifact"], r["tool"], r["headroomMib"], r["turn"]) for r in map(json.loads, RUNS.read_text().splitlines())}
-    cells = [c for c in CELLS if c not in done]
-    random.Random(7).shuffle(cells)
-    end = time.monotonic() + args.seconds
+        return table(read_runs(args.runs))
+    done = {Cell(r["program"], r["artifact"], r["tool"], r["headroomMib"], r["turn"], r.get("burn", 0)) for r in read_runs(args.runs)}
+    left = [c for c in cells() if c not in done and args.only in f"{c.program}/{c.artifact}/{c.tool}"]
+    random.Random(7).shuffle(left)
+    end, write, failed = time.monotonic() + args.seconds, threading.Lock(), []
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
         folder = pathlib.Path(folder)
         state = pathlib.Path(args.state or folder / "state").resolve()
         state.mkdir(exist_ok=True)
-        if not (state / "calibration.json").exists():
+        if not (state / "calibration.json").exists() and any(c.tool == "calibrated" for c in left):
             env = dict(os.environ, PLIMSOLL_STATE=str(state))
-            subprocess.run([PLIMSOLL, "calibrate", "--only", "jvm,go", "--go", "--force"], env=env, stdout=subprocess.DEVNULL)
-        for cell in cells:
+            subprocess.run([args.plimsoll, "calibrate", "--only", "jvm,go", "--go", "--force"], env=env, stdout=subprocess.DEVNULL)
+
+        def one(cell):
             if time.monotonic() > end:
-                break
-            row = run(cell, folder, state)
-            with open(RUNS, "a") as out:
+                return
+            try:
+                row = run(cell, folder, state, args.plimsoll)
+            except (OSError, ValueError, IndexError, subprocess.SubprocessError) as e:
+                return failed.append((cell, e))
+            with write, open(args.runs, "a") as out:
                 out.write(json.dumps(row) + "\n")
-    print(f"{len(cells)} were to be done; {RUNS.name} has {len(RUNS.read_text().splitlines())} of {len(CELLS)}")
+
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            list(pool.map(one, left))
+    for cell, e in failed:
+        print(f"not run: {cell}: {e!r}")
+    print(f"{len(left)} were to be done; {args.runs.name} has {len(read_runs(args.runs))} of {len(cells())}")
 
 
-main()
+if __name__ == "__main__":
+    main()

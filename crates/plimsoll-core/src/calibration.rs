@@ -15,6 +15,8 @@ use crate::target::{RuntimeKind, Target};
 
 /// How far beyond the largest size measured a line is believed.
 const FAR: f64 = 8.0;
+/// The larger of two sizes is so many times the smaller one, or they say nothing of what a larger one costs.
+const APART: f64 = 1.5;
 /// What is added to measured memory: a real program is not the one that was measured.
 const SPARE: f64 = 1.25;
 /// Memory of a machine may differ by so much without being another machine's: the kernel keeps a part.
@@ -191,7 +193,7 @@ impl Calibration {
                 _ => row.basis().into(),
             },
         };
-        if row.per != Per::Nothing {
+        if row.per != Per::Nothing && row.sizes[1] > APART * row.sizes[0] {
             return measured;
         }
         // What it does grow with, nobody counts: the program that was measured may have had little of it.
@@ -318,6 +320,7 @@ mod tests {
         let mut r = Recording::new(target);
         let mut seen = Observation::at(1.0);
         seen.known(Fact::JvmHeapUsed, used);
+        seen.known(Fact::Threads, 100.0);
         r.add(seen);
         r
     }
@@ -354,7 +357,7 @@ mod tests {
         let measured = cost(&jvm("17.0.9", "G1", 128.0 * MIB));
         assert!(measured.basis.starts_with("measured here on 2026-11-27: Jvm 17.0.15 G1"), "{measured:?}");
         assert_eq!(measured.memory, 5.0 * MIB);
-        assert_eq!(here.rows[0].shipped().map(|cost| cost.memory), Some(32.0 * MIB));
+        assert_eq!(here.rows[0].shipped().map(|cost| cost.memory), Some(6.0 * MIB));
         assert!((measured.pause - 0.2).abs() < 1e-6, "{measured:?}");
         let elsewhere = plan::cost(&jvm("17.0.9", "G1", MIB), "heap", &Calibration::default());
         let shipped = elsewhere.expect("a rung").expect("a cost").basis;
@@ -364,18 +367,21 @@ mod tests {
         let threads =
             plan::cost(&jvm("17.0.9", "G1", MIB), "threads", &here).expect("a rung").expect("a cost");
         assert!(!threads.basis.contains("here"), "{threads:?}");
-        // Nobody counts what it grows with: it is never told less than shipped.
-        let threads = Row { per: Per::Nothing, ..row("threads", &[run(0.0, MIB, 2.0)]) };
-        let here = Calibration { rows: vec![threads], ..Calibration::default() };
-        let threads =
-            plan::cost(&jvm("17.0.9", "G1", MIB), "threads", &here).expect("a rung").expect("a cost");
-        assert_eq!((threads.memory, threads.pause), (4.0 * MIB, 2.0));
+        // Nobody counts what it grows with, or it was measured at one size only: it is never told less than shipped.
+        for (id, per, shipped) in
+            [("nmt", Per::Nothing, 4.0 * MIB), ("threads", Per::Threads, 2.0 * MIB + 100.0 * 12.0 * 1024.0)]
+        {
+            let row = Row { per, ..row(id, &[run(20.0, MIB, 2.0), run(21.0, MIB, 2.0)]) };
+            let here = Calibration { rows: vec![row], ..Calibration::default() };
+            let cost = plan::cost(&jvm("17.0.9", "G1", MIB), id, &here).expect("a rung").expect("a cost");
+            assert_eq!((cost.memory, cost.pause), (shipped, 2.0), "{id}");
+        }
         let here = Calibration { rows: vec![row("heap", &[run(256.0 * MIB, MIB, 1.0)])], ..here };
         let cost = |r: &Recording| plan::cost(r, "heap", &here).expect("a rung").expect("a cost");
         // Too far beyond what was measured.
         let far = cost(&jvm("17.0.9", "G1", 4096.0 * MIB));
         assert!(far.basis.ends_with("measured here only up to 256 MiB of heap"), "{far:?}");
-        assert_eq!(far.memory, 32.0 * MIB);
+        assert_eq!(far.memory, 6.0 * MIB);
     }
 
     #[test]

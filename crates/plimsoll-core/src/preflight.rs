@@ -11,9 +11,12 @@ use crate::recording::Recording;
 use crate::runtime::rules::Cost;
 use crate::units;
 
-/// Smallest reserve that a capture must leave, bytes, and as a share of the limit.
-const MARGIN: f64 = 16.0 * 1024.0 * 1024.0;
+/// Smallest reserve that a capture must leave, bytes, and as a share of the limit. What a target takes meanwhile is reckoned
+/// by its rate, and what the artifact takes is twice what was measured: this is for what nobody foresees.
+const MARGIN: f64 = 8.0 * 1024.0 * 1024.0;
 const MARGIN_SHARE: f64 = 0.01;
+/// A file of up to so many bytes may lie in memory.
+const SMALL: f64 = 16.0 * 1024.0 * 1024.0;
 /// Seconds until a capture starts on a target that was never attached to.
 const ATTACH: f64 = 0.2;
 /// Part of a file system that stays free, and inodes that a capture may need.
@@ -153,7 +156,7 @@ fn disk(cost: &Cost, place: &Place) -> Vec<Check> {
         lever: (!fits).then(|| "--to names another folder".to_owned()),
     };
     // A small file does no harm there; a dump is memory of the machine twice.
-    if place.in_memory && cost.disk > MARGIN {
+    if place.in_memory && cost.disk > SMALL {
         room.ok = Some(false);
         room.text = format!("{}: that is memory, not a disk", room.text);
         room.lever = Some("--to names a folder on a disk".to_owned());

@@ -15,6 +15,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use crate::capture::{self, place};
 use crate::identify;
 use crate::source::cgroup::Group;
+use crate::source::room::{self, FOR_A_COMMAND, FOR_A_PROFILE};
 use crate::source::text::why;
 use crate::step::jvm_attach;
 use crate::world::World;
@@ -46,7 +47,10 @@ pub fn subject(world: &World, r: &Recording) -> Subject {
     s.whole_group = group.as_ref().map(|g| g.dies_whole()).map_err(Clone::clone);
     s.processes = group.and_then(|g| g.processes().ok_or_else(|| "too many groups".to_owned()));
     if target.runtime == RuntimeKind::Go {
-        s.endpoint = capture::profiles_answer(world, target.pid);
+        s.endpoint = match room::Room::of(world, target).refuses(0.0, FOR_A_PROFILE) {
+            Some(why) => Err(why),
+            None => capture::profiles_answer(world, target.pid),
+        };
         s.memory_profile = memory_profile(&folder.join("exe"));
     }
     s.core = core(world, &folder);
@@ -56,7 +60,8 @@ pub fn subject(world: &World, r: &Recording) -> Subject {
 /// With the flags that may have been set since the start, where asking the JVM for them needs no signal.
 fn with_live_flags(world: &World, target: &Target) -> Target {
     let mut target = target.clone();
-    if target.runtime != RuntimeKind::Jvm || !jvm_attach::is_warm(world, target.pid) {
+    let can_be_asked = target.runtime == RuntimeKind::Jvm && why_not_asked(world, target.pid).is_none();
+    if !can_be_asked || !jvm_attach::is_warm(world, target.pid) {
         return target;
     }
     let mut ask = |name: &str, word: fn(&str) -> String| {
@@ -68,6 +73,11 @@ fn with_live_flags(world: &World, target: &Target) -> Target {
     });
     ask("HeapDumpPath", |path| format!("-XX:HeapDumpPath={path}"));
     target
+}
+
+/// Why a JVM is not to be asked for a flag or to set one: it would take memory that is not there.
+pub fn why_not_asked(world: &World, pid: i32) -> Option<String> {
+    room::Room::of(world, &identify::bare(pid)).refuses(0.0, FOR_A_COMMAND)
 }
 
 fn variables(folder: &Path) -> BTreeMap<String, String> {

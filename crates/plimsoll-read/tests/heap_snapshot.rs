@@ -227,4 +227,7 @@ fn a_large_text_is_held_by_the_program_and_not_by_the_engines_table() {
     assert_eq!((heap.retained().of(1), heap.retained().of(2)), (0, 9_000_016));
     let head = heap.report(&Context::default()).head;
     assert!(!head.findings.iter().any(|f| f.text.contains("nothing piles up: no place")), "{head:?}");
+    // A text may be a secret: it is told by its size, in the views too.
+    let told = format!("{head:?}{:?}", heap.branches(10, 10));
+    assert!(told.contains("string") && !told.contains("zzz"), "{told}");
 }

@@ -4,10 +4,12 @@
 //! what each metric does ([`growth`]). Load, collections and readings are somebody else's: here is only what they mean.
 
 mod course;
+pub mod dashboard;
 pub mod growth;
 mod keys;
 pub mod marker;
 mod metric;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 mod tolerance;

@@ -14,6 +14,7 @@ mod python;
 use crate::fact::Fact;
 use crate::target::RuntimeKind;
 pub use go::version::{FROM_OUTSIDE as GO_FROM_OUTSIDE, minor as go_minor};
+pub use jvm::marks as jvm_marks;
 use rules::{Rules, UnitRule};
 
 /// Open descriptors: every runtime can leak them.

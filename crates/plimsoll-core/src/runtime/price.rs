@@ -47,6 +47,8 @@ pub enum Per {
     V8Heap,
     /// Goroutines.
     Goroutines,
+    /// Threads.
+    Threads,
     /// Bytes resident of the process's own.
     Resident,
 }
@@ -62,6 +64,7 @@ impl Per {
                 "the heap's size is unknown (no --trace-gc output, inspector or metrics)",
             ),
             Per::Goroutines => (&[Fact::Goroutines], "the number of goroutines is unknown"),
+            Per::Threads => (&[Fact::Threads], "the number of threads is unknown"),
             Per::Resident => (&[Fact::RssAnon, Fact::Rss], "its resident size is unknown"),
         };
         facts.iter().find_map(|f| r.last(*f)).ok_or_else(|| unknown.to_owned())
@@ -73,6 +76,7 @@ impl Per {
             Per::Nothing => "any size".to_owned(),
             Per::JavaHeap | Per::V8Heap => format!("{} of heap", crate::units::bytes(size)),
             Per::Goroutines => format!("{size:.0} goroutines"),
+            Per::Threads => format!("{size:.0} threads"),
             Per::Resident => format!("{} resident", crate::units::bytes(size)),
         }
     }

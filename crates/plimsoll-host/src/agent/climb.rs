@@ -22,6 +22,7 @@ use crate::capture::{self, Folder, Order, chain, place};
 use crate::fault;
 use crate::identify;
 use crate::sampler::Sampler;
+use crate::source::room::{FOR_A_COMMAND, Room};
 use crate::step::jvm_attach;
 use crate::store::Store;
 use crate::world::{Clock as Time, World};
@@ -163,6 +164,11 @@ impl Climb {
         let pid = self.target.pid;
         if self.target.runtime != RuntimeKind::Jvm {
             self.say(What::Armed, format!("pid {pid} is watched closely"));
+            return;
+        }
+        let mut room = Room::of(&self.world, &self.target);
+        if let Some(why) = room.refuses(self.journal.now(), FOR_A_COMMAND) {
+            self.say(What::Failed, format!("the JVM {pid} cannot be prepared: {why}"));
             return;
         }
         match jvm_attach::jcmd(&self.world, pid, "VM.version", PATIENCE) {

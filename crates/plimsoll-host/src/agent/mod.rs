@@ -552,7 +552,20 @@ impl Agent {
             let inner = self.fleet.process_now(pid).map_or_else(BTreeMap::new, |(seen, ..)| seen.facts);
             let (name, runtime, net) = (target.name.clone(), target.runtime, self.inner.net(pid));
             let (workload, forecast) = (workload.clone(), forecast.clone());
-            self.rows.push(Row { workload, pid, name, level, danger, limit, forecast, runtime, inner, net });
+            let started = target.started;
+            self.rows.push(Row {
+                workload,
+                pid,
+                name,
+                started,
+                level,
+                danger,
+                limit,
+                forecast,
+                runtime,
+                inner,
+                net,
+            });
         }
         let mut watched = known.unwrap_or(Watched { level: Level::Calm, calmer: 0, judged, forecast: None });
         (watched.judged, watched.forecast) = (judged, forecast);

@@ -67,6 +67,8 @@ pub struct Row {
     pub pid: i32,
     /// That process's name.
     pub name: String,
+    /// Its start, Unix seconds.
+    pub started: f64,
     /// How near the end is.
     pub level: Level,
     /// What its limit is run against by.

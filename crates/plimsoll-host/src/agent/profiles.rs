@@ -11,13 +11,14 @@ use std::thread::JoinHandle;
 use plimsoll_core::agent::profiles::Pace;
 use plimsoll_core::agent::{Level, Profiles as Rules};
 use plimsoll_core::fact::Fact;
-use plimsoll_core::target::RuntimeKind;
+use plimsoll_core::target::{RuntimeKind, Target};
 
 use super::Row;
 use super::climb::plain;
 use crate::capture;
 use crate::export::pyroscope::{self, Push};
 use crate::identify;
+use crate::source::room::{FOR_A_PROFILE, Room};
 use crate::world::World;
 
 /// Goroutines up to which their profile is cheap.
@@ -100,6 +101,11 @@ fn begin(
     now: f64,
 ) -> Option<JoinHandle<Result<(), String>>> {
     let goroutines = row.inner.get(&Fact::Goroutines).is_none_or(|n| *n <= FEW);
+    let target = Target { runtime: row.runtime, ..identify::bare(row.pid) };
+    // A profile is made in its memory, and a program can stand still right below its limit.
+    if Room::of(world, &target).refuses(now, FOR_A_PROFILE).is_some() {
+        return None;
+    }
     let (world, rules, folder) = (world.clone(), rules.clone(), folder.to_owned());
     let (pid, workload) = (row.pid, row.workload.clone());
     let work = move || {

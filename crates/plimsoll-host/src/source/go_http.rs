@@ -9,13 +9,12 @@ use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::{RuntimeKind, Target};
-use plimsoll_core::units::bytes;
 use plimsoll_read::go_memstats::{self, MemStats};
 use plimsoll_read::{goroutines, prometheus_text};
 
 use super::go_outside::GoOutside;
 use super::ports::Ports;
-use super::room::Room;
+use super::room::{FOR_A_PROFILE, Room};
 use super::text::field;
 use super::{Pace, Source, SourceKind};
 use crate::identify;
@@ -52,9 +51,7 @@ const MANY_EVERY: u32 = 10;
 /// Rounds without an answer after which the port is given up.
 const MOST_SILENT: u32 = 5;
 
-/// Room below which a program is asked nothing, and bytes that its profile of goroutines may take for each: with 20,000 of
-/// them it was killed with 8 MiB of room, and lived with 16.
-const ROOM: f64 = 16.0 * 1024.0 * 1024.0;
+/// Bytes that a profile of goroutines may take for each.
 const ANSWERED: f64 = 768.0;
 /// The least that a goroutine holds, bytes: so many there are at most.
 const STACK: f64 = 2048.0;
@@ -125,10 +122,10 @@ impl Source for GoHttp {
         if let Some(limit) = self.settings.mem_limit {
             out.known(Fact::GoMemLimit, limit);
         }
-        let (left, needed) = (self.room.left(out.t), self.needs());
-        if left < needed {
-            // An answer is made in its memory.
-            unknown(out, &format!("only {} are left: the program is not asked", bytes(left)));
+        let needed = self.needs();
+        // An answer is made in its memory.
+        if let Some(why) = self.room.refuses(out.t, needed) {
+            unknown(out, &why);
             return self.outside.sample(out);
         }
         if let Err(why) = self.ports.enter() {
@@ -166,7 +163,7 @@ impl GoHttp {
     fn needs(&self) -> f64 {
         let resident = || field(&std::fs::read_to_string(&self.resident).ok()?, "RssAnon");
         let most = if self.goroutines > 0.0 { self.goroutines } else { resident().unwrap_or(0.0) / STACK };
-        ROOM.max(ANSWERED * most)
+        FOR_A_PROFILE.max(ANSWERED * most)
     }
 
     /// The first port that answers usefully, the most telling kind first.

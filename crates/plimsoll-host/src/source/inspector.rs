@@ -12,6 +12,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
 use super::ports::Ports;
+use super::room::{FOR_AN_ANSWER, Room};
 use super::{Pace, Source, SourceKind};
 use crate::world::World;
 
@@ -44,6 +45,7 @@ struct Inspector {
     at_start: bool,
     socket: Option<WebSocket<TcpStream>>,
     asked: u64,
+    room: Room,
 }
 
 impl Inspector {
@@ -56,6 +58,7 @@ impl Inspector {
                 .any(|f| f.starts_with("--inspect") && !f.starts_with("--inspect-port")),
             socket: None,
             asked: 0,
+            room: Room::of(world, target),
         }
     }
 
@@ -106,7 +109,11 @@ impl Inspector {
 
 impl Source for Inspector {
     fn sample(&mut self, out: &mut Observation) {
-        let answer = self.ports.enter().and_then(|()| self.ask());
+        // The answer is worked out in its heap.
+        let answer = match self.room.refuses(out.t, FOR_AN_ANSWER) {
+            Some(why) => Err(why),
+            None => self.ports.enter().and_then(|()| self.ask()),
+        };
         if answer.is_err() && self.socket.take().is_some() {
             self.ports.search_anew();
         }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
+use plimsoll_core::runtime::jvm_marks;
 use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_core::units;
 use plimsoll_read::{class_histogram, nmt, thread_dump};
 
 use super::hsperf::size_flag;
-use super::room::Room;
+use super::room::{FOR_A_COMMAND, Room};
 use super::text::field;
 use super::{Pace, Source, SourceKind};
 use crate::step::jvm_attach::{AttachError, jcmd};
@@ -46,10 +47,11 @@ const FACTS: &[Fact] = &[
 const NMT_FACTS: &[Fact] = FACTS.split_at(1).1;
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// Room that any command needs, bytes.
-const ROOM: f64 = 4.0 * MIB;
-/// Room that a histogram needs, bytes: 32 MiB measured, and half as much again.
-const HISTOGRAM_ROOM: f64 = 48.0 * MIB;
+/// Room that a thread dump needs for each thread, bytes: the text is made in the JVM before it is sent.
+const THREAD_ROOM: f64 = 16.0 * 1024.0;
+/// Room that a histogram needs, bytes, beside what its collector takes for each byte of the heap: 23 MiB were the most that was
+/// seen of a busy JVM. It can wait.
+const HISTOGRAM_ROOM: f64 = 32.0 * MIB;
 /// Resident memory above which a histogram would stop the JVM for too long (about 2 s), bytes.
 const HISTOGRAM_LARGEST: f64 = 4096.0 * MIB;
 /// A histogram may take at most this share of the time.
@@ -74,6 +76,8 @@ struct JvmAttach {
     /// JDK 8 books direct buffers as "Internal".
     other: &'static str,
     direct_max: Option<f64>,
+    /// Bytes that a walk over the heap takes for each of it.
+    marks: f64,
     /// Why native memory is not asked for.
     no_nmt: Option<String>,
     /// Why nothing is asked, and until when (Unix seconds).
@@ -96,6 +100,7 @@ impl JvmAttach {
             pid: target.pid,
             room: Room::of(world, target),
             other: if old { "Internal" } else { "Other" },
+            marks: jvm_marks(target.flag("gc")),
             direct_max: size_flag(target, "-XX:MaxDirectMemorySize"),
             no_nmt: off.then(|| nmt::NmtError::Off.to_string()),
             retreat: deaf.then(|| {
@@ -128,7 +133,7 @@ impl JvmAttach {
         let dear = self.round.is_multiple_of(DEAR_EVERY);
         self.round += 1;
         let room = self.room.left(out.t);
-        if room < ROOM {
+        if room < FOR_A_COMMAND {
             unknown_nmt(out, &format!("only {} are left: the JVM is not disturbed", units::bytes(room)));
             return Ok(());
         }
@@ -136,11 +141,26 @@ impl JvmAttach {
         if !dear {
             return Ok(());
         }
-        if self.status("Threads").is_some_and(|n| n > MANY_THREADS) {
+        if self.threads_are_worth_it(room, out) {
             let text = self.ask("Thread.print", PATIENCE)?;
             out.artifacts.extend(thread_dump::read(&text));
         }
         self.histogram(room, out)
+    }
+
+    /// Whether there are enough of them, and room for their text.
+    fn threads_are_worth_it(&mut self, room: f64, out: &mut Observation) -> bool {
+        let threads = self.status("Threads").unwrap_or(0.0);
+        let needed = FOR_A_COMMAND + THREAD_ROOM * threads;
+        if threads > MANY_THREADS && room < needed {
+            let (room, needed) = (units::bytes(room), units::bytes(needed));
+            let text = format!(
+                "no thread dump: {room} are left, and the text of {threads:.0} threads needs up to {needed}"
+            );
+            self.note_once("threads", &text, out);
+            return false;
+        }
+        threads > MANY_THREADS
     }
 
     fn native_memory(&mut self, keep: bool, out: &mut Observation) -> Result<(), Failed> {
@@ -205,8 +225,9 @@ impl JvmAttach {
 
     fn forbids_histogram(&self, room: f64) -> Option<(&'static str, String)> {
         let resident = self.status("VmRSS").unwrap_or(0.0);
-        if room < HISTOGRAM_ROOM {
-            let (room, need) = (units::bytes(room), units::bytes(HISTOGRAM_ROOM));
+        let needed = HISTOGRAM_ROOM + self.marks * resident;
+        if room < needed {
+            let (room, need) = (units::bytes(room), units::bytes(needed));
             return Some(("room", format!("{room} are left below the limit, it needs up to {need}")));
         }
         (resident > HISTOGRAM_LARGEST).then(|| {
@@ -308,8 +329,12 @@ mod tests {
         let mut s = source(&w, &[]);
         let room = s.room.left(1.0);
         assert_eq!((room, s.room.left(2.0)), (40.0 * MIB, 40.0 * MIB));
-        assert_eq!(s.forbids_histogram(room).map(|f| f.0), Some("room"));
-        assert_eq!(s.forbids_histogram(HISTOGRAM_ROOM), None);
+        assert_eq!(s.forbids_histogram(room), None);
+        assert_eq!(s.forbids_histogram(HISTOGRAM_ROOM - 1.0).map(|f| f.0), Some("room"));
+        // Of 100 MiB, Shenandoah's marks take 16.
+        let (_keep, w) = world(200 << 20, 160 << 20, 100 << 10);
+        assert_eq!(source(&w, &["gc=Shenandoah"]).forbids_histogram(room).map(|f| f.0), Some("room"));
+        assert_eq!(source(&w, &["gc=G1"]).forbids_histogram(room), None);
         let (_keep, w) = world(100 << 30, 60 << 20, 5 << 20);
         let (key, why) = source(&w, &[]).forbids_histogram(f64::INFINITY).expect("too large");
         assert!(key == "size" && why.contains("about 3 s"), "{why}");

@@ -9,6 +9,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_read::prometheus_text::{looks_like, sum, with_label};
 
 use super::ports::Ports;
+use super::room::{FOR_AN_ANSWER, Room};
 use super::{Pace, Source, SourceKind};
 use crate::world::World;
 
@@ -44,10 +45,16 @@ const NODE: &[Row] = &[
 const PYTHON: &[Row] =
     &[(Fact::PyBlocks, "python_allocated_blocks", None), (Fact::PyObjects, "python_gc_objects", None)];
 
+/// Bytes that a page may take in the process for each of its own: the text, its pieces and what is sent.
+const PAGE: f64 = 4.0;
+
 struct Metrics {
     table: &'static [Row],
     ports: Ports,
     door: Option<SocketAddr>,
+    room: Room,
+    /// How long the last page was, bytes.
+    page: f64,
 }
 
 fn open(world: &World, target: &Target) -> Option<Box<dyn Source>> {
@@ -56,7 +63,8 @@ fn open(world: &World, target: &Target) -> Option<Box<dyn Source>> {
         RuntimeKind::Python => PYTHON,
         _ => return None,
     };
-    Some(Box::new(Metrics { table, ports: Ports::of(world, target.pid), door: None }))
+    let (ports, room) = (Ports::of(world, target.pid), Room::of(world, target));
+    Some(Box::new(Metrics { table, ports, door: None, room, page: 0.0 }))
 }
 
 impl Metrics {
@@ -74,6 +82,10 @@ impl Metrics {
 
 impl Source for Metrics {
     fn sample(&mut self, out: &mut Observation) {
+        // A page is made in its memory.
+        if let Some(why) = self.room.refuses(out.t, FOR_AN_ANSWER.max(PAGE * self.page)) {
+            return self.unknown(&why, out);
+        }
         if let Err(why) = self.ports.enter() {
             return self.unknown(&why, out);
         }
@@ -88,6 +100,7 @@ impl Source for Metrics {
                 self.unknown(&e.to_string(), out);
             }
             Ok(text) => {
+                self.page = text.len() as f64;
                 for (fact, name, label) in self.table {
                     let value = match label {
                         None => sum(&text, name),

@@ -19,7 +19,7 @@ mod metrics;
 mod node;
 mod ports;
 mod procfs;
-mod room;
+pub(crate) mod room;
 pub(crate) mod text;
 
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //! or of files while spilling is on.
 //!
 //! The system's allocator keeps large blocks that were freed for what may come, up to tens of megabytes; a mapping is given
-//! back at once, which is a tenth of the memory that a heap dump of gigabytes takes.
+//! back at once, which is a tenth of the memory that a heap dump of gigabytes takes, or kept for the next one where that
+//! takes none ([`super::spare`]).
 //!
 //! A spilled block is a shared mapping of a file without a name, on a disk. Room on the disk is taken before the block is, so that
 //! a full disk is an error here and never a signal at a later touch. Freed, the block's file is gone, with what the kernel
@@ -21,6 +22,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
+
+use super::spare;
 
 /// Allocations of at least so many bytes are mappings: smaller ones take more in files than they free in memory.
 pub(super) const LARGE: usize = 1 << 20;
@@ -273,6 +276,7 @@ pub(super) fn begin(folder: OwnedFd, bytes: u64) -> Result<(), Errno> {
         }
     };
     ON.store(true, Ordering::Release);
+    spare::give_all_back();
     Ok(())
 }
 
@@ -307,8 +311,9 @@ fn is_mapped(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= PAGE
 }
 
-/// A mapping of a file while spilling is on and the disk has room, else of memory; null when neither can be had.
-fn map(bytes: usize) -> *mut u8 {
+/// A mapping of a file while spilling is on and the disk has room, else of memory; null when neither can be had. Its content
+/// is zero when that is asked for.
+fn map(bytes: usize, zeroed: bool) -> *mut u8 {
     INSTALLED.store(true, Ordering::Relaxed);
     if ON.load(Ordering::Acquire) {
         let mut state = state();
@@ -317,13 +322,21 @@ fn map(bytes: usize) -> *mut u8 {
             Err(e) => state.refused = Some(e),
         }
     }
+    let mapped = whole_pages(bytes);
+    if let Some(at) = spare::take(mapped) {
+        if zeroed {
+            // SAFETY: the block is nobody else's, and this long.
+            unsafe { ptr::write_bytes(at.as_ptr(), 0, bytes) };
+        }
+        return at.as_ptr();
+    }
     let (reading, of_its_own) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
     // SAFETY: a new mapping at an address that the kernel chooses.
-    let at = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), whole_pages(bytes), reading, of_its_own) };
+    let at = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), mapped, reading, of_its_own) };
     at.map_or(ptr::null_mut(), <*mut _>::cast)
 }
 
-/// Gives a mapping back, of a file or of memory.
+/// Frees a mapping, of a file or of memory.
 ///
 /// # Safety
 /// `at` is what [`map`] gave for this many bytes, or [`remap`] since, and nobody uses it any more.
@@ -331,12 +344,14 @@ unsafe fn unmap(at: *mut u8, bytes: usize) {
     if LIVE.load(Ordering::Acquire) > 0 && state().give_back(at) {
         return;
     }
-    // SAFETY: as the caller promised, and it is none of a file.
-    let _cannot_fail_for_a_whole_mapping = unsafe { rustix::mm::munmap(at.cast(), whole_pages(bytes)) };
+    if let Some(at) = NonNull::new(at) {
+        // SAFETY: as the caller promised, and it is none of a file.
+        unsafe { spare::free(at, whole_pages(bytes), !ON.load(Ordering::Acquire)) };
+    }
 }
 
-/// A mapping of another size without a copy; nothing when it must be copied: a file that the disk has no room for, or memory
-/// that is to be a file from now on.
+/// A mapping of another size without a copy; nothing when it must be copied: a file that the disk has no room for, memory
+/// that is to be a file from now on, or what a freed block has room for: to copy is less than to have as many pages anew.
 ///
 /// # Safety
 /// `at` is what [`map`] gave for `old` bytes, or this since, and its owner waits for the new address.
@@ -351,22 +366,33 @@ unsafe fn remap(at: *mut u8, old: usize, new: usize) -> Option<NonNull<u8>> {
             return resized.ok();
         }
     }
-    if ON.load(Ordering::Acquire) && new > old {
+    let is_spilling = ON.load(Ordering::Acquire);
+    let (old, new) = (whole_pages(old), whole_pages(new));
+    if new <= old {
+        if new < old {
+            // SAFETY: the rest of the block is whole pages of it, none of a file, and its owner wants it no more.
+            let rest = NonNull::new(unsafe { at.add(new) })?;
+            // SAFETY: the same.
+            unsafe { spare::free(rest, old - new, !is_spilling) };
+        }
+        return NonNull::new(at);
+    }
+    if is_spilling || spare::has(new) {
         return None;
     }
-    let (old, new) = (whole_pages(old), whole_pages(new));
     // SAFETY: as the caller promised, and it is none of a file.
-    let at = unsafe { rustix::mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
-    at.ok().and_then(|at| NonNull::new(at.cast()))
+    let at = unsafe { rustix::mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) }.ok()?;
+    spare::grown(new - old);
+    NonNull::new(at.cast())
 }
 
 // SAFETY: which allocations are mappings follows from their layout alone. A mapping is at least as large as asked for, page
-// aligned, zero where it is fresh, and unmapped only when it is freed; every other call is handed on to the system's
+// aligned, zero where that was asked for, and unmapped only when it is freed; every other call is handed on to the system's
 // allocator as it is.
 unsafe impl GlobalAlloc for SpillingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_mapped(layout) {
-            return map(layout.size());
+            return map(layout.size(), false);
         }
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
@@ -374,7 +400,7 @@ unsafe impl GlobalAlloc for SpillingAllocator {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if is_mapped(layout) {
-            return map(layout.size());
+            return map(layout.size(), true);
         }
         // SAFETY: as the caller promised.
         unsafe { System.alloc_zeroed(layout) }

@@ -22,8 +22,10 @@ use rustix::io::Errno;
 use crate::capture::place;
 
 mod allocator;
+mod spare;
 
 pub use allocator::SpillingAllocator;
+pub use spare::Reuse;
 
 /// Where files go when nothing else is said: /tmp is memory on many machines, this is not.
 const FOLDER: &str = "/var/tmp";
@@ -165,6 +167,7 @@ impl Drop for Disk {
 }
 
 /// Resident memory of this process.
+#[derive(Debug)]
 struct Resident {
     file: File,
     page: u64,

@@ -4,10 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::thread;
 
 use super::GraphError;
-use super::both::both;
+use super::both::{both, halves};
 use super::edges::Graph;
 use super::marks::Marks;
 use super::prefetch::prefetch;
@@ -121,6 +120,11 @@ impl Dominators {
         self.leaves.iter()
     }
 
+    /// The same as two halves.
+    pub(crate) fn halves_of_leaves(&self) -> [impl Iterator<Item = u32> + '_; 2] {
+        self.leaves.halves()
+    }
+
     /// The holder of an object, its holder, and so on up to below the roots.
     pub fn holders_of(&self, object: u32) -> impl Iterator<Item = u32> + '_ {
         let above = |object| match self.holder(object) {
@@ -142,20 +146,13 @@ impl Dominators {
         };
         let mut held = Held::default();
         let mut biggest = BinaryHeap::new();
-        for (first, stretch) in (0u32..).step_by(STRETCH).zip(self.holders.chunks(STRETCH)) {
-            if !stretch.contains(&mark) {
-                continue;
-            }
-            for object in
-                (first..).zip(stretch).filter(|&(_, &found)| found == mark).map(|(object, _)| object)
-            {
-                let bytes = retained.of(object);
-                held.objects += 1;
-                held.bytes = held.bytes.saturating_add(bytes);
-                biggest.push(Reverse((bytes, Reverse(object))));
-                if biggest.len() > limit {
-                    biggest.pop();
-                }
+        for object in self.marked(mark) {
+            let bytes = retained.of(object);
+            held.objects += 1;
+            held.bytes = held.bytes.saturating_add(bytes);
+            biggest.push(Reverse((bytes, Reverse(object))));
+            if biggest.len() > limit {
+                biggest.pop();
             }
         }
         let sorted = biggest.into_sorted_vec();
@@ -163,13 +160,26 @@ impl Dominators {
         held
     }
 
-    /// Retained sizes; `shallow` gives an object's own bytes and is called once for each object, in index order.
+    /// The objects that are reached and that no single object holds, ascending.
+    pub(crate) fn held_by_none(&self) -> impl Iterator<Item = u32> + '_ {
+        self.marked(BY_ROOTS)
+    }
+
+    /// The objects whose holder is this one or this mark, ascending. Most have another: they are looked at many at once.
+    fn marked(&self, mark: u32) -> impl Iterator<Item = u32> + '_ {
+        let stretches = (0u32..).step_by(STRETCH).zip(self.holders.chunks(STRETCH));
+        stretches.filter(move |(_, stretch)| stretch.contains(&mark)).flat_map(move |(first, stretch)| {
+            (first..).zip(stretch).filter(move |(_, found)| **found == mark).map(|(object, _)| object)
+        })
+    }
+
+    /// Retained sizes; `shallow` gives an object's own bytes and is called once for each object, by two threads.
     ///
     /// # Errors
     /// [`GraphError::Stopped`] by the watch.
     pub fn retained(
         &self,
-        shallow: impl FnMut(u32) -> u64,
+        shallow: impl Fn(u32) -> u64 + Sync,
         watch: &dyn Watch,
     ) -> Result<Retained, GraphError> {
         Retained::new(self, shallow, watch)
@@ -242,16 +252,5 @@ fn name_holders(numbers: &mut [u32], has_leaves: bool, idom: &[u32], order: &[u3
             *slot = holder.copied().unwrap_or(UNREACHED);
         }
     };
-    let (left, right) = numbers.split_at_mut(numbers.len() / 2);
-    let mut alone = false;
-    thread::scope(|scope| {
-        let other = || name(&mut *right);
-        if left.len() < WORTH_A_THREAD / 2 || thread::Builder::new().spawn_scoped(scope, other).is_err() {
-            alone = true;
-        }
-        name(left);
-    });
-    if alone {
-        name(right);
-    }
+    halves(numbers, |_, half| name(half));
 }

@@ -31,11 +31,13 @@ impl Marks {
 
     /// The objects, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0u32..).step_by(64).zip(&self.0).flat_map(|(first, &word)| {
-            // Without its lowest bit; one without any is looked at too, and stays so.
-            let bits = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
-            bits.take_while(|word| *word != 0).map(move |word| first + word.trailing_zeros())
-        })
+        objects(0, &self.0)
+    }
+
+    /// The objects as two halves, each ascending.
+    pub(crate) fn halves(&self) -> [impl Iterator<Item = u32> + '_; 2] {
+        let (left, right) = self.0.split_at(self.0.len() / 2);
+        [(0, left), (left.len() as u32 * 64, right)].map(|(first, words)| objects(first, words))
     }
 
     /// Takes those of another set of as many objects.
@@ -54,6 +56,15 @@ impl Marks {
     }
 }
 
+/// The objects of some words, the first of which is for `first` and those behind it.
+fn objects(first: u32, words: &[u64]) -> impl Iterator<Item = u32> + '_ {
+    (first..).step_by(64).zip(words).flat_map(|(first, &word)| {
+        // Without its lowest bit; one without any is looked at too, and stays so.
+        let bits = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
+        bits.take_while(|word| *word != 0).map(move |word| first + word.trailing_zeros())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +76,7 @@ mod tests {
         let set = [0, 63, 64, 127, 299];
         set.iter().rev().for_each(|o| marks.set(*o));
         assert!(marks.iter().eq(set));
+        let [left, right] = marks.halves();
+        assert!(left.chain(right).eq(set));
     }
 }

@@ -17,14 +17,21 @@ pub(super) struct Contradictions {
 }
 
 impl Contradictions {
-    /// Of a dump with so many different objects.
-    pub(super) fn of(model: &Model, layouts: &Layouts, summary: &Summary, objects: u32) -> Contradictions {
+    /// Of a dump with so many different objects, and the first one with the identifier of one before it.
+    pub(super) fn of(
+        model: &Model,
+        layouts: &Layouts,
+        summary: &Summary,
+        objects: u32,
+        twin: Option<Warning>,
+    ) -> Contradictions {
         let nameless = || model.classes().iter().filter(|class| model.raw_class_name(class.id).is_none());
         let nameless_found =
             nameless().map(|class| Warning { at: class.at, fault: Fault::NoName { class: class.id } });
         let mut found = model.warnings().kept().to_vec();
         found.extend(layouts.warnings().kept());
         found.extend(nameless_found.take(KEPT));
+        found.extend(twin);
         let twins = summary.counts.objects().saturating_sub(u64::from(objects));
         let told = model.warnings().count() + layouts.warnings().count() + nameless().count() as u64;
         Contradictions {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::HeapDump;
+use crate::graph::both::both;
 use crate::graph::dominators::Holder;
 use crate::graph::prefetch::prefetch;
 
@@ -57,24 +58,39 @@ enum Part {
 /// Looks into the subtrees of up to [`SUSPECTS`] objects, none of which holds another, in one pass.
 pub(super) fn inside(heap: &HeapDump, points: &[u32]) -> Vec<Inside> {
     let points = points.get(..SUSPECTS.min(points.len())).unwrap_or_default();
-    let mut pass = Pass::new(heap, points);
+    let mut tags = Tags::new(heap, points);
+    let mut tallies = tags.tallies(points);
     let walked = heap.tree.walked();
     for (at, object) in walked.iter().enumerate() {
         if let Some(soon) = walked.get(at + AHEAD) {
-            pass.prefetch(*soon);
+            tags.prefetch(*soon);
         }
-        pass.object(*object);
+        tags.walked(*object, &mut tallies);
     }
-    heap.tree.reached_leaves().for_each(|object| pass.object(object));
-    pass.finish()
+    // Leaves hold nothing: what one is depends on no other, so half of them are another thread's.
+    let beside = || {
+        let mut tallies = tags.tallies(points);
+        tags.leaves(1, &mut tallies);
+        tallies
+    };
+    let (theirs, ()) = both(beside, || tags.leaves(0, &mut tallies));
+    let joined = tallies.into_iter().zip(theirs).map(|(tally, more)| tally.joined(more));
+    joined.map(|tally| tally.finish(heap)).collect()
 }
 
-struct Pass<'a> {
+/// Which objects lie inside which suspect, and as what.
+struct Tags<'a> {
     heap: &'a HeapDump,
     /// By object: 0 outside, else 1 + the suspect, with marks.
     tags: Vec<u8>,
     parts: Vec<Part>,
-    tallies: Vec<Tally>,
+}
+
+/// The tags of an object itself, if it has one already, and of what holds it: one of them is not 0.
+#[derive(Clone, Copy)]
+struct Place {
+    own: u8,
+    above: u8,
 }
 
 #[derive(Default)]
@@ -99,19 +115,40 @@ impl Sample {
         if self.seen.is_multiple_of(self.every) {
             self.kept.push(object);
             if self.kept.len() >= 2 * KEPT {
-                let mut even = false;
-                self.kept.retain(|_| {
-                    even = !even;
-                    even
-                });
-                self.every *= 2;
+                self.thin();
             }
         }
         self.seen += 1;
     }
+
+    /// Keeps half of them.
+    fn thin(&mut self) {
+        let mut even = false;
+        self.kept.retain(|_| {
+            even = !even;
+            even
+        });
+        self.every *= 2;
+    }
+
+    /// Takes those of another one, which come behind.
+    fn join(&mut self, mut more: Sample) {
+        let every = self.every.max(more.every);
+        for sample in [&mut *self, &mut more] {
+            while sample.every != 0 && sample.every < every {
+                sample.thin();
+            }
+        }
+        self.every = every;
+        self.kept.append(&mut more.kept);
+        self.seen += more.seen;
+        if self.kept.len() >= 2 * KEPT {
+            self.thin();
+        }
+    }
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Tags<'a> {
     fn new(heap: &'a HeapDump, points: &[u32]) -> Self {
         let mut tags = vec![0; heap.objects() as usize];
         for (suspect, point) in (0u8..).zip(points) {
@@ -120,10 +157,13 @@ impl<'a> Pass<'a> {
             }
         }
         let parts = (0u32..).take(heap.model.classes().len()).map(|class| part_of(heap, class)).collect();
-        let classes = heap.model.classes().len() + ARRAY_KINDS;
-        let tally = || Tally { by_class: vec![(0, 0); classes], ..Tally::default() };
-        let tallies = points.iter().map(|_| tally()).collect();
-        Pass { heap, tags, parts, tallies }
+        Tags { heap, tags, parts }
+    }
+
+    /// Nothing counted yet, for each suspect.
+    fn tallies(&self, points: &[u32]) -> Vec<Tally> {
+        let classes = self.heap.model.classes().len() + ARRAY_KINDS;
+        points.iter().map(|_| Tally { by_class: vec![(0, 0); classes], ..Tally::default() }).collect()
     }
 
     /// An object comes soon.
@@ -134,27 +174,45 @@ impl<'a> Pass<'a> {
         self.heap.kinds.prefetch(object);
     }
 
+    /// Tags an object that may hold others, and counts it.
     #[inline]
-    fn object(&mut self, object: u32) {
+    fn walked(&mut self, object: u32, tallies: &mut [Tally]) {
+        if let Some(place) = self.place(object) {
+            let tag = self.count(object, place, tallies);
+            if let Some(slot) = self.tags.get_mut(object as usize) {
+                *slot = tag;
+            }
+        }
+    }
+
+    /// Counts one half of the leaves, or the other.
+    fn leaves(&self, half: usize, tallies: &mut [Tally]) {
+        for leaf in self.heap.tree.halves_of_leaves().into_iter().skip(half).take(1).flatten() {
+            if let Some(place) = self.place(leaf) {
+                self.count(leaf, place, tallies);
+            }
+        }
+    }
+
+    /// Where an object is; nothing outside.
+    #[inline]
+    fn place(&self, object: u32) -> Option<Place> {
         let own = self.tags.get(object as usize).copied().unwrap_or(0);
         let above = match self.heap.tree.holder(object) {
             Holder::Object(holder) => self.tags.get(holder as usize).copied().unwrap_or(0),
             Holder::Roots | Holder::Nothing => 0,
         };
-        if own | above != 0 {
-            self.object_inside(object, own, above);
-        }
+        (own | above != 0).then_some(Place { own, above })
     }
 
-    fn object_inside(&mut self, object: u32, own: u8, above: u8) {
+    /// Counts an object inside; gives its tag.
+    #[inline]
+    fn count(&self, object: u32, Place { own, above }: Place, tallies: &mut [Tally]) -> u8 {
         let (class, size) = self.heap.kinds.class_and_bytes(object);
         let part = self.parts.get(class as usize).copied().unwrap_or(Part::Other);
         let tag = if own == 0 { mark(above, part) } else { own };
-        if let Some(slot) = self.tags.get_mut(object as usize) {
-            *slot = tag;
-        }
         let suspect = (tag & !(STRUCTURE | ENTRY)).wrapping_sub(1);
-        let Some(tally) = self.tallies.get_mut(usize::from(suspect)) else { return };
+        let Some(tally) = tallies.get_mut(usize::from(suspect)) else { return tag };
         // Behind the last class come the kinds of arrays of numbers, then those without a class.
         let last = tally.by_class.len().saturating_sub(1);
         if let Some((objects, bytes)) = tally.by_class.get_mut((class as usize).min(last)) {
@@ -162,18 +220,14 @@ impl<'a> Pass<'a> {
             *bytes += size;
         }
         if own != 0 {
-            return;
+            return tag;
         }
         if tag & ENTRY != 0 {
             tally.entries.offer(object);
         } else if tag & STRUCTURE == 0 && above & STRUCTURE != 0 && above & ENTRY == 0 {
             tally.elements.offer(object);
         }
-    }
-
-    fn finish(self) -> Vec<Inside> {
-        let heap = self.heap;
-        self.tallies.into_iter().map(|tally| tally.finish(heap)).collect()
+        tag
     }
 }
 
@@ -214,6 +268,16 @@ fn part_of(heap: &HeapDump, class: u32) -> Part {
 }
 
 impl Tally {
+    /// With what another one counted of the same suspect, behind it.
+    fn joined(mut self, more: Tally) -> Tally {
+        for (ours, theirs) in self.by_class.iter_mut().zip(more.by_class) {
+            *ours = (ours.0 + theirs.0, ours.1 + theirs.1);
+        }
+        self.entries.join(more.entries);
+        self.elements.join(more.elements);
+        self
+    }
+
     fn finish(self, heap: &HeapDump) -> Inside {
         let rows = (0u32..).zip(&self.by_class).filter(|(_, (objects, _))| *objects > 0);
         let mut rows: Vec<_> = rows.map(|(class, (objects, bytes))| (class, *objects, *bytes)).collect();
@@ -237,4 +301,28 @@ fn common_class(heap: &HeapDump, objects: &[u32]) -> String {
     }
     let most = counts.into_iter().max_by_key(|(class, count)| (*count, std::cmp::Reverse(*class)));
     most.map(|(class, _)| heap.name_of(class)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_samples_make_an_even_one() {
+        for (left, right) in [(0, 0), (10, 0), (0, 10), (40_000, 100_000), (200_000, 3), (30_000, 30_000)] {
+            let [mut first, mut second] = [Sample::default(), Sample::default()];
+            (0..left).for_each(|object| first.offer(object));
+            (left..left + right).for_each(|object| second.offer(object));
+            first.join(second);
+            assert_eq!(first.seen, u64::from(left + right));
+            assert!(first.kept.len() < 2 * KEPT && first.kept.is_sorted());
+            let few = first.seen < 2 * KEPT as u64;
+            let least = if few { first.seen as usize } else { KEPT / 2 };
+            assert!(first.kept.len() >= least, "{left} and {right}: {}", first.kept.len());
+            // As many of each part as its share, but for one at each end.
+            let of_left = first.kept.iter().filter(|object| **object < left).count();
+            let due = u64::from(left).div_ceil(first.every.max(1));
+            assert!(due.abs_diff(of_left as u64) <= 1, "{left} and {right}: {of_left} of {due}");
+        }
+    }
 }

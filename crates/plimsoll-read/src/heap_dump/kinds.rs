@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crate::graph::both::both;
+use crate::graph::both::{both, halves};
 use crate::graph::prefetch::prefetch;
 
 /// No class is known.
@@ -274,27 +273,25 @@ type Rare = Vec<(u32, u16)>;
 
 /// Codes of one byte, and the objects that have none, with their code: not more than one of [`RARELY`].
 fn narrowed(codes: &[u16], bytes: &[u8]) -> Option<(Vec<u8>, Rare)> {
-    let narrow: Vec<AtomicU8> = std::iter::repeat_with(AtomicU8::default).take(codes.len()).collect();
+    let mut narrow = vec![0u8; codes.len()];
     let most = codes.len() / RARELY;
-    let translate = |first: usize, codes: &[u16], narrow: &[AtomicU8]| {
+    let translate = |first: usize, narrow: &mut [u8]| {
         let mut rare = Rare::new();
+        let codes = codes.get(first..).unwrap_or_default();
         for ((object, &code), slot) in (first as u32..).zip(codes).zip(narrow) {
-            let byte = bytes.get(usize::from(code)).copied().unwrap_or(RARE);
-            slot.store(byte, Relaxed);
-            if byte == RARE && rare.len() <= most {
+            *slot = bytes.get(usize::from(code)).copied().unwrap_or(RARE);
+            if *slot == RARE && rare.len() <= most {
                 rare.push((object, code));
             }
         }
         rare
     };
-    let middle = codes.len() / 2;
-    let ((left, right), (low, high)) = (codes.split_at(middle), narrow.split_at(middle));
-    let (high, mut rare) = both(|| translate(middle, right, high), || translate(0, left, low));
+    let (mut rare, high) = halves(&mut narrow, translate);
     rare.extend(high);
     // Those that were exceptions before are among them, and known.
     (rare.len() <= most).then(|| {
         rare.retain(|(_, code)| *code != EXCEPTION);
-        (narrow.into_iter().map(AtomicU8::into_inner).collect(), rare)
+        (narrow, rare)
     })
 }
 

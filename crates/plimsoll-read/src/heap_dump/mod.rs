@@ -260,10 +260,10 @@ fn build(
     room.make(&survey)?;
     let objects = room.objects;
     let wired = wire(source, &survey, options.sizes, watch)?;
-    let Wire { graph, dangling, kinds, sizes: size_report, places, summary } = wired;
+    let Wire { graph, dangling, kinds, sizes: size_report, places, twin, summary } = wired;
     let references = graph.references();
     let Surveyed { model, layouts, sizes, addresses, start, .. } = survey;
-    let contradictions = Contradictions::of(&model, &layouts, &summary, objects);
+    let contradictions = Contradictions::of(&model, &layouts, &summary, objects, twin);
     let is_sound = summary.is_complete() && layouts.warnings().count() == 0;
     let (roots, first) = start.settle(&model, &addresses, &graph, is_sound);
     let (tree, retained) = dominated(graph, &first, |object| kinds.bytes(object), options.verify, watch)?;
@@ -290,7 +290,7 @@ fn build(
 fn dominated(
     graph: Graph,
     roots: &[u32],
-    shallow: impl FnMut(u32) -> u64,
+    shallow: impl Fn(u32) -> u64 + Sync,
     certify: bool,
     watch: &dyn Watch,
 ) -> Result<(Dominators, Retained), HeapDumpError> {

@@ -17,6 +17,7 @@ use crate::hprof::model::{Limits, Model};
 use crate::hprof::open::{Dump, Packing, open};
 use crate::hprof::records::{Ending, Summary};
 use crate::hprof::visitor::Visitor;
+use crate::hprof::warnings::Warning;
 
 pub(super) fn opened<'s>(source: &'s (impl Source + ?Sized)) -> Result<Dump<'s>, HeapDumpError> {
     open(source.open().map_err(HeapDumpError::Io)?).map_err(HeapDumpError::Open)
@@ -72,6 +73,8 @@ pub(super) struct Wire {
     pub(super) kinds: Kinds,
     pub(super) sizes: SizeReport,
     pub(super) places: Option<Places>,
+    /// The first object that has the identifier of one before it.
+    pub(super) twin: Option<Warning>,
     pub(super) summary: Summary,
 }
 
@@ -118,12 +121,12 @@ fn wire_halves(
         });
         let graph = graph.map_err(HeapDumpError::Io)?;
         first.join(second);
-        let Wired { mut kinds, places, .. } = first;
+        let Wired { mut kinds, places, twin, .. } = first;
         let sizes = sized(&mut kinds, survey, choice);
         let graph = graph.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let graph = graph.map_err(HeapDumpError::Graph)?;
         let places = places.finish(survey.addresses.len(), summary.bytes);
-        Ok(Some(Wire { graph, dangling, kinds, sizes, places, summary }))
+        Ok(Some(Wire { graph, dangling, kinds, sizes, places, twin, summary }))
     })
 }
 
@@ -145,7 +148,7 @@ fn wire_whole(
         let packer = packer.map_err(HeapDumpError::Io)?;
         let mut wiring = Wiring::new(survey, lists);
         let summary = scanned(dump, &mut (&mut wiring, Progress(Phase::Wiring, watch)), Phase::Wiring);
-        let Wired { mut kinds, places, .. } = wiring.finish();
+        let Wired { mut kinds, places, twin, .. } = wiring.finish();
         // While the last references are packed, there is time for the sizes.
         let sizes = sized(&mut kinds, survey, choice);
         // The packer's reason to give up comes before what it led to.
@@ -153,7 +156,7 @@ fn wire_whole(
         let (graph, dangling) = packed.map_err(HeapDumpError::Graph)?;
         let summary = summary?;
         let places = places.finish(addresses.len(), summary.bytes).filter(|_| is_plain);
-        Ok(Wire { graph, dangling, kinds, sizes, places, summary })
+        Ok(Wire { graph, dangling, kinds, sizes, places, twin, summary })
     })
 }
 

@@ -20,8 +20,7 @@ impl Skeleton {
     pub(crate) fn of(tree: &Dominators, retained: &Retained, least: u64) -> Skeleton {
         let mut big: Vec<(u64, u32)> = Vec::new();
         let mut least = least.max(1);
-        for object in 0..tree.objects() {
-            let bytes = retained.of(object);
+        for (object, bytes) in retained.at_least(least) {
             if bytes >= least && tree.is_reached(object) {
                 big.push((bytes, object));
                 if big.len() >= 2 * MOST {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::HeapDump;
 use super::skeleton::Skeleton;
 use crate::graph::both::both;
-use crate::graph::dominators::Holder;
 
 /// Share of the reachable bytes from which on an object is looked at.
 const SHARE: f64 = 0.10;
@@ -133,11 +132,9 @@ impl Group {
 /// Classes of many objects that no single object holds: they are held by several, as by two maps at once.
 fn groups(heap: &HeapDump, least: u64) -> Vec<Point> {
     let mut groups: HashMap<u32, Group> = HashMap::new();
-    for object in 0..heap.tree.objects() {
-        if heap.tree.holder(object) == Holder::Roots && !heap.is_class(object) {
-            let group = groups.entry(heap.class_index(object)).or_default();
-            group.add(object, heap.retained.of(object));
-        }
+    for object in heap.tree.held_by_none().filter(|object| !heap.is_class(*object)) {
+        let group = groups.entry(heap.class_index(object)).or_default();
+        group.add(object, heap.retained.of(object));
     }
     let large = groups.into_values().filter(|group| group.count >= GROUP && group.retained >= least);
     large

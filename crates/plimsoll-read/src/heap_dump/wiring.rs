@@ -11,6 +11,7 @@ use crate::graph::address::Near;
 use crate::graph::marks::Marks;
 use crate::hprof::model::ClassCache;
 use crate::hprof::visitor::{Class, Ids, Instance, ObjectArray, PrimitiveArray, Type, Visitor};
+use crate::hprof::warnings::{Fault, Warning};
 
 /// What is the same for all instances of a class.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ struct OfClass {
 pub(super) struct Wired {
     pub(super) kinds: Kinds,
     pub(super) places: Collector,
+    /// The first object that has the identifier of one before it.
+    pub(super) twin: Option<Warning>,
     /// What was packed, if by the thread that read.
     pub(super) packed: Option<Result<Packer, GraphError>>,
 }
@@ -50,6 +53,7 @@ pub(super) struct Wiring<'a> {
     places: Collector,
     kinds: Kinds,
     seen: Marks,
+    twin: Option<Warning>,
     /// Threads whose stacks hold anything.
     threads: Marks,
     /// The object whose references are being collected.
@@ -82,6 +86,7 @@ impl<'a> Wiring<'a> {
             places: Collector::default(),
             kinds,
             seen: Marks::new(addresses.len()),
+            twin: None,
             threads,
             open: None,
             class: None,
@@ -91,15 +96,17 @@ impl<'a> Wiring<'a> {
 
     pub(super) fn finish(mut self) -> Wired {
         self.close();
-        Wired { kinds: self.kinds, places: self.places, packed: self.lists.finish() }
+        Wired { kinds: self.kinds, places: self.places, twin: self.twin, packed: self.lists.finish() }
     }
 
-    /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an object told twice, whose first telling stays.
+    /// A new object begins, at this offset (classes need none: the model has them): the one before is complete. False for an
+    /// object told twice, whose first telling stays.
     #[inline]
     fn begin(&mut self, at: Option<u64>, id: u64, code: u32, class: Option<u32>) -> bool {
         self.close();
         let Some(object) = self.known.addresses.index_near(&mut self.near, id) else { return false };
         if self.seen.has(object) {
+            self.twin = self.twin.or(at.map(|at| Warning { at, fault: Fault::Duplicate { id } }));
             return false;
         }
         self.seen.set(object);

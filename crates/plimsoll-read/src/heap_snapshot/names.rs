@@ -65,9 +65,10 @@ impl HeapSnapshot {
                 let place = self.place(node).map(|place| format!(" ({place})")).unwrap_or_default();
                 format!("function {name}{place}")
             }
-            NodeKind::String | NodeKind::Concatenated | NodeKind::Sliced => {
-                format!("\"{}\"", clip(&name, SHOWN))
-            }
+            // Never what it says, which may be a secret.
+            NodeKind::String => "string".to_owned(),
+            NodeKind::Concatenated => "string of two".to_owned(),
+            NodeKind::Sliced => "part of a string".to_owned(),
             NodeKind::Array if name.is_empty() => "(storage)".to_owned(),
             _ if self.is_context(node) => "context".to_owned(),
             _ if name.is_empty() => self.class(node),

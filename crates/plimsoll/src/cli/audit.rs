@@ -253,6 +253,7 @@ fn fix(args: &Args, all: &[Audited]) -> Result<u8, CliError> {
     let world = World::default();
     for arm in &arms {
         let Arm { pid, flag, value } = arm;
+        room_to_ask(&world, *pid)?;
         let failed = |e| CliError::cannot_judge(format!("failed to set {flag} of pid {pid}")).because(e);
         let before = jvm_attach::flag(&world, *pid, flag, PATIENCE).map_err(failed)?.unwrap_or_default();
         if !args.go {
@@ -275,6 +276,14 @@ fn fix(args: &Args, all: &[Audited]) -> Result<u8, CliError> {
         output::result(&format!("set {flag} of pid {pid} to {value:?} (was {before:?})\n"))?;
     }
     Ok(exit_code::FINE)
+}
+
+/// A JVM right below its limit is not asked: it could be what kills it.
+fn room_to_ask(world: &World, pid: i32) -> Result<(), CliError> {
+    host::why_not_asked(world, pid).map_or(Ok(()), |why| {
+        Err(CliError::new(Kind::Refused, format!("pid {pid} is left alone: {why}"))
+            .hint("raise its limit first, or restart it with the flags"))
+    })
 }
 
 /// Sets back what the trail says was set in the same life of the process, the newest first.
@@ -303,6 +312,7 @@ fn undo(args: &Args) -> Result<u8, CliError> {
             output::result(&format!("would set {flag} of pid {pid} back to {before:?}; --go does it\n"))?;
             continue;
         }
+        room_to_ask(&world, pid)?;
         jvm_attach::set_flag(&world, pid, (flag, before), PATIENCE).map_err(|e| {
             CliError::cannot_judge(format!("failed to set {flag} of pid {pid} back")).because(e)
         })?;

@@ -276,8 +276,8 @@ fn table(known: &Calibration) -> Table {
     let cells = |row: &Row| {
         let (size, shipped) = (row.sizes[1], row.shipped());
         let of_shipped = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
-        let gib =
-            (row.per != Per::Goroutines && row.per != Per::Nothing).then(|| seconds(row.seconds.each * GIB));
+        let gib = matches!(row.per, Per::JavaHeap | Per::V8Heap | Per::Resident)
+            .then(|| seconds(row.seconds.each * GIB));
         vec![
             row.program(),
             row.artifact.clone(),

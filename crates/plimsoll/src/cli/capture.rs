@@ -316,6 +316,10 @@ fn manifest(plan: &Plan<'_>, step: &Step, failed: Option<&CaptureError>) -> Valu
         "residentBytes": r.last(plimsoll_core::fact::Fact::Rss),
         "limitBytes": binding.map(|b| b.limit).filter(|l| l.is_finite()),
         "verdict": {"cause": verdict.cause, "certainty": verdict.certainty},
+        // Beside what came of it: so the next prediction can be judged.
+        "predicted": plan.cost.as_ref().ok().map(|c| json!({
+            "memoryBytes": c.memory, "diskBytes": c.disk, "pauseSeconds": c.pause, "basis": c.basis,
+        })),
         "failed": failed.map(|e| CliError::cannot_judge("it was not taken whole").because(e.to_string()).to_string()),
         "plimsoll": env!("CARGO_PKG_VERSION"),
     })

@@ -120,7 +120,7 @@ pub(crate) fn bytes(text: &str) -> Result<f64, String> {
     units::parse_bytes(text).ok_or_else(|| format!("{text:?} is no amount; say 512MiB or 2GiB"))
 }
 
-fn unit(text: &str) -> Result<f64, String> {
+pub(crate) fn unit(text: &str) -> Result<f64, String> {
     units::parse_bytes(&format!("1{text}"))
         .ok_or_else(|| format!("{text:?} is no unit; say B, KiB, MiB or GiB"))
 }

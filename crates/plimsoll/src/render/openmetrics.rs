@@ -95,6 +95,13 @@ const FAMILIES: &[Family] = &[
         values: |r| one(Some(r.danger.headroom)),
     },
     Family {
+        name: "plimsoll_start_time_seconds",
+        kind: "gauge",
+        unit: "seconds",
+        help: "Start of the workload's largest process, Unix seconds.",
+        values: |r| one(Some(r.started).filter(|t| *t > 0.0)),
+    },
+    Family {
         name: "plimsoll_burn_bytes_per_second",
         kind: "gauge",
         unit: "bytes_per_second",
@@ -397,6 +404,7 @@ mod tests {
             workload: workload.to_owned(),
             pid: 7,
             name: "java".to_owned(),
+            started: 1000.0,
             level: Level::Light,
             danger,
             limit: 100.0,
@@ -425,6 +433,7 @@ mod tests {
             format!("plimsoll_tasks{{{labels},kind=\"java\"}} 12"),
             format!("plimsoll_net_ready{{{labels}}} 0"),
             format!("plimsoll_workload_info{{{labels},pid=\"7\",runtime=\"jvm\"}} 1"),
+            format!("plimsoll_start_time_seconds{{{labels}}} 1000"),
             "# UNIT plimsoll_time_to_oom_seconds seconds".to_owned(),
             "plimsoll_agent_looks_total 3".to_owned(),
         ] {

@@ -1,5 +1,13 @@
 //! Colours, by meaning.
 
+/// All codes that text is painted with, and the one that ends it.
+pub(crate) const CODES: [&str; 6] = ["0", BOLD, DIM, RED, YELLOW, GREEN];
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "1;31";
+const YELLOW: &str = "33";
+const GREEN: &str = "32";
+
 /// Paints, or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
@@ -17,26 +25,26 @@ impl Paint {
 
     /// A heading.
     pub(crate) fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
+        self.wrap(BOLD, text)
     }
 
     /// Less important.
     pub(crate) fn dim(self, text: &str) -> String {
-        self.wrap("2", text)
+        self.wrap(DIM, text)
     }
 
     /// Danger.
     pub(crate) fn red(self, text: &str) -> String {
-        self.wrap("1;31", text)
+        self.wrap(RED, text)
     }
 
     /// Caution.
     pub(crate) fn yellow(self, text: &str) -> String {
-        self.wrap("33", text)
+        self.wrap(YELLOW, text)
     }
 
     /// All is well.
     pub(crate) fn green(self, text: &str) -> String {
-        self.wrap("32", text)
+        self.wrap(GREEN, text)
     }
 }

@@ -179,7 +179,10 @@ fn a_dump_that_contradicts_itself_is_partial() {
     let orphan = Bad { supers: [0, 0x5550], ..Bad::default() };
     told("orphan.hprof", orphan, &["superclass 0x5550 of class 0x1100 is not in the dump"]);
     let twins = Bad { rest: items(0).raw(items(0).bytes()), ..Bad::default() };
-    told("twins.hprof", twins, &["100 objects have the identifier of another one"]);
+    // Behind the header, the names, the classes and the first hundred.
+    let at = 31 + (9 + 8 + 16) + (9 + 8 + 10) + 2 * 33 + 9 + 2 * 80 + items(0).bytes().len();
+    let first = format!("offset {at}: identifier 0x2000 given twice");
+    told("twins.hprof", twins, &[&first, "100 objects have the identifier of another one"]);
 }
 
 #[test]

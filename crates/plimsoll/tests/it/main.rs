@@ -23,6 +23,8 @@ mod read;
 mod read_artifacts;
 mod restart;
 mod rig;
+mod room;
+mod rules;
 mod series;
 mod spill;
 mod watch;

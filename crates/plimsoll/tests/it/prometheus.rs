@@ -53,7 +53,7 @@ impl Prometheus {
         server
     }
 
-    fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(found) = look() {
@@ -66,16 +66,35 @@ impl Prometheus {
 
     /// The results of an instant query; none while there are none.
     fn query(&self, words: &str) -> Option<Vec<Value>> {
-        let encoded: String = words.bytes().map(|b| format!("%{b:02X}")).collect();
-        let page = get(&self.address, &format!("/api/v1/query?query={encoded}"), "")?;
+        self.results(&format!("/api/v1/query?query={}", encoded(words)))
+    }
+
+    /// The results of a query over a time, from and to, at steps in seconds.
+    pub(crate) fn range(&self, words: &str, (from, to): (f64, f64), step: f64) -> Option<Vec<Value>> {
+        let words = encoded(words);
+        self.results(&format!("/api/v1/query_range?query={words}&start={from}&end={to}&step={step}"))
+    }
+
+    fn results(&self, path: &str) -> Option<Vec<Value>> {
+        let answer = self.answer(path)?;
+        let results = answer["data"]["result"].as_array()?.clone();
+        (!results.is_empty()).then_some(results)
+    }
+
+    /// A document of its API.
+    pub(crate) fn answer(&self, path: &str) -> Option<Value> {
+        let page = get(&self.address, path, "")?;
         let (_, body) = page.split_once("\r\n\r\n")?;
         // It may come in chunks: the document is between the first and the last brace.
         let document = body.get(body.find('{')?..=body.rfind('}')?)?;
         let answer: Value = serde_json::from_str(document).ok()?;
-        assert_eq!(answer["status"], "success", "{answer:#}");
-        let results = answer["data"]["result"].as_array()?.clone();
-        (!results.is_empty()).then_some(results)
+        assert_eq!(answer["status"], "success", "{path}: {answer:#}");
+        Some(answer)
     }
+}
+
+fn encoded(words: &str) -> String {
+    words.bytes().map(|b| format!("%{b:02X}")).collect()
 }
 
 impl Drop for Prometheus {

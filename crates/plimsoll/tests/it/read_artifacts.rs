@@ -57,6 +57,19 @@ fn threads(pool: usize) -> String {
 }
 
 #[test]
+fn names_that_a_terminal_would_obey_are_only_text() {
+    let folder = folder();
+    let hostile = threads(3).replace("pool-1", "\x1b[2J\x1b[8m\u{9b}31m\rpool-1");
+    let name = file(folder.path(), "host\x1b[2Jile.txt", &hostile);
+    for args in [&["read", &name][..], &["read", &name, "-o", "json"], &["read", "diff", &name, &name]] {
+        let out = plimsoll(args);
+        let said = stdout(&out) + &stderr(&out);
+        assert!(said.contains("pool-") && said.contains("ile.txt"), "{said}");
+        assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
+    }
+}
+
+#[test]
 fn goroutines_that_pile_up_are_named_with_creator_and_fix() {
     let folder = folder();
     let path = file(folder.path(), "goroutines.txt", goroutines(3000));

@@ -11,8 +11,8 @@ use crate::runtime::rules::{ArtifactRule, Net};
 use super::version::{FROM_OUTSIDE, minor};
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// Bytes that `debug=1` allocates in the target per goroutine.
-const GROUPED_BYTES: f64 = 220.0;
+/// Bytes that the goroutine profiles allocate in the target per goroutine: 220 for the groups alone, more for their full stacks.
+const GROUPED_BYTES: f64 = 768.0;
 /// Seconds per goroutine that reading from outside takes.
 const OUTSIDE_SECONDS: f64 = 2e-6;
 
@@ -53,7 +53,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 per: Per::Goroutines,
                 memory: Line { base: MIB, each: GROUPED_BYTES },
                 running: Line { base: 0.05, each: 1.4e-6 },
-                basis: "220 B per goroutine in the target, no visible pause (Go 1.27, up to 500,000)",
+                basis: "up to 768 B per goroutine in the target with their stacks, which are taken up to 20,000 of them (Go 1.27)",
                 ..Price::FREE
             })
         },

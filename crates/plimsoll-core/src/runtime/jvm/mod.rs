@@ -6,6 +6,7 @@ mod floor;
 
 use crate::fact::Fact;
 use crate::runtime::rules::Rules;
+pub use capture::marks;
 pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of HotSpot.

@@ -1,13 +1,16 @@
 //! `plimsoll guard`: what an incident leaves behind, so that it does not come back.
 
 mod culprit;
+mod dashboard;
 mod init;
+mod replay;
+mod rules;
 mod run;
 
 use crate::error::CliError;
 use crate::output::Format;
 
-/// The growth test for any program
+/// The growth test for any program, and the alert rules that an incident leaves behind
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -18,11 +21,17 @@ pub(crate) struct Args {
 enum Command {
     Run(Box<run::Args>),
     Init(init::Args),
+    Rules(Box<rules::Args>),
+    Dashboard(dashboard::Args),
+    Replay(replay::Args),
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     match &args.command {
         Command::Run(args) => run::run(args, format),
         Command::Init(args) => init::run(args),
+        Command::Rules(args) => rules::run(args, format),
+        Command::Dashboard(args) => dashboard::run(args),
+        Command::Replay(args) => replay::run(args, format),
     }
 }

@@ -15,7 +15,7 @@ use plimsoll_read::heap_dump::{
 };
 
 use plimsoll_host::own_memory;
-use plimsoll_host::spill::{Disk, Spilled};
+use plimsoll_host::spill::{Disk, Reuse, Spilled};
 use plimsoll_host::world::World;
 
 use super::input::Input;
@@ -155,13 +155,13 @@ fn options<'a>(args: &One, disk: &'a Room) -> Options<'a> {
     }
 }
 
-/// A disk for what memory does not hold, whose use is told.
+/// A disk for what memory does not hold, whose use is told; and memory that was freed and is used again.
 #[derive(Debug)]
-struct Room(Disk);
+struct Room(Disk, Reuse);
 
 impl Room {
     fn new(folder: Option<&Path>, memory: Option<u64>) -> Room {
-        Room(Disk::new(folder, memory.unwrap_or(u64::MAX)))
+        Room(Disk::new(folder, memory.unwrap_or(u64::MAX)), Reuse::begin())
     }
 
     fn spilled(&self) -> Option<Spilled> {

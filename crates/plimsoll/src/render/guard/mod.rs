@@ -2,7 +2,10 @@
 
 mod chart;
 mod ci;
+pub(crate) mod dashboard;
 mod document;
+pub(crate) mod replay;
+pub(crate) mod rules;
 mod words;
 
 use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Metric, Outcome, Verdict, compare};
