@@ -20,13 +20,20 @@ pub struct Setting {
 /// Seconds that both sides must run, warm-up not counted, to tell the difference at 5 % false alarms, 90 times in 100; `None` when
 /// there is nothing to tell.
 pub fn length(s: &Setting) -> Option<f64> {
-    let is_known = [s.noise, s.alike_for, s.replicas, s.difference].iter().all(|v| v.is_finite());
-    if !is_known || s.difference <= 0.0 || s.replicas <= 0.0 {
-        return None;
-    }
-    // Two slopes, each with the variance 12 σ² · 2τ / (r · T³).
-    let needed = ((ALARM + SEEN) / s.difference).powi(2);
-    Some((24.0 * s.noise * s.noise * 2.0 * s.alike_for / s.replicas * needed).cbrt())
+    let seconds = (spread(s)? / s.difference.powi(2)).cbrt();
+    (s.difference > 0.0 && s.difference.is_finite() && seconds.is_finite()).then_some(seconds)
+}
+
+/// The smallest difference that is told after so many seconds; that of the setting is not looked at.
+pub fn smallest(s: &Setting, seconds: f64) -> Option<f64> {
+    let difference = (spread(s)? / seconds.powi(3)).sqrt();
+    (seconds > 0.0 && difference.is_finite()).then_some(difference)
+}
+
+/// Difference squared times length cubed: two slopes, each with the variance 12 σ² · 2τ / (r · T³).
+fn spread(s: &Setting) -> Option<f64> {
+    let is_known = [s.noise, s.alike_for, s.replicas].iter().all(|v| v.is_finite() && *v > 0.0);
+    is_known.then(|| 24.0 * s.noise * s.noise * 2.0 * s.alike_for / s.replicas * (ALARM + SEEN).powi(2))
 }
 
 #[cfg(test)]
@@ -49,6 +56,10 @@ mod tests {
             let hours = hours(noise, replicas, to_oom);
             assert!((hours - want).abs() < 0.06, "{hours} and not {want}");
         }
+        let setting = Setting { noise: 5e6, alike_for: 1800.0, replicas: 3.0, difference: 2e3 };
+        let seconds = length(&setting).expect("known");
+        assert!((smallest(&setting, seconds).expect("known") / 2e3 - 1.0).abs() < 1e-9);
+        assert_eq!(smallest(&setting, 0.0), None);
         assert_eq!(length(&Setting { noise: 1.0, alike_for: 1.0, replicas: 1.0, difference: 0.0 }), None);
     }
 }

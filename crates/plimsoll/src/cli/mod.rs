@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bisect;
 mod calibrate;
+mod canary;
 pub(crate) mod capture;
 mod completions;
 mod drill;
@@ -70,6 +71,7 @@ enum Command {
     Guard(guard::Args),
     Bisect(bisect::Args),
     Mark(mark::Args),
+    Canary(canary::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -100,6 +102,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Bisect(args) => bisect::run(args, cli.output),
         Command::Mark(args) => mark::run(args, cli.output),
+        Command::Canary(args) => canary::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };
