@@ -10,7 +10,7 @@ use crate::slope::linalg::median;
 use crate::slope::normal_cdf;
 
 /// How firmly the usual error of a verdict is believed beforehand, in runs.
-const FIRM: f64 = 10.0;
+const FIRM: f64 = 30.0;
 /// Share of runs that are strays: half of them look like the other side (another version was run, the load did not come),
 /// half like nothing.
 const STRAYS: f64 = 0.02;
@@ -19,7 +19,7 @@ const WIDE: f64 = 1.0;
 /// Differences between runs of one version, in spans of all that was measured.
 const SPREADS: [f64; 6] = [0.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0 / 2.0];
 /// How likely each of them is beforehand: errors are told by who measured.
-const LIKELY: [f64; 6] = [0.7, 0.1, 0.08, 0.06, 0.04, 0.02];
+const LIKELY: [f64; 6] = [0.85, 0.05, 0.04, 0.03, 0.02, 0.01];
 /// Where and how heavily a normal distribution is looked at, in its deviations.
 const NODES: [(f64, f64); 3] = [(-1.732_050_8, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_8, 1.0 / 6.0)];
 

@@ -7,6 +7,7 @@
 //! when it sees that the history does not show the difference at all.
 
 mod belief;
+pub mod deploys;
 mod history;
 mod journal;
 mod likelihood;

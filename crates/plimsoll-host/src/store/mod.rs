@@ -4,6 +4,7 @@
 //! disagree with it after a crash.
 
 mod log;
+pub mod marks;
 pub mod series;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bisect;
 mod calibrate;
+mod canary;
 pub(crate) mod capture;
 mod completions;
 mod drill;
@@ -10,6 +11,7 @@ mod from_file;
 mod guard;
 mod incident;
 mod live;
+pub(crate) mod mark;
 mod oom;
 mod overview;
 pub(crate) mod prometheus;
@@ -70,6 +72,8 @@ enum Command {
     Guard(guard::Args),
     Incident(incident::Args),
     Bisect(bisect::Args),
+    Mark(mark::Args),
+    Canary(canary::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -100,6 +104,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Incident(args) => incident::run(args, cli.output),
         Command::Guard(args) => guard::run(args, cli.output),
         Command::Bisect(args) => bisect::run(args, cli.output),
+        Command::Mark(args) => mark::run(args, cli.output),
+        Command::Canary(args) => canary::run(args, cli.output),
         Command::Drill(args) => drill::run(args, cli.output),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

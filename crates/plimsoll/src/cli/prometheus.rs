@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use plimsoll_core::cluster::{self, Row, Workload};
-use plimsoll_host::prometheus::{Client, HistoryError, Options, QueryError, Server, workloads};
+use plimsoll_host::prometheus::{Client, History, HistoryError, Options, QueryError, Server, workloads};
 
 use super::triage::{FailOn, duration};
 use crate::error::{CliError, Kind};
@@ -20,10 +20,6 @@ use crate::render;
 #[command(next_help_heading = "From a monitoring system")]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Judge what a Prometheus, or what speaks its API, knows of containers: http://HOST:PORT[/PREFIX].
-    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "from", "record"])]
-    pub(super) prometheus: Option<String>,
-
     /// Which containers, by their labels: 'namespace="shop",pod=~"api-.*"'.
     #[arg(
         long,
@@ -78,33 +74,40 @@ pub(crate) struct Asked {
 }
 
 pub(super) fn run(url: &str, args: &Args, show: &Show) -> Result<u8, CliError> {
+    let (history, mut asked) = history(url, args, show.limit)?;
+    let progress = Progress::new();
+    progress.show(&format!("judging {} workloads", history.workloads.len()));
+    let mut rows = judged(&history.workloads, asked.now, asked.step);
+    cluster::rank(&mut rows);
+    drop(progress);
+    let unlimited = rows.iter().filter(|r| r.limit.is_none()).count();
+    if unlimited > 0 {
+        asked
+            .warnings
+            .push(format!("{unlimited} workloads have no limit that is known: no time can be told for them"));
+    }
+    tell(&rows, &asked, show)?;
+    Ok(code(&rows, &asked, show.fail_on))
+}
+
+/// What the server has, and what was asked for; `limit` where it knows none.
+pub(crate) fn history(url: &str, args: &Args, limit: Option<f64>) -> Result<(History, Asked), CliError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
     let step = args.step.max(1.0);
     let options = Options {
         selector: matchers(&args.selector),
         time: (now - args.past.max(step), now),
         step,
-        limit: show.limit,
+        limit,
         most_series: args.most_series,
     };
     let client = Client::new(server(url, args)?);
     let progress = Progress::new();
     progress.show(&format!("asking {url}"));
-    let history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
-    progress.show(&format!("judging {} workloads", history.workloads.len()));
-    let mut rows = judged(&history.workloads, now, step);
-    cluster::rank(&mut rows);
-    drop(progress);
-    let mut warnings = history.warnings;
-    let unlimited = rows.iter().filter(|r| r.limit.is_none()).count();
-    if unlimited > 0 {
-        warnings
-            .push(format!("{unlimited} workloads have no limit that is known: no time can be told for them"));
-    }
-    let asked =
-        Asked { url: url.to_owned(), past: args.past, step, now, containers: history.series, warnings };
-    tell(&rows, &asked, show)?;
-    Ok(code(&rows, &asked, show.fail_on))
+    let mut history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
+    let warnings = std::mem::take(&mut history.warnings);
+    let containers = history.series;
+    Ok((history, Asked { url: url.to_owned(), past: args.past, step, now, containers, warnings }))
 }
 
 /// With or without its braces.
@@ -159,7 +162,7 @@ fn unanswered(e: HistoryError, args: &Args) -> CliError {
 }
 
 /// All cores judge.
-fn judged(workloads: &[Workload], now: f64, step: f64) -> Vec<Row> {
+pub(crate) fn judged(workloads: &[Workload], now: f64, step: f64) -> Vec<Row> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let share = workloads.len().div_ceil(threads).max(1);
     thread::scope(|scope| {

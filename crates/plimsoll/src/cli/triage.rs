@@ -83,6 +83,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20)]
     rows: usize,
 
+    /// Judge what a Prometheus, or what speaks its API, knows of containers: http://HOST:PORT[/PREFIX].
+    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "from", "record"])]
+    prometheus: Option<String>,
+
     #[command(flatten)]
     history: prometheus::Args,
 }
@@ -136,7 +140,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         }
         return judged(&recording, args, format);
     }
-    if let Some(url) = &args.history.prometheus {
+    if let Some(url) = &args.prometheus {
         let show = prometheus::Show { rows: args.rows, limit: args.limit, fail_on: args.fail_on, format };
         return prometheus::run(url, &args.history, &show);
     }

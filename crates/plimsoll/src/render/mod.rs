@@ -6,6 +6,7 @@ pub(crate) mod capture;
 pub(crate) mod chart;
 pub(crate) mod ci;
 pub(crate) mod cluster;
+pub(crate) mod deploys;
 pub(crate) mod guard;
 pub(crate) mod heap;
 pub(crate) mod heap_scant;

@@ -283,6 +283,23 @@ fn a_search_that_is_killed_leaves_no_worktree_and_goes_on() {
 }
 
 #[test]
+fn a_canary_of_ten_minutes_sees_no_slow_leak() {
+    let ask = |more: &[&str]| {
+        let fixed = ["canary", "-o", "json", "--noise", "20MiB", "--headroom", "1200MiB"];
+        plimsoll_command(&[&fixed, more].concat()).output().expect("it runs")
+    };
+    let out = ask(&["--gone-in", "24h", "--for", "10m"]);
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    let out = ask(&["--gone-in", "24h", "--for", "8h"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
+    // 1 % of 2 GiB of noise, 60 % of it in a day: 3.2 hours, and one of warm-up.
+    let hours = document["sizes"][0]["seconds"].as_f64().expect("known") / 3600.0;
+    assert!((4.0..4.5).contains(&hours), "{document:#}");
+    assert_eq!(ask(&["--gone-in", "0s"]).status.code(), Some(2));
+}
+
+#[test]
 fn releases_are_searched_by_their_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log.jsonl").display().to_string();

@@ -15,6 +15,9 @@ const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
 const STEP: f64 = 300.0;
 
+/// Seconds before now at which a workload was rolled out anew.
+const ROLLED: f64 = 3.0 * DAY;
+
 /// One container's life: seconds before now at which it began and ended, image, and its level in MiB by its age.
 struct Life<'a> {
     pod: &'a str,
@@ -106,6 +109,15 @@ fn week(now: f64) -> Week {
     // A cache that fills: 400 MiB, with a time constant of six hours.
     let level = |age: f64| 200.0 + 400.0 * (1.0 - (-age / (6.0 * HOUR)).exp());
     week.life(now, &Life { pod: "cache-0", began: 6.0 * DAY, ended: 0.0, image: "cache:3", level: &level });
+    // Flat until it was rolled out anew three days ago: 5 MiB an hour since.
+    for pod in ["rolled-5d4f8c7b9c-bbbb1", "rolled-5d4f8c7b9c-bbbb2"] {
+        let level = |_: f64| 200.0;
+        week.life(now, &Life { pod, began: 6.0 * DAY, ended: ROLLED, image: "rolled:1", level: &level });
+    }
+    for pod in ["rolled-6e5f9d8c1a-bbbb3", "rolled-6e5f9d8c1a-bbbb4"] {
+        let level = |age: f64| 200.0 + 5.0 * age / HOUR;
+        week.life(now, &Life { pod, began: ROLLED, ended: 0.0, image: "rolled:2", level: &level });
+    }
     // Flat, and far below its limit; and one that has just begun.
     let level = |_: f64| 150.0;
     week.life(now, &Life { pod: "calm-x2x7z", began: 6.0 * DAY, ended: 0.0, image: "calm:4", level: &level });
@@ -196,5 +208,61 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
         let out = server.ask(more);
         assert_eq!(out.status.code(), Some(3), "{more:?}");
         assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    }
+    blamed(&server, folder.path(), now);
+}
+
+/// The version is blamed and not the flag of another day; a flag that was switched along with it cannot be told from it.
+fn blamed(server: &Server, folder: &std::path::Path, now: f64) {
+    let store = folder.join("store").display().to_string();
+    let url = format!("http://{}/metrics-of-all", server.0.address);
+    let ask = |more: &[&str]| {
+        plimsoll(&[&["bisect", "deploys", "--prometheus", &url, "--marks", &store], more].concat())
+    };
+    let mark = |name: &str, ago: f64, more: &[&str]| {
+        let at = (now - ago).to_string();
+        let out = plimsoll(&[&["mark", "flag", name, "--at", &at, "--store", &store], more].concat());
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    };
+    mark("other-cache", 5.0 * DAY, &["--workload", "shop/rolled"]);
+    mark("elsewhere", ROLLED, &["--workload", "shop/api"]);
+    let out = ask(&["--workload", "shop/rolled", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{} {}", text(&out.stdout), text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let rolled = &document["workloads"][0];
+    let first = &rolled["causes"][0];
+    assert_eq!(
+        (&first["kind"], &first["name"]),
+        (&"version".into(), &"registry/rolled:2".into()),
+        "{rolled:#}"
+    );
+    assert!(first["p"].as_f64().expect("p") > 0.9, "{rolled:#}");
+    let adds = |q: &str| first["addsBytesPerSecond"][q].as_f64().expect("a rate") * HOUR / MIB;
+    assert!(adds("p10") > 4.5 && adds("p90") < 5.5, "{rolled:#}");
+    assert_eq!(rolled["versions"][0]["replicas"], 2, "{rolled:#}");
+    // The same moment, the same replicas.
+    mark("new-cache", ROLLED, &[]);
+    let out = ask(&["--workload", "shop/rolled"]);
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
+    let screen = text(&out.stdout);
+    for words in [
+        "TIED  version registry/rolled:2 and flag new-cache",
+        "SLOPE registry/rolled:1",
+        "the experiment above",
+    ] {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
+    // What always climbed is no version's fault; what is calm is not shown.
+    let out = ask(&["-o", "json"]);
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let all = document["workloads"].as_array().expect("rows");
+    assert!(all.iter().all(|w| w["name"] != "calm-daemon"), "{document:#}");
+    let leak = all.iter().find(|w| w["name"] == "leak").expect("it climbs");
+    assert_eq!(leak["causes"][0]["kind"], "never", "{leak:#}");
+    assert_eq!(ask(&["--workload", "nobody"]).status.code(), Some(3));
+    for wrong in
+        [&["mark", "flag", " "][..], &["mark", "flag", "x", "--at", "yesterday"], &["mark", "what", "x"]]
+    {
+        assert_eq!(plimsoll(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! `plimsoll bisect`: which change brought the slope.
 
 mod commits;
+mod deploys;
 mod drive;
 mod releases;
 mod replay;
@@ -8,6 +9,7 @@ mod replay;
 use crate::error::CliError;
 use crate::output::Format;
 
+pub(crate) use deploys::Told;
 pub(crate) use drive::{Answer, id};
 
 /// Which change brought the slope
@@ -21,6 +23,7 @@ pub(crate) struct Args {
 enum Command {
     Commits(Box<commits::Args>),
     Releases(Box<releases::Args>),
+    Deploys(Box<deploys::Args>),
     Replay(replay::Args),
 }
 
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     match &args.command {
         Command::Commits(args) => commits::run(args, format),
         Command::Releases(args) => releases::run(args, format),
+        Command::Deploys(args) => deploys::run(args, format),
         Command::Replay(args) => replay::run(args, format),
     }
 }

@@ -1,0 +1,207 @@
+//! Which release or flag brought the slope, on simulated histories whose culprit is known.
+//!
+//!     cargo run --release -p plimsoll-bench --bin deploys [-- HISTORIES]
+
+use std::io::Write as _;
+
+use plimsoll_core::bisect::deploys::{Cause, blame};
+use plimsoll_core::cluster::{Life, Replica, Workload};
+use plimsoll_core::mark::{Mark, MarkKind};
+use plimsoll_core::series::Point;
+use plimsoll_core::slope::{Death, Samples};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const HOUR: f64 = 3600.0;
+const STEP: f64 = 300.0;
+const BEGIN: f64 = 1_760_000_000.0;
+const LIMIT: f64 = 2.0 * 1_073_741_824.0;
+
+fn uniform(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
+    low + (high - low) * (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn log_uniform(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
+    uniform(rng, low.ln(), high.ln()).exp()
+}
+
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    (uniform(rng, 0.0, 1.0) * n as f64) as usize % n
+}
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    (-2.0 * uniform(rng, 1e-12, 1.0).ln()).sqrt() * uniform(rng, 0.0, std::f64::consts::TAU).cos()
+}
+
+/// A history: versions one after the other, flags in between, one of them the culprit.
+struct Story {
+    days: f64,
+    /// Hours at which versions came; the first is 0.
+    versions: Vec<f64>,
+    /// Hours from and until which flags were on.
+    flags: Vec<(f64, f64)>,
+    culprit: Cause,
+    /// Bytes per second that the culprit adds.
+    adds: f64,
+}
+
+fn story(rng: &mut ChaCha8Rng) -> Story {
+    let days = uniform(rng, 7.0, 14.0);
+    let hours = days * 24.0;
+    let mut times: Vec<f64> = (0..2 + below(rng, 4)).map(|_| uniform(rng, 12.0, hours - 24.0)).collect();
+    times.sort_by(f64::total_cmp);
+    // Two rollouts within hours are one release that was corrected.
+    times.dedup_by(|b, a| *b - *a < 12.0);
+    let versions: Vec<f64> = std::iter::once(0.0).chain(times).collect();
+    let flag = |rng: &mut ChaCha8Rng| {
+        let on = uniform(rng, 12.0, hours - 30.0);
+        let off = if uniform(rng, 0.0, 1.0) < 0.5 { on + uniform(rng, 24.0, 72.0) } else { f64::INFINITY };
+        (on, off)
+    };
+    let flags: Vec<(f64, f64)> = (0..below(rng, 4)).map(|_| flag(rng)).collect();
+    let by_flag = !flags.is_empty() && uniform(rng, 0.0, 1.0) < 0.3;
+    let culprit = if by_flag {
+        Cause::Switched(MarkKind::Flag, format!("f{}", below(rng, flags.len())))
+    } else {
+        Cause::Version(format!("v{}", 1 + below(rng, versions.len() - 1)))
+    };
+    // Half of the limit is gone after so many hours.
+    let adds = LIMIT / 2.0 / (log_uniform(rng, 24.0, 240.0) * HOUR);
+    Story { days, versions, flags, culprit, adds }
+}
+
+impl Story {
+    fn version(&self, hour: f64) -> usize {
+        self.versions.iter().filter(|v| **v <= hour).count() - 1
+    }
+
+    /// The share of the culprit's slope at an hour; a flag is looked at by each replica when it is switched.
+    fn active(&self, version: usize, hour: f64) -> bool {
+        match &self.culprit {
+            Cause::Version(name) => (0..=version).any(|v| *name == format!("v{v}")),
+            Cause::Switched(_, name) => self
+                .flags
+                .iter()
+                .enumerate()
+                .any(|(k, (on, off))| *name == format!("f{k}") && (*on..*off).contains(&hour)),
+            Cause::Unmarked(_) | Cause::Never => false,
+        }
+    }
+
+    fn marks(&self) -> Vec<Mark> {
+        let mark = |k: usize, hour: f64, off: bool| Mark {
+            unix_seconds: BEGIN + hour * HOUR,
+            kind: MarkKind::Flag,
+            name: format!("f{k}"),
+            off,
+            workload: None,
+        };
+        let of = |(k, (on, off)): (usize, &(f64, f64))| {
+            let end = (*off < self.days * 24.0).then(|| mark(k, *off, true));
+            std::iter::once(mark(k, *on, false)).chain(end).collect::<Vec<_>>()
+        };
+        let mut marks: Vec<Mark> = self.flags.iter().enumerate().flat_map(of).collect();
+        marks.sort_by(|a, b| a.unix_seconds.total_cmp(&b.unix_seconds));
+        marks
+    }
+
+    /// One replica over its lives: floors of five minutes with teeth, noise that drifts, load by the day, warm-ups, restarts.
+    fn replica(&self, n: usize, rng: &mut ChaCha8Rng) -> Replica {
+        let base = uniform(rng, 0.12, 0.3) * LIMIT;
+        let (noise, alike) =
+            (uniform(rng, 0.001, 0.006) * LIMIT, (-STEP / (uniform(rng, 5.0, 120.0) * 60.0)).exp());
+        let (teeth, daily) = (uniform(rng, 0.002, 0.03) * LIMIT, uniform(rng, 0.0, 0.02) * LIMIT);
+        // No two replicas get the same share of the work.
+        let share = uniform(rng, 0.85, 1.15);
+        let every = if uniform(rng, 0.0, 1.0) < 0.3 { uniform(rng, 10.0, 40.0) } else { f64::INFINITY };
+        let (mut lives, mut drift, mut hour): (Vec<Life>, f64, f64) = (Vec::new(), 0.0, 0.0);
+        while hour < self.days * 24.0 - 1.0 {
+            let version = self.version(hour);
+            let rollout = self.versions.get(version + 1).copied().unwrap_or(self.days * 24.0);
+            let end = rollout.min(hour + every * uniform(rng, 0.7, 1.3)).min(self.days * 24.0);
+            let warm = uniform(rng, 0.01, 0.08) * LIMIT;
+            let (mut grown, mut points) = (0.0, Vec::new());
+            let mut ended = end;
+            for k in 0..((end - hour) * HOUR / STEP) as usize {
+                let age = k as f64 * STEP;
+                let now = hour + age / HOUR;
+                drift = alike * drift + (1.0 - alike * alike).sqrt() * normal(rng);
+                grown += if self.active(version, now) { share * self.adds * STEP } else { 0.0 };
+                let day = daily * (std::f64::consts::TAU * now / 24.0).sin();
+                let value = base
+                    + grown
+                    + warm * (1.0 - (-age / 2400.0).exp())
+                    + noise * drift
+                    + day
+                    + teeth * uniform(rng, 0.0, 0.3);
+                if value > LIMIT {
+                    ended = now;
+                    break;
+                }
+                points.push(Point { t: BEGIN + hour * HOUR + age, v: value });
+            }
+            lives.push(Life { start: BEGIN + hour * HOUR, version: Some(format!("v{version}")), points });
+            hour = ended.max(hour + STEP / HOUR);
+        }
+        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT) }
+    }
+}
+
+/// What came out of one history.
+struct Outcome {
+    first: bool,
+    credible: bool,
+    tied: bool,
+    p: f64,
+    confident_and_wrong: bool,
+}
+
+fn judged(seed: u64) -> Option<Outcome> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let story = story(&mut rng);
+    let replicas = 1 + below(&mut rng, 6);
+    let workload = Workload {
+        namespace: "shop".into(),
+        name: "api".into(),
+        container: "api".into(),
+        number: "memory".into(),
+        samples: Samples::Raw,
+        death: Death::AtUsage,
+        replicas: (0..replicas).map(|n| story.replica(n, &mut rng)).collect(),
+        kills: None,
+    };
+    let blame = blame(&workload, &story.marks()).ok()?;
+    let first = blame.causes.first()?;
+    Some(Outcome {
+        first: first.cause == story.culprit,
+        credible: blame.credible(0.9).iter().any(|c| c.cause == story.culprit),
+        tied: !blame.tied.is_empty(),
+        p: first.p,
+        confident_and_wrong: first.p >= 0.9 && first.cause != story.culprit,
+    })
+}
+
+fn main() -> std::io::Result<()> {
+    let histories: u64 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(200);
+    let all: Vec<Outcome> = (0..histories).filter_map(judged).collect();
+    let share = |is: &dyn Fn(&Outcome) -> bool| {
+        100.0 * all.iter().filter(|o| is(o)).count() as f64 / all.len() as f64
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} histories judged of {histories}", all.len())?;
+    writeln!(out, "culprit first: {:.1} %", share(&|o| o.first))?;
+    writeln!(out, "culprit in the 90 % set: {:.1} %", share(&|o| o.credible))?;
+    writeln!(out, "first with 0.9 or more, and wrong: {:.1} %", share(&|o| o.confident_and_wrong))?;
+    writeln!(out, "said to be tied: {:.1} %", share(&|o| o.tied))?;
+    writeln!(
+        out,
+        "probability of the first, mean: {:.3}",
+        all.iter().map(|o| o.p).sum::<f64>() / all.len() as f64
+    )?;
+    for (seed, _) in
+        (0..histories).map(|s| (s, judged(s))).filter(|(_, o)| o.as_ref().is_some_and(|o| !o.first))
+    {
+        writeln!(out, "wrong: {seed}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! The regression: every life has a level of its own, all share a slope, and a cause adds to it while it is active.
+
+use crate::canary;
+use crate::cluster::Life;
+use crate::guard::trend::{Level, trend};
+use crate::slope::Interval;
+
+/// Blocks of which the floor is taken, seconds: at least, and as a share of the whole history.
+const BLOCK: f64 = 1800.0;
+const BLOCKS: f64 = 400.0;
+/// What is left out at the start of a life: seconds at most, and share.
+const WARM_UP: f64 = 3600.0;
+const WARM_SHARE: f64 = 0.25;
+/// Fewest floors of a life.
+const FEWEST: usize = 4;
+/// Lives that are looked at, the longest first.
+const LIVES: usize = 200;
+/// Correlation of neighbours: taken to be this with the weight of so many floors, and never more.
+const ALIKE: (f64, f64) = (0.5, 12.0);
+const MOST_ALIKE: f64 = 0.9;
+/// Share of the slope that a cause brings at least.
+const MATERIAL: f64 = 0.3;
+/// Standard normal quantile of 90 %.
+const TENTH: f64 = 1.2816;
+
+/// When a cause is active.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Activity {
+    /// In these lives.
+    Lives(Vec<bool>),
+    /// From and until these times, the same for all lives.
+    Switched(Vec<(f64, bool)>),
+}
+
+impl Activity {
+    pub(super) fn of_lives(lives: Vec<bool>) -> Activity {
+        Activity::Lives(lives)
+    }
+
+    /// Seconds that it was active between the start of a life and a time in it.
+    fn seconds(&self, life: usize, start: f64, t: f64) -> f64 {
+        match self {
+            Activity::Lives(lives) => {
+                if lives.get(life) == Some(&true) {
+                    t - start
+                } else {
+                    0.0
+                }
+            }
+            Activity::Switched(switches) => {
+                let (mut sum, mut since) = (0.0, None);
+                for (at, on) in switches.iter().filter(|(at, _)| *at < t) {
+                    match (since, on) {
+                        (None, true) => since = Some(*at),
+                        (Some(from), false) => {
+                            sum += (at - start).max(0.0) - (from - start).max(0.0);
+                            since = None;
+                        }
+                        _ => {}
+                    }
+                }
+                sum + since.map_or(0.0, |from| t - from.max(start))
+            }
+        }
+    }
+}
+
+/// Floors of one life, about their own middle.
+struct Floors {
+    life: usize,
+    start: f64,
+    at: Vec<f64>,
+    time: Vec<f64>,
+    value: Vec<f64>,
+}
+
+/// How well a cause explains the floors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    /// Logarithm of its likelihood, what it costs to have it taken off.
+    pub(super) log: f64,
+    /// What it adds to the slope.
+    pub(super) adds: Interval,
+}
+
+/// All floors, and their noise.
+pub(super) struct Data {
+    floors: Vec<Floors>,
+    count: f64,
+    /// Independent floors among them.
+    effective: f64,
+    /// Deviation of a floor from its life's own line, and for how long neighbours go along, seconds.
+    noise: f64,
+    alike_for: f64,
+}
+
+fn middle(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn centred(mut values: Vec<f64>) -> Vec<f64> {
+    let middle = middle(&values);
+    values.iter_mut().for_each(|v| *v -= middle);
+    values
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+impl Data {
+    pub(super) fn new(lives: &[&Life]) -> Option<Data> {
+        let times = || lives.iter().flat_map(|l| &l.points).map(|p| p.t);
+        let span = times().fold(f64::NEG_INFINITY, f64::max) - times().fold(f64::INFINITY, f64::min);
+        let block = BLOCK.max(span / BLOCKS);
+        let mut order: Vec<usize> = (0..lives.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(lives[*at].points.len()));
+        order.truncate(LIVES);
+        let floors: Vec<Floors> = order.into_iter().filter_map(|at| floors(at, lives[at], block)).collect();
+        let count = floors.iter().map(|f| f.at.len()).sum::<usize>() as f64;
+        if floors.is_empty() {
+            return None;
+        }
+        let (mut squares, mut products, mut pairs) = (0.0, 0.0, 0.0);
+        for f in &floors {
+            let slope = dot(&f.time, &f.value) / dot(&f.time, &f.time);
+            let rest: Vec<f64> = f.time.iter().zip(&f.value).map(|(t, v)| v - slope * t).collect();
+            squares += dot(&rest, &rest);
+            products += dot(&rest, &rest[1..]);
+            pairs += rest.len() as f64 - 1.0;
+        }
+        let alike = if squares > 0.0 { products / squares * count / pairs } else { 0.0 };
+        let alike = ((alike * pairs + ALIKE.0 * ALIKE.1) / (pairs + ALIKE.1)).clamp(0.0, MOST_ALIKE);
+        Some(Data {
+            effective: count * (1.0 - alike) / (1.0 + alike),
+            noise: (squares / count).sqrt(),
+            // Floors that do not go along at all are half a block apart from doing so.
+            alike_for: if alike > 0.0 { (-block / alike.ln()).max(block / 2.0) } else { block / 2.0 },
+            count,
+            floors,
+        })
+    }
+
+    /// Times within the history, evenly.
+    pub(super) fn times(&self, most: usize) -> Vec<f64> {
+        let times = || self.floors.iter().flat_map(|f| f.at.iter().copied());
+        let (low, high) = (times().fold(f64::INFINITY, f64::min), times().fold(f64::NEG_INFINITY, f64::max));
+        (1..=most).map(|k| low + (high - low) * k as f64 / (most + 1) as f64).collect()
+    }
+
+    fn regressor(&self, activity: &Activity) -> Vec<Vec<f64>> {
+        let of = |f: &Floors| centred(f.at.iter().map(|t| activity.seconds(f.life, f.start, *t)).collect());
+        self.floors.iter().map(of).collect()
+    }
+
+    fn sum(&self, of: impl Fn(usize, &Floors) -> f64) -> f64 {
+        self.floors.iter().enumerate().map(|(k, f)| of(k, f)).sum()
+    }
+
+    /// The fit of a cause; `None` where it is never active, or always.
+    pub(super) fn fit_of(&self, activity: &Activity) -> Option<Fit> {
+        let active = self.regressor(activity);
+        let (tt, aa) = (self.sum(|_, f| dot(&f.time, &f.time)), self.sum(|k, _| dot(&active[k], &active[k])));
+        let ta = self.sum(|k, f| dot(&f.time, &active[k]));
+        // What is active for nearly all or nearly none of the time has no slope of its own.
+        let own = tt * aa - ta * ta;
+        (own > 1e-3 * tt * aa && aa > 0.0).then(|| self.fit(Some((&active, ta, aa))))
+    }
+
+    /// The fit of a cause with its regressor, or of none.
+    pub(super) fn fit(&self, cause: Option<(&[Vec<f64>], f64, f64)>) -> Fit {
+        let tt = self.sum(|_, f| dot(&f.time, &f.time));
+        let tv = self.sum(|_, f| dot(&f.time, &f.value));
+        let vv = self.sum(|_, f| dot(&f.value, &f.value));
+        let none = Interval { low: 0.0, mid: 0.0, high: 0.0 };
+        let without = (vv - tv * tv / tt).max(1e-9 * vv).max(f64::MIN_POSITIVE);
+        let log = |rest: f64| -self.effective / 2.0 * (rest / self.count).ln();
+        let Some((active, ta, aa)) = cause else { return Fit { log: log(without), adds: none } };
+        let av = self.sum(|k, f| dot(&active[k], &f.value));
+        let own = aa - ta * ta / tt;
+        let adds = (av - ta * tv / tt) / own;
+        let least = (1e-9 * vv).max(f64::MIN_POSITIVE);
+        let with = (without - adds * adds * own).max(least);
+        let error = (with / self.count / own * (self.count / self.effective)).sqrt();
+        let interval = Interval { low: adds - TENTH * error, mid: adds, high: adds + TENTH * error };
+        let base = (tv - adds * ta) / tt;
+        let explained = if adds > 0.0 && adds >= MATERIAL * (base + adds) {
+            with
+        } else {
+            // What brings less than that is no cause: it fits as well as the least that would be one.
+            let beside = (1.0 - MATERIAL) / MATERIAL;
+            let zv = (beside * tv + av).max(0.0);
+            let zz = beside * beside * tt + 2.0 * beside * ta + aa;
+            (vv - zv * zv / zz).max(least)
+        };
+        Fit { log: log(explained) - 0.5 * self.effective.ln(), adds: interval }
+    }
+
+    /// How alike two causes are beside the slope that all share.
+    pub(super) fn likeness(&self, a: &Activity, b: &Activity) -> f64 {
+        let (a, b) = (self.regressor(a), self.regressor(b));
+        let tt = self.sum(|_, f| dot(&f.time, &f.time));
+        let own = |x: &[Vec<f64>], y: &[Vec<f64>]| {
+            let (tx, ty) = (self.sum(|k, f| dot(&f.time, &x[k])), self.sum(|k, f| dot(&f.time, &y[k])));
+            self.sum(|k, _| dot(&x[k], &y[k])) - tx * ty / tt
+        };
+        own(&a, &b) / (own(&a, &a) * own(&b, &b)).sqrt()
+    }
+
+    /// Seconds after which one replica tells whether its slope is larger by so much.
+    pub(super) fn seconds_to_tell(&self, adds: f64) -> Option<f64> {
+        canary::length(&canary::Setting {
+            noise: self.noise,
+            alike_for: self.alike_for,
+            replicas: 1.0,
+            difference: adds,
+        })
+    }
+
+    /// The slope of several lives together; lives differ by more than their errors say.
+    pub(super) fn pooled(&self, lives: &[usize]) -> Option<Interval> {
+        let of = |f: &Floors| {
+            let levels: Vec<Level> =
+                f.at.iter().zip(&f.value).map(|(t, v)| Level { work: t - f.start, value: *v }).collect();
+            trend(&levels, 1.0, 0.0).filter(|t| t.error.is_finite()).map(|t| (t.slope, t.error))
+        };
+        let mine = self.floors.iter().filter(|f| lives.contains(&f.life));
+        let slopes: Vec<(f64, f64)> = mine.filter_map(of).collect();
+        let least = slopes.iter().map(|(s, _)| s.abs()).fold(0.0, f64::max) * 1e-6;
+        let weight = |error: f64| error.max(least).max(f64::MIN_POSITIVE).powi(-2);
+        let weights: f64 = slopes.iter().map(|(_, e)| weight(*e)).sum();
+        if weights <= 0.0 {
+            return None;
+        }
+        let mid = slopes.iter().map(|(s, e)| s * weight(*e)).sum::<f64>() / weights;
+        let between = slopes.iter().map(|(s, e)| (s - mid).powi(2) * weight(*e)).sum::<f64>();
+        let excess = (between / (slopes.len() as f64 - 1.0).max(1.0)).max(1.0);
+        let error = (excess / weights).sqrt();
+        Some(Interval { low: mid - TENTH * error, mid, high: mid + TENTH * error })
+    }
+}
+
+/// The lowest of each block behind the warm-up.
+fn floors(at: usize, life: &Life, block: f64) -> Option<Floors> {
+    let end = life.points.last()?.t;
+    let begin = life.start + WARM_UP.min(WARM_SHARE * (end - life.start));
+    let (mut times, mut values): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    let mut of = f64::NAN;
+    for p in life.points.iter().filter(|p| p.t >= begin && p.v.is_finite()) {
+        let this = ((p.t - begin) / block).floor();
+        match (values.last_mut(), times.last_mut()) {
+            (Some(v), Some(t)) if this == of => {
+                if p.v < *v {
+                    (*v, *t) = (p.v, p.t);
+                }
+            }
+            _ => {
+                values.push(p.v);
+                times.push(p.t);
+                of = this;
+            }
+        }
+    }
+    let is_long = times.len() >= FEWEST && times.first() < times.last();
+    is_long.then(|| Floors {
+        life: at,
+        start: life.start,
+        time: centred(times.clone()),
+        value: centred(values),
+        at: times,
+    })
+}

@@ -1,0 +1,112 @@
+//! Histories with a culprit: versions, flags, replicas and restarts.
+
+use super::*;
+use crate::cluster::Replica;
+use crate::series::Point;
+use crate::slope::{Death, Samples};
+
+const HOUR: f64 = 3600.0;
+const MIB: f64 = 1_048_576.0;
+const BEGIN: f64 = 1_760_000_000.0;
+
+/// Noise of a floor, the same each time.
+fn noise(seed: f64, t: f64) -> f64 {
+    ((t * 0.0017 + seed).sin() + (t * 0.0131 + 2.0 * seed).cos()) * 1.5 * MIB
+}
+
+/// Lives of one replica: hours of start and end, and the version; `slope` is MiB an hour at an hour.
+fn replica(seed: f64, lives: &[(f64, f64, &str)], slope: impl Fn(&str, f64) -> f64) -> Replica {
+    let life = |(from, to, version): &(f64, f64, &str)| {
+        let (mut level, mut points) = (200.0 * MIB, Vec::new());
+        for k in 0..((to - from) * 12.0) as usize {
+            let hour = from + k as f64 / 12.0;
+            level += slope(version, hour) * MIB / 12.0;
+            let t = BEGIN + hour * HOUR;
+            points.push(Point { t, v: level + noise(seed, t) });
+        }
+        Life { start: BEGIN + from * HOUR, version: Some((*version).to_owned()), points }
+    };
+    Replica { pod: format!("api-{seed}"), lives: lives.iter().map(life).collect(), limit: Some(2048.0 * MIB) }
+}
+
+fn workload(replicas: Vec<Replica>) -> Workload {
+    Workload {
+        namespace: "shop".into(),
+        name: "api".into(),
+        container: "api".into(),
+        number: "memory".into(),
+        samples: Samples::Raw,
+        death: Death::AtUsage,
+        replicas,
+        kills: None,
+    }
+}
+
+fn flag(name: &str, hour: f64, off: bool) -> Mark {
+    Mark { unix_seconds: BEGIN + hour * HOUR, kind: MarkKind::Flag, name: name.into(), off, workload: None }
+}
+
+const THREE: [(f64, f64, &str); 3] = [(0.0, 48.0, "v1"), (48.0, 96.0, "v2"), (96.0, 144.0, "v3")];
+
+#[test]
+fn the_version_that_climbs_is_blamed_with_its_slope() {
+    let slope = |version: &str, _| if version == "v1" { 0.1 } else { 3.0 };
+    let all = workload((0..3).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let blame = blame(&all, &[flag("other", 70.0, false)]).expect("told");
+    let first = &blame.causes[0];
+    assert_eq!(first.cause, Cause::Version("v2".into()), "{:#?}", blame.causes);
+    assert!(first.p > 0.9, "{first:?}");
+    let per_hour = first.adds.mid * HOUR / MIB;
+    assert!((2.5..3.3).contains(&per_hour), "{per_hour}");
+    let slopes: Vec<f64> = blame.versions.iter().map(|v| v.slope.expect("long").mid * HOUR / MIB).collect();
+    assert!(
+        (slopes[0] - 0.1).abs() < 0.2 && (slopes[1] - 3.0).abs() < 0.3 && (slopes[2] - 3.0).abs() < 0.3,
+        "{slopes:?}"
+    );
+    assert_eq!((blame.versions[0].replicas, blame.versions[0].lives), (3, 3));
+    assert!(blame.tied.is_empty(), "{:?}", blame.tied);
+}
+
+#[test]
+fn a_flag_is_told_from_the_version_that_came_before_it() {
+    // v2 came at 48 h; the flag was switched on at 60 h, off at 100 h.
+    let slope = |_: &str, hour: f64| if (60.0..100.0).contains(&hour) { 3.0 } else { 0.0 };
+    let all = workload((0..2).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let marks = [flag("new-cache", 60.0, false), flag("new-cache", 100.0, true)];
+    let blame = blame(&all, &marks).expect("told");
+    assert_eq!(
+        blame.causes[0].cause,
+        Cause::Switched(MarkKind::Flag, "new-cache".into()),
+        "{:#?}",
+        blame.causes
+    );
+    assert!(blame.causes[0].p > 0.9);
+}
+
+#[test]
+fn what_moved_together_is_said_to_be_tied_with_what_would_tell() {
+    let slope = |version: &str, _| if version == "v1" { 0.0 } else { 3.0 };
+    let all = workload(vec![replica(1.0, &[(0.0, 60.0, "v1"), (60.0, 120.0, "v2")], slope)]);
+    let blame = blame(&all, &[flag("new-cache", 60.0, false)]).expect("told");
+    let [tied] = blame.tied.as_slice() else { panic!("{blame:#?}") };
+    assert_eq!(tied.a, Cause::Version("v2".into()));
+    let hours = tied.seconds.expect("known") / HOUR;
+    assert!((0.5..24.0).contains(&hours), "{hours}");
+    assert!(blame.causes[0].p < 0.6 && blame.causes[1].p > 0.3, "{:?}", blame.causes);
+}
+
+#[test]
+fn nothing_is_blamed_for_a_slope_that_was_always_there_or_began_between_the_marks() {
+    let always = workload((0..2).map(|n| replica(f64::from(n), &THREE, |_, _| 3.0)).collect());
+    let told = blame(&always, &[flag("other", 70.0, false)]).expect("told");
+    assert_eq!(told.causes[0].cause, Cause::Never, "{:#?}", told.causes);
+    let between = workload(
+        (0..2).map(|n| replica(f64::from(n), &THREE, |_, h| if h > 72.0 { 3.0 } else { 0.0 })).collect(),
+    );
+    let told = blame(&between, &[]).expect("told");
+    let Cause::Unmarked(time) = told.causes[0].cause else { panic!("{:#?}", told.causes) };
+    assert!(((time - BEGIN) / HOUR - 72.0).abs() < 5.0 && told.causes[0].p > 0.9, "{:#?}", told.causes);
+    // Too short for any slope.
+    let short = workload(vec![replica(0.0, &[(0.0, 0.5, "v1")], |_, _| 0.0)]);
+    assert!(blame(&short, &[]).expect_err("too short").contains("too little history"));
+}

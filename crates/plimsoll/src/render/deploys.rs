@@ -1,0 +1,171 @@
+//! Which deploy, flag or setting it was, on one screen and as a document.
+
+use plimsoll_core::bisect::deploys::{Blame, Blamed, Cause, OfVersion, Tied};
+use plimsoll_core::cluster::Row;
+use plimsoll_core::recording::API_VERSION;
+use plimsoll_core::slope::Interval;
+use plimsoll_core::units;
+use serde_json::{Value, json};
+
+use super::json::{interval, number};
+use super::paint::Paint;
+use crate::cli::bisect::Told;
+use crate::output::plain;
+
+/// What is less likely is not shown.
+const FAINT: f64 = 0.005;
+/// Causes and versions that are shown of a workload.
+const SHOWN: usize = 6;
+
+/// The screen as text.
+pub(crate) fn screen(told: &[Told], marks: usize, warnings: &[String], paint: Paint) -> String {
+    let mut out = paint.dim(&format!("{} workloads that climb or may; {marks} marks\n", told.len()));
+    for Told { row, blame } in told {
+        out += &workload(row, blame.as_ref(), paint);
+    }
+    for warning in warnings {
+        out += &paint.yellow(&format!("WARNING  {}\n", plain(warning)));
+    }
+    if told.is_empty() { out + "\nnothing that could be judged climbs\n" } else { out }
+}
+
+fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
+    let mut out =
+        paint.bold(&format!("\n{}/{}:{}", plain(&row.namespace), plain(&row.name), plain(&row.container)));
+    match &row.verdict {
+        Ok(v) => {
+            let onset = v.onset.map_or_else(String::new, |o| {
+                format!(", since {} ({} to {})", day(o.mid), day(o.low), day(o.high))
+            });
+            out += &format!("  {}: {}{onset}\n", v.movement.name(), slope(v.slope));
+        }
+        Err((why, _)) => out += &format!("  cannot be judged yet: {}\n", plain(why)),
+    }
+    let blame = match blame {
+        Err(why) => return out + &paint.dim(&format!("  the cause cannot be told: {}\n", plain(why))),
+        Ok(blame) => blame,
+    };
+    for (at, cause) in blame.causes.iter().enumerate().take_while(|(_, c)| c.p >= FAINT).take(SHOWN) {
+        let line = self::cause(cause);
+        out += &if at == 0 && cause.p >= 0.5 { paint.red(&line) } else { line };
+    }
+    out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
+    out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
+    out + &format!("  NEXT  {}\n", next(blame))
+}
+
+fn day(t: f64) -> String {
+    jiff::Timestamp::from_second(t as i64)
+        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%m-%d %H:%M").to_string())
+}
+
+fn slope(i: Interval) -> String {
+    format!("{} ({} to {})", units::rate(i.mid), units::rate(i.low), units::rate(i.high))
+}
+
+fn name(cause: &Cause) -> String {
+    match cause {
+        Cause::Version(version) => format!("version {}", plain(version)),
+        Cause::Switched(kind, name) => format!("{} {}", kind.name(), plain(name)),
+        Cause::Unmarked(time) => format!("something that is not marked, about {}", day(*time)),
+        Cause::Never => "nothing that changed in this time".to_owned(),
+    }
+}
+
+fn cause(c: &Blamed) -> String {
+    let since = match (&c.cause, c.since) {
+        (Cause::Version(_) | Cause::Switched(..), Some(t)) => format!(", since {}", day(t)),
+        _ => String::new(),
+    };
+    let adds = if c.cause == Cause::Never { String::new() } else { format!(", adds {}", slope(c.adds)) };
+    format!("  {:.2}  {}{since}{adds}\n", c.p, name(&c.cause))
+}
+
+fn version(v: &OfVersion) -> String {
+    let slope = v.slope.map_or_else(|| "too short for a slope".to_owned(), slope);
+    format!(
+        "  SLOPE {}: {slope}; {} replicas, {} lives, {}\n",
+        plain(&v.version),
+        v.replicas,
+        v.lives,
+        units::duration(v.seconds)
+    )
+}
+
+fn tied(t: &Tied) -> String {
+    let long = t
+        .seconds
+        .map_or_else(|| "for a time that is not known".to_owned(), |s| format!("for {}", units::duration(s)));
+    format!(
+        "  TIED  {} and {} were active at the same times: this history cannot tell them apart\n        one replica with only one of the two, beside one without both, {long} after its warm-up would\n",
+        name(&t.a),
+        name(&t.b)
+    )
+}
+
+fn next(blame: &Blame) -> String {
+    let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
+    match &first.cause {
+        _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
+        Cause::Version(v) if first.p >= 0.5 => {
+            format!("plimsoll bisect commits between the tags of {} and the version before it", plain(v))
+        }
+        Cause::Switched(_, name) if first.p >= 0.5 => {
+            format!("switch {} back on one replica and watch its slope", plain(name))
+        }
+        Cause::Unmarked(_) if first.p >= 0.5 => {
+            "what changed then that nobody marked: traffic, a dependency, a node? plimsoll mark records it"
+                .to_owned()
+        }
+        Cause::Never if first.p >= 0.5 => "a longer --past: it climbed from the begin on".to_owned(),
+        _ => "a longer --past, or more marks: nothing is likely enough".to_owned(),
+    }
+}
+
+/// The document (`docs/json.md`).
+pub(crate) fn document(told: &[Told], marks: usize, warnings: &[String]) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "DeployBisection", "marks": marks,
+        "workloads": told.iter().map(entry).collect::<Vec<_>>(), "warnings": warnings,
+    })
+}
+
+fn entry(t: &Told) -> Value {
+    let mut out = super::cluster::row(&t.row);
+    match &t.blame {
+        Err(why) => {
+            out["causes"] = Value::Null;
+            out["causesUnknown"] = json!(why);
+        }
+        Ok(blame) => {
+            let credible = blame.credible(0.9).len();
+            let causes = blame.causes.iter().enumerate();
+            out["causes"] = causes.map(|(at, c)| of_cause(c, at < credible)).collect();
+            out["versions"] = blame.versions.iter().map(of_version).collect();
+            let tied = |t: &Tied| json!({"causes": [name(&t.a), name(&t.b)], "replicaSeconds": t.seconds});
+            out["tied"] = blame.tied.iter().map(tied).collect();
+            out["next"] = json!(next(blame));
+        }
+    }
+    out
+}
+
+fn of_cause(c: &Blamed, credible: bool) -> Value {
+    let (kind, name) = match &c.cause {
+        Cause::Version(v) => ("version", Some(v)),
+        Cause::Switched(kind, name) => (kind.name(), Some(name)),
+        Cause::Unmarked(_) => ("unmarked", None),
+        Cause::Never => ("never", None),
+    };
+    json!({
+        "kind": kind, "name": name, "p": number(c.p), "inCredibleSet": credible,
+        "sinceUnixSeconds": c.since.map_or(Value::Null, number), "addsBytesPerSecond": interval(c.adds),
+    })
+}
+
+fn of_version(v: &OfVersion) -> Value {
+    json!({
+        "version": v.version, "replicas": v.replicas, "lives": v.lives, "seconds": number(v.seconds),
+        "slopeBytesPerSecond": v.slope.map_or(Value::Null, interval),
+    })
+}
