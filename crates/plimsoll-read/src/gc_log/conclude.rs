@@ -27,6 +27,8 @@ pub(super) const BRIEF: f64 = 5.0;
 const TIGHT: f64 = 0.85;
 /// The part of the time above which collecting is the load.
 const HEAVY: f64 = 0.10;
+/// The part of a log that is its end.
+const LATELY: f64 = 0.25;
 /// Collections below which nothing is said of shares and rates.
 const FEW: u64 = 5;
 
@@ -98,6 +100,12 @@ pub struct LifeReport {
     /// Heap committed, lowest and highest and last, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub committed_bytes: Option<[f64; 3]>,
+    /// Bytes of committed heap that were given back to the system, where the log tells of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_back_bytes: Option<f64>,
+    /// Most heap in use in the last quarter, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lately_used_bytes: Option<f64>,
     /// Seconds that the program stood still.
     pub pause_seconds: f64,
     /// The longest pause, seconds.
@@ -188,14 +196,23 @@ impl<'a> Judged<'a> {
     }
 }
 
+/// What was given back: as lines of their own say, else as what is committed fell.
+fn given_back(life: &Life, committed: Option<[f64; 3]>) -> Option<f64> {
+    let said = Some(life.given_back).filter(|bytes| *bytes > 0.0);
+    let fell = committed.map(|[_, most, last]| most - last);
+    said.into_iter().chain(fell).reduce(f64::max)
+}
+
 fn numbers(life: &Life, floor: &Result<Floor, String>) -> LifeReport {
     let seconds = life.seconds();
     let enough = seconds > 0.0 && life.counts.all() >= FEW;
     let per_second = |v: f64| enough.then_some(v / seconds);
     let capacities = || life.marks.iter().filter_map(|m| m.capacity);
-    let committed = capacities()
-        .next_back()
-        .map(|last| [capacities().fold(f64::INFINITY, f64::min), capacities().fold(0.0, f64::max), last]);
+    let committed = life.committed.map(|last| {
+        let all = || capacities().chain([last]);
+        [all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max), last]
+    });
+    let since = life.span.map_or(0.0, |(_, end)| end - seconds * LATELY);
     let (whole, parts) = life.beside;
     let f = floor.as_ref().ok();
     LifeReport {
@@ -213,6 +230,8 @@ fn numbers(life: &Life, floor: &Result<Floor, String>) -> LifeReport {
         heap_max_bytes: life.heap_max,
         heap_peak_bytes: life.marks.iter().fold(0.0, |m, p| m.max(p.before)),
         committed_bytes: committed,
+        given_back_bytes: given_back(life, committed),
+        lately_used_bytes: life.marks.iter().filter(|m| m.t >= since).map(|m| m.before).reduce(f64::max),
         pause_seconds: life.paused.0,
         longest_pause_seconds: life.paused.1,
         pause_share_by_half: enough.then(|| halves(life)),

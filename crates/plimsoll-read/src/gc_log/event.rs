@@ -194,6 +194,10 @@ pub(super) enum Event {
     HeapMax(f64),
     /// Bytes of a G1 region.
     Region(f64),
+    /// Bytes of committed heap that were given back to the system (ZGC).
+    GivenBack(f64),
+    /// Heap committed, bytes, after some was given back (Shenandoah).
+    Committed(f64),
     /// A collection ended.
     Collection(Collection),
     /// Bytes that the marking of a cycle found alive: of the whole heap, or of one generation.

@@ -17,6 +17,8 @@ const WORSE: f64 = 2.0;
 const STARTING: f64 = 30.0;
 /// A heap that was committed and is not used: the part above which it is told.
 const IDLE: f64 = 0.5;
+/// The part of what was committed that was given back from which on it is told.
+const GIVEN_BACK: f64 = 0.1;
 /// Bytes per second above which garbage is made fast.
 const FAST: f64 = 256.0 * 1_048_576.0;
 /// Metaspace that grew by this part and by so many bytes grew.
@@ -343,21 +345,48 @@ fn humongous(now: &Judged<'_>) -> Option<Finding> {
     })
 }
 
-/// Whether what is committed is given back.
+/// Whether what is committed is in use, or given back.
 fn committed(now: &Judged<'_>) -> Option<Finding> {
-    let ([_, most, last], f) = (now.numbers.committed_bytes?, now.floor.as_ref().ok()?);
-    let idle = last - now.numbers.heap_peak_bytes;
-    (idle > IDLE * last && last >= most).then(|| {
+    let n = &now.numbers;
+    let most = n.committed_bytes.map_or(n.heap_peak_bytes, |[_, most, _]| most);
+    if let Some(back) = n.given_back_bytes.filter(|back| *back > GIVEN_BACK * most) {
+        let now =
+            n.committed_bytes.map_or_else(String::new, |[_, _, last]| format!(", {} are left", bytes(last)));
+        let text = format!("{} of committed heap were given back to the system{now}", bytes(back));
+        return Some(Finding::new(Certainty::CannotTell, text).of(Cause::None));
+    }
+    let ([_, _, last], used) = (n.committed_bytes?, n.lately_used_bytes?);
+    (last - used > IDLE * last).then(|| {
         let text = format!(
-            "{} are committed, of which never more than {} were in use",
+            "{} are committed, of which no more than {} were in use in the last quarter of the log",
             bytes(last),
-            bytes(now.numbers.heap_peak_bytes)
+            bytes(used)
         );
-        Finding::new(Certainty::CannotTell, text)
-            .of(Cause::None)
-            .because(format!("the floor is at {}", bytes(f.level)))
-            .but("only touched pages are resident")
+        let finding = Finding::new(Certainty::CannotTell, text).of(Cause::None);
+        let finding = if n.heap_peak_bytes - used > IDLE * used {
+            let most = bytes(n.heap_peak_bytes);
+            let finding =
+                finding.because(format!("{most} were in use before: it is resident until it is given back"));
+            match keeps(now.life.collector.map(|(collector, _)| collector)) {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            }
+        } else {
+            finding.because("it was never needed: -Xms, or what the collector began with")
+        };
+        finding.but("only touched pages are resident")
     })
+}
+
+/// What has a collector give back memory while the program is idle.
+fn keeps(collector: Option<Collector>) -> Option<&'static str> {
+    match collector? {
+        Collector::G1 => Some("-XX:G1PeriodicGCInterval=60000 has G1 give it back while the program is idle"),
+        Collector::Serial | Collector::Parallel | Collector::Cms => Some(
+            "a lower -XX:MaxHeapFreeRatio gives some back after full collections, a lower -Xmx all of it",
+        ),
+        _ => None,
+    }
 }
 
 /// What to know before the numbers are believed.

@@ -126,6 +126,10 @@ pub struct Life {
     pub last_full: Option<f64>,
     /// What went wrong.
     pub mishaps: Vec<Mishaps>,
+    /// Heap committed last, bytes.
+    pub committed: Option<f64>,
+    /// Bytes of it that lines of their own say were given back.
+    pub given_back: f64,
     /// Metaspace first and last, bytes.
     pub metaspace: Option<(f64, f64)>,
     /// Most regions of humongous objects, and how many there were last.
@@ -221,6 +225,8 @@ impl Life {
             Event::Using(c) => self.collector = Some((c, true)),
             Event::HeapMax(v) => self.heap_max = Some(v),
             Event::Region(v) => self.region = v,
+            Event::GivenBack(bytes) => self.given_back += bytes,
+            Event::Committed(bytes) => self.committed = Some(bytes),
             Event::Collection(c) => {
                 if let Some(by) = c.by {
                     self.worded(by);
@@ -402,6 +408,7 @@ impl Life {
             self.opening.push((t, c.after));
         }
         self.last = Some(c);
+        self.committed = c.capacity.or(self.committed);
         let pause = c.pause_seconds.unwrap_or(0.0);
         self.paused = (self.paused.0 + pause, self.paused.1.max(pause));
         let mark = Mark { t, after: c.after, before: c.before, capacity: c.capacity, pause, allocated };

@@ -223,3 +223,60 @@ fn a_few_seconds_of_a_start_are_no_leak() {
     let climbs = |f: &crate::reading::Finding| f.cause == Some(Cause::Retention);
     assert!(!report.head.findings.iter().any(climbs), "{:?}", report.head.findings);
 }
+
+/// What is said of committed heap: by lines of JDK 17 and 25, with a burst at first and nothing to do after.
+#[test]
+fn what_was_given_back_is_told_and_so_is_what_was_not() {
+    let about = |log: &str, words: &str| {
+        let report = report(log);
+        let found = report.head.findings.iter().find(|f| f.text.contains(words));
+        (
+            report.lives[0].given_back_bytes.unwrap_or(0.0) / MIB,
+            found.map(|f| (f.text.clone(), f.hint.clone())),
+        )
+    };
+    let burst = |name: &str, line: fn(u32, u32, u32) -> String, end: &str| {
+        let busy = (1..40).map(|t| line(t, 700, 800));
+        let idle = (40..120).map(|t| line(t, 60, 800));
+        format!("[0.004s][info][gc] Using {name}\n{}{end}", busy.chain(idle).collect::<String>())
+    };
+    let serial = |t: u32, used: u32, committed: u32| {
+        format!("[{t}.000s][info][gc] GC({t}) Pause Full (System.gc()) {used}M->40M({committed}M) 9.006ms\n")
+    };
+    let (back, told) = about(&burst("Serial", serial, ""), "are committed");
+    let (text, hint) = told.expect("told");
+    assert_eq!(back, 0.0);
+    assert_eq!(
+        text,
+        "800 MiB are committed, of which no more than 60.0 MiB were in use in the last quarter of the log"
+    );
+    assert!(hint.is_some_and(|hint| hint.contains("MaxHeapFreeRatio")));
+    let shrunk = serial(120, 60, 80);
+    let (back, told) = about(&burst("Serial", serial, &shrunk), "given back");
+    assert_eq!(back, 720.0);
+    assert_eq!(
+        told.expect("told").0,
+        "720 MiB of committed heap were given back to the system, 80.0 MiB are left"
+    );
+
+    let cleanup = |t: u32, used: u32, committed: u32| {
+        format!("[{t}.000s][info][gc] GC({t}) Concurrent cleanup {used}M->40M({committed}M) 0.070ms\n")
+    };
+    let end = "[121.613s][info][gc,start    ] Concurrent uncommit\n\
+               [121.685s][info][gc          ] Concurrent uncommit 40M->40M(61M) 71.246ms\n";
+    assert_eq!(about(&burst("Shenandoah", cleanup, end), "given back").0, 739.0);
+
+    let major = |t: u32, used: u32, _: u32| {
+        format!("[{t}.000s][info][gc] GC({t}) Major Collection (Proactive) {used}M(90%)->40M(4%) 0.07s\n")
+    };
+    let end = "[0.043s][info][gc,init] Uncommit: Enabled\n\
+               [126.187s][info][gc,heap     ] Uncommitter (0) Uncommitted: 10M(1%) in 1.066ms\n\
+               [127.304s][info][gc,heap     ] Uncommitted: 456M(45%)\n";
+    let (back, told) = about(&burst("The Z Garbage Collector", major, end), "given back");
+    assert_eq!(back, 466.0);
+    assert_eq!(told.expect("told").0, "466 MiB of committed heap were given back to the system");
+    // A heap at work has nothing to tell.
+    let at_work = (1..120).map(|t| serial(t, 700, 800)).collect::<String>();
+    let at_work = format!("[0.004s][info][gc] Using Serial\n{at_work}");
+    assert!(about(&at_work, "committed").1.is_none());
+}

@@ -65,6 +65,7 @@ pub(super) fn event(line: &str) -> Option<(Stamp, Event)> {
 fn beside(message: &str) -> Option<Event> {
     let after = |prefix: &str| message.strip_prefix(prefix).map(str::trim_ascii);
     match message.as_bytes().first()? {
+        b'U' if message.starts_with("Uncommit") => given_back(message),
         b'U' => after("Using ").and_then(Collector::named).map(Event::Using),
         b'H' => {
             if let Some(v) = after("Heap Max Capacity:") {
@@ -89,8 +90,18 @@ fn beside(message: &str) -> Option<Event> {
             size(live.split(',').next()?).map(Event::OldWas)
         }
         b'C' if message.starts_with("CommandLine flags:") => max_heap(message).map(Event::HeapMax),
+        b'C' => {
+            let (_, committed) = after("Concurrent uncommit")?.split_once('(')?;
+            size(committed.split_once(')')?.0).map(Event::Committed)
+        }
         _ => None,
     }
+}
+
+/// `Uncommitted: 10M(1%)`, `Uncommitter (0) Uncommitted: 10M(1%) in 1.066ms`.
+fn given_back(message: &str) -> Option<Event> {
+    let (_, bytes) = message.split_once("Uncommitted: ")?;
+    size_of_share(bytes).map(Event::GivenBack)
 }
 
 /// `-XX:MaxHeapSize=1073741824` among the flags of a command line.
