@@ -86,6 +86,24 @@ const KNOWN: &[(Place, &[u8], &str, &str)] = &[
         "a snapshot of Python's tracemalloc, as Snapshot.dump writes it",
         "tracemalloc.Snapshot.load(FILE).statistics('lineno'); those lines are read here",
     ),
+    (
+        Begin,
+        b"Name:\t",
+        "the status of a process (/proc/PID/status)",
+        "grep -E 'VmHWM|VmRSS|RssAnon|VmSwap|Threads' FILE; smaps of the same process are read here",
+    ),
+    (
+        Begin,
+        b"Limit                     Soft Limit",
+        "the limits of a process (/proc/PID/limits)",
+        "grep -E 'open files|processes|address space' FILE; what counts against memory is its control group's limit",
+    ),
+    (
+        Begin,
+        b"MemTotal:",
+        "the memory of a machine (/proc/meminfo)",
+        "grep -E 'MemAvailable|SwapFree|Slab|Committed_AS' FILE",
+    ),
     (Begin, b"\xd0\xcf\x11\xe0", "a file of an office program", "it is no artifact of a program"),
     (Begin, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it: 7z x FILE"),
     (Begin, b"Rar!", "a rar archive", "unpack it"),
@@ -132,6 +150,9 @@ mod tests {
             (b"desc: --massif\ncmd: app\n", "ms_print"),
             (b"PERFILE2\x68", "perf report"),
             (b"\x14\0\0\0!FastSerialization.1", "dotnet-gcdump"),
+            (b"Name:\tjava\nUmask:\t0022\n", "VmRSS"),
+            (b"Limit                     Soft Limit           Hard Limit           Units     \n", "open files"),
+            (b"MemTotal:       24683940 kB\n", "MemAvailable"),
         ] {
             let named = unread(head).unwrap_or_else(|| panic!("{head:?}"));
             assert!(named.next.contains(next), "{named:?}");
