@@ -288,8 +288,9 @@ fn a_limit_that_is_lowered_meanwhile_is_the_one_that_counts() {
     let mut climber = Climber::start(folder.path(), &[&cage.0], "Lowered");
     let rules =
         "mode: capture\nevery: 300ms\nonly: [Lowered.py]\nheavyBelow: 60s\nlightBelow: 2m\nbrake: raise\n";
-    let mut agent = Agent::start(&folder.path().join("store"), rules);
+    // Before the agent looks: on a slow machine the climb to here would be alarm enough.
     climber.does("climb 200 60");
+    let mut agent = Agent::start(&folder.path().join("store"), rules);
     fs::write(cage.0.join("memory.limit_in_bytes"), (200 * MIB).to_string()).expect("lowered");
     climber.tell("climb 30 190");
     let braked = agent.of(&cage, What::Braked);
