@@ -3,16 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_core::death::{Ended, Kill, Moment, Trace};
+use plimsoll_core::death::{Ended, Kill, Moment, Scope, Trace};
 use plimsoll_core::units::parse_quantity;
 
-use crate::moment;
+use crate::{kernel_log, moment};
 
 /// Units remembered that were told dead and have not been told failed.
 const UNITS: usize = 10_000;
 
 /// What a kubelet says of a kill that it heard of.
 pub(super) const SYSTEM_OOM: &str = "System OOM encountered, victim process: ";
+/// What its watcher of the kernel's log says of one.
+pub(super) const SEEN: &str = "Got sys oom event";
 /// What a description ends with: its events, or what stands right before them when it was made without.
 const LAST: [&str; 3] = ["Tolerations", "Topology Spread Constraints", "Events"];
 
@@ -179,7 +181,44 @@ fn evicted(line: &str) -> Option<Trace> {
 
 /// `System OOM encountered, victim process: java, pid: 4711`: who, and nothing of why.
 fn heard(line: &str) -> Option<Trace> {
-    Some(Trace::Kernel(Box::new(Kill { when: moment::of(line), ..system_oom(line)? })))
+    let kill = system_oom(line).or_else(|| seen(line))?;
+    Some(Trace::Kernel(Box::new(Kill { when: moment::of(line), ..kill })))
+}
+
+/// `"Got sys oom event" event=&{Pid:77 ProcessName:java TimeOfDeath:… ContainerName:/a VictimContainerName:/a/b
+/// Constraint:CONSTRAINT_MEMCG}`, or the same as JSON. Versions differ in what stands behind the name.
+fn seen(line: &str) -> Option<Kill> {
+    let (_, event) = line.split_once(SEEN)?.1.split_once('{')?;
+    let (event, _) = event.rsplit_once('}')?;
+    if event.starts_with('"') {
+        let fields: serde_json::Value = serde_json::from_str(&format!("{{{event}}}")).ok()?;
+        let pid = fields.get("Pid")?.as_i64().and_then(|pid| i32::try_from(pid).ok())?;
+        return Some(of_event(pid, |key| fields.get(key)?.as_str().map(str::to_owned)));
+    }
+    // A name may hold blanks: a value ends where the next of the keys begins.
+    const KEYS: [&str; 6] =
+        ["Pid:", "ProcessName:", "TimeOfDeath:", "ContainerName:", "VictimContainerName:", "Constraint:"];
+    let value = |key: &str| {
+        let event = format!(" {event}");
+        let (_, rest) = event.split_once(&format!(" {key}:"))?;
+        let end = KEYS.iter().filter_map(|key| rest.find(&format!(" {key}"))).min().unwrap_or(rest.len());
+        rest.get(..end).map(|value| value.trim().to_owned())
+    };
+    Some(of_event(value("Pid")?.parse().ok()?, value))
+}
+
+fn of_event(pid: i32, value: impl Fn(&str) -> Option<String>) -> Kill {
+    let group = |key| value(key).filter(|group| group.starts_with('/'));
+    let scope = value("Constraint").and_then(|constraint| kernel_log::scope(&constraint));
+    Kill {
+        pid,
+        name: value("ProcessName").unwrap_or_default(),
+        scope,
+        // Of a kill by the machine this is the root of all groups, which has no limit.
+        limit_group: group("ContainerName").filter(|_| scope == Some(Scope::Group)),
+        victim_group: group("VictimContainerName"),
+        ..Kill::default()
+    }
 }
 
 /// The kill that a kubelet heard of.
@@ -302,6 +341,34 @@ Conditions:
             assert_eq!((kill.name.as_str(), kill.pid, kill.scope), ("my java", 4711, None));
         }
         assert!(read("System OOM encountered, victim process: a, pid: x\n").is_empty());
+    }
+
+    #[test]
+    fn a_kill_that_a_kubelets_watcher_saw_has_its_group() {
+        let head = "I0501 10:00:00.000000    1234 oom_watcher_linux.go:86] \"Got sys oom event\" event=";
+        let group = "/kubepods/burstable/pod1";
+        let told = format!(
+            "&{{Pid:77 ProcessName:my java TimeOfDeath:2026-05-01 10:00:00 +0000 UTC ContainerName:{group} \
+             VictimContainerName:{group}/c1 Constraint:CONSTRAINT_MEMCG}}"
+        );
+        let json = format!(
+            "{{\"Pid\":77,\"ProcessName\":\"my java\",\"TimeOfDeath\":\"2026-05-01T10:00:00Z\",\
+             \"ContainerName\":\"{group}\",\"VictimContainerName\":\"{group}/c1\",\"Constraint\":\"CONSTRAINT_MEMCG\"}}"
+        );
+        for event in [&told, &json] {
+            let traces = read(&format!("{head}{event}\n"));
+            let [Trace::Kernel(kill)] = traces.as_slice() else { panic!("{event}: {traces:?}") };
+            assert_eq!((kill.name.as_str(), kill.pid, kill.scope), ("my java", 77, Some(Scope::Group)));
+            assert_eq!(kill.limit_group.as_deref(), Some(group));
+            assert_eq!(kill.victim_group, Some(format!("{group}/c1")));
+        }
+        // Older ones say no more than who.
+        let old = read(&format!("{head}&{{Pid:77 ProcessName:java}}\n"));
+        assert!(matches!(old.as_slice(), [Trace::Kernel(kill)] if kill.pid == 77 && kill.scope.is_none()));
+        for end in 0..json.len() {
+            assert!(read(&format!("{head}{}\n", &json[..end])).is_empty());
+        }
+        assert!(read(&format!("{head}&{{Pid:x}}\n")).is_empty());
     }
 
     #[test]

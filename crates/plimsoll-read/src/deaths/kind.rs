@@ -193,6 +193,7 @@ impl Kind for Deaths {
                 || l.contains("TaskOOM event")
                 || l.contains("low on resource: memory")
                 || l.contains(super::cluster::SYSTEM_OOM)
+                || l.contains(super::cluster::SEEN)
                 || super::runtime::find(l).is_some()
         };
         text.lines().any(line) || is_pod(&text) || is_kernel(&text)

@@ -122,12 +122,7 @@ impl Reader {
         let s = &mut self.story;
         s.at = line.at.or(s.at);
         s.when = line.when.clone().or_else(|| s.when.take());
-        s.scope = rest.strip_prefix("constraint=").and_then(|r| match r.split(',').next() {
-            Some("CONSTRAINT_MEMCG") => Some(Scope::Group),
-            Some("CONSTRAINT_NONE") => Some(Scope::Machine),
-            Some("CONSTRAINT_CPUSET" | "CONSTRAINT_MEMORY_POLICY") => Some(Scope::Nodes),
-            _ => None,
-        });
+        s.scope = rest.strip_prefix("constraint=").and_then(|r| scope(r.split(',').next()?));
         // A group's or task's name may hold commas: the keys that the kernel wrote are the outermost ones.
         let Some((head, tail)) = rest.rsplit_once(",pid=") else { return };
         let Some((head, name)) = head.rsplit_once(",task=") else { return };
@@ -210,6 +205,16 @@ fn kib(text: &str) -> Option<u64> {
 /// A process id; none is below one.
 fn process_id(text: &str) -> Option<i32> {
     text.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// What ran out, by the kernel's name for it.
+pub(crate) fn scope(constraint: &str) -> Option<Scope> {
+    match constraint {
+        "CONSTRAINT_MEMCG" => Some(Scope::Group),
+        "CONSTRAINT_NONE" => Some(Scope::Machine),
+        "CONSTRAINT_CPUSET" | "CONSTRAINT_MEMORY_POLICY" => Some(Scope::Nodes),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
