@@ -19,6 +19,8 @@ const STARTING: f64 = 30.0;
 const IDLE: f64 = 0.5;
 /// The part of what was committed that was given back from which on it is told.
 const GIVEN_BACK: f64 = 0.1;
+/// A floor that fell by this part of where it is now is not called flat.
+const FELL: f64 = 0.1;
 /// Bytes per second above which garbage is made fast.
 const FAST: f64 = 256.0 * 1_048_576.0;
 /// Metaspace that grew by this part and by so many bytes grew.
@@ -146,7 +148,9 @@ fn so_far(f: &Floor) -> Finding {
 
 fn still(now: &Judged<'_>, f: &Floor, context: &Context) -> Finding {
     let churns = now.numbers.allocation_bytes_per_second.filter(|r| *r > FAST);
-    let mut text = format!("the floor is flat at {}", bytes(f.level));
+    let fell = f.slope.high < 0.0 && -f.slope.mid * f.span > FELL * f.level;
+    let how = if fell { "falls, and is" } else { "is flat" };
+    let mut text = format!("the floor {how} at {}", bytes(f.level));
     if let Some(r) = churns {
         text += &format!("; the program makes garbage at {}", rate(r));
     }

@@ -280,3 +280,13 @@ fn what_was_given_back_is_told_and_so_is_what_was_not() {
     let at_work = format!("[0.004s][info][gc] Using Serial\n{at_work}");
     assert!(about(&at_work, "committed").1.is_none());
 }
+
+#[test]
+fn a_floor_that_falls_is_not_called_flat() {
+    let line = |t: u32| {
+        format!("[{t}.000s][info][gc] GC({t}) Pause Full (System.gc()) 900M->{}M(1000M) 9ms\n", 500 - t)
+    };
+    let falls = format!("[0.004s][info][gc] Using Serial\n{}", (1..300).map(line).collect::<String>());
+    let text = &report(&falls).head.findings[0].text;
+    assert!(text.contains("the floor falls, and is at 20"), "{text}");
+}
