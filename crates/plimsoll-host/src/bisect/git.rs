@@ -197,10 +197,13 @@ impl Repository {
         let undo = "rm -rf -- \"$1\"; git --git-dir=\"$2\" worktree prune";
         let args = [place.path().as_os_str(), self.folder.as_os_str()];
         let guards = Guards::for_us(undo, &args).map_err(GitError::Folder)?;
-        let worktree = Worktree { repository: self.clone(), _place: place, folder, guards };
-        let mut git = self.git();
-        git.args(["worktree", "add", "--detach", "--force", "--quiet"]).arg(&worktree.folder).arg(commit);
-        answer(&mut git, "worktree add")?;
+        let mut worktree =
+            Worktree { repository: self.clone(), _place: place, folder, own: PathBuf::new(), guards };
+        let mut add = self.git();
+        add.args(["worktree", "add", "--detach", "--force", "--quiet"]).arg(&worktree.folder).arg(commit);
+        answer(&mut add, "worktree add")?;
+        let own = answer(git(&worktree.folder).args(["rev-parse", "--absolute-git-dir"]), "rev-parse")?;
+        worktree.own = PathBuf::from(own);
         Ok(worktree)
     }
 
@@ -219,6 +222,8 @@ pub struct Worktree {
     repository: Repository,
     _place: tempfile::TempDir,
     folder: PathBuf,
+    /// What git keeps of it.
+    own: PathBuf,
     guards: Guards,
 }
 
@@ -233,8 +238,20 @@ impl Worktree {
     /// # Errors
     /// When git cannot.
     pub fn checkout(&self, commit: &str) -> Result<(), GitError> {
-        answer(git(&self.folder).args(["checkout", "--detach", "--force", "--quiet", commit]), "checkout")?;
-        answer(git(&self.folder).args(["clean", "-ffdq"]), "clean").map(drop)
+        answer(self.git().args(["checkout", "--detach", "--force", "--quiet", commit]), "checkout")?;
+        answer(self.git().args(["clean", "-ffdq"]), "clean").map(drop)
+    }
+
+    /// By its name: were it looked for, a build that removes `.git` would have git find the repository around the temporary
+    /// folder, and clean that.
+    fn git(&self) -> Command {
+        let mut git = git(&self.folder);
+        for (option, path) in [("--git-dir=", &self.own), ("--work-tree=", &self.folder)] {
+            let mut option = OsString::from(option);
+            option.push(path);
+            git.arg(option);
+        }
+        git
     }
 }
 

@@ -199,6 +199,28 @@ fn exit_codes_count_and_what_hangs_or_cannot_run_tells_nothing() {
     assert!(document["next"].as_str().expect("words").contains("took over 1 s"), "{document:#}");
 }
 
+/// A temporary folder within the checkout, and a command that removes what makes the worktree one: git would find the checkout
+/// around it, and clean that.
+#[test]
+fn a_command_that_breaks_the_worktree_leaves_the_checkout_as_it_is() {
+    let Some(repo) = Repo::new("a_command_that_breaks_the_worktree_leaves_the_checkout_as_it_is") else {
+        return;
+    };
+    let commits = numbered(&repo, 6);
+    fs::write(repo.path().join("precious"), "of nobody but the user").expect("written");
+    fs::create_dir(repo.path().join("tmp")).expect("a folder");
+    let before = repo.state();
+    let (good, bad) = (&commits[0], &commits[5]);
+    let mut search = repo.bisect(&["commits", "--good", good, "--bad", bad]);
+    search.args(["--", "sh", "-c", "rm -rf .git; test $(cat number) -lt 3"]);
+    let out = search.env("TMPDIR", repo.path().join("tmp")).output().expect("the binary runs");
+    let said = stdout(&out) + &stderr(&out);
+    assert!(repo.path().join("precious").exists(), "{said}");
+    assert_eq!(fs::read_dir(repo.path().join("tmp")).expect("there").count(), 0, "{said}");
+    assert_eq!(repo.state(), before, "{said}");
+    assert!(said.contains("number 3"), "{said}");
+}
+
 #[test]
 fn no_difference_is_said_and_no_commit_is_accused() {
     let Some(repo) = Repo::new("no_difference_is_said_and_no_commit_is_accused") else { return };
