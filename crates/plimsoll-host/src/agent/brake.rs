@@ -356,11 +356,19 @@ mod tests {
     #[test]
     fn what_fails_half_way_is_taken_back() {
         let (folder, mut held) = Folder::make(500);
-        let file = folder.at("absent").display().to_string();
-        let word = || "1".to_owned();
-        held.acts.push(Act::Write { file, from: word(), to: word(), shown: word(), below: None });
-        let why = Brakes::default().put_on(&World::default(), &held, 0.0).expect_err("there is no such file");
-        assert!(why.contains("absent does not take 1"), "{why}");
+        let strict = folder.at("strict");
+        let file = strict.display().to_string();
+        let now = first_line(Path::new("/proc/self/oom_score_adj")).expect("readable");
+        let to = || "no number".to_owned();
+        held.acts.push(Act::Write { file, from: now, to: to(), shown: to(), below: None });
+        let put_on = || Brakes::default().put_on(&World::default(), &held, 0.0);
+        let why = put_on().expect_err("there is no such file");
+        assert!(why.contains("strict cannot be written"), "{why}");
+        assert_eq!(folder.limit().as_deref(), Some("1000"));
+        // One of the kernel's, which takes numbers only.
+        std::os::unix::fs::symlink("/proc/self/oom_score_adj", strict).expect("a link");
+        let why = put_on().expect_err("it takes no words");
+        assert!(why.contains("strict does not take no number"), "{why}");
         assert_eq!(folder.limit().as_deref(), Some("1000"));
     }
 

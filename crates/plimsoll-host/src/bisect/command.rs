@@ -186,7 +186,13 @@ mod tests {
         assert!(ended.took < Duration::from_secs(60), "the pipe is not waited for");
         assert_eq!(run("sleep 600", Duration::from_secs(600), true).how, How::Stopped);
         let left = run("sleep 600 & echo $!", Duration::from_secs(60), false);
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.output.trim()));
-        assert!(stat.map_or(true, |s| s.contains(") Z ")), "it was ended with its group");
+        let stat = format!("/proc/{}/stat", left.output.trim());
+        let is_alive = || std::fs::read_to_string(&stat).is_ok_and(|s| !s.contains(") Z "));
+        // A kill takes its time to come.
+        let end = Instant::now() + Duration::from_secs(20);
+        while is_alive() {
+            assert!(Instant::now() < end, "it was ended with its group");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
