@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What captures take inside a program, over sizes, collectors, shapes of heap and headrooms: what the shipped constants rest on.
 
-    bench/capture/costs.py jvm|node [--plimsoll PATH]      one line per capture, and the worst of each kind
+    bench/capture/costs.py jvm|node|small [--plimsoll PATH]      one line per capture
 
 No limit binds unless one is named: the peak of what the group uses beyond what it used before (version 1, without the page cache that
 can be given back: the anonymous part of `memory.stat`, looked at every 2 ms) while `plimsoll capture --force` takes the artifact. Needs
@@ -10,6 +10,7 @@ what bench/capture/tight.py needs.
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -21,6 +22,24 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from tight import HELD, MIB, OURS, ROOT, Cage, ask, warm
 
 JVMS = [(gc, size, headroom) for gc in ("G1", "Parallel", "Serial", "Z") for size in (32, 128, 512) for headroom in (None, 24)]
+# Artifact, program, and what is counted of it: threads, classes, goroutines, MiB of heap.
+SMALL = [
+    ("threads", "jvm", (0, 400, 2000)),
+    ("nmt", "jvm", (0,)),
+    ("gclog", "jvm", (0,)),
+    ("jfr", "jvm", (0,)),
+    ("nothing", "classes", (4000,)),
+    ("histogram", "classes", (0, 4000)),
+    ("heap", "classes", (0, 4000)),
+    ("goroutines", "go", (100, 5000, 20000, 60000)),
+    ("goroutines", "deep go", (5000, 20000)),
+    ("heap", "go", (100, 20000)),
+    ("statistics", "node", (8, 64)),
+    ("sampling", "node", (8, 64)),
+    ("nothing", "busy node", (8, 64)),
+    ("statistics", "busy node", (8, 64)),
+    ("sampling", "busy node", (8, 64)),
+]
 SHAPES = ("objects", "numbers", "strings", "closures", "maps", "wide", "large", "doubles", "buffers")
 
 
@@ -40,7 +59,7 @@ class Peak(threading.Thread):
             time.sleep(0.002)
 
 
-def measure(words, artifact, headroom, folder, binary, warmed=False):
+def measure(words, artifact, headroom, folder, binary, warmed=False, settle=0):
     cage, child = Cage(), None
     try:
         join = f'echo $$ > {cage.path}/cgroup.procs; exec "$@"'
@@ -50,11 +69,14 @@ def measure(words, artifact, headroom, folder, binary, warmed=False):
             warm(child.pid)
         if headroom:
             cage.write("memory.limit_in_bytes", cage.used() + headroom * MIB)
+        time.sleep(settle)
         before, peak = anonymous(cage), Peak(cage)
         ask(child, "lap")
         peak.start()
         with tempfile.TemporaryDirectory(dir=folder) as out:
-            args = [binary, "capture", str(child.pid), "--artifact", artifact, "--for", "1s", "--window", "100ms", "--go", "--force", "--to", out, "-o", "json"]
+            window = "10s" if artifact == "sampling" else "100ms"
+            args = [binary, "capture", str(child.pid), "--artifact", artifact, "--for", "1s", "--window", window, "--go", "--force", "--to", out, "-o", "json"]
+            args = ["sleep", "2"] if artifact == "nothing" else args
             done = subprocess.run(args, capture_output=True, text=True, env={"PLIMSOLL_STATE": out, "PATH": "/usr/bin:/bin"})
             size = max((f.stat().st_size for f in pathlib.Path(out).rglob("*") if f.is_file()), default=0)
         peak.on = False
@@ -68,13 +90,45 @@ def measure(words, artifact, headroom, folder, binary, warmed=False):
         cage.remove()
 
 
+# Seconds until a program takes no more by itself.
+SETTLE = {"busy node": 15, "classes": 8}
+
+
+def small(program, count, folder):
+    """The command line of a program of SMALL."""
+    java = ["java", "-Xmx192m", "-XX:+UseG1GC", "-XX:NativeMemoryTracking=summary", "-cp", folder]
+    return {
+        "jvm": [*java, "Burner", "32", str(count)],
+        "classes": [*java, f"-Dclasses={count}", "Burner", "32"],
+        "go": [f"{folder}/burner", str(count), "pprof"],
+        "deep go": [f"{folder}/burner", str(count), "pprof", "30"],
+        "node": ["node", "--inspect-port=0", "--expose-gc", str(OURS / "burner.js"), str(count), "objects"],
+        "busy node": ["node", "--inspect-port=0", "--expose-gc", str(OURS / "burner.js"), str(count), "objects", "busy"],
+    }[program]
+
+
+def all_small(folder, binary, only):
+    subprocess.run(["javac", "-d", folder, OURS / "Burner.java"], check=True)
+    subprocess.run(["go", "build", "-o", f"{folder}/burner", OURS / "burner.go"], check=True, env=dict(os.environ, GO111MODULE="off"))
+    for artifact, program, counts in (s for s in SMALL if only in f"{s[0]}/{s[1]}"):
+        for count in counts:
+            took = []
+            for _ in range(5):
+                _, bytes, _, code, lived = measure(small(program, count, folder), artifact, None, folder, binary, warmed=program in ("jvm", "classes"), settle=SETTLE.get(program, 0))
+                took += [round(bytes / MIB, 2)] if code == 0 and lived else []
+            print(json.dumps(dict(artifact=artifact, program=program, count=count, tookMib=sorted(took))), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("jvm", "node"))
+    parser.add_argument("what", choices=("jvm", "node", "small"))
     parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll")
+    parser.add_argument("--only", default="", help="of small: artifact/program that contain this")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
-        if args.what == "jvm":
+        if args.what == "small":
+            all_small(folder, args.plimsoll, args.only)
+        elif args.what == "jvm":
             subprocess.run(["javac", "-d", folder, HELD / "Held.java"], check=True)
             for artifact in ("heap", "histogram"):
                 for gc, size, headroom in JVMS:

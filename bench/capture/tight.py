@@ -56,7 +56,15 @@ def cells():
     add(jvms, "histogram", ("plimsoll", "forced"), (2, 4, 8, 16, 24, 32, 48), 1)
     add(("Jvm G1",), "threads", ("plimsoll", "forced"), (2, 4, 8, 16, 24, 32), 1)
     add(("Go",), "goroutines", ("plimsoll", "calibrated", "forced", "debug=2"), (1, 2, 4, 8, 16, 24, 32, 64), 2)
+    # 5,000 goroutines of 32 calls each.
+    add(("Go deep",), "goroutines", ("plimsoll", "forced", "debug=2"), (4, 8, 16, 32, 64), 2)
     add(("Go",), "heap", ("plimsoll", "forced"), (1, 2, 4, 8, 16, 24, 32), 1)
+    # Where refusals end.
+    add(jvms, "heap", ("plimsoll", "forced"), (1, 3, 5, 6), 2)
+    add(("Jvm G1",), "histogram", ("plimsoll", "forced"), (1, 3, 5, 6), 1)
+    add(("Jvm G1",), "threads", ("plimsoll", "forced"), (1, 3), 1)
+    add(("Node",), "sampling", ("plimsoll", "forced"), (1, 2, 4, 6), 1)
+    add(("Go",), "goroutines", ("plimsoll", "forced"), (12,), 2)
     add(("Go",), "stacks", ("plimsoll",), (1, 2, 4, 8, 16, 32), 2)
     add(("Native",), "core", ("plimsoll", "gcore"), (1, 4, 18, 64), 2)
     add(("Native", "Python", "Go", "Jvm G1"), "core", ("plimsoll",), (1, 2, 8), 2)
@@ -91,7 +99,7 @@ def command(program, folder, burns):
             gc = "G1" if kind in ("cold", "threads") else kind
             return ["java", "-Xmx192m", f"-XX:+Use{gc}GC", "-cp", str(folder), name, "64", *(["400"] if kind == "threads" else [])]
         if words[0] == "Go":
-            source, args = (OURS / "burner.go", ["20000", kind or "pprof"]) if burns or kind else (HELD / "held.go", ["20000"])
+            source, args = (OURS / "burner.go", ["20000", kind or "pprof"] if kind != "deep" else ["5000", "pprof", "30"]) if burns or kind else (HELD / "held.go", ["20000"])
             if not (folder / source.stem).exists():
                 env = dict(os.environ, GO111MODULE="off")
                 subprocess.run(["go", "build", "-o", folder / source.stem, source], check=True, env=env)
@@ -328,7 +336,7 @@ def main():
                 return
             try:
                 row = run(cell, folder, state, args.plimsoll)
-            except (OSError, ValueError, IndexError, subprocess.SubprocessError) as e:
+            except (OSError, ValueError, IndexError, StopIteration, subprocess.SubprocessError) as e:
                 return failed.append((cell, e))
             with write, open(args.runs, "a") as out:
                 out.write(json.dumps(row) + "\n")

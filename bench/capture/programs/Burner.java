@@ -1,6 +1,7 @@
 // Holds SIZE MiB and so many threads; `burn RATE TOTAL` (MiB a second, MiB) then takes more at that rate, up to that much.
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -41,6 +42,12 @@ public class Burner {
             waiting.setDaemon(true);
             waiting.start();
         }
+        // Classes of which there is one instance each, as many as a real program has.
+        List<Object> lone = new ArrayList<>();
+        for (int i = Integer.getInteger("classes", 0); i > 0; i--) {
+            ClassLoader loader = new ClassLoader(Burner.class.getClassLoader()) {};
+            lone.add(Proxy.newProxyInstance(loader, new Class<?>[] {Runnable.class}, (proxy, method, given) -> null));
+        }
         System.gc();
         System.out.println("ready " + args[0]);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
@@ -52,7 +59,7 @@ public class Burner {
                 burning.setDaemon(true);
                 burning.start();
             }
-            System.out.println("lap 0");
+            System.out.println("lap " + (lone.size() < 0 ? 1 : 0));
         }
     }
 }

@@ -1,5 +1,5 @@
 // Holds so many goroutines and serves pprof, metrics or expvar; `burn RATE TOTAL` (MiB a second, MiB) then takes more at that
-// rate, up to that much.
+// rate, up to that much. A third word has each goroutine wait under so many calls.
 package main
 
 import (
@@ -30,6 +30,16 @@ func burn(rate, total float64) {
 	}
 }
 
+// Waits under so many calls.
+//
+//go:noinline
+func wait(depth int, never chan struct{}) {
+	if depth > 0 {
+		wait(depth-1, never)
+	}
+	<-never
+}
+
 func metrics(w http.ResponseWriter, _ *http.Request) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -56,9 +66,14 @@ func main() {
 		panic(err)
 	}
 	go func() { panic(http.Serve(listener, doors)) }()
-	never := make(chan struct{})
+	never, depth := make(chan struct{}), 0
+	if len(os.Args) > 3 {
+		if depth, err = strconv.Atoi(os.Args[3]); err != nil {
+			panic(err)
+		}
+	}
 	for range count {
-		go func() { <-never }()
+		go wait(depth, never)
 	}
 	fmt.Println("ready", runtime.NumGoroutine())
 	in := bufio.NewScanner(os.Stdin)

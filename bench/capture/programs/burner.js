@@ -1,5 +1,5 @@
 // Holds a V8 heap of SIZE MiB of a SHAPE, and serves metrics; `burn RATE TOTAL` (MiB a second, MiB) then takes more at that rate,
-// up to that much.
+// up to that much. `busy` as the last word makes garbage all the time.
 'use strict';
 const [wanted, shape] = [Number(process.argv[2]) * 1048576, process.argv[3] || 'objects'];
 const make = {
@@ -19,6 +19,9 @@ while (used() < wanted) {
   for (let i = 0; i < 500; i++) kept.push(make(kept.length));
 }
 if (global.gc) global.gc();
+if (process.argv[4] === 'busy') {
+  setInterval(() => Array.from({ length: 5000 }, (_, n) => make(n)), 5);
+}
 const burnt = [];
 function burn(rate, total) {
   const began = process.hrtime.bigint();

@@ -21,6 +21,9 @@ pub enum Artifact {
         groups: Vec<StackGroup>,
         /// All goroutines.
         total: u64,
+        /// Frames of a goroutine on average, when the stacks were read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frames: Option<f64>,
     },
     /// Java threads grouped by normalised name.
     Threads {

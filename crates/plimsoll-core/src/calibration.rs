@@ -358,8 +358,15 @@ mod tests {
         let measured = cost(&jvm("17.0.9", "G1", 128.0 * MIB));
         assert!(measured.basis.starts_with("measured here on 2026-11-27: Jvm 17.0.15 G1"), "{measured:?}");
         assert_eq!(measured.memory, 5.0 * MIB);
-        assert_eq!(here.rows[0].shipped().map(|cost| cost.memory), Some(6.0 * MIB));
+        assert_eq!(here.rows[0].shipped().map(|cost| cost.memory), Some(4.0 * MIB));
         assert!((measured.pause - 0.2).abs() < 1e-6, "{measured:?}");
+        // Nobody tells the heap's size: as if all that is resident were heap.
+        let mut mute = Recording::new(jvm("17.0.9", "G1", 0.0).target);
+        let mut seen = Observation::at(1.0);
+        seen.known(Fact::Rss, 128.0 * MIB);
+        mute.add(seen);
+        assert_eq!(cost(&mute).memory, measured.memory);
+        assert!(cost(&mute).basis.contains("no hsperfdata"), "{:?}", cost(&mute));
         let elsewhere = plan::cost(&jvm("17.0.9", "G1", MIB), "heap", &Calibration::default());
         let shipped = elsewhere.expect("a rung").expect("a cost").basis;
         // Another collector, another version, an artifact that was not measured.

@@ -26,6 +26,8 @@ pub struct Bound {
     pub limit: f64,
     /// The number now, bytes.
     pub usage: f64,
+    /// Its highest of the last minute, bytes: what swings comes back there.
+    pub lately: f64,
     /// True when reaching it slows the process rather than ending it.
     pub degrades: bool,
     /// What the estimator says of this number against this limit.
@@ -36,6 +38,11 @@ impl Bound {
     /// Bytes between the number now and the limit.
     pub fn headroom(&self) -> f64 {
         (self.limit - self.usage).max(0.0)
+    }
+
+    /// Bytes between its highest of the last minute and the limit: what more it may take without harm.
+    pub fn room(&self) -> f64 {
+        (self.limit - self.lately.max(self.usage)).max(0.0)
     }
 
     /// Share of the limit in use.
@@ -108,6 +115,8 @@ pub struct Clock {
 /// Under this many seconds (lower end of the interval) there is no time to investigate live. The manual's
 /// examples lie on both sides: 15 minutes is "drain and capture now", 80 hours is "calmly, live".
 pub const DRAIN_BELOW: f64 = 3600.0;
+/// Seconds over which the highest of a number counts for what more it may take.
+const LATELY: f64 = 60.0;
 /// Share of a heap's bound from which collection takes most of the time: a quarter left means a collection
 /// frees at most a quarter of the heap each time.
 const HEAP_DEGRADES_AT: f64 = 0.8;
@@ -150,6 +159,7 @@ impl Clock {
         for bound in clock.bounds.iter_mut().filter(|b| b.is_of_group()) {
             bound.limit = r.last(Fact::CgroupLimit).unwrap_or(bound.limit);
             bound.usage = r.last(Fact::CgroupUnreclaimable).unwrap_or(bound.usage);
+            bound.lately = bound.lately.max(bound.usage);
         }
         clock
     }
@@ -238,9 +248,16 @@ fn bound(r: &Recording, rule: &BoundRule) -> Option<Bound> {
         usage_name: usage.name.to_owned(),
         limit,
         usage: usage.points(r).last()?.v,
+        lately: lately(usage.points(r)),
         degrades: rule.degrades,
         posterior: ask(r, usage.points(r), usage.samples, rule.death, limit),
     })
+}
+
+/// Highest of the last minute.
+fn lately(points: &[Point]) -> f64 {
+    let from = points.last().map_or(0.0, |p| p.t - LATELY);
+    points.iter().rev().take_while(|p| p.t >= from).map(|p| p.v).fold(0.0, f64::max)
 }
 
 fn judge_series(r: &Recording, name: &str, usage: &str, points: &[Point], limit: f64) -> Option<Bound> {
@@ -249,6 +266,7 @@ fn judge_series(r: &Recording, name: &str, usage: &str, points: &[Point], limit:
         usage_name: usage.to_owned(),
         limit,
         usage: points.last()?.v,
+        lately: lately(points),
         degrades: false,
         posterior: ask(r, points, Samples::Raw, Death::AtUsage, limit),
     })

@@ -12,9 +12,9 @@ use crate::runtime::rules::Cost;
 use crate::units;
 
 /// Smallest reserve that a capture must leave, bytes, and as a share of the limit. What a target takes meanwhile is reckoned
-/// by its rate, and what the artifact takes is twice what was measured: this is for what nobody foresees.
-const MARGIN: f64 = 8.0 * 1024.0 * 1024.0;
-const MARGIN_SHARE: f64 = 0.01;
+/// by its rate and by its highest of the last minute: this is for what nobody foresees.
+const MARGIN: f64 = 1024.0 * 1024.0;
+const MARGIN_SHARE: f64 = 0.005;
 /// A file of up to so many bytes may lie in memory.
 const SMALL: f64 = 16.0 * 1024.0 * 1024.0;
 /// Seconds until a capture starts on a target that was never attached to.
@@ -129,7 +129,7 @@ pub(crate) fn memory(cost: &Cost, clock: &Clock) -> Check {
     let burn = bound.posterior.as_ref().map_or(0.0, |p| p.slope.high.max(0.0));
     let margin = MARGIN.max(MARGIN_SHARE * bound.limit);
     let need = cost.memory + burn * (ATTACH + cost.running) + margin;
-    let have = bound.headroom();
+    let have = bound.room();
     let fits = have >= need;
     let lever = (!fits).then(|| {
         format!(
@@ -137,7 +137,9 @@ pub(crate) fn memory(cost: &Cost, clock: &Clock) -> Check {
             units::bytes(need - have)
         )
     });
-    let text = format!("needs {} of {} headroom ({})", units::bytes(need), units::bytes(have), bound.name);
+    let swings = bound.headroom() - have > need / 8.0;
+    let below = if swings { " below its highest of the last minute" } else { " headroom" };
+    let text = format!("needs {} of {}{below} ({})", units::bytes(need), units::bytes(have), bound.name);
     Check { ok: Some(fits), needed: Some(need), have: Some(have), text, lever, ..check }
 }
 
@@ -224,6 +226,20 @@ mod tests {
         Cost { memory: 0.0, disk, pause, running: 0.0, basis: "a test".into() }
     }
 
+    fn recording() -> Recording {
+        Recording::new(crate::target::Target {
+            pid: 7,
+            name: String::new(),
+            runtime: crate::target::RuntimeKind::Native,
+            runtime_version: None,
+            container: None,
+            cgroup: None,
+            limit_cgroup: None,
+            started: 0.0,
+            flags: Vec::new(),
+        })
+    }
+
     fn place(in_memory: bool, free_bytes: f64) -> Place {
         let file_system = if in_memory { "tmpfs" } else { "ext4" }.to_owned();
         Place { path: "/x".to_owned(), file_system, in_memory, free_bytes, free_inodes: Some(1e6) }
@@ -241,18 +257,29 @@ mod tests {
     }
 
     #[test]
+    fn what_swings_counts_at_its_highest_of_the_last_minute() {
+        const MIB: f64 = 1024.0 * 1024.0;
+        let bound = |lately: f64| crate::clock::Bound {
+            name: "container limit".to_owned(),
+            usage_name: String::new(),
+            limit: 100.0 * MIB,
+            usage: 50.0 * MIB,
+            lately,
+            degrades: false,
+            posterior: Err(crate::slope::NotYet { why: String::new(), more_seconds: None }),
+        };
+        let r = crate::judge::judge(&recording(), None);
+        let with = |lately: f64| Clock { bounds: vec![bound(lately)], ..r.clock.clone() };
+        let cost = Cost { memory: 20.0 * MIB, disk: 0.0, pause: 0.0, running: 0.0, basis: "a test".into() };
+        assert_eq!(memory(&cost, &with(50.0 * MIB)).ok, Some(true));
+        let refused = memory(&cost, &with(90.0 * MIB));
+        assert_eq!((refused.ok, refused.have), (Some(false), Some(10.0 * MIB)));
+        assert!(refused.text.contains("below its highest of the last minute"), "{}", refused.text);
+    }
+
+    #[test]
     fn what_takes_nothing_of_the_target_needs_no_room_in_it() {
-        let r = Recording::new(crate::target::Target {
-            pid: 7,
-            name: String::new(),
-            runtime: crate::target::RuntimeKind::Native,
-            runtime_version: None,
-            container: None,
-            cgroup: None,
-            limit_cgroup: None,
-            started: 0.0,
-            flags: Vec::new(),
-        });
+        let r = recording();
         let clock = crate::judge::judge(&r, None).clock;
         assert_eq!(memory(&cost(GIB, 1.0), &clock).ok, Some(true));
         assert_eq!(memory(&Cost { memory: 1.0, ..cost(GIB, 1.0) }, &clock).ok, None, "no limit is known");

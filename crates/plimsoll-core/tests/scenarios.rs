@@ -184,7 +184,7 @@ fn goroutines_parked_at_one_line_are_certain() {
         .with(Fact::GoHeapHeld, |s| 10.0 + 1.2 * s)
         .with(Fact::GoSys, |s| 15.0 + 2.4 * s)
         .memory(|s| 20.0 + 2.4 * s)
-        .artifact(50, Artifact::Goroutines { groups, total: 30_020 })
+        .artifact(50, Artifact::Goroutines { groups, total: 30_020, frames: None })
         .seconds(90)
         .judge();
     says(&j, Cause::Accumulation);

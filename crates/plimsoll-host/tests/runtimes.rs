@@ -70,7 +70,7 @@ fn a_go_program_tells_goroutines_stacks_and_its_live_heap() {
     };
     let r = sample(&running, leaked);
     assert_eq!(r.target.runtime, RuntimeKind::Go);
-    let Some((_, Artifact::Goroutines { groups, total })) = r.artifacts.last() else {
+    let Some((_, Artifact::Goroutines { groups, total, .. })) = r.artifacts.last() else {
         panic!("no goroutines")
     };
     assert!(groups[0].top.starts_with("main.await (goroutine_leak.go:"), "{:?}", groups[0]);

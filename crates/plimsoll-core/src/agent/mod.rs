@@ -159,7 +159,11 @@ pub fn rungs(level: Level, runtime: RuntimeKind) -> &'static [&'static str] {
         (_, RuntimeKind::Go) => &["stacks", "sites", "goroutines", "heap"],
         (Level::Light, RuntimeKind::Node) => &["statistics"],
         (Level::Heavy, RuntimeKind::Node) => &["snapshot", "statistics", "smaps"],
-        (_, RuntimeKind::Python | RuntimeKind::Dotnet | RuntimeKind::Native) => &["smaps"],
+        (Level::Light, RuntimeKind::Python) => &["stacks", "smaps"],
+        // The copy freezes it while it is taken, so it does not reach its limit meanwhile.
+        (Level::Heavy, RuntimeKind::Native) => &["core", "smaps"],
+        (Level::Heavy, RuntimeKind::Python) => &["core", "stacks", "smaps"],
+        (_, RuntimeKind::Dotnet | RuntimeKind::Native) => &["smaps"],
     }
 }
 

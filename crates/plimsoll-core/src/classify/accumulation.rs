@@ -68,7 +68,7 @@ fn pile_up(a: &mut Assessment, c: &CountTrend, total: Option<&Trend>) {
 /// Most of them parked at one line name the leak.
 fn one_place(a: &mut Assessment, r: &Recording, c: &CountTrend) {
     let newest = r.artifacts.iter().rev().find_map(|(_, x)| match x {
-        Artifact::Goroutines { groups, total } if c.rule.noun == "goroutine" => Some((groups, *total)),
+        Artifact::Goroutines { groups, total, .. } if c.rule.noun == "goroutine" => Some((groups, *total)),
         Artifact::Threads { groups, total } if c.rule.noun == "thread" => Some((groups, *total)),
         _ => None,
     });

@@ -14,6 +14,7 @@ mod python;
 use crate::fact::Fact;
 use crate::target::RuntimeKind;
 pub use go::version::{FROM_OUTSIDE as GO_FROM_OUTSIDE, minor as go_minor};
+pub use go::{profile_bytes as go_profile_bytes, stacks_bytes as go_stacks_bytes};
 pub use jvm::marks as jvm_marks;
 use rules::{Rules, UnitRule};
 

@@ -58,7 +58,8 @@ impl Per {
     pub fn of(self, r: &Recording) -> Result<f64, String> {
         let (facts, unknown): (&[Fact], &str) = match self {
             Per::Nothing => return Ok(0.0),
-            Per::JavaHeap => (&[Fact::JvmHeapUsed], "the heap's size is unknown (no hsperfdata)"),
+            // A heap that nobody tells of is not larger than all that is resident.
+            Per::JavaHeap => (&[Fact::JvmHeapUsed, Fact::Rss], "its resident size is unknown"),
             Per::V8Heap => (
                 &[Fact::V8HeapUsed, Fact::V8Live],
                 "the heap's size is unknown (no --trace-gc output, inspector or metrics)",

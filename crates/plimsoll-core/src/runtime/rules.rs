@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::price::Price;
+use super::price::{Per, Price};
 use crate::calibration::Calibration;
 use crate::classify::Cause;
 use crate::fact::Fact;
@@ -156,7 +156,12 @@ impl ArtifactRule {
     pub fn cost(&self, r: &Recording, here: &Calibration) -> Result<Cost, String> {
         let price = (self.price)(r)?;
         let size = price.per.of(r)?;
-        Ok(here.cost(r, self.id, &price, size))
+        let mut cost = here.cost(r, self.id, &price, size);
+        if price.per == Per::JavaHeap && r.last(Fact::JvmHeapUsed).is_none() {
+            cost.basis =
+                format!("{}; no hsperfdata: as if all that is resident were heap", cost.basis).into();
+        }
+        Ok(cost)
     }
 }
 

@@ -18,7 +18,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use serde_json::json;
 
 use super::brake::Brakes;
-use crate::capture::{self, Folder, Order, chain, place};
+use crate::capture::{self, CaptureError, Folder, Order, chain, place};
 use crate::fault;
 use crate::identify;
 use crate::sampler::Sampler;
@@ -358,7 +358,6 @@ impl Climb {
         let now = self.journal.now();
         // To the millisecond: the log names the folder before it is made, so no other may have the name.
         let name = format!("{now:.3}-{}-{}-{id}", plain(&self.target.name), self.target.pid);
-        let path = self.journal.captures().join(&name);
         let level = Some(self.level);
         let begin = Event {
             level,
@@ -400,26 +399,26 @@ impl Climb {
             return failed(chain(&e));
         }
         fault::point("closed");
-        let cut = folder.pieces.iter().find_map(|p| p.cut.clone());
-        let text = match (&took, cut) {
-            (Ok(()), None) => {
-                format!("{id} of pid {} is stored: plimsoll read {}", self.target.pid, path.display())
-            }
-            (Err(e), _) => format!(
-                "a part of {id} of pid {} is stored ({}): {}",
-                self.target.pid,
-                chain(e),
-                path.display()
-            ),
-            (_, Some(cut)) => {
-                format!("{id} of pid {} is stored, cut ({cut}): {}", self.target.pid, path.display())
-            }
-        };
+        let (text, whole) = self.outcome(id, &took, &folder);
         let event = self.event(What::Stored, text);
-        let whole = Some(took.is_ok() && folder.pieces.iter().all(|p| p.cut.is_none()));
-        self.journal.write(Event { level, folder: Some(name), whole, ..event });
+        self.journal.write(Event { level, folder: Some(name), whole: Some(whole), ..event });
         fault::point("stored-written");
-        took.is_ok()
+        whole
+    }
+
+    /// What became of an artifact of which something came, in words, and whether it is whole.
+    fn outcome(&self, id: &str, took: &Result<(), CaptureError>, folder: &Folder) -> (String, bool) {
+        let what = format!("{id} of pid {}", self.target.pid);
+        let path = folder.path().display();
+        let cut = folder.pieces.iter().find_map(|p| p.cut.clone());
+        match (took, cut) {
+            (_, Some(cut)) if took.is_ok() => (format!("{what} is stored, cut ({cut}): {path}"), false),
+            (Ok(()), _) => (format!("{what} is stored: plimsoll read {path}"), true),
+            (Err(e @ CaptureError::Alone(_)), None) => {
+                (format!("{what} is stored ({e}): plimsoll read {path}"), true)
+            }
+            (Err(e), _) => (format!("a part of {what} is stored ({}): {path}", chain(e)), false),
+        }
     }
 }
 

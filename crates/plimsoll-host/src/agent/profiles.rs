@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use plimsoll_core::agent::profiles::Pace;
 use plimsoll_core::agent::{Level, Profiles as Rules};
 use plimsoll_core::fact::Fact;
+use plimsoll_core::runtime::go_profile_bytes;
 use plimsoll_core::target::{RuntimeKind, Target};
 
 use super::Row;
@@ -18,7 +19,7 @@ use super::climb::plain;
 use crate::capture;
 use crate::export::pyroscope::{self, Push};
 use crate::identify;
-use crate::source::room::{FOR_A_PROFILE, Room};
+use crate::source::room::{Room, for_an_answer_of_go};
 use crate::world::World;
 
 /// Goroutines up to which their profile is cheap.
@@ -103,9 +104,13 @@ fn begin(
     let goroutines = row.inner.get(&Fact::Goroutines).is_none_or(|n| *n <= FEW);
     let target = Target { runtime: row.runtime, ..identify::bare(row.pid) };
     // A profile is made in its memory, and a program can stand still right below its limit.
-    if Room::of(world, &target).refuses(now, FOR_A_PROFILE).is_some() {
+    let mut room = Room::of(world, &target);
+    let answer = for_an_answer_of_go(world, row.pid);
+    if room.refuses(now, answer).is_some() {
         return None;
     }
+    let of_each = FEW.min(row.inner.get(&Fact::Goroutines).copied().unwrap_or(FEW)) * go_profile_bytes(None);
+    let goroutines = goroutines && room.refuses(now, answer + of_each).is_none();
     let (world, rules, folder) = (world.clone(), rules.clone(), folder.to_owned());
     let (pid, workload) = (row.pid, row.workload.clone());
     let work = move || {

@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plimsoll_core::runtime::{go_profile_bytes, go_stacks_bytes};
+use plimsoll_read::goroutines;
+
 use super::{CaptureError, Folder, Order};
+use crate::source::room::{Room, for_an_answer_of_go};
 use crate::step::http::{self, HttpError};
 use crate::world::World;
 
@@ -24,7 +28,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
             http::enter_network(order.world, order.target.pid).map_err(CaptureError::Http)?;
             let door = Door::find(order.world, order.target.pid)?;
             match order.id {
-                "goroutines" => door.goroutines(folder),
+                "goroutines" => door.goroutines(order, folder),
                 _ => door.heap(order, folder),
             }
         });
@@ -103,16 +107,27 @@ impl Door {
         Ok(body)
     }
 
-    /// The profile first: it is whole however many there are. What the runtime has proved to leak where it can say so;
-    /// full stacks only of a few.
-    fn goroutines(&self, folder: &mut Folder) -> Result<(), CaptureError> {
-        self.keep("/debug/pprof/goroutine?debug=0", "goroutines.pb.gz", folder)?;
+    /// The groups first: they are whole however many there are. Then, as far as there is room for each in the program, what the
+    /// runtime has proved to leak, the profile, and the full stacks of a few.
+    fn goroutines(&self, order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
         let text = self.keep("/debug/pprof/goroutine?debug=1", "goroutines.txt", folder)?;
+        let seen = goroutines::parse(&text);
+        let count = seen.as_ref().map_or_else(|| total(&text), |seen| Some(seen.total()));
+        let frames = seen.and_then(|seen| seen.frames());
+        let Some(count) = count else { return Ok(()) };
+        let mut room = Room::of(order.world, order.target);
+        let answer = for_an_answer_of_go(order.world, order.target.pid);
+        let mut fits = |each: f64| room.refuses(0.0, answer + each * count as f64).is_none();
         // Absent before Go 1.27: that is no failure.
-        if let Ok(leaks) = self.fetch("/debug/pprof/goroutineleak?debug=1") {
+        if fits(go_profile_bytes(frames))
+            && let Ok(leaks) = self.fetch("/debug/pprof/goroutineleak?debug=1")
+        {
             folder.keep("goroutineleak.txt", Instant::now(), &leaks)?;
         }
-        if total(&text).is_some_and(|n| n <= FULL_STACKS) {
+        if fits(go_profile_bytes(frames)) {
+            self.keep("/debug/pprof/goroutine?debug=0", "goroutines.pb.gz", folder)?;
+        }
+        if count <= FULL_STACKS && fits(go_stacks_bytes(frames)) {
             self.keep("/debug/pprof/goroutine?debug=2", "goroutine-stacks.txt", folder)?;
         }
         Ok(())
@@ -120,8 +135,7 @@ impl Door {
 
     fn heap(&self, order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
         self.keep("/debug/pprof/heap", "heap-1.pb.gz", folder)?;
-        super::wait(order)?;
-        self.keep("/debug/pprof/heap", "heap-2.pb.gz", folder).map(|_| ())
+        super::second(order, || self.keep("/debug/pprof/heap", "heap-2.pb.gz", folder).map(|_| ()))
     }
 }
 

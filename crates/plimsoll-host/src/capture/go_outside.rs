@@ -14,8 +14,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
         return stacks(order, &mut program, folder);
     }
     sites(&mut program, "sites-1.txt", folder)?;
-    super::wait(order)?;
-    sites(&mut program, "sites-2.txt", folder)
+    super::second(order, || sites(&mut program, "sites-2.txt", folder))
 }
 
 fn stacks(order: &Order<'_>, program: &mut Program, folder: &mut Folder) -> Result<(), CaptureError> {

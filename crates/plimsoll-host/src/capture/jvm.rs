@@ -43,8 +43,7 @@ pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), Capture
         "nmt" => ask(order, folder, "VM.native_memory summary", "nmt.txt"),
         "histogram" => {
             ask(order, folder, "GC.class_histogram -all", "histogram-1.txt")?;
-            super::wait(order)?;
-            ask(order, folder, "GC.class_histogram -all", "histogram-2.txt")
+            super::second(order, || ask(order, folder, "GC.class_histogram -all", "histogram-2.txt"))
         }
         _ => heap(order, folder),
     }

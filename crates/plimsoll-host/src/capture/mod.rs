@@ -90,6 +90,9 @@ pub enum CaptureError {
     /// The user or a signal ended it.
     #[error("stopped before it was whole")]
     Stopped,
+    /// The first of a pair is whole and the second did not come: what is there tells a state, not what grows.
+    #[error("the first of two is whole, the second did not come: {}", chain(.0.as_ref()))]
+    Alone(Box<CaptureError>),
 }
 
 impl From<InspectorError> for CaptureError {
@@ -181,6 +184,11 @@ pub fn is_taken(target: &Target, id: &str) -> bool {
         RuntimeKind::Python => id == "stacks",
         _ => false,
     }
+}
+
+/// The second of a pair, after the window.
+fn second(order: &Order<'_>, take: impl FnOnce() -> Result<(), CaptureError>) -> Result<(), CaptureError> {
+    wait(order).and_then(|()| take()).map_err(|e| CaptureError::Alone(Box::new(e)))
 }
 
 /// Waits for the window between two artifacts of a pair.

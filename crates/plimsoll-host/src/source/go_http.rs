@@ -1,21 +1,20 @@
-//! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar; the number of goroutines
-//! from outside where none tells it.
+//! A Go program's own numbers: pprof when a port answers as such, else metrics, else expvar; the goroutines from outside
+//! where that is possible, as it costs the program nothing: its own profile of them takes megabytes in it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use plimsoll_core::artifact::Artifact;
 use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
+use plimsoll_core::runtime::go_profile_bytes;
 use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_read::go_memstats::{self, MemStats};
 use plimsoll_read::{goroutines, prometheus_text};
 
 use super::go_outside::GoOutside;
 use super::ports::Ports;
-use super::room::{FOR_A_PROFILE, Room};
-use super::text::field;
+use super::room::{self, Room, for_an_answer_of_go};
 use super::{Pace, Source, SourceKind};
 use crate::identify;
 use crate::step::http::HttpError;
@@ -51,8 +50,6 @@ const MANY_EVERY: u32 = 10;
 /// Rounds without an answer after which the port is given up.
 const MOST_SILENT: u32 = 5;
 
-/// Bytes that a profile of goroutines may take for each.
-const ANSWERED: f64 = 768.0;
 /// The least that a goroutine holds, bytes: so many there are at most.
 const STACK: f64 = 2048.0;
 
@@ -65,17 +62,19 @@ enum Door {
 }
 
 struct GoHttp {
+    world: World,
+    pid: i32,
     ports: Ports,
     door: Option<Door>,
     /// Rounds in a row in which the door did not answer.
     silent: u32,
     round: u32,
     goroutines: f64,
+    /// Of each on average, as they were seen last.
+    frames: Option<f64>,
     collections: f64,
     settings: Settings,
     room: Room,
-    /// The file that says how large it is.
-    resident: PathBuf,
     /// Where no port tells how many goroutines there are.
     outside: GoOutside,
 }
@@ -89,15 +88,17 @@ struct Settings {
 
 fn open(world: &World, target: &Target) -> Box<dyn Source> {
     Box::new(GoHttp {
+        world: world.clone(),
+        pid: target.pid,
         ports: Ports::of(world, target.pid),
         door: None,
         silent: 0,
         round: 0,
         goroutines: 0.0,
+        frames: None,
         collections: -1.0,
         settings: settings(world, target.pid),
         room: Room::of(world, target),
-        resident: world.proc_root.join(target.pid.to_string()).join("status"),
         outside: GoOutside::new(world, target.pid),
     })
 }
@@ -122,9 +123,8 @@ impl Source for GoHttp {
         if let Some(limit) = self.settings.mem_limit {
             out.known(Fact::GoMemLimit, limit);
         }
-        let needed = self.needs();
         // An answer is made in its memory.
-        if let Some(why) = self.room.refuses(out.t, needed) {
+        if let Some(why) = self.room.refuses(out.t, for_an_answer_of_go(&self.world, self.pid)) {
             unknown(out, &why);
             return self.outside.sample(out);
         }
@@ -161,9 +161,9 @@ fn unknown(out: &mut Observation, why: &str) {
 impl GoHttp {
     /// Memory that its answers may take in it: so much for each goroutine, of which it cannot have more than it has stacks.
     fn needs(&self) -> f64 {
-        let resident = || field(&std::fs::read_to_string(&self.resident).ok()?, "RssAnon");
-        let most = if self.goroutines > 0.0 { self.goroutines } else { resident().unwrap_or(0.0) / STACK };
-        FOR_A_PROFILE.max(ANSWERED * most)
+        let resident = room::resident(&self.world, self.pid);
+        let most = if self.goroutines > 0.0 { self.goroutines } else { resident.unwrap_or(0.0) / STACK };
+        for_an_answer_of_go(&self.world, self.pid) + go_profile_bytes(self.frames) * most
     }
 
     /// The first port that answers usefully, the most telling kind first.
@@ -192,8 +192,12 @@ impl GoHttp {
     }
 
     fn pprof(&mut self, at: SocketAddr, round: u32, out: &mut Observation) {
-        let dear = self.goroutines > MANY;
-        if !dear || round.is_multiple_of(MANY_EVERY) {
+        self.outside.sample(out);
+        if !self.outside.tells() && self.is_due(round) {
+            let needed = self.needs();
+            if let Some(why) = self.room.refuses(out.t, needed) {
+                return unknown(out, &why);
+            }
             match self.get(at, "/debug/pprof/goroutine?debug=1") {
                 Ok(text) => self.goroutines(&text, round, out),
                 Err(e) => out.put(Fact::Goroutines, Reading::unknown(e.to_string())),
@@ -208,11 +212,17 @@ impl GoHttp {
         }
     }
 
+    /// Whether the profile of goroutines is asked for in this round.
+    fn is_due(&self, round: u32) -> bool {
+        self.goroutines <= MANY || round.is_multiple_of(MANY_EVERY)
+    }
+
     fn goroutines(&mut self, text: &str, round: u32, out: &mut Observation) {
         let Some(artifact) = goroutines::read(text) else {
             return out.put(Fact::Goroutines, Reading::unknown("the port answers with no goroutine profile"));
         };
-        if let Artifact::Goroutines { total, .. } = &artifact {
+        if let Artifact::Goroutines { total, frames, .. } = &artifact {
+            self.frames = *frames;
             self.goroutines = *total as f64;
             out.known(Fact::Goroutines, self.goroutines);
         }

@@ -1,4 +1,4 @@
-//! How many goroutines a program has, where no port of it tells: read out of its memory, which costs it nothing.
+//! How many goroutines a program has: read out of its memory, which costs it nothing.
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,11 @@ impl GoOutside {
         let at_once = Instant::now();
         let (program, why) = (None, String::new());
         GoOutside { world: world.clone(), pid, program, why, rests_until: at_once, groups_at: at_once }
+    }
+
+    /// Whether it could be read when it was tried last.
+    pub(super) fn tells(&self) -> bool {
+        self.program.is_some()
     }
 
     /// Adds the number of goroutines, at times also where they stand.

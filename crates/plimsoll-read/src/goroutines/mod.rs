@@ -92,7 +92,15 @@ impl Goroutines {
             (b.count, &a.top, &a.state, &a.creator).cmp(&(a.count, &b.top, &b.state, &b.creator))
         });
         groups.truncate(ROWS_KEPT);
-        Artifact::Goroutines { groups, total: self.said.unwrap_or(self.counted) }
+        Artifact::Goroutines { groups, total: self.said.unwrap_or(self.counted), frames: self.frames() }
+    }
+
+    /// Frames of a goroutine on average; none without a group.
+    pub fn frames(&self) -> Option<f64> {
+        let count = |g: &Parked| g.count as f64;
+        let all: f64 = self.groups.iter().map(count).sum();
+        let frames: f64 = self.groups.iter().map(|g| count(g) * g.frames.len() as f64).sum();
+        (all > 0.0).then_some(frames / all)
     }
 
     /// Groups that were made while a program was read from outside.

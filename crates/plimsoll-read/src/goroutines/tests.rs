@@ -40,7 +40,7 @@ created by main.handle in goroutine 7
 
 fn rows(text: &str) -> (Vec<StackGroup>, u64) {
     match read(text) {
-        Some(Artifact::Goroutines { groups, total }) => (groups, total),
+        Some(Artifact::Goroutines { groups, total, .. }) => (groups, total),
         other => panic!("{other:?}"),
     }
 }

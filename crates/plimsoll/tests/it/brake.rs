@@ -221,7 +221,7 @@ fn a_program_that_observes_says_which_brake_it_would_put_on() {
     let mut agent = Agent::start(&folder.path().join("store"), &rules);
     climber.tell("climb 40 180");
     let would = agent.of(&cage, What::Refused);
-    assert!(would.text.contains("would be captured: smaps"), "{}", would.text);
+    assert!(would.text.contains("would be captured: core, stacks, smaps"), "{}", would.text);
     assert!(would.text.contains("200 MiB → 250 MiB"), "{}", would.text);
     assert_eq!(cage.limit(), 200 * MIB);
 }

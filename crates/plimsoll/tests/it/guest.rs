@@ -180,8 +180,10 @@ fn the_brakes_of_version_2_come_on_and_off_and_the_tripwire_wakes() {
         let braked =
             events.iter().find(|e| e.what == What::Braked).unwrap_or_else(|| panic!("{name}: {}", said()));
         assert_eq!(braked.brake.as_ref().map(|held| held.means), Some(means), "{name}");
-        let stored = events.iter().rposition(|e| e.what == What::Stored);
-        assert!(at(What::Braked) < stored, "{name}: {}", said());
+        // While it is on; under a slow machine, another level may come after it is off.
+        let on = at(What::Braked).unwrap_or_default();
+        let stored = events[on..].iter().position(|e| e.what == What::Stored).map(|n| on + n);
+        assert!(stored.is_some(), "{name}: {}", said());
         assert!(at(What::Killed).is_none_or(|killed| stored < Some(killed)), "{name}: {}", said());
         if name != "raise" && name != "trip" {
             // A limit that is raised stays while it is in use.

@@ -73,12 +73,12 @@ fn facts(state: &Path, pid: u32) -> Value {
     said["targets"][0]["facts"].clone()
 }
 
-/// Asked nothing with 4 MiB of room, asked with 400.
+/// Asked nothing with 1 MiB of room, asked with 400.
 fn served(test: &str, name: &str, words: &[&str], asked: &Path) {
     let state = folder();
     let Some(cage) = cage(test, name, 1024 * MIB) else { return };
     let mut child = started(&cage, words);
-    leave(&cage, 4 * MIB);
+    leave(&cage, MIB);
     let tight = facts(state.path(), child.id());
     assert!(!asked.exists(), "it was asked: {:?}", fs::read_to_string(asked));
     assert!(tight.to_string().contains("are left: the program is not asked"), "{tight:#}");
@@ -121,7 +121,7 @@ fn an_inspector_is_not_asked_without_room() {
     let Some(cage) = cage(test, "inspect", 1024 * MIB) else { return };
     let program = "console.log('ready'); setInterval(() => 0, 1000)";
     let mut child = started(&cage, &["node", "--inspect=127.0.0.1:0", "-e", program]);
-    leave(&cage, 4 * MIB);
+    leave(&cage, MIB);
     let tight = facts(state.path(), child.id());
     leave(&cage, 400 * MIB);
     let wide = facts(state.path(), child.id());
@@ -143,7 +143,7 @@ fn a_jvm_without_room_is_neither_prepared_nor_armed() {
         return skipped(test, "there is no JDK");
     };
     let pid = java.0.id().to_string();
-    leave(&cage, 2 * MIB);
+    leave(&cage, MIB);
     let socket = format!("/tmp/.java_pid{pid}");
     let mut audit = plimsoll_command(&["audit", &pid, "--fix", "--go"]);
     let out = audit.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
@@ -197,7 +197,7 @@ fn a_go_program_without_room_is_neither_audited_nor_profiled_over_its_port() {
     let Some(cage) = cage(test, "roomy", 1024 * MIB) else { return };
     let asked = folder.path().join("asked");
     let mut child = started(&cage, &[&program.display().to_string(), &asked.display().to_string()]);
-    leave(&cage, 4 * MIB);
+    leave(&cage, MIB);
     let mut audit = plimsoll_command(&["audit", &child.id().to_string(), "-o", "json"]);
     let out = audit.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
     assert!(stdout(&out).contains("are left: the program is not asked"), "{}{}", stdout(&out), stderr(&out));

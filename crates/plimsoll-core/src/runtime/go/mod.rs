@@ -7,6 +7,7 @@ pub(super) mod version;
 
 use crate::fact::Fact;
 use crate::runtime::rules::Rules;
+pub use capture::{profile_bytes, stacks_bytes};
 pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of Go.

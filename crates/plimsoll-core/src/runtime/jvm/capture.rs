@@ -23,7 +23,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         price: |_| {
             Ok(Price {
                 per: Per::Threads,
-                memory: Line { base: 2.0 * MIB, each: 12.0 * 1024.0 },
+                memory: Line { base: MIB, each: 12.0 * 1024.0 },
                 disk: Line { base: MIB, each: 12.0 * 1024.0 },
                 pause: Line::flat(0.05),
                 running: Line::flat(0.1),
@@ -40,10 +40,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         shows: "which native account grows and what the heap has committed",
         price: |_| {
             Ok(Price {
-                memory: Line::flat(4.0 * MIB),
+                memory: Line::flat(1.5 * MIB),
                 pause: Line::flat(0.001),
                 running: Line::flat(0.1),
-                basis: "JDK 17",
+                basis: "0.8 MiB in the JVM (JDK 17)",
                 ..Price::FREE
             })
         },
@@ -79,7 +79,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 disk: Line::NONE,
                 pause: Line { base: 0.02, each: 0.5 / GIB },
                 running: Line::flat(0.2),
-                basis: "0.3 to 0.5 s per GiB; 0.6 MiB in the JVM, ZGC 3 % and Shenandoah 13 % of the heap (JDK 17 and 25); -all because a forced collection can kill near the limit",
+                basis: "0.3 to 0.5 s per GiB; up to 2.4 MiB in the JVM, ZGC 3 % and Shenandoah 13 % of the heap (JDK 17 and 25); -all because a forced collection can kill near the limit",
             })
         },
         command: |t| format!("jcmd {} GC.class_histogram -all", t.pid_shown()),
@@ -115,10 +115,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
     },
 ];
 
-/// Bytes that a dump takes in the JVM: at most 3.2 MiB were measured, with heaps of 32 to 512 MiB and 2,000 threads alike.
-const DUMP: f64 = 6.0 * MIB;
-/// The same of a histogram: at most 0.6 MiB of few classes were measured.
-const HISTOGRAM: f64 = 8.0 * MIB;
+/// Bytes that a dump takes in the JVM: at most 3.5 MiB were measured, with heaps of 32 to 512 MiB and 2,000 threads alike.
+const DUMP: f64 = 4.0 * MIB;
+/// The same of a histogram: 0.9 MiB of few classes, 2.4 of 4,000 that have an instance each.
+const HISTOGRAM: f64 = 4.0 * MIB;
 
 /// Bytes per byte of heap for marks of what was visited, which collectors need that have no other way over the heap: 25 of 586
 /// MiB (ZGC) and 65 of 501 MiB (Shenandoah) were measured. Of one that is not known, the most.
@@ -142,7 +142,7 @@ fn heap_dump(r: &Recording) -> Result<Price, String> {
         disk: Line::of(if version == 21 { 2.6 } else { 1.3 }),
         pause: Line { base: 0.1, each: seconds / GIB },
         running: Line::flat(0.2),
-        basis: "-all through a pipe: up to 3 MiB in the JVM (ZGC 4 %, Shenandoah 13 % of the heap), 0.6 to 3 s per GiB (JDK 17 and 25); the target is stopped while it runs",
+        basis: "-all through a pipe: up to 3.5 MiB in the JVM (ZGC 4 %, Shenandoah 13 % of the heap), 0.6 to 3 s per GiB (JDK 17 and 25); the target is stopped while it runs",
     })
 }
 

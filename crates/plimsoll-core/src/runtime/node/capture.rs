@@ -18,8 +18,8 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         proves: &[Cause::OffHeap, Cause::Fragmentation],
         shows: "whether the heap or its buffers grow",
         price: |_| {
-            let basis = "an inspector is opened and asked once (Node 20)";
-            Ok(Price { memory: Line::flat(4.0 * MIB), running: Line::flat(0.01), basis, ..Price::FREE })
+            let basis = "an inspector is opened and asked once: 0.5 MiB (Node 20)";
+            Ok(Price { memory: Line::flat(MIB), running: Line::flat(0.01), basis, ..Price::FREE })
         },
         command: |t| format!("node inspect -p {}   # then: exec process.memoryUsage()", t.pid_shown()),
         taken_here: true,
@@ -32,11 +32,11 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         price: |_| {
             Ok(Price {
                 per: Per::V8Heap,
-                memory: Line { base: 64.0 * MIB, each: 0.1 },
+                memory: Line { base: 2.0 * MIB, each: 0.1 },
                 disk: Line::flat(MIB),
                 pause: Line::flat(1.5),
                 running: Line::flat(10.0),
-                basis: "10 s window, stop forces a collection (Node 20)",
+                basis: "0.8 MiB in the target and 6 of 64 MiB of heap; stop forces a collection (Node 20)",
             })
         },
         command: |t| {
