@@ -1,6 +1,7 @@
 //! One question to the estimator for all lives of a workload, and the words for its answer.
 
 use super::wave::wave;
+use super::work;
 use super::{Life, Movement, Replica, Row, Verdict, Workload};
 use crate::slope::{self, Epoch, Posterior, Question, Shape};
 use crate::units;
@@ -41,6 +42,8 @@ pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
         name: workload.name.clone(),
         container: workload.container.clone(),
         number: workload.number.clone(),
+        is_heap: workload.is_heap,
+        other: None,
         replicas: alive.len(),
         restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
         kills: workload.kills,
@@ -71,9 +74,10 @@ fn verdict(
             points: &life.points,
         })
         .collect();
+    let load = work::load(workload);
     let question = Question {
         epochs: &epochs,
-        load: &[],
+        load: &load,
         samples: workload.samples,
         death: workload.death,
         limit: nearest.limit.unwrap_or(f64::INFINITY),
@@ -101,6 +105,7 @@ fn verdict(
         undecided_for: posterior.undecided_for,
         wave: wave(&posterior, nearest, alive),
         enough: enough(workload, movement, nearest, now),
+        work: work::work(workload),
     })
 }
 
@@ -170,7 +175,7 @@ fn since(workload: &Workload, p: &Posterior) -> Option<String> {
 
 /// A limit that would do for what stays far below the one it has.
 fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) -> Option<f64> {
-    let limit = nearest.limit?;
+    let limit = nearest.limit.filter(|_| !workload.is_heap)?;
     let points = || workload.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
     let oldest = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
     let highest = points().map(|p| p.v).fold(0.0, f64::max);
