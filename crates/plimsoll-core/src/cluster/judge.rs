@@ -29,15 +29,23 @@ const SEED: u64 = 11;
 
 /// Judges a workload at `now` (Unix seconds); `step` is the distance of its samples, seconds.
 pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
+    judge_with(workload, now, step).0
+}
+
+/// The same with the posterior that it comes from.
+pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Posterior>) {
     let alive: Vec<&Replica> =
         workload.replicas.iter().filter(|r| r.last().is_some_and(|p| now - p.t <= ALIVE * step)).collect();
     let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
     let limit = nearest.and_then(|r| r.limit);
-    let verdict = match nearest {
-        None => Err(("no replica is alive".to_owned(), None)),
-        Some(nearest) => verdict(workload, nearest, &alive, now),
+    let (verdict, posterior) = match nearest {
+        None => (Err(("no replica is alive".to_owned(), None)), None),
+        Some(nearest) => match verdict(workload, nearest, &alive, now) {
+            Ok((verdict, posterior)) => (Ok(verdict), Some(posterior)),
+            Err(why) => (Err(why), None),
+        },
     };
-    Row {
+    let row = Row {
         namespace: workload.namespace.clone(),
         name: workload.name.clone(),
         container: workload.container.clone(),
@@ -49,7 +57,8 @@ pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
         kills: workload.kills,
         limit,
         verdict,
-    }
+    };
+    (row, posterior)
 }
 
 /// Share of its limit that a replica uses; by bytes alone where no limit is known.
@@ -62,7 +71,7 @@ fn verdict(
     nearest: &Replica,
     alive: &[&Replica],
     now: f64,
-) -> Result<Verdict, (String, Option<f64>)> {
+) -> Result<(Verdict, Posterior), (String, Option<f64>)> {
     let lives = lives(workload, nearest);
     let versions = versions(&lives);
     let epochs: Vec<Epoch<'_>> = lives
@@ -92,7 +101,7 @@ fn verdict(
         return Err((why, Some(SHORTEST - posterior.span)));
     }
     let movement = movement(&posterior, nearest);
-    Ok(Verdict {
+    let verdict = Verdict {
         pod: nearest.pod.clone(),
         floor: posterior.floor,
         slope: posterior.slope,
@@ -106,7 +115,8 @@ fn verdict(
         wave: wave(&posterior, nearest, alive),
         enough: enough(workload, movement, nearest, now),
         work: work::work(workload),
-    })
+    };
+    Ok((verdict, posterior))
 }
 
 /// The lives that are asked about, oldest first; the live one of the replica whose clock it is stands last. Its own go before

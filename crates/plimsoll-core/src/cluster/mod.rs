@@ -13,7 +13,7 @@ mod wave;
 mod work;
 
 pub use bind::bind;
-pub use judge::{judge, rank};
+pub use judge::{judge, judge_with, rank};
 pub use work::Work;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,36 @@ pub struct Workload {
     pub replicas: Vec<Replica>,
     /// Kills for want of memory that were counted, where that is known.
     pub kills: Option<u64>,
+}
+
+impl Workload {
+    /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
+    #[must_use]
+    pub fn until(&self, t: f64) -> Workload {
+        let before = |points: &[Point]| points[..points.partition_point(|p| p.t <= t)].to_vec();
+        let life = |l: &Life| Life { points: before(&l.points), ..l.clone_head() };
+        let replica = |r: &Replica| Replica {
+            pod: r.pod.clone(),
+            lives: r.lives.iter().map(life).filter(|l| !l.points.is_empty()).collect(),
+            limit: r.limit,
+            load: before(&r.load),
+        };
+        let replicas = self.replicas.iter().map(replica).filter(|r| !r.lives.is_empty()).collect();
+        Workload {
+            replicas,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            container: self.container.clone(),
+            number: self.number.clone(),
+            ..*self
+        }
+    }
+}
+
+impl Life {
+    fn clone_head(&self) -> Life {
+        Life { start: self.start, version: self.version.clone(), points: Vec::new() }
+    }
 }
 
 /// How a workload's memory moves, in the words of the screen.

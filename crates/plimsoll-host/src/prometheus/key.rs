@@ -66,6 +66,7 @@ pub(super) fn by_pattern(pod: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::of as of_labels;
     use super::*;
 
     #[test]
@@ -86,7 +87,7 @@ mod tests {
     fn a_series_tells_of_a_container_or_of_a_process_by_its_address() {
         let of = |labels: &[(&str, &str)]| {
             let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            super::of(&labels).map(|k| (k.namespace, k.pod, k.container))
+            of_labels(&labels).map(|k| (k.namespace, k.pod, k.container))
         };
         let is = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
         assert_eq!(of(&[("namespace", "shop"), ("pod", "api-1"), ("job", "x")]), is("shop", "api-1", ""));

@@ -243,7 +243,7 @@ mod tests {
                 .map(|(t, v)| Point { t, v })
                 .into();
         let labels = Labels::from([(NAME.to_owned(), "process_resident_memory_bytes".to_owned())]);
-        let series = vec![Labelled { labels, points: points.clone() }];
+        let series = vec![Labelled { labels, points }];
         let table = Table::new(series, &options).expect("no selector");
         let floors = table.floors(&super::super::names::PROCESSES[0]).expect("answers");
         let got: Vec<(f64, f64)> = floors.series[0].points.iter().map(|p| (p.t, p.v)).collect();

@@ -13,6 +13,7 @@ use plimsoll_host::prometheus::{
 use plimsoll_read::prometheus_api::Answer;
 
 use super::from_file::{self, Opened};
+use super::replay;
 use super::triage::{FailOn, duration};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -119,6 +120,8 @@ pub(super) struct Show {
     pub(super) limit: Option<f64>,
     pub(super) fail_on: FailOn,
     pub(super) format: Format,
+    /// Walk the history instead of judging its end, with a look so often.
+    pub(super) replay: Option<Option<f64>>,
 }
 
 /// What was asked for and what came.
@@ -143,6 +146,9 @@ pub(super) fn run_file(path: &Path, answer: Answer, args: &Args, show: &Show) ->
 }
 
 fn judge(history: &History, mut asked: Asked, show: &Show) -> Result<u8, CliError> {
+    if let Some(every) = show.replay {
+        return replay::cluster(&history.workloads, &asked, every, show.format);
+    }
     let progress = Progress::new();
     progress.show(&format!("judging {} workloads", history.workloads.len()));
     let mut rows = judged(&history.workloads, asked.now, asked.step);

@@ -62,8 +62,9 @@ pub(crate) struct Args {
     #[arg(long = "target", value_name = "TARGET", requires = "from")]
     kept: Option<String>,
 
-    /// Walk the recording as if live, one JSON line per tick.
-    #[arg(long, requires = "from")]
+    /// Walk the history as if live: when it would have warned, how long before the end, and what was false. Of one target, one
+    /// JSON line per tick.
+    #[arg(long, requires = "history")]
     replay: bool,
 
     /// Time between two ticks of the replay.
@@ -129,7 +130,14 @@ pub(crate) fn unit(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
-    let show = prometheus::Show { rows: args.rows, limit: args.limit, fail_on: args.fail_on, format };
+    let replayed = args.replay.then_some(args.every);
+    let show = prometheus::Show {
+        rows: args.rows,
+        limit: args.limit,
+        fail_on: args.fail_on,
+        format,
+        replay: replayed,
+    };
     if let Some(path) = &args.from {
         let recording = match &args.kept {
             Some(words) => series::open(path, words, f64::NEG_INFINITY)?,

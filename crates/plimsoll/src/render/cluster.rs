@@ -52,11 +52,16 @@ fn head(rows: &[Row], asked: &Asked) -> String {
     )
 }
 
-pub(crate) fn name(row: &Row) -> String {
-    let namespace = if row.namespace.is_empty() { String::new() } else { format!("{}/", row.namespace) };
-    let is_told = row.container != row.name && !row.container.is_empty();
-    let container = if is_told { format!(":{}", row.container) } else { String::new() };
-    plain(&format!("{namespace}{}{container}", row.name))
+fn name(row: &Row) -> String {
+    full_name(&row.namespace, &row.name, &row.container)
+}
+
+/// A workload's name as it is shown.
+pub(crate) fn full_name(namespace: &str, name: &str, container: &str) -> String {
+    let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    let is_told = container != name && !container.is_empty();
+    let container = if is_told { format!(":{container}") } else { String::new() };
+    plain(&format!("{namespace}{name}{container}"))
 }
 
 fn line(row: &Row, paint: Paint) -> String {
@@ -149,7 +154,7 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
             units::duration(wave.stagger),
         );
     }
-    for (row, v) in known().filter(|(row, _)| row.is_finding()).take(BESIDE) {
+    for (row, v) in known().filter(|(row, _)| row.is_finding()).take(2 * BESIDE) {
         out += &notes(row, v);
     }
     let mut roomy: Vec<_> = known().filter_map(|(row, v)| Some((row, row.limit?, v.enough?))).collect();
@@ -175,7 +180,7 @@ fn notes(row: &Row, v: &Verdict) -> String {
             out += &format!("HEAP  {name}: {} climbs; the whole does not show it yet\n", row.number);
         }
         Some(_) if row.is_heap => {
-            out += &format!("HEAP  {name}: {} climbs, towards its own limit\n", row.number)
+            out += &format!("HEAP  {name}: {} climbs, towards its own limit\n", row.number);
         }
         Some(o) if calm(o.movement) => {
             out += &format!(

@@ -173,6 +173,13 @@ fn week(now: f64) -> Week {
     week.life(now, &Life { pod: "calm-x2x7z", began: 6.0 * DAY, ended: 0.0, image: "calm:4", level: &level });
     week.life(now, &Life { pod: "young-0", began: 1200.0, ended: 0.0, image: "young:5", level: &level });
     week.owned(now, "calm-x2x7z", "DaemonSet", "calm-daemon");
+    // Killed at its limit twice, after 45 hours of 16 MiB each, and on its way again.
+    for (began, ended) in [(100.0, 55.0), (54.8, 9.8), (9.6, 0.0)] {
+        let level = |age: f64| 300.0 + 16.0 * age / HOUR;
+        let life =
+            Life { pod: "dies-0", began: began * HOUR, ended: ended * HOUR, image: "dies:8", level: &level };
+        week.life(now, &life);
+    }
     week.heap(now);
     week.busy(now);
     week
@@ -235,6 +242,26 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
         text(&out.stderr)
     );
     merged(&file, folder.path());
+    replayed(&file);
+}
+
+/// Walked as if live, deaths are warned of and what is calm is left alone.
+fn replayed(file: &Place<'_>) {
+    let out = file.ask(&["--replay", "--every", "2h", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let of = |name: &str| {
+        let all = document["workloads"].as_array().expect("rows");
+        &all.iter().find(|w| w["name"] == name).unwrap_or_else(|| panic!("no {name}"))["tally"]
+    };
+    let dies = of("shop/dies:main");
+    assert_eq!((&dies["deaths"], &dies["missed"]), (&2.into(), &Value::Array(Vec::new())), "{dies:#}");
+    assert!(dies["warnings"][0]["leadSeconds"].as_f64().expect("right") > 6.0 * HOUR, "{dies:#}");
+    for calm in ["shop/calm-daemon:main", "shop/cache:main"] {
+        assert_eq!(of(calm)["warnings"], Value::Array(Vec::new()), "{calm}");
+    }
+    let screen = text(&file.ask(&["--replay", "--every", "2h"]).stdout);
+    assert!(screen.contains("2 deaths, 2 of them warned of"), "{screen}");
 }
 
 /// Lines that were judged apart are put together by whoever concatenates them.
