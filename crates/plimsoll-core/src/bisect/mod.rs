@@ -8,6 +8,7 @@
 
 mod belief;
 pub mod deploys;
+pub mod flag;
 mod history;
 mod journal;
 mod likelihood;

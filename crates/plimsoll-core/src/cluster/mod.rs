@@ -78,13 +78,22 @@ impl Workload {
     /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
     #[must_use]
     pub fn until(&self, t: f64) -> Workload {
-        let before = |points: &[Point]| points[..points.partition_point(|p| p.t <= t)].to_vec();
-        let life = |l: &Life| Life { points: before(&l.points), ..l.clone_head() };
+        self.cut(&|points| points[..points.partition_point(|p| p.t <= t)].to_vec())
+    }
+
+    /// What was seen at `t` (Unix seconds) and later.
+    #[must_use]
+    pub fn since(&self, t: f64) -> Workload {
+        self.cut(&|points| points[points.partition_point(|p| p.t < t)..].to_vec())
+    }
+
+    fn cut(&self, kept: &dyn Fn(&[Point]) -> Vec<Point>) -> Workload {
+        let life = |l: &Life| Life { start: l.start, version: l.version.clone(), points: kept(&l.points) };
         let replica = |r: &Replica| Replica {
             pod: r.pod.clone(),
             lives: r.lives.iter().map(life).filter(|l| !l.points.is_empty()).collect(),
             limit: r.limit,
-            load: before(&r.load),
+            load: kept(&r.load),
         };
         let replicas = self.replicas.iter().map(replica).filter(|r| !r.lives.is_empty()).collect();
         Workload {
@@ -95,12 +104,6 @@ impl Workload {
             number: self.number.clone(),
             ..*self
         }
-    }
-}
-
-impl Life {
-    fn clone_head(&self) -> Life {
-        Life { start: self.start, version: self.version.clone(), points: Vec::new() }
     }
 }
 

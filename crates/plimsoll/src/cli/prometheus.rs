@@ -210,12 +210,17 @@ pub(crate) fn history(
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
     let options = options(args, now, limit);
-    let client = Client::new(server(url, args)?)
-        .map_err(|e| CliError::usage(format!("{url} cannot be asked over https")).because(e))?;
+    let client = client(url, args)?;
     let progress = Progress::new();
     progress.show(&format!("asking {url}"));
     let history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
     Ok(asked(source, history, args, &options))
+}
+
+/// Who asks a server, as whom the arguments say.
+pub(crate) fn client(url: &str, args: &Args) -> Result<Client, CliError> {
+    Client::new(server(url, args)?)
+        .map_err(|e| CliError::usage(format!("{url} cannot be asked over https")).because(e))
 }
 
 fn of_answer(
@@ -336,6 +341,12 @@ fn unanswered(e: HistoryError, args: &Args) -> CliError {
         }
         HistoryError::Query(e @ QueryError::Silent { .. }) if e.is_about_trust() => {
             "--ca names the authority that the server's certificate is of; --cert and --key say who we are"
+                .to_owned()
+        }
+        HistoryError::Query(QueryError::Silent { url, .. })
+            if url.starts_with("https:") && args.cert.is_none() =>
+        {
+            "is the address right? a server that asks for a certificate hangs up too: --cert and --key"
                 .to_owned()
         }
         HistoryError::Query(_) => "is the address right, and can it be reached from here?".to_owned(),

@@ -243,6 +243,36 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     );
     merged(&file, folder.path());
     replayed(&file);
+    compared(&file);
+}
+
+/// A canary is as long as the noise asks for, and one that runs is told from its baseline.
+fn compared(file: &Place<'_>) {
+    let ask = |more: &[&str]| plimsoll(&[&["canary", file.0, file.1, "-o", "json"], more].concat());
+    let of = |out: &Output| -> Value { serde_json::from_slice(&out.stdout).expect("a document") };
+    let out = ask(&["--workload", "shop/leak", "--gone-in", "24h"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let plan = of(&out);
+    // 0.4 MiB of two waves; 340 MiB in a day.
+    let noise = plan["noiseBytes"].as_f64().expect("measured") / MIB;
+    assert!((0.05..0.6).contains(&noise), "{plan:#}");
+    let difference = plan["bytesPerSecond"].as_f64().expect("a rate") * HOUR / MIB;
+    assert!((13.0..15.5).contains(&difference), "{plan:#}");
+    let out = ask(&["--workload", "calm-daemon", "--running", "leak"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let more = of(&out);
+    let adds = |q: &str| more["addsBytesPerSecond"][q].as_f64().expect("a rate") * HOUR / MIB;
+    assert!(adds("p10") < 4.1 && adds("p90") > 3.9 && more["climbsMore"] == true, "{more:#}");
+    let out = ask(&["--workload", "leak", "--running", "calm-daemon"]);
+    assert_eq!((out.status.code(), &of(&out)["climbsMore"]), (Some(0), &false.into()));
+    for (more, words) in [
+        (&["--workload", "leak", "--running", "young"][..], "has not run long enough"),
+        (&["--workload", "nobody", "--gone-in", "24h"], "no workload nobody is known"),
+    ] {
+        let out = ask(more);
+        assert_eq!(out.status.code(), Some(3));
+        assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    }
 }
 
 /// Walked as if live, deaths are warned of and what is calm is left alone.

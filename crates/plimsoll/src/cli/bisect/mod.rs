@@ -3,6 +3,7 @@
 mod commits;
 mod deploys;
 mod drive;
+mod flag;
 mod releases;
 mod replay;
 
@@ -24,6 +25,7 @@ enum Command {
     Commits(Box<commits::Args>),
     Releases(Box<releases::Args>),
     Deploys(Box<deploys::Args>),
+    Flag(Box<flag::Args>),
     Replay(replay::Args),
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         Command::Commits(args) => commits::run(args, format),
         Command::Releases(args) => releases::run(args, format),
         Command::Deploys(args) => deploys::run(args, format),
+        Command::Flag(args) => flag::run(args, format),
         Command::Replay(args) => replay::run(args, format),
     }
 }
