@@ -13,6 +13,7 @@ mod history;
 mod journal;
 mod likelihood;
 mod search;
+pub mod suspects;
 #[cfg(test)]
 mod tests;
 

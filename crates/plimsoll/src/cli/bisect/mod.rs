@@ -6,6 +6,7 @@ mod drive;
 mod flag;
 mod releases;
 mod replay;
+mod suspects;
 
 use crate::error::CliError;
 use crate::output::Format;
@@ -26,6 +27,7 @@ enum Command {
     Releases(Box<releases::Args>),
     Deploys(Box<deploys::Args>),
     Flag(Box<flag::Args>),
+    Suspects(suspects::Args),
     Replay(replay::Args),
 }
 
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         Command::Releases(args) => releases::run(args, format),
         Command::Deploys(args) => deploys::run(args, format),
         Command::Flag(args) => flag::run(args, format),
+        Command::Suspects(args) => suspects::run(args, format),
         Command::Replay(args) => replay::run(args, format),
     }
 }
