@@ -143,7 +143,7 @@ impl Story {
             lives.push(Life { start: BEGIN + hour * HOUR, version: Some(format!("v{version}")), points });
             hour = ended.max(hour + STEP / HOUR);
         }
-        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT) }
+        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT), load: Vec::new() }
     }
 }
 
@@ -165,6 +165,7 @@ fn judged(seed: u64) -> Option<Outcome> {
         name: "api".into(),
         container: "api".into(),
         number: "memory".into(),
+        is_heap: false,
         samples: Samples::Raw,
         death: Death::AtUsage,
         replicas: (0..replicas).map(|n| story.replica(n, &mut rng)).collect(),

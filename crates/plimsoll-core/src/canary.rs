@@ -1,8 +1,8 @@
 //! How long a canary must run to show a slope: a level shows at once, a slope only with the time to the power of three halves.
 
 /// Standard normal quantiles: 5 % of false alarms, 90 % of slopes seen.
-const ALARM: f64 = 1.645;
-const SEEN: f64 = 1.282;
+pub(crate) const ALARM: f64 = 1.645;
+pub(crate) const SEEN: f64 = 1.282;
 
 /// What a canary is up against.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod audit;
+pub mod backtest;
 pub mod bisect;
 pub mod calibration;
 pub mod canary;

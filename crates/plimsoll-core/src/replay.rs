@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::backtest::{self, End, Moment, Tally};
 use crate::clock::{self, Bound};
 use crate::recording::{API_VERSION, Recording};
 use crate::slope::Interval;
@@ -9,6 +10,9 @@ use crate::slope::{Alarm, AlarmPolicy};
 
 /// Hours within which the tick says how likely the limit is reached.
 pub const HORIZON_HOURS: f64 = 240.0;
+
+/// Share of its limit at which a process that ended died of it.
+const FULL: f64 = 0.9;
 
 /// What would have been said at one instant. Times are seconds; "never" is null.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +35,9 @@ pub struct Tick {
     pub limit: Option<String>,
     /// Whether the alarm would be on.
     pub alarm: bool,
+    /// Share of that limit in use.
+    #[serde(skip)]
+    pub share: Option<f64>,
 }
 
 /// A probability with its horizon.
@@ -95,5 +102,28 @@ fn tick(r: &Recording, t: f64, limit: Option<f64>, alarm: &mut Alarm) -> Tick {
         time_to_oom_seconds: posterior.map(|p| p.time_to_limit.into()),
         limit: bound.map(|b| b.name.clone()),
         alarm,
+        share: bound.map(Bound::share),
     }
+}
+
+/// How the lives of a recording ended, by what was said last before.
+pub fn ends(r: &Recording, ticks: &[Tick], every: f64) -> Vec<End> {
+    let died = |t: f64| {
+        let last = ticks[..ticks.partition_point(|tick| tick.time_seconds <= t)].last();
+        let soonest = last.and_then(|tick| tick.time_to_oom_seconds?.p10);
+        let is_full = last.and_then(|tick| tick.share).is_some_and(|s| s >= FULL);
+        is_full || soonest.is_some_and(|s| s <= 2.0 * every)
+    };
+    let restarts = r.epochs.iter().skip(1).map(|e| End { t: e.from, died: died(e.from) });
+    let killed = |words: &str| ["kill", "OOM", "memory"].iter().any(|w| words.contains(w));
+    let ended = r.ended.iter().map(|(t, words)| End { t: *t, died: killed(words) || died(*t) });
+    restarts.chain(ended).collect()
+}
+
+/// What the ticks of a replay come to.
+pub fn tally(r: &Recording, ticks: &[Tick], every: f64) -> Tally {
+    let latest = |t: &Tick| t.time_to_oom_seconds.and_then(|q| q.p90).unwrap_or(f64::INFINITY);
+    let moment = |t: &Tick| Moment { t: t.time_seconds, alarm: t.alarm, latest: latest(t) };
+    let moments: Vec<Moment> = ticks.iter().map(moment).collect();
+    backtest::tally(&moments, &ends(r, ticks, every), r.now().unwrap_or(0.0))
 }

@@ -40,6 +40,7 @@ pub mod malloc_info;
 pub mod manifest;
 mod moment;
 pub mod nmt;
+pub mod openmetrics;
 pub mod pprof;
 pub mod prometheus_api;
 pub mod prometheus_text;

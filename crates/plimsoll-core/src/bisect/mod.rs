@@ -8,10 +8,12 @@
 
 mod belief;
 pub mod deploys;
+pub mod flag;
 mod history;
 mod journal;
 mod likelihood;
 mod search;
+pub mod suspects;
 #[cfg(test)]
 mod tests;
 

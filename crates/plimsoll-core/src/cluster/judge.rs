@@ -1,6 +1,7 @@
 //! One question to the estimator for all lives of a workload, and the words for its answer.
 
 use super::wave::wave;
+use super::work;
 use super::{Life, Movement, Replica, Row, Verdict, Workload};
 use crate::slope::{self, Epoch, Posterior, Question, Shape};
 use crate::units;
@@ -28,25 +29,36 @@ const SEED: u64 = 11;
 
 /// Judges a workload at `now` (Unix seconds); `step` is the distance of its samples, seconds.
 pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
+    judge_with(workload, now, step).0
+}
+
+/// The same with the posterior that it comes from.
+pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Posterior>) {
     let alive: Vec<&Replica> =
         workload.replicas.iter().filter(|r| r.last().is_some_and(|p| now - p.t <= ALIVE * step)).collect();
     let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
     let limit = nearest.and_then(|r| r.limit);
-    let verdict = match nearest {
-        None => Err(("no replica is alive".to_owned(), None)),
-        Some(nearest) => verdict(workload, nearest, &alive, now),
+    let (verdict, posterior) = match nearest {
+        None => (Err(("no replica is alive".to_owned(), None)), None),
+        Some(nearest) => match verdict(workload, nearest, &alive, now) {
+            Ok((verdict, posterior)) => (Ok(verdict), Some(posterior)),
+            Err(why) => (Err(why), None),
+        },
     };
-    Row {
+    let row = Row {
         namespace: workload.namespace.clone(),
         name: workload.name.clone(),
         container: workload.container.clone(),
         number: workload.number.clone(),
+        is_heap: workload.is_heap,
+        other: None,
         replicas: alive.len(),
         restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
         kills: workload.kills,
         limit,
         verdict,
-    }
+    };
+    (row, posterior)
 }
 
 /// Share of its limit that a replica uses; by bytes alone where no limit is known.
@@ -59,7 +71,7 @@ fn verdict(
     nearest: &Replica,
     alive: &[&Replica],
     now: f64,
-) -> Result<Verdict, (String, Option<f64>)> {
+) -> Result<(Verdict, Posterior), (String, Option<f64>)> {
     let lives = lives(workload, nearest);
     let versions = versions(&lives);
     let epochs: Vec<Epoch<'_>> = lives
@@ -71,9 +83,10 @@ fn verdict(
             points: &life.points,
         })
         .collect();
+    let load = work::load(workload);
     let question = Question {
         epochs: &epochs,
-        load: &[],
+        load: &load,
         samples: workload.samples,
         death: workload.death,
         limit: nearest.limit.unwrap_or(f64::INFINITY),
@@ -88,7 +101,7 @@ fn verdict(
         return Err((why, Some(SHORTEST - posterior.span)));
     }
     let movement = movement(&posterior, nearest);
-    Ok(Verdict {
+    let verdict = Verdict {
         pod: nearest.pod.clone(),
         floor: posterior.floor,
         slope: posterior.slope,
@@ -101,7 +114,9 @@ fn verdict(
         undecided_for: posterior.undecided_for,
         wave: wave(&posterior, nearest, alive),
         enough: enough(workload, movement, nearest, now),
-    })
+        work: work::work(workload),
+    };
+    Ok((verdict, posterior))
 }
 
 /// The lives that are asked about, oldest first; the live one of the replica whose clock it is stands last. Its own go before
@@ -170,7 +185,7 @@ fn since(workload: &Workload, p: &Posterior) -> Option<String> {
 
 /// A limit that would do for what stays far below the one it has.
 fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) -> Option<f64> {
-    let limit = nearest.limit?;
+    let limit = nearest.limit.filter(|_| !workload.is_heap)?;
     let points = || workload.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
     let oldest = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
     let highest = points().map(|p| p.v).fold(0.0, f64::max);

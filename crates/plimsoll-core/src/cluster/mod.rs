@@ -5,14 +5,18 @@
 //! into one question, and the clock is that of the replica that is nearest to its limit. Replicas that were born together
 //! die together: that is a [`Wave`].
 
+mod bind;
 mod judge;
 #[cfg(test)]
 mod tests;
 mod wave;
+mod work;
 
-pub use judge::{judge, rank};
+pub use bind::bind;
+pub use judge::{judge, judge_with, rank};
+pub use work::Work;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::series::Point;
 use crate::slope::{Death, Interval, Samples, Shape};
@@ -37,6 +41,8 @@ pub struct Replica {
     pub lives: Vec<Life>,
     /// What kills it, bytes.
     pub limit: Option<f64>,
+    /// Requests per second that it serves, where that is known.
+    pub load: Vec<Point>,
 }
 
 impl Replica {
@@ -56,6 +62,8 @@ pub struct Workload {
     pub container: String,
     /// The number that is judged, in words.
     pub number: String,
+    /// Whether that is a heap, and no more than a part of what the container uses.
+    pub is_heap: bool,
     /// What its samples are.
     pub samples: Samples,
     /// How the limit ends it.
@@ -66,8 +74,41 @@ pub struct Workload {
     pub kills: Option<u64>,
 }
 
+impl Workload {
+    /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
+    #[must_use]
+    pub fn until(&self, t: f64) -> Workload {
+        self.cut(&|points| points[..points.partition_point(|p| p.t <= t)].to_vec())
+    }
+
+    /// What was seen at `t` (Unix seconds) and later.
+    #[must_use]
+    pub fn since(&self, t: f64) -> Workload {
+        self.cut(&|points| points[points.partition_point(|p| p.t < t)..].to_vec())
+    }
+
+    fn cut(&self, kept: &dyn Fn(&[Point]) -> Vec<Point>) -> Workload {
+        let life = |l: &Life| Life { start: l.start, version: l.version.clone(), points: kept(&l.points) };
+        let replica = |r: &Replica| Replica {
+            pod: r.pod.clone(),
+            lives: r.lives.iter().map(life).filter(|l| !l.points.is_empty()).collect(),
+            limit: r.limit,
+            load: kept(&r.load),
+        };
+        let replicas = self.replicas.iter().map(replica).filter(|r| !r.lives.is_empty()).collect();
+        Workload {
+            replicas,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            container: self.container.clone(),
+            number: self.number.clone(),
+            ..*self
+        }
+    }
+}
+
 /// How a workload's memory moves, in the words of the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Movement {
     /// Climbs without a plateau.
@@ -125,10 +166,24 @@ pub struct Verdict {
     pub wave: Option<Wave>,
     /// A limit that would do, bytes, where the present one is far too large.
     pub enough: Option<f64>,
+    /// What the climb goes with, where requests are counted and tell it.
+    pub work: Option<Work>,
+}
+
+/// How another number of the same workload moves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Other {
+    /// The number, in words.
+    pub number: String,
+    /// Whether it is a heap.
+    pub is_heap: bool,
+    /// How it moves.
+    pub movement: Movement,
 }
 
 /// Replicas that reach their limit close together.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// How many.
@@ -150,6 +205,10 @@ pub struct Row {
     pub container: String,
     /// The number that was judged.
     pub number: String,
+    /// Whether that is a heap.
+    pub is_heap: bool,
+    /// Another number of it that was judged.
+    pub other: Option<Other>,
     /// Replicas alive now.
     pub replicas: usize,
     /// Restarts that were seen in the time looked at.

@@ -24,7 +24,7 @@ fn life(start: f64, end: f64, version: &str, level: impl Fn(f64) -> f64) -> Life
 }
 
 fn replica(pod: &str, lives: Vec<Life>) -> Replica {
-    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB) }
+    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB), load: Vec::new() }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
@@ -33,6 +33,7 @@ fn workload(replicas: Vec<Replica>) -> Workload {
         name: "api".to_owned(),
         container: "api".to_owned(),
         number: "anonymous memory".to_owned(),
+        is_heap: false,
         samples: Samples::Raw,
         death: Death::AtUsage,
         replicas,
@@ -122,4 +123,71 @@ fn what_cannot_be_judged_says_why_and_ranks_between() {
     let order: Vec<bool> = rows.iter().map(Row::is_finding).collect();
     assert_eq!(order, [true, false, false]);
     assert!(rows[1].verdict.is_err());
+}
+
+/// Requests per second: more by day.
+fn requests(t: f64) -> f64 {
+    50.0 * (1.5 + (t / DAY * std::f64::consts::TAU).sin())
+}
+
+#[test]
+fn a_climb_by_requests_is_told_from_one_by_time() {
+    let work = |by_request: f64, by_hour: f64, in_flight: f64| {
+        let count = (6.0 * DAY / STEP) as usize;
+        let (mut served, mut points, mut load) = (0.0, Vec::new(), Vec::new());
+        for i in 0..count {
+            let t = NOW - 6.0 * DAY + i as f64 * STEP;
+            let level = 200.0 * MIB
+                + by_request * served
+                + by_hour * i as f64 * STEP / HOUR
+                + in_flight * requests(t);
+            points.push(Point { t, v: level + noise(t) });
+            load.push(Point { t, v: requests(t) });
+            served += requests(t) * STEP;
+        }
+        let life = Life { start: NOW - 6.0 * DAY, version: None, points };
+        let one = Replica { load, ..replica("api-1", vec![life]) };
+        judge(&workload(vec![one]), NOW, STEP).verdict.expect("judged")
+    };
+    let found = work(8.0, 0.0, 0.0).work.expect("told");
+    assert!(found.per_request.low < 8.0 && 8.0 < found.per_request.high && found.share > 0.9, "{found:?}");
+    let found = work(0.0, 2.0 * MIB, 0.0).work.expect("told");
+    let an_hour = |v: f64| v * HOUR / MIB;
+    assert!(an_hour(found.per_second.low) < 2.0 && 2.0 < an_hour(found.per_second.high), "{found:?}");
+    assert!(found.share < 0.2, "{found:?}");
+    // What is only held while requests are served is no leak, however busy the days.
+    let busy = work(0.0, 0.0, 500_000.0);
+    assert_eq!(busy.movement, Movement::Flat, "{busy:?}");
+}
+
+#[test]
+fn requests_that_come_evenly_tell_nothing() {
+    let life = life(4.0 * DAY, 0.0, "v1", climb);
+    let load = life.points.iter().map(|p| Point { t: p.t, v: 7.0 }).collect();
+    let one = Replica { load, ..replica("api-1", vec![life]) };
+    let v = judge(&workload(vec![one]), NOW, STEP).verdict.expect("judged");
+    assert_eq!((v.movement, v.work), (Movement::Leak, None));
+}
+
+#[test]
+fn of_several_numbers_the_one_that_kills_first_is_shown() {
+    let of = |is_heap: bool, level: &dyn Fn(f64) -> f64| {
+        let one = workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", level)])]);
+        judge(&Workload { is_heap, ..one }, NOW, STEP)
+    };
+    let flat = |_: f64| 300.0 * MIB;
+    let faster = |age: f64| (300.0 + 6.0 * age / HOUR) * MIB;
+    for (whole, heap, is_heap) in [
+        (of(false, &climb), of(true, &flat), false),
+        (of(false, &flat), of(true, &climb), true),
+        (of(false, &climb), of(true, &faster), true),
+        (of(false, &flat), of(true, &flat), false),
+    ] {
+        for both in [[whole.clone(), heap.clone()], [heap.clone(), whole.clone()]] {
+            let bound = bind(both.to_vec());
+            assert_eq!(bound.len(), 1);
+            assert_eq!(bound[0].is_heap, is_heap);
+            assert_eq!(bound[0].other.as_ref().map(|o| o.is_heap), Some(!is_heap));
+        }
+    }
 }

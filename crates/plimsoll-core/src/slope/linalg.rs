@@ -1,18 +1,18 @@
 //! Cholesky of the very small systems that the floor models need (a handful of columns), on the stack.
 
 /// Most columns that one model may have.
-pub(super) const MAX: usize = 10;
+pub(crate) const MAX: usize = 10;
 
 /// Lower factor `L` of a symmetric positive definite matrix `L·Lᵀ`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Chol {
+pub(crate) struct Chol {
     l: [[f64; MAX]; MAX],
     n: usize,
 }
 
 impl Chol {
     /// Factor of the leading `n`×`n` part of `m`; `None` when it is not positive definite.
-    pub(super) fn new(m: &[[f64; MAX]; MAX], n: usize) -> Option<Chol> {
+    pub(crate) fn new(m: &[[f64; MAX]; MAX], n: usize) -> Option<Chol> {
         let mut l = [[0.0; MAX]; MAX];
         for i in 0..n {
             for j in 0..=i {
@@ -51,7 +51,7 @@ impl Chol {
     }
 
     /// Solution of `(L·Lᵀ)·x = b`.
-    pub(super) fn solve(&self, b: &[f64; MAX]) -> [f64; MAX] {
+    pub(crate) fn solve(&self, b: &[f64; MAX]) -> [f64; MAX] {
         self.backward(&self.forward(b))
     }
 }

@@ -19,7 +19,7 @@ mod quasi;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
@@ -96,7 +96,7 @@ pub struct Interval {
 }
 
 /// How the floor moves, by the model that holds most of the posterior.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
     /// No movement beyond noise.

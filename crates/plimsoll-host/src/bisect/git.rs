@@ -12,6 +12,8 @@ use crate::guard::Guards;
 
 /// Commits of a range that are taken at most.
 const MOST: usize = 50_000;
+/// More of diffs is not read.
+const LARGEST_LOG: u64 = 256 << 20;
 /// A longer title is cut.
 const LONGEST_TITLE: usize = 200;
 /// A longer line of git's is not of a log of commits.
@@ -102,6 +104,54 @@ impl Repository {
     /// Where what we keep of it lies.
     pub fn own_folder(&self) -> PathBuf {
         self.folder.join("plimsoll")
+    }
+
+    /// What the commits between two change, as git prints it: a zero byte, the commit, a zero byte, its title, its diff; and whether that was
+    /// cut for its size. Merges are left out: what they bring, their parents brought.
+    ///
+    /// # Errors
+    /// When one of both is no commit, or git fails.
+    pub fn diffs(&self, good: &str, bad: &str) -> Result<(String, bool), GitError> {
+        let range = format!("{}..{}", self.resolve(good)?, self.resolve(bad)?);
+        let mut git = self.git();
+        git.args([
+            "log",
+            "--no-merges",
+            "--patch",
+            "--unified=0",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+        ]);
+        git.args([
+            "--no-renames",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+            "--format=%x00%H%x00%s",
+            &range,
+            "--",
+        ]);
+        let mut child = git
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(GitError::Start)?;
+        let mut bytes = Vec::new();
+        let out = child.stdout.take();
+        let read = out.map_or(Ok(0), |out| out.take(LARGEST_LOG).read_to_end(&mut bytes));
+        let is_cut = bytes.len() as u64 == LARGEST_LOG;
+        if is_cut {
+            let _gone = child.kill();
+        }
+        let status = child.wait().and_then(|status| read.map(|_| status)).map_err(GitError::Start)?;
+        if !status.success() && !is_cut {
+            return Err(GitError::Failed {
+                what: "log".to_owned(),
+                message: format!("it ended with {status}"),
+            });
+        }
+        Ok((String::from_utf8_lossy(&bytes).into_owned(), is_cut))
     }
 
     /// The full name of a commit.

@@ -1,9 +1,11 @@
-//! What a bisection touches: a repository of git and a worktree of it, commands with an end, and the log.
+//! What a bisection touches: a repository of git and a worktree of it, commands with an end, flags, and the log.
 
 mod command;
 mod git;
 mod log;
+mod switch;
 
 pub use command::{Command, Ended, How};
 pub use git::{GitError, Range, Repository, Worktree};
 pub use log::{Log, LogError};
+pub use switch::{Flag, SwitchError, Switched, Way, leftovers, revert};

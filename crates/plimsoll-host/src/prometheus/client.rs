@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use plimsoll_read::prometheus_api::{self, Answer, AnswerError};
 
-use crate::step::http::patient_agent;
+use super::tls::{self, Trust, TrustError};
+use crate::step::http::patient_agent_with;
 
 /// Points of a series that one query may ask for; the server refuses more than 11,000.
 const MOST_POINTS: f64 = 10_000.0;
@@ -25,6 +26,8 @@ pub struct Server {
     pub headers: Vec<(String, String)>,
     /// Longest time for one answer, seconds.
     pub patience: f64,
+    /// Certificates for https.
+    pub trust: Trust,
 }
 
 // Headers hold secrets: they are never shown.
@@ -71,11 +74,25 @@ fn why(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
+fn is_about_trust(e: &ureq::Error) -> bool {
+    let of_tls = |e: &std::io::Error| e.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    match e {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(e) => of_tls(e),
+        _ => false,
+    }
+}
+
 impl QueryError {
+    /// Whether it is about certificates: theirs or ours.
+    pub fn is_about_trust(&self) -> bool {
+        matches!(self, QueryError::Silent { source, .. } if is_about_trust(source))
+    }
+
     /// Whether asking again may help.
     fn may_pass(&self) -> bool {
         match self {
-            QueryError::Silent { .. } => true,
+            QueryError::Silent { source, .. } => !is_about_trust(source),
             QueryError::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
             QueryError::Answer { source, .. } => matches!(source, AnswerError::Cut(_)),
         }
@@ -96,10 +113,14 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Nothing is asked yet.
-    pub fn new(mut server: Server) -> Client {
+    ///
+    /// # Errors
+    /// When the certificates for https cannot be used.
+    pub fn new(mut server: Server) -> Result<Client, TrustError> {
         server.url.truncate(server.url.trim_end_matches('/').len());
-        let agent = patient_agent(Duration::from_secs_f64(server.patience.max(1.0)));
-        Client { server, agent }
+        let tls = if server.url.starts_with("https:") { Some(tls::config(&server.trust)?) } else { None };
+        let agent = patient_agent_with(Duration::from_secs_f64(server.patience.max(1.0)), tls);
+        Ok(Client { server, agent })
     }
 
     /// The value of each series at an instant (Unix seconds).
@@ -153,6 +174,21 @@ impl Client {
             Err(source) => Err(QueryError::Answer { url, source }),
         }
     }
+}
+
+/// The header's value by which a user says who he is.
+pub fn basic(user: &str, password: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = "Basic ".to_owned();
+    for three in format!("{user}:{password}").as_bytes().chunks(3) {
+        let bits = three.iter().fold(0_u32, |sum, b| sum << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+        let digit = |at: usize| match at <= three.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]),
+            false => '=',
+        };
+        out.extend((0..4).map(digit));
+    }
+    out
 }
 
 /// A value of a form.
@@ -209,7 +245,8 @@ mod tests {
             asked
         });
         let headers = vec![("X-Scope-OrgID".to_owned(), "shop".to_owned())];
-        (Client::new(Server { url, headers, patience: 10.0 }), asked)
+        let server = Server { url, headers, patience: 10.0, trust: Trust::default() };
+        (Client::new(server).expect("no certificates are needed"), asked)
     }
 
     #[test]
@@ -222,6 +259,18 @@ mod tests {
         assert!(asked[0].to_lowercase().contains("x-scope-orgid: shop"));
         assert!(asked[0].ends_with("query=up%7Ba%3D%22b%22%7D&start=0&end=599940&step=60"), "{}", asked[0]);
         assert!(asked[2].ends_with("start=1200000&end=1500000&step=60"), "{}", asked[2]);
+    }
+
+    #[test]
+    fn a_user_says_who_he_is() {
+        for (user, password, said) in [
+            ("a", "", "YTo="),
+            ("Aladdin", "open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("ab", "c", "YWI6Yw=="),
+        ] {
+            assert_eq!(basic(user, password), format!("Basic {said}"));
+        }
+        assert_eq!(basic("é", "x1"), "Basic w6k6eDE=");
     }
 
     #[test]

@@ -1,11 +1,19 @@
-//! History that a monitoring system already has, by the Prometheus HTTP API (Prometheus itself, VictoriaMetrics, Mimir, Thanos).
+//! History that a monitoring system already has, by the Prometheus HTTP API (Prometheus itself, VictoriaMetrics, Mimir, Thanos),
+//! or that came in files.
 //!
 //! Floors are asked for, not raw samples: the server takes the minimum of each step. Nothing is asked before the server has
 //! told how many series it would be.
 
 mod client;
+mod gather;
+mod key;
 pub mod names;
+mod past;
+mod table;
+mod tls;
 mod workloads;
 
-pub use client::{Client, QueryError, Server};
-pub use workloads::{History, HistoryError, Options, workloads};
+pub use client::{Client, QueryError, Server, basic};
+pub use table::{NAME, SelectorError};
+pub use tls::{Trust, TrustError};
+pub use workloads::{History, HistoryError, Options, workloads, workloads_of};

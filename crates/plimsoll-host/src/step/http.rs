@@ -52,7 +52,13 @@ pub(crate) fn agent() -> ureq::Agent {
 
 /// The same with another deadline for each answer.
 pub(crate) fn patient_agent(deadline: Duration) -> ureq::Agent {
+    patient_agent_with(deadline, None)
+}
+
+/// The same with certificates, where https is asked.
+pub(crate) fn patient_agent_with(deadline: Duration, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
+        .tls_config(tls.unwrap_or_default())
         .timeout_global(Some(deadline))
         .proxy(None)
         .max_redirects(0)

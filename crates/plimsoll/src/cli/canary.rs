@@ -1,10 +1,16 @@
 //! `plimsoll canary`: how long and how large a canary must be to show a slope.
 
+use std::path::PathBuf;
+
+use plimsoll_core::bisect::deploys;
 use plimsoll_core::canary::{Setting, length, smallest};
+use plimsoll_core::cluster::{Replica, Workload};
 use plimsoll_core::recording::API_VERSION;
+use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
+use super::prometheus;
 use super::triage::{bytes, duration};
 use crate::error::CliError;
 use crate::exit_code;
@@ -19,23 +25,43 @@ const REPLICAS: [u32; 4] = [1, 3, 10, 30];
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h
-  plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h --for 10m     would ten minutes see it?")]
+  plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h --for 10m     would ten minutes see it?
+  plimsoll canary --prometheus http://localhost:9090 --workload shop/api --gone-in 24h      noise and headroom as they are
+  plimsoll canary --prometheus http://localhost:9090 --workload shop/api --running shop/api-canary
+Exit codes: 0 told, or no more than the baseline; 1 the canary climbs more; 2 usage; 3 too short, or it cannot be told.")]
+#[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"])))]
 pub(crate) struct Args {
     /// How far a floor lies off its line (standard deviation).
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    noise: f64,
+    #[arg(long, value_name = "BYTES", value_parser = bytes, required_unless_present = "history")]
+    noise: Option<f64>,
 
-    /// For how long floors lie on the same side of it.
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
-    alike_for: f64,
+    /// For how long floors lie on the same side of it; 30 min where no history tells it.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    alike_for: Option<f64>,
 
     /// The leak that must be seen: it takes so much memory ...
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    headroom: f64,
+    #[arg(long, value_name = "BYTES", value_parser = bytes, required_unless_present = "history")]
+    headroom: Option<f64>,
 
     /// ... in this time.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    gone_in: f64,
+    #[arg(long, value_name = "TIME", value_parser = duration, required_unless_present = "running")]
+    gone_in: Option<f64>,
+
+    /// Measure noise and headroom in what a Prometheus knows: http[s]://HOST[:PORT][/PREFIX].
+    #[arg(long, value_name = "URL", requires = "workload")]
+    prometheus: Option<String>,
+
+    /// Or in a file: metrics text with times, or an answer of that API.
+    #[arg(long, value_name = "FILE", requires = "workload", conflicts_with = "prometheus")]
+    from: Option<PathBuf>,
+
+    /// The workload that is the baseline: NAMESPACE/NAME, or NAME.
+    #[arg(long, value_name = "WORKLOAD", requires = "history")]
+    workload: Option<String>,
+
+    /// A canary that runs already: does it climb more than the baseline does over the same time?
+    #[arg(long, value_name = "WORKLOAD", requires = "workload")]
+    running: Option<String>,
 
     /// Add this for the warm-up.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
@@ -44,7 +70,24 @@ pub(crate) struct Args {
     /// A length that is planned: would it do?
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     planned: Option<f64>,
+
+    #[command(flatten)]
+    history: prometheus::Args,
 }
+
+/// What the sizes come from.
+struct Plan {
+    noise: f64,
+    alike_for: f64,
+    difference: f64,
+    warm_up: f64,
+    planned: Option<f64>,
+    /// Where noise and headroom come from.
+    measured: Option<String>,
+}
+
+/// Neighbours go along for so long where nobody measured it, seconds.
+const ALIKE_FOR: f64 = 1800.0;
 
 /// One size of a canary.
 struct Size {
@@ -55,7 +98,110 @@ struct Size {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
-    let difference = args.headroom / args.gone_in;
+    let workloads = history(args)?;
+    if let (Some(running), Some(workload)) = (&args.running, &args.workload) {
+        return compare(named(&workloads, running)?, named(&workloads, workload)?, format);
+    }
+    let plan = plan(args, &workloads)?;
+    sized(&plan, format)
+}
+
+fn history(args: &Args) -> Result<Vec<Workload>, CliError> {
+    if args.workload.is_none() {
+        return Ok(Vec::new());
+    }
+    let source = prometheus::Source::of(args.prometheus.as_deref(), args.from.as_deref())?;
+    let (history, asked) = prometheus::history(source, &args.history, None)?;
+    asked.warnings.iter().for_each(|w| output::tell(&format!("plimsoll: {}", output::plain(w))));
+    Ok(history.workloads)
+}
+
+/// The workload that is meant: what the container uses as a whole before its heap.
+fn named<'a>(all: &'a [Workload], words: &str) -> Result<&'a Workload, CliError> {
+    let is_it = |w: &&Workload| words == w.name || words.split_once('/') == Some((&w.namespace, &w.name));
+    all.iter().filter(is_it).min_by_key(|w| w.is_heap).ok_or_else(|| {
+        CliError::cannot_judge(format!("no workload {words} is known there"))
+            .hint("plimsoll triage --prometheus lists them")
+    })
+}
+
+fn plan(args: &Args, workloads: &[Workload]) -> Result<Plan, CliError> {
+    let workload = args.workload.as_ref().map(|words| named(workloads, words)).transpose()?;
+    let measured = match workload {
+        Some(w) => Some(deploys::noise(w).ok_or_else(|| {
+            CliError::cannot_judge("no life of a replica there is long enough to measure its noise")
+                .hint("a longer --past, or --noise")
+        })?),
+        None => None,
+    };
+    let headroom = args.headroom.or_else(|| room(workload?));
+    let headroom = headroom.ok_or_else(|| {
+        CliError::cannot_judge("no limit of that workload is known")
+            .hint("--headroom says what a leak may take")
+    })?;
+    let missing = || CliError::usage("--noise and --gone-in say what is to be seen");
+    let noise = args.noise.or(measured.map(|(noise, _)| noise)).ok_or_else(missing)?;
+    Ok(Plan {
+        noise,
+        alike_for: args.alike_for.or(measured.map(|(_, alike)| alike)).unwrap_or(ALIKE_FOR),
+        difference: headroom / args.gone_in.ok_or_else(missing)?,
+        warm_up: args.warm_up,
+        planned: args.planned,
+        measured: workload.map(|w| {
+            format!("{} of {} lives", w.number, w.replicas.iter().map(|r| r.lives.len()).sum::<usize>())
+        }),
+    })
+}
+
+/// Bytes between the fullest replica and its limit.
+fn room(w: &Workload) -> Option<f64> {
+    let of = |r: &Replica| Some(r.limit? - r.lives.last()?.points.last()?.v);
+    w.replicas.iter().filter_map(of).reduce(f64::min).filter(|room| *room > 0.0)
+}
+
+/// A canary that runs already, against its baseline.
+fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8, CliError> {
+    let c = deploys::compare(canary, baseline).ok_or_else(|| {
+        CliError::cannot_judge("one of both has not run long enough for a slope")
+            .hint("a warm-up and some floors of half an hour are needed")
+    })?;
+    let range =
+        |i: Interval| format!("{} [{} .. {}]", units::rate(i.mid), units::rate(i.low), units::rate(i.high));
+    let (head, next) = if c.is_more {
+        (
+            "MORE  the canary climbs more than its baseline",
+            "stop the rollout; plimsoll bisect commits finds the change",
+        )
+    } else {
+        (
+            "CALM  it is not shown that the canary climbs more",
+            "a smaller slope needs a longer canary: plimsoll canary --gone-in",
+        )
+    };
+    let text = match format {
+        Format::Table => format!(
+            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms; {} and more would have been seen 90 times in 100\nNEXT  {next}\n",
+            range(c.adds),
+            range(c.canary),
+            range(c.baseline),
+            units::rate(c.told_from),
+        ),
+        _ => {
+            let interval = |i: Interval| json!({"p10": i.low, "p50": i.mid, "p90": i.high});
+            let document = json!({
+                "apiVersion": API_VERSION, "kind": "CanaryVerdict", "climbsMore": c.is_more, "addsBytesPerSecond": interval(c.adds),
+                "canaryBytesPerSecond": interval(c.canary), "baselineBytesPerSecond": interval(c.baseline),
+                "smallestBytesPerSecond": c.told_from,
+            });
+            crate::render::json::text(&document, format)
+        }
+    };
+    output::result(&text)?;
+    Ok(if c.is_more { exit_code::FINDINGS } else { exit_code::FINE })
+}
+
+fn sized(args: &Plan, format: Format) -> Result<u8, CliError> {
+    let difference = args.difference;
     let size = |replicas: u32| {
         let setting = Setting {
             noise: args.noise,
@@ -79,12 +225,19 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     Ok(if args.planned.is_none_or(is_enough) { exit_code::FINE } else { exit_code::CANNOT_JUDGE })
 }
 
-fn screen(args: &Args, difference: f64, sizes: &[Size]) -> String {
+fn screen(args: &Plan, difference: f64, sizes: &[Size]) -> String {
     let mut out = format!(
         "a leak of {} against a baseline of as many replicas, {} of warm-up counted; 5 % false alarms, 90 % seen\n",
         units::rate(difference),
         units::duration(args.warm_up)
     );
+    if let Some(of) = &args.measured {
+        let noise = units::bytes(args.noise);
+        out += &format!(
+            "measured: floors lie {noise} off their line, for {} on the same side ({of})\n",
+            units::duration(args.alike_for)
+        );
+    }
     for s in sizes {
         let planned = match (args.planned, s.smallest) {
             (None, _) => String::new(),
@@ -101,13 +254,13 @@ fn screen(args: &Args, difference: f64, sizes: &[Size]) -> String {
 }
 
 /// The document (`docs/json.md`).
-fn document(args: &Args, difference: f64, sizes: &[Size]) -> Value {
+fn document(args: &Plan, difference: f64, sizes: &[Size]) -> Value {
     let size = |s: &Size| {
         let is_enough = args.planned.map(|planned| s.seconds <= planned);
         json!({"replicas": s.replicas, "seconds": s.seconds, "smallestBytesPerSecond": s.smallest, "plannedIsEnough": is_enough})
     };
     json!({
         "apiVersion": API_VERSION, "kind": "CanaryPlan", "bytesPerSecond": difference, "warmUpSeconds": args.warm_up,
-        "falseAlarms": 0.05, "power": 0.9, "sizes": sizes.iter().map(size).collect::<Vec<_>>(),
+        "noiseBytes": args.noise, "alikeForSeconds": args.alike_for, "falseAlarms": 0.05, "power": 0.9, "sizes": sizes.iter().map(size).collect::<Vec<_>>(),
     })
 }

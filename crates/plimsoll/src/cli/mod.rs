@@ -16,7 +16,7 @@ mod oom;
 mod overview;
 pub(crate) mod prometheus;
 mod read;
-mod replay;
+pub(crate) mod replay;
 mod restart;
 mod series;
 #[cfg(feature = "tui")]
@@ -57,7 +57,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Triage(triage::Args),
+    Triage(Box<triage::Args>),
     Capture(capture::Args),
     Audit(audit::Args),
     Read(read::Args),

@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use plimsoll_core::cluster::{self, Row, Workload};
-use plimsoll_host::prometheus::{Client, History, HistoryError, Options, QueryError, Server, workloads};
+use plimsoll_host::prometheus::{
+    Client, History, HistoryError, Options, QueryError, Server, Trust, basic, workloads, workloads_of,
+};
+use plimsoll_read::prometheus_api::Answer;
 
+use super::from_file::{self, Opened};
+use super::replay;
 use super::triage::{FailOn, duration};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -24,35 +29,89 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "MATCHERS",
-        requires = "prometheus",
+        requires = "history",
         default_value = "",
         hide_default_value = true
     )]
     selector: String,
 
     /// How far back to look.
-    #[arg(long, value_name = "TIME", requires = "prometheus", default_value = "7d", value_parser = duration)]
+    #[arg(long, value_name = "TIME", requires = "history", default_value = "7d", value_parser = duration)]
     past: f64,
 
     /// Time between two floors.
-    #[arg(long, value_name = "TIME", requires = "prometheus", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", requires = "history", default_value = "5m", value_parser = duration)]
     step: f64,
 
+    /// The counter of requests that were served, where it is none of the usual ones.
+    #[arg(long, value_name = "METRIC", requires = "history")]
+    load: Option<String>,
+
     /// File with a bearer token; PLIMSOLL_PROMETHEUS_TOKEN holds one too.
-    #[arg(long, value_name = "FILE", requires = "prometheus")]
+    #[arg(long, value_name = "FILE", requires = "prometheus", conflicts_with = "user")]
     token_file: Option<PathBuf>,
+
+    /// Who asks, with the password in --password-file or PLIMSOLL_PROMETHEUS_PASSWORD.
+    #[arg(long, value_name = "NAME", requires = "prometheus")]
+    user: Option<String>,
+
+    /// File with the password of --user.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+
+    /// Whose series, where several share a server: the header X-Scope-OrgID.
+    #[arg(long, value_name = "NAME", requires = "prometheus")]
+    tenant: Option<String>,
 
     /// A header for each query, such as 'X-Scope-OrgID: shop'; may be given again.
     #[arg(long = "header", value_name = "NAME: VALUE", requires = "prometheus")]
     headers: Vec<String>,
+
+    /// Authorities to trust over https, as PEM, in place of the system's.
+    #[arg(long, value_name = "FILE", requires = "prometheus")]
+    ca: Option<PathBuf>,
+
+    /// Our certificate, as PEM, where the server asks for one.
+    #[arg(long, value_name = "FILE", requires_all = ["prometheus", "key"])]
+    cert: Option<PathBuf>,
+
+    /// The key of --cert, as PEM without a passphrase.
+    #[arg(long, value_name = "FILE", requires_all = ["prometheus", "cert"])]
+    key: Option<PathBuf>,
 
     /// Longest wait for one answer.
     #[arg(long, value_name = "TIME", requires = "prometheus", default_value = "60s", value_parser = duration)]
     patience: f64,
 
     /// More series than this are not asked for, so that the server is not hurt.
-    #[arg(long, value_name = "N", requires = "prometheus", default_value_t = 50_000)]
+    #[arg(long, value_name = "N", requires = "history", default_value_t = 50_000)]
     most_series: usize,
+}
+
+/// Where history comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// A server.
+    Url(&'a str),
+    /// Series in a file.
+    File(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    /// One of both must be there.
+    pub(crate) fn of(url: Option<&'a str>, file: Option<&'a Path>) -> Result<Source<'a>, CliError> {
+        let named = url.map(Source::Url).or_else(|| file.map(Source::File));
+        named.ok_or_else(|| {
+            CliError::usage("there is no history to look at").hint("--prometheus URL, or --from FILE")
+        })
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Source::Url(url) => url.to_owned(),
+            Source::File(path) => path.display().to_string(),
+        }
+    }
 }
 
 /// How to show it.
@@ -61,11 +120,13 @@ pub(super) struct Show {
     pub(super) limit: Option<f64>,
     pub(super) fail_on: FailOn,
     pub(super) format: Format,
+    /// Walk the history instead of judging its end, with a look so often.
+    pub(super) replay: Option<Option<f64>>,
 }
 
 /// What was asked for and what came.
 pub(crate) struct Asked {
-    pub(crate) url: String,
+    pub(crate) from: String,
     pub(crate) past: f64,
     pub(crate) step: f64,
     pub(crate) now: f64,
@@ -74,7 +135,20 @@ pub(crate) struct Asked {
 }
 
 pub(super) fn run(url: &str, args: &Args, show: &Show) -> Result<u8, CliError> {
-    let (history, mut asked) = history(url, args, show.limit)?;
+    let (history, asked) = history(Source::Url(url), args, show.limit)?;
+    judge(&history, asked, show)
+}
+
+/// The same of series that came in a file.
+pub(super) fn run_file(path: &Path, answer: Answer, args: &Args, show: &Show) -> Result<u8, CliError> {
+    let (history, asked) = of_answer(path, answer, args, show.limit)?;
+    judge(&history, asked, show)
+}
+
+fn judge(history: &History, mut asked: Asked, show: &Show) -> Result<u8, CliError> {
+    if let Some(every) = show.replay {
+        return replay::cluster(&history.workloads, &asked, every, show.format);
+    }
     let progress = Progress::new();
     progress.show(&format!("judging {} workloads", history.workloads.len()));
     let mut rows = judged(&history.workloads, asked.now, asked.step);
@@ -90,24 +164,109 @@ pub(super) fn run(url: &str, args: &Args, show: &Show) -> Result<u8, CliError> {
     Ok(code(&rows, &asked, show.fail_on))
 }
 
-/// What the server has, and what was asked for; `limit` where it knows none.
-pub(crate) fn history(url: &str, args: &Args, limit: Option<f64>) -> Result<(History, Asked), CliError> {
+/// Rows that other processes judged, put together.
+pub(super) fn merge(path: &Path, lines: &[String], show: &Show) -> Result<u8, CliError> {
+    let mut asked = Asked {
+        from: path.display().to_string(),
+        past: 0.0,
+        step: 0.0,
+        now: 0.0,
+        containers: 0,
+        warnings: Vec::new(),
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for line in lines {
+        match serde_json::from_str(line).ok().as_ref().and_then(render::cluster::parse) {
+            Some(row) => rows.push(row),
+            None => asked.warnings.push("a line is no judged workload, and was left out".to_owned()),
+        }
+    }
+    asked.warnings.dedup();
+    asked.containers = rows.iter().map(|r| r.replicas).sum();
+    cluster::rank(&mut rows);
+    tell(&rows, &asked, show)?;
+    let partial = if asked.warnings.is_empty() { exit_code::FINE } else { exit_code::PARTIAL };
+    Ok(code(&rows, &asked, show.fail_on).max(partial))
+}
+
+/// What is known there, and what was asked for; `limit` where it knows none.
+pub(crate) fn history(
+    source: Source<'_>,
+    args: &Args,
+    limit: Option<f64>,
+) -> Result<(History, Asked), CliError> {
+    let url = match source {
+        Source::Url(url) => url,
+        Source::File(path) => match from_file::read(path, 1.0, limit)? {
+            Opened::Series(answer) => return of_answer(path, answer, args, limit),
+            _ => {
+                return Err(CliError::cannot_judge(format!(
+                    "{} holds no series of a cluster",
+                    path.display()
+                ))
+                .hint("metrics text with times, or an answer of the Prometheus API"));
+            }
+        },
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
+    let options = options(args, now, limit);
+    let client = client(url, args)?;
+    let progress = Progress::new();
+    progress.show(&format!("asking {url}"));
+    let history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
+    Ok(asked(source, history, args, &options))
+}
+
+/// Who asks a server, as whom the arguments say.
+pub(crate) fn client(url: &str, args: &Args) -> Result<Client, CliError> {
+    Client::new(server(url, args)?)
+        .map_err(|e| CliError::usage(format!("{url} cannot be asked over https")).because(e))
+}
+
+fn of_answer(
+    path: &Path,
+    answer: Answer,
+    args: &Args,
+    limit: Option<f64>,
+) -> Result<(History, Asked), CliError> {
+    let ends = answer.series.iter().filter_map(|s| s.points.last()).map(|p| p.t);
+    let now = ends
+        .reduce(f64::max)
+        .ok_or_else(|| CliError::cannot_judge(format!("{} holds no sample with a time", path.display())))?;
+    let options = options(args, now, limit);
+    let Answer { series, warnings, left_out } = answer;
+    let mut history = workloads_of(series, &options).map_err(|e| unanswered(e, args))?;
+    history.warnings.extend(warnings);
+    if left_out > 0 {
+        history
+            .warnings
+            .push(format!("{left_out} lines or samples were left out: no numbers, or twice the same time"));
+    }
+    Ok(asked(Source::File(path), history, args, &options))
+}
+
+fn options(args: &Args, now: f64, limit: Option<f64>) -> Options {
     let step = args.step.max(1.0);
-    let options = Options {
+    Options {
         selector: matchers(&args.selector),
         time: (now - args.past.max(step), now),
         step,
         limit,
         most_series: args.most_series,
+        load: args.load.clone(),
+    }
+}
+
+fn asked(source: Source<'_>, mut history: History, args: &Args, options: &Options) -> (History, Asked) {
+    let asked = Asked {
+        from: source.shown(),
+        past: args.past,
+        step: options.step,
+        now: options.time.1,
+        containers: history.series,
+        warnings: std::mem::take(&mut history.warnings),
     };
-    let client = Client::new(server(url, args)?);
-    let progress = Progress::new();
-    progress.show(&format!("asking {url}"));
-    let mut history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
-    let warnings = std::mem::take(&mut history.warnings);
-    let containers = history.series;
-    Ok((history, Asked { url: url.to_owned(), past: args.past, step, now, containers, warnings }))
+    (history, asked)
 }
 
 /// With or without its braces.
@@ -116,10 +275,10 @@ fn matchers(selector: &str) -> String {
 }
 
 fn server(url: &str, args: &Args) -> Result<Server, CliError> {
-    if !url.starts_with("http://") {
-        return Err(CliError::usage(format!("{url:?} is no address of the form http://HOST:PORT")).hint(
-            "https is not built in: forward a port (kubectl port-forward), or ask through a local proxy",
-        ));
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(CliError::usage(format!(
+            "{url:?} is no address of the form http://HOST:PORT or https://HOST"
+        )));
     }
     let mut headers = Vec::new();
     for header in &args.headers {
@@ -128,14 +287,37 @@ fn server(url: &str, args: &Args) -> Result<Server, CliError> {
             .ok_or_else(|| CliError::usage(format!("{header:?} is no header of the form NAME: VALUE")))?;
         headers.push((name.trim().to_owned(), value.trim().to_owned()));
     }
-    let token = match &args.token_file {
-        Some(path) => Some(fs::read_to_string(path).map_err(|e| {
-            CliError::usage(format!("failed to read the token in {}", path.display())).because(e)
-        })?),
-        None => std::env::var("PLIMSOLL_PROMETHEUS_TOKEN").ok(),
+    headers.extend(args.tenant.iter().map(|t| ("X-Scope-OrgID".to_owned(), t.clone())));
+    headers.extend(authorization(args)?.map(|value| ("Authorization".to_owned(), value)));
+    let pem = |path: &PathBuf| {
+        fs::read(path).map_err(|e| CliError::usage(format!("failed to read {}", path.display())).because(e))
     };
-    headers.extend(token.map(|t| ("Authorization".to_owned(), format!("Bearer {}", t.trim()))));
-    Ok(Server { url: url.to_owned(), headers, patience: args.patience })
+    let identity = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => Some((pem(cert)?, pem(key)?)),
+        _ => None,
+    };
+    let trust = Trust { authorities: args.ca.as_ref().map(pem).transpose()?, identity };
+    Ok(Server { url: url.to_owned(), headers, patience: args.patience, trust })
+}
+
+/// Who asks: a user with a password, or a token.
+fn authorization(args: &Args) -> Result<Option<String>, CliError> {
+    let secret = |file: &Option<PathBuf>, variable: &str, what: &str| match file {
+        Some(path) => fs::read_to_string(path).map(Some).map_err(|e| {
+            CliError::usage(format!("failed to read the {what} in {}", path.display())).because(e)
+        }),
+        None => Ok(std::env::var(variable).ok()),
+    };
+    if let Some(user) = &args.user {
+        let password = secret(&args.password_file, "PLIMSOLL_PROMETHEUS_PASSWORD", "password")?;
+        let password = password.ok_or_else(|| {
+            CliError::usage("--user needs a password")
+                .hint("--password-file, or PLIMSOLL_PROMETHEUS_PASSWORD")
+        })?;
+        return Ok(Some(basic(user, password.trim_end_matches(['\r', '\n']))));
+    }
+    let token = secret(&args.token_file, "PLIMSOLL_PROMETHEUS_TOKEN", "token")?;
+    Ok(token.map(|t| format!("Bearer {}", t.trim())))
 }
 
 fn unanswered(e: HistoryError, args: &Args) -> CliError {
@@ -147,8 +329,9 @@ fn unanswered(e: HistoryError, args: &Args) -> CliError {
             "is this the server that scrapes the kubelets (cAdvisor)?".to_owned()
         }
         HistoryError::Nothing => "does --selector match anything there? try without it".to_owned(),
+        HistoryError::Selector(_) => "a server understands more than is understood here".to_owned(),
         HistoryError::Query(QueryError::Status { status: 401 | 403, .. }) => {
-            "say who is asking by --token-file or --header".to_owned()
+            "say who is asking by --token-file, --user, --cert or --header".to_owned()
         }
         HistoryError::Query(QueryError::Status { status: 422 | 503, .. }) => {
             "ask for less: --selector, a shorter --past, a longer --step".to_owned()
@@ -156,16 +339,26 @@ fn unanswered(e: HistoryError, args: &Args) -> CliError {
         HistoryError::Query(QueryError::Answer { .. }) => {
             "the address is that of the API, with the prefix of its path if it has one".to_owned()
         }
+        HistoryError::Query(e @ QueryError::Silent { .. }) if e.is_about_trust() => {
+            "--ca names the authority that the server's certificate is of; --cert and --key say who we are"
+                .to_owned()
+        }
+        HistoryError::Query(QueryError::Silent { url, .. })
+            if url.starts_with("https:") && args.cert.is_none() =>
+        {
+            "is the address right? a server that asks for a certificate hangs up too: --cert and --key"
+                .to_owned()
+        }
         HistoryError::Query(_) => "is the address right, and can it be reached from here?".to_owned(),
     };
     CliError::new(Kind::CannotJudge, "there is no history to judge").because(e).hint(hint)
 }
 
-/// All cores judge.
+/// All cores judge; of each workload, one row.
 pub(crate) fn judged(workloads: &[Workload], now: f64, step: f64) -> Vec<Row> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let share = workloads.len().div_ceil(threads).max(1);
-    thread::scope(|scope| {
+    let rows = thread::scope(|scope| {
         let parts: Vec<_> = workloads
             .chunks(share)
             .map(|part| {
@@ -176,7 +369,8 @@ pub(crate) fn judged(workloads: &[Workload], now: f64, step: f64) -> Vec<Row> {
             .into_iter()
             .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
-    })
+    });
+    cluster::bind(rows)
 }
 
 fn tell(rows: &[Row], asked: &Asked, show: &Show) -> Result<(), CliError> {

@@ -9,7 +9,8 @@ use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
 
-use super::{from_file, live, overview, prometheus, replay, series};
+use super::from_file::{self, Opened};
+use super::{live, overview, prometheus, replay, series};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -30,6 +31,7 @@ use crate::render;
 
 TARGET is PID, pid:N, name:GLOB or cgroup:PATH.
 Exit codes: 0 nothing found, 1 a finding, 2 usage, 3 cannot judge, 5 partial, 70 internal.")]
+#[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"]).multiple(true)))]
 pub(crate) struct Args {
     /// PID, pid:N, name:GLOB or cgroup:PATH.
     target: Option<String>,
@@ -51,7 +53,8 @@ pub(crate) struct Args {
     record: Option<PathBuf>,
 
     /// Judge a recording or a CSV table (header time,value[,live][,limit][,load][,start][,version]); - is stdin.
-    /// Or what an agent has kept: its folder, with --target.
+    /// Or what an agent has kept: its folder, with --target. Or many at once: metrics text with times (OpenMetrics), an
+    /// answer of the Prometheus API, or lines that -o jsonl gave.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     from: Option<PathBuf>,
 
@@ -59,8 +62,9 @@ pub(crate) struct Args {
     #[arg(long = "target", value_name = "TARGET", requires = "from")]
     kept: Option<String>,
 
-    /// Walk the recording as if live, one JSON line per tick.
-    #[arg(long, requires = "from")]
+    /// Walk the history as if live: when it would have warned, how long before the end, and what was false. Of one target, one
+    /// JSON line per tick.
+    #[arg(long, requires = "history")]
     replay: bool,
 
     /// Time between two ticks of the replay.
@@ -83,7 +87,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20)]
     rows: usize,
 
-    /// Judge what a Prometheus, or what speaks its API, knows of containers: http://HOST:PORT[/PREFIX].
+    /// Judge what a Prometheus, or what speaks its API, knows of containers and processes: http[s]://HOST[:PORT][/PREFIX].
     #[arg(long, value_name = "URL", conflicts_with_all = ["target", "from", "record"])]
     prometheus: Option<String>,
 
@@ -126,6 +130,14 @@ pub(crate) fn unit(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    let replayed = args.replay.then_some(args.every);
+    let show = prometheus::Show {
+        rows: args.rows,
+        limit: args.limit,
+        fail_on: args.fail_on,
+        format,
+        replay: replayed,
+    };
     if let Some(path) = &args.from {
         let recording = match &args.kept {
             Some(words) => series::open(path, words, f64::NEG_INFINITY)?,
@@ -133,7 +145,11 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
                 return Err(CliError::usage(format!("{} is a folder", path.display()))
                     .hint("--target says whom to judge of those that an agent has kept there"));
             }
-            None => from_file::open(path, args.unit, args.limit)?,
+            None => match from_file::read(path, args.unit, args.limit)? {
+                Opened::Recording(recording) => *recording,
+                Opened::Series(answer) => return prometheus::run_file(path, answer, &args.history, &show),
+                Opened::Judged(lines) => return prometheus::merge(path, &lines, &show),
+            },
         };
         if args.replay {
             return replay::run(&recording, args.every, args.limit);
@@ -141,7 +157,6 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         return judged(&recording, args, format);
     }
     if let Some(url) = &args.prometheus {
-        let show = prometheus::Show { rows: args.rows, limit: args.limit, fail_on: args.fail_on, format };
         return prometheus::run(url, &args.history, &show);
     }
     let stop = stop_flag()?;

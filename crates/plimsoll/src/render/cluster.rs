@@ -1,6 +1,6 @@
 //! Workloads of a cluster on one screen, the next to die first.
 
-use plimsoll_core::cluster::{Movement, Row, Verdict};
+use plimsoll_core::cluster::{Movement, Row, Verdict, Work};
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
@@ -19,16 +19,7 @@ const BESIDE: usize = 5;
 
 /// The screen as text.
 pub(crate) fn screen(rows: &[Row], asked: &Asked, most: usize, paint: Paint) -> String {
-    let head = format!(
-        "{} workloads, {} containers at {}: {} until {}, a floor every {}\n",
-        rows.len(),
-        asked.containers,
-        asked.url,
-        units::duration(asked.past),
-        jiff::Timestamp::from_second(asked.now as i64).map_or_else(|_| String::new(), |t| t.to_string()),
-        units::duration(asked.step),
-    );
-    let mut out = paint.dim(&head);
+    let mut out = paint.dim(&head(rows, asked));
     out += &paint.bold(&format!(
         "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {}\n",
         "WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "RESTARTS"
@@ -46,9 +37,31 @@ pub(crate) fn screen(rows: &[Row], asked: &Asked, most: usize, paint: Paint) -> 
     out + &next(rows)
 }
 
+fn head(rows: &[Row], asked: &Asked) -> String {
+    let (workloads, from) = (rows.len(), &asked.from);
+    // What others judged does not say when.
+    if asked.step <= 0.0 {
+        return format!("{workloads} workloads, judged before, from {from}\n");
+    }
+    format!(
+        "{workloads} workloads, {} series from {from}: {} until {}, a floor every {}\n",
+        asked.containers,
+        units::duration(asked.past),
+        jiff::Timestamp::from_second(asked.now as i64).map_or_else(|_| String::new(), |t| t.to_string()),
+        units::duration(asked.step),
+    )
+}
+
 fn name(row: &Row) -> String {
-    let container = if row.container == row.name { String::new() } else { format!(":{}", row.container) };
-    plain(&format!("{}/{}{container}", row.namespace, row.name))
+    full_name(&row.namespace, &row.name, &row.container)
+}
+
+/// A workload's name as it is shown.
+pub(crate) fn full_name(namespace: &str, name: &str, container: &str) -> String {
+    let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    let is_told = container != name && !container.is_empty();
+    let container = if is_told { format!(":{container}") } else { String::new() };
+    plain(&format!("{namespace}{name}{container}"))
 }
 
 fn line(row: &Row, paint: Paint) -> String {
@@ -141,6 +154,9 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
             units::duration(wave.stagger),
         );
     }
+    for (row, v) in known().filter(|(row, _)| row.is_finding()).take(2 * BESIDE) {
+        out += &notes(row, v);
+    }
     let mut roomy: Vec<_> = known().filter_map(|(row, v)| Some((row, row.limit?, v.enough?))).collect();
     roomy.sort_by(|a, b| (b.1 - b.2).total_cmp(&(a.1 - a.2)));
     for (row, limit, enough) in roomy.iter().take(BESIDE) {
@@ -152,6 +168,51 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
         );
     }
     if out.is_empty() { out } else { format!("\n{out}") }
+}
+
+/// Which number it is that climbs, and what the others and the requests say of it.
+fn notes(row: &Row, v: &Verdict) -> String {
+    let name = name(row);
+    let mut out = String::new();
+    let calm = |m: Movement| !matches!(m, Movement::Leak | Movement::RestartMasked | Movement::Undecided);
+    match &row.other {
+        Some(o) if row.is_heap && calm(o.movement) => {
+            out += &format!("HEAP  {name}: {} climbs; the whole does not show it yet\n", row.number);
+        }
+        Some(_) if row.is_heap => {
+            out += &format!("HEAP  {name}: {} climbs, towards its own limit\n", row.number);
+        }
+        Some(o) if calm(o.movement) => {
+            out += &format!(
+                "HEAP  {name}: {} is calm ({}): what grows is outside of the heap, or garbage that no collection was needed for\n",
+                o.number,
+                o.movement.name()
+            );
+        }
+        Some(o) => out += &format!("HEAP  {name}: {} climbs too\n", o.number),
+        None if row.is_heap => out += &format!("HEAP  {name}: {} was judged\n", row.number),
+        None => {}
+    }
+    if let Some(w) = &v.work {
+        out += &format!(
+            "LOAD  {name}: {} a request, and {} without any ({:.0} % of the climb goes with requests)\n",
+            spread([w.per_request.mid, w.per_request.low, w.per_request.high].map(bytes)),
+            slope(w.per_second),
+            100.0 * w.share,
+        );
+    }
+    out
+}
+
+/// An amount that may be below one byte.
+fn bytes(v: f64) -> String {
+    if v.abs() < 10.0 {
+        format!("{v:.1} B")
+    } else if v < 0.0 {
+        format!("-{}", units::bytes(-v))
+    } else {
+        units::bytes(v)
+    }
 }
 
 fn next(rows: &[Row]) -> String {
@@ -181,7 +242,7 @@ pub(crate) fn document(rows: &[Row], asked: &Asked) -> Value {
 /// One workload.
 pub(crate) fn row(row: &Row) -> Value {
     let mut out = json!({
-        "namespace": row.namespace, "name": row.name, "container": row.container, "number": row.number,
+        "kind": "ClusterRow", "isHeap": row.is_heap, "other": row.other, "namespace": row.namespace, "name": row.name, "container": row.container, "number": row.number,
         "replicas": row.replicas, "restarts": row.restarts, "oomKills": row.kills, "limitBytes": row.limit,
     });
     match &row.verdict {
@@ -202,7 +263,68 @@ pub(crate) fn row(row: &Row) -> Value {
             out["undecidedForSeconds"] = v.undecided_for.map_or(Value::Null, number);
             out["wave"] = json!(v.wave);
             out["enoughBytes"] = v.enough.map_or(Value::Null, number);
+            out["work"] = v.work.as_ref().map_or(Value::Null, work);
         }
     }
     out
+}
+
+fn work(w: &Work) -> Value {
+    json!({
+        "bytesPerSecond": interval(w.per_second), "bytesPerRequest": interval(w.per_request),
+        "requestsPerSecond": number(w.requests_per_second), "share": number(w.share),
+    })
+}
+
+/// A row out of what [`row`] made of it.
+pub(crate) fn parse(v: &Value) -> Option<Row> {
+    let text = |name: &str| v[name].as_str().map(str::to_owned);
+    let count = |name: &str| v[name].as_u64().and_then(|n| usize::try_from(n).ok());
+    let verdict = match text("unknown") {
+        Some(why) => Err((why, v["moreSeconds"].as_f64())),
+        None => Ok(Verdict {
+            pod: text("pod")?,
+            floor: v["floorBytes"].as_f64()?,
+            slope: read_interval(&v["slopeBytesPerSecond"])?,
+            time_to_limit: read_interval(&v["timeToLimitSeconds"])?,
+            p_leak: v["pLeak"].as_f64()?,
+            movement: serde_json::from_value(v["movement"].clone()).ok()?,
+            shape: serde_json::from_value(v["shape"].clone()).ok()?,
+            onset: read_interval(&v["onsetUnixSeconds"]),
+            since: text("sinceVersion"),
+            undecided_for: v["undecidedForSeconds"].as_f64(),
+            wave: serde_json::from_value(v["wave"].clone()).ok()?,
+            enough: v["enoughBytes"].as_f64(),
+            work: read_work(&v["work"]),
+        }),
+    };
+    Some(Row {
+        namespace: text("namespace")?,
+        name: text("name")?,
+        container: text("container")?,
+        number: text("number")?,
+        is_heap: v["isHeap"].as_bool().unwrap_or(false),
+        other: serde_json::from_value(v["other"].clone()).ok()?,
+        replicas: count("replicas")?,
+        restarts: count("restarts")?,
+        kills: v["oomKills"].as_u64(),
+        limit: v["limitBytes"].as_f64(),
+        verdict,
+    })
+}
+
+/// What is null has no end.
+fn read_interval(v: &Value) -> Option<Interval> {
+    let of = |q: &str| if v[q].is_null() { Some(f64::INFINITY) } else { v[q].as_f64() };
+    v.is_object().then_some(())?;
+    Some(Interval { low: of("p10")?, mid: of("p50")?, high: of("p90")? })
+}
+
+fn read_work(v: &Value) -> Option<Work> {
+    Some(Work {
+        per_second: read_interval(&v["bytesPerSecond"])?,
+        per_request: read_interval(&v["bytesPerRequest"])?,
+        requests_per_second: v["requestsPerSecond"].as_f64()?,
+        share: v["share"].as_f64()?,
+    })
 }

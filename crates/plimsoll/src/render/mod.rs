@@ -1,6 +1,7 @@
 //! Judgements as text and as JSON.
 
 pub(crate) mod audit;
+pub(crate) mod backtest;
 pub(crate) mod bisect;
 pub(crate) mod capture;
 pub(crate) mod chart;

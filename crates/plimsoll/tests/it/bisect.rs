@@ -348,3 +348,26 @@ fn releases_are_searched_by_their_names() {
         assert_eq!(out.status.code(), Some(2), "{wrong}");
     }
 }
+
+#[test]
+fn commits_that_add_what_holds_memory_are_told_first() {
+    let Some(repo) = Repo::new("bisect::commits_that_add_what_holds_memory_are_told_first") else { return };
+    let good = repo.commit("first", &[("a.go", "package a\n"), ("b.py", "def f():\n    pass\n")]);
+    repo.commit("a word", &[("README.md", "var seen = map[string]int{}\n")]);
+    let culprit =
+        repo.commit("remember what was seen", &[("a.go", "package a\n\nvar seen = map[string]int{}\n")]);
+    let named = repo.commit("a helper", &[("b.py", "def f():\n    Sessions.keep(1)\n")]);
+    let (out, document) = repo.searched(&["suspects", "--good", &good]);
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    assert_eq!((&document["commits"], document["suspects"].as_array().map(Vec::len)), (&3.into(), Some(1)));
+    let first = &document["suspects"][0];
+    assert_eq!((&first["id"], &first["findings"][0]["line"]), (&culprit.into(), &3.into()), "{first:#}");
+    let (_, document) = repo.searched(&["suspects", "--good", &good, "--name", "shop.Sessions"]);
+    assert_eq!(document["suspects"][0]["id"], named, "{document:#}");
+    let out = repo.bisect(&["suspects", "--good", &good]).output().expect("it runs");
+    assert!(stdout(&out).contains("a collection in static scope  a.go:3"), "{}", stdout(&out));
+    let (out, _) = repo.searched(&["suspects", "--good", "nothing"]);
+    assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+    let (out, _) = repo.searched(&["suspects", "--good", "HEAD"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}

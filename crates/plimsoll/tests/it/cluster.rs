@@ -1,13 +1,17 @@
-//! A week of a cluster in a real Prometheus: who leaks is named with a time that holds, who does not is left alone.
+//! A week of a cluster in a real Prometheus, in a VictoriaMetrics and in a file: who leaks is named with a time that holds, who does not is left alone.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::process::{Command, Output};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::prometheus::Prometheus;
+use crate::rig::get;
 use crate::{on_path, plimsoll, skipped};
 
 const MIB: f64 = 1_048_576.0;
@@ -34,6 +38,9 @@ struct Week {
     starts: String,
     limits: String,
     owners: String,
+    heaps: String,
+    heap_limits: String,
+    requests: String,
 }
 
 impl Week {
@@ -70,12 +77,55 @@ impl Week {
         );
     }
 
+    /// A JVM of five days: old space after collections, 3 MiB an hour from 150 of 600, within a container that it filled at once.
+    fn heap(&mut self, now: f64) {
+        let pod = "jvm-0";
+        let level = |_: f64| 850.0;
+        self.life(now, &Life { pod, began: 5.0 * DAY, ended: 0.0, image: "jvm:6", level: &level });
+        let labels = r#"namespace="shop",pod="jvm-0",pool="G1 Old Gen""#;
+        let mut t = now - 5.0 * DAY;
+        while t <= now {
+            let used = (150.0 + 3.0 * (t - now + 5.0 * DAY) / HOUR) * MIB;
+            let _written =
+                writeln!(self.heaps, "jvm_memory_pool_collection_used_bytes{{{labels}}} {used} {t}");
+            let _written =
+                writeln!(self.heap_limits, "jvm_memory_pool_max_bytes{{{labels}}} {} {t}", 600.0 * MIB);
+            t += STEP;
+        }
+    }
+
+    /// A service that leaks with its requests, 100 bytes each, ten a second by day and one by night.
+    fn busy(&mut self, now: f64) {
+        let pod = "busy-0";
+        let rate = |t: f64| 5.5 + 4.5 * (t / DAY * std::f64::consts::TAU).sin();
+        let begin = now - 5.0 * DAY;
+        let mut served = vec![0.0];
+        let mut t = begin;
+        while t <= now {
+            let sum = served.last().expect("one") + rate(t) * STEP;
+            served.push(sum);
+            let _written = writeln!(
+                self.requests,
+                r#"http_requests_total{{namespace="shop",pod="{pod}",code="200"}} {sum} {t}"#
+            );
+            t += STEP;
+        }
+        let level = |age: f64| {
+            let at = (age / STEP) as usize;
+            200.0 + served.get(at + 1).or(served.last()).expect("one") * 100.0 / MIB
+        };
+        self.life(now, &Life { pod, began: 5.0 * DAY, ended: 0.0, image: "busy:7", level: &level });
+    }
+
     fn page(&self) -> String {
         let types = [
             ("container_memory_rss", &self.rss),
             ("container_start_time_seconds", &self.starts),
             ("kube_pod_container_resource_limits", &self.limits),
             ("kube_pod_owner", &self.owners),
+            ("jvm_memory_pool_collection_used_bytes", &self.heaps),
+            ("jvm_memory_pool_max_bytes", &self.heap_limits),
+            ("http_requests_total", &self.requests),
         ];
         let mut page = String::new();
         for (name, lines) in types {
@@ -123,16 +173,24 @@ fn week(now: f64) -> Week {
     week.life(now, &Life { pod: "calm-x2x7z", began: 6.0 * DAY, ended: 0.0, image: "calm:4", level: &level });
     week.life(now, &Life { pod: "young-0", began: 1200.0, ended: 0.0, image: "young:5", level: &level });
     week.owned(now, "calm-x2x7z", "DaemonSet", "calm-daemon");
+    // Killed at its limit twice, after 45 hours of 16 MiB each, and on its way again.
+    for (began, ended) in [(100.0, 55.0), (54.8, 9.8), (9.6, 0.0)] {
+        let level = |age: f64| 300.0 + 16.0 * age / HOUR;
+        let life =
+            Life { pod: "dies-0", began: began * HOUR, ended: ended * HOUR, image: "dies:8", level: &level };
+        week.life(now, &life);
+    }
+    week.heap(now);
+    week.busy(now);
     week
 }
 
-/// Where the API is: below a prefix.
-struct Server(Prometheus);
+/// Where history comes from: an option and its value.
+struct Place<'a>(&'a str, &'a str);
 
-impl Server {
+impl Place<'_> {
     fn ask(&self, more: &[&str]) -> Output {
-        let url = format!("http://{}/metrics-of-all", self.0.address);
-        plimsoll(&[&["triage", "--prometheus", &url], more].concat())
+        plimsoll(&[&["triage", self.0, self.1], more].concat())
     }
 }
 
@@ -157,9 +215,104 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
         .expect("promtool runs");
     assert!(load.status.success(), "{}", text(&load.stderr));
     let scrapes = "scrape_configs: []\n";
-    let server = Server(Prometheus::start(folder.path(), scrapes, "/metrics-of-all"));
+    let server = Prometheus::start(folder.path(), scrapes, "/metrics-of-all");
+    let url = format!("http://{}/metrics-of-all", server.address);
+    let place = Place("--prometheus", &url);
+    ranked(&place);
+    for (more, words) in [
+        (&["--selector", "namespace=\"none\""][..], "nobody's memory is known there"),
+        (&["--most-series", "2"][..], "series match, more than 2"),
+        (&["--selector", "pod="][..], "bad_data"),
+    ] {
+        let out = place.ask(more);
+        assert_eq!(out.status.code(), Some(3), "{more:?}");
+        assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    }
+    blamed(&place, folder.path(), now);
+    // The same page as a file.
+    let page = page.display().to_string();
+    let file = Place("--from", &page);
+    ranked(&file);
+    blamed(&file, folder.path(), now);
+    let out = file.ask(&["--selector", "pod=~\"a[bc]\""]);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(
+        text(&out.stderr).contains("is no matcher that is understood for files"),
+        "{}",
+        text(&out.stderr)
+    );
+    merged(&file, folder.path());
+    replayed(&file);
+    compared(&file);
+}
 
-    let out = server.ask(&["-o", "json"]);
+/// A canary is as long as the noise asks for, and one that runs is told from its baseline.
+fn compared(file: &Place<'_>) {
+    let ask = |more: &[&str]| plimsoll(&[&["canary", file.0, file.1, "-o", "json"], more].concat());
+    let of = |out: &Output| -> Value { serde_json::from_slice(&out.stdout).expect("a document") };
+    let out = ask(&["--workload", "shop/leak", "--gone-in", "24h"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let plan = of(&out);
+    // 0.4 MiB of two waves; 340 MiB in a day.
+    let noise = plan["noiseBytes"].as_f64().expect("measured") / MIB;
+    assert!((0.05..0.6).contains(&noise), "{plan:#}");
+    let difference = plan["bytesPerSecond"].as_f64().expect("a rate") * HOUR / MIB;
+    assert!((13.0..15.5).contains(&difference), "{plan:#}");
+    let out = ask(&["--workload", "calm-daemon", "--running", "leak"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let more = of(&out);
+    let adds = |q: &str| more["addsBytesPerSecond"][q].as_f64().expect("a rate") * HOUR / MIB;
+    assert!(adds("p10") < 4.1 && adds("p90") > 3.9 && more["climbsMore"] == true, "{more:#}");
+    let out = ask(&["--workload", "leak", "--running", "calm-daemon"]);
+    assert_eq!((out.status.code(), &of(&out)["climbsMore"]), (Some(0), &false.into()));
+    for (more, words) in [
+        (&["--workload", "leak", "--running", "young"][..], "has not run long enough"),
+        (&["--workload", "nobody", "--gone-in", "24h"], "no workload nobody is known"),
+    ] {
+        let out = ask(more);
+        assert_eq!(out.status.code(), Some(3));
+        assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    }
+}
+
+/// Walked as if live, deaths are warned of and what is calm is left alone.
+fn replayed(file: &Place<'_>) {
+    let out = file.ask(&["--replay", "--every", "2h", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let of = |name: &str| {
+        let all = document["workloads"].as_array().expect("rows");
+        &all.iter().find(|w| w["name"] == name).unwrap_or_else(|| panic!("no {name}"))["tally"]
+    };
+    let dies = of("shop/dies:main");
+    assert_eq!((&dies["deaths"], &dies["missed"]), (&2.into(), &Value::Array(Vec::new())), "{dies:#}");
+    assert!(dies["warnings"][0]["leadSeconds"].as_f64().expect("right") > 6.0 * HOUR, "{dies:#}");
+    for calm in ["shop/calm-daemon:main", "shop/cache:main"] {
+        assert_eq!(of(calm)["warnings"], Value::Array(Vec::new()), "{calm}");
+    }
+    let screen = text(&file.ask(&["--replay", "--every", "2h"]).stdout);
+    assert!(screen.contains("2 deaths, 2 of them warned of"), "{screen}");
+}
+
+/// Lines that were judged apart are put together by whoever concatenates them.
+fn merged(file: &Place<'_>, folder: &Path) {
+    let part = |pods: &str| text(&file.ask(&["--selector", pods, "-o", "jsonl"]).stdout);
+    let lines = part(r#"pod=~"cache.*|leak.*""#) + "what\n" + &part(r#"pod!~"cache.*|leak.*""#);
+    let path = folder.join("judged.jsonl");
+    fs::write(&path, lines).expect("written");
+    let path = path.display().to_string();
+    let out = Place("--from", &path).ask(&["-o", "jsonl"]);
+    let rows = |out: &Output| -> Vec<Value> {
+        text(&out.stdout).lines().map(|l| serde_json::from_str(l).expect("a row")).collect()
+    };
+    assert_eq!(rows(&out), rows(&file.ask(&["-o", "jsonl"])), "{}", text(&out.stderr));
+    let screen = text(&Place("--from", &path).ask(&[]).stdout);
+    assert!(screen.contains("a line is no judged workload"), "{screen}");
+}
+
+/// Every story ends as it is true, wherever it comes from.
+fn ranked(place: &Place<'_>) {
+    let out = place.ask(&["-o", "json"]);
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
     let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
     let workloads = document["workloads"].as_array().expect("rows");
@@ -186,38 +339,52 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     assert_eq!(calm["movement"], "flat", "{calm:#}");
     assert!(calm["enoughBytes"].as_f64().expect("room") < 250.0 * MIB, "{calm:#}");
     assert!(of("young")["unknown"].as_str().expect("why").contains("points"), "{:#}", of("young"));
-    assert!(workloads[0]["name"] == "hidden" || workloads[0]["name"] == "leak", "{document:#}");
+    // 24 hours, 29, and 85.
+    let first: Vec<&Value> = workloads.iter().take(2).map(|w| &w["name"]).collect();
+    assert!(first.contains(&&"jvm".into()) && first.contains(&&"hidden".into()), "{document:#}");
 
-    let screen = text(&server.ask(&[]).stdout);
+    told(&document);
+    let screen = text(&place.ask(&[]).stdout);
     for words in [
         "shop/leak:main",
         "WAVE  shop/leak:main: 3 replicas",
         "ROOM  shop/calm-daemon:main",
         "NEXT  look at pod",
+        "HEAP  shop/jvm:main: heap after collection",
+        "LOAD  shop/busy:main: ",
     ] {
         assert!(screen.contains(words), "no {words:?}:\n{screen}");
     }
-    // Only those that match; none at all; more than may be asked for; no address of the API.
-    let some = text(&server.ask(&["--selector", "{pod=~\"cache.*\"}", "-o", "jsonl"]).stdout);
+    let some = text(&place.ask(&["--selector", "{pod=~\"cache.*\"}", "-o", "jsonl"]).stdout);
     assert_eq!(some.lines().count(), 1, "{some}");
-    for (more, words) in [
-        (&["--selector", "namespace=\"none\""][..], "no container's memory is known there"),
-        (&["--most-series", "2"][..], "series match, more than 2"),
-        (&["--selector", "pod="][..], "bad_data"),
-    ] {
-        let out = server.ask(more);
-        assert_eq!(out.status.code(), Some(3), "{more:?}");
-        assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
-    }
-    blamed(&server, folder.path(), now);
+}
+
+/// A heap climbs below a flat whole; a service climbs with its requests, and not by itself.
+fn told(document: &Value) {
+    let workloads = document["workloads"].as_array().expect("rows");
+    let of = |name: &str| {
+        workloads.iter().find(|w| w["name"] == name).unwrap_or_else(|| panic!("no {name}: {document:#}"))
+    };
+    let jvm = of("jvm");
+    assert_eq!((&jvm["movement"], &jvm["isHeap"]), (&"leak".into(), &true.into()), "{jvm:#}");
+    assert_eq!(jvm["limitBytes"].as_f64(), Some(600.0 * MIB), "{jvm:#}");
+    assert_eq!(jvm["other"]["movement"], "flat", "{jvm:#}");
+    // 150 + 3 * 120 = 510 of 600 * 0.97: 24 hours.
+    let hours = |q: &str| jvm["timeToLimitSeconds"][q].as_f64().expect("a time") / HOUR;
+    assert!(hours("p10") < 25.0 && hours("p90") > 22.0, "{jvm:#}");
+    let busy = &of("busy")["work"];
+    let request = |q: &str| busy["bytesPerRequest"][q].as_f64().expect("a number");
+    assert!(request("p10") < 105.0 && request("p90") > 100.0, "{busy:#}");
+    assert!(busy["share"].as_f64().expect("a share") > 0.9, "{busy:#}");
+    assert_eq!(of("leak")["work"], Value::Null);
 }
 
 /// The version is blamed and not the flag of another day; a flag that was switched along with it cannot be told from it.
-fn blamed(server: &Server, folder: &std::path::Path, now: f64) {
-    let store = folder.join("store").display().to_string();
-    let url = format!("http://{}/metrics-of-all", server.0.address);
+fn blamed(place: &Place<'_>, folder: &Path, now: f64) {
+    let store = tempfile::tempdir_in(folder).expect("a folder");
+    let store = store.path().display().to_string();
     let ask = |more: &[&str]| {
-        plimsoll(&[&["bisect", "deploys", "--prometheus", &url, "--marks", &store], more].concat())
+        plimsoll(&[&["bisect", "deploys", place.0, place.1, "--marks", &store], more].concat())
     };
     let mark = |name: &str, ago: f64, more: &[&str]| {
         let at = (now - ago).to_string();
@@ -265,4 +432,133 @@ fn blamed(server: &Server, folder: &std::path::Path, now: f64) {
     {
         assert_eq!(plimsoll(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+/// A VictoriaMetrics of our own, ended with the test.
+struct Victoria {
+    child: Child,
+    address: String,
+}
+
+impl Victoria {
+    fn start(folder: &Path) -> Victoria {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        let child = Command::new("victoria-metrics")
+            .arg(format!("-storageDataPath={}", folder.join("data").display()))
+            .arg(format!("-httpListenAddr={address}"))
+            .args(["-loggerOutput=stdout", "-search.latencyOffset=0s"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it runs");
+        let server = Victoria { child, address };
+        let end = Instant::now() + Duration::from_secs(60);
+        while !get(&server.address, "/health", "").is_some_and(|page| page.contains("200 OK")) {
+            assert!(Instant::now() < end, "VictoriaMetrics does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn load(&self, page: &str) {
+        // It takes milliseconds.
+        let mut lines = String::new();
+        for line in page.lines().filter(|l| !l.starts_with('#')) {
+            let (head, t) = line.rsplit_once(' ').expect("a time");
+            let ms = t.parse::<f64>().expect("a number") * 1e3;
+            let _written = writeln!(lines, "{head} {ms:.0}");
+        }
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let head = format!(
+            "POST /api/v1/import/prometheus HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            lines.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(lines.as_bytes())).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        get(&self.address, "/internal/force_flush", "").expect("flushed");
+    }
+}
+
+impl Drop for Victoria {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+#[test]
+fn victoria_metrics_tells_the_same() {
+    let test = "cluster::victoria_metrics_tells_the_same";
+    if !on_path("victoria-metrics") {
+        return skipped(test, "there is no VictoriaMetrics (scripts/setup gets one)");
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    // Its grid is that of the clock: floors lie on multiples of their distance.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let now = (now / STEP).floor() * STEP;
+    let server = Victoria::start(folder.path());
+    server.load(&week(now).page());
+    let url = format!("http://{}", server.address);
+    ranked(&Place("--prometheus", &url));
+    blamed(&Place("--prometheus", &url), folder.path(), now);
+}
+
+/// An authority, a server's certificate and a client's, as PEM in a folder.
+fn certificates(folder: &Path) {
+    let openssl = |line: &str| {
+        let out =
+            Command::new("openssl").args(line.split(' ')).current_dir(folder).output().expect("it runs");
+        assert!(out.status.success(), "openssl {line}: {}", text(&out.stderr));
+    };
+    openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
+    );
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").expect("written");
+    for of in ["server", "client"] {
+        openssl(&format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={of} -keyout {of}.key -out {of}.csr"
+        ));
+        openssl(&format!(
+            "x509 -req -in {of}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {of}.pem"
+        ));
+    }
+}
+
+#[test]
+fn https_with_an_authority_of_ones_own_a_certificate_and_a_password() {
+    let test = "cluster::https_with_an_authority_of_ones_own_a_certificate_and_a_password";
+    if !on_path("prometheus") || !on_path("openssl") {
+        return skipped(test, "there is no Prometheus, or no openssl (scripts/setup gets both)");
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    certificates(folder.path());
+    // The password is "secret", as bcrypt hashes it at its lowest cost.
+    let config = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\nbasic_auth_users:\n  ops: $2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n";
+    fs::write(folder.path().join("web.yml"), config).expect("written");
+    fs::write(folder.path().join("password"), "secret\n").expect("written");
+    let server = Prometheus::start_with(folder.path(), "scrape_configs: []\n", "", Some("web.yml"));
+    let url = format!("https://{}", server.address);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let [ca, cert, key, password] = ["ca.pem", "client.pem", "client.key", "password"].map(path);
+    let asked = |more: &[&str]| {
+        let out = plimsoll(&[&["triage", "--prometheus", &url, "--patience", "5s"], more].concat());
+        (out.status.code(), text(&out.stderr))
+    };
+    let all = ["--ca", &ca, "--cert", &cert, "--key", &key, "--user", "ops", "--password-file", &password];
+    // It answers, and knows nobody.
+    let (code, said) = asked(&all);
+    assert!(code == Some(3) && said.contains("nobody's memory is known there"), "{said}");
+    let (code, said) = asked(&all[..6]);
+    assert!(code == Some(3) && said.contains("answers 401") && said.contains("--user"), "{said}");
+    let (code, said) = asked(&all[..2]);
+    assert!(code == Some(3) && said.contains("--cert and --key"), "{said}");
+    let (code, said) = asked(&[]);
+    assert!(code == Some(3) && said.contains("--ca names the authority"), "{said}");
+    let (code, said) = asked(&["--ca", &key]);
+    assert!(code == Some(2) && said.contains("no certificate in PEM form"), "{said}");
+    let (code, said) = asked(&["--ca", &ca, "--cert", &cert, "--key", &path("server.key")]);
+    assert!(code == Some(2) && said.contains("the certificate and the key cannot be used"), "{said}");
 }

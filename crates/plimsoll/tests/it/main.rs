@@ -9,6 +9,7 @@ mod capture;
 mod cluster;
 mod drill;
 mod faults;
+mod flag;
 mod from_file;
 mod guard;
 mod guest;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +32,14 @@ impl Prometheus {
 
     /// With the series that are in the folder already, its pages below `prefix`.
     pub(crate) fn start(folder: &Path, scrapes: &str, prefix: &str) -> Prometheus {
+        let server = Prometheus::start_with(folder, scrapes, prefix, None);
+        let ready = format!("{prefix}/-/ready");
+        server.until(|| get(&server.address, &ready, "").filter(|page| page.starts_with("HTTP/1.1 200")));
+        server
+    }
+
+    /// The same with a configuration of its pages, and ready when it listens.
+    pub(crate) fn start_with(folder: &Path, scrapes: &str, prefix: &str, web: Option<&str>) -> Prometheus {
         let config = folder.join("prometheus.yml");
         fs::write(&config, scrapes).expect("written");
         // Free now; nobody else on this machine asks for it before the server does.
@@ -43,13 +51,13 @@ impl Prometheus {
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver")
             .arg(format!("--web.route-prefix={prefix}/"))
+            .args(web.map(|file| format!("--web.config.file={}", folder.join(file).display())))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
         let server = Prometheus { child, address };
-        let ready = format!("{prefix}/-/ready");
-        server.until(|| get(&server.address, &ready, "").filter(|page| page.starts_with("HTTP/1.1 200")));
+        server.until(|| TcpStream::connect(&server.address).ok());
         server
     }
 

@@ -141,6 +141,11 @@ impl Data {
         })
     }
 
+    /// Deviation of a floor from its life's own line, and for how long neighbours go along.
+    pub(super) fn noise(&self) -> (f64, f64) {
+        (self.noise, self.alike_for)
+    }
+
     /// Times within the history, evenly.
     pub(super) fn times(&self, most: usize) -> Vec<f64> {
         let times = || self.floors.iter().flat_map(|f| f.at.iter().copied());

@@ -9,6 +9,7 @@ mod fit;
 #[cfg(test)]
 mod tests;
 
+use crate::canary;
 use crate::cluster::{Life, Workload};
 use crate::mark::{Mark, MarkKind};
 use crate::slope::Interval;
@@ -98,6 +99,48 @@ impl Blame {
         });
         &self.causes[..needed.map_or(self.causes.len(), |n| n + 1)]
     }
+}
+
+/// Deviation of a floor from its life's line, bytes, and for how long neighbours go along, seconds; nothing where no life is long enough.
+pub fn noise(workload: &Workload) -> Option<(f64, f64)> {
+    let lives: Vec<&Life> = workload.replicas.iter().flat_map(|r| &r.lives).collect();
+    let data = Data::new(&lives)?;
+    Some(data.noise())
+}
+
+/// What one workload climbs by more than another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compared {
+    /// Slope of the one that is judged, bytes per second.
+    pub canary: Interval,
+    /// Slope of the other.
+    pub baseline: Interval,
+    /// The difference.
+    pub adds: Interval,
+    /// Whether it is larger than chance makes it, at 5 % on one side.
+    pub is_more: bool,
+    /// The smallest difference that would have been told from what was seen of both.
+    pub told_from: f64,
+}
+
+/// Compares the slopes of two workloads over the time that both ran; nothing where one of them is too short.
+pub fn compare(canary: &Workload, baseline: &Workload) -> Option<Compared> {
+    let pooled = |w: &Workload| {
+        let lives: Vec<&Life> = w.replicas.iter().flat_map(|r| &r.lives).collect();
+        let all: Vec<usize> = (0..lives.len()).collect();
+        Data::new(&lives)?.pooled(&all)
+    };
+    let since = |w: &Workload| {
+        let starts = w.replicas.iter().flat_map(|r| &r.lives).filter_map(|l| l.points.first());
+        starts.map(|p| p.t).fold(f64::INFINITY, f64::min)
+    };
+    let (one, other) = (pooled(canary)?, pooled(&baseline.since(since(canary)))?);
+    let error = |i: Interval| (i.high - i.low) / (2.0 * 1.2816);
+    let both = error(one).hypot(error(other));
+    let mid = one.mid - other.mid;
+    let adds = Interval { low: mid - 1.2816 * both, mid, high: mid + 1.2816 * both };
+    let told_from = (canary::ALARM + canary::SEEN) * both;
+    Some(Compared { canary: one, baseline: other, adds, is_more: mid > canary::ALARM * both, told_from })
 }
 
 /// Says what brought the slope of a workload; `marks` are flags, settings, and deploys of workloads whose versions nobody tells.

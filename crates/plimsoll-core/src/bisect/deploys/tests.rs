@@ -26,7 +26,12 @@ fn replica(seed: f64, lives: &[(f64, f64, &str)], slope: impl Fn(&str, f64) -> f
         }
         Life { start: BEGIN + from * HOUR, version: Some((*version).to_owned()), points }
     };
-    Replica { pod: format!("api-{seed}"), lives: lives.iter().map(life).collect(), limit: Some(2048.0 * MIB) }
+    Replica {
+        pod: format!("api-{seed}"),
+        lives: lives.iter().map(life).collect(),
+        limit: Some(2048.0 * MIB),
+        load: Vec::new(),
+    }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
@@ -35,6 +40,7 @@ fn workload(replicas: Vec<Replica>) -> Workload {
         name: "api".into(),
         container: "api".into(),
         number: "memory".into(),
+        is_heap: false,
         samples: Samples::Raw,
         death: Death::AtUsage,
         replicas,

@@ -24,10 +24,15 @@ const FOUND: f64 = 0.9;
   plimsoll bisect deploys --prometheus http://localhost:9090
   plimsoll bisect deploys --prometheus http://localhost:9090 --workload shop/api --past 14d --marks marks.jsonl
 Exit codes: 0 nothing climbs, 1 a cause has 0.9 or more, 2 usage, 3 it cannot be told, 70 internal.")]
+#[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"]).required(true)))]
 pub(super) struct Args {
-    /// What speaks the API of Prometheus: http://HOST:PORT[/PREFIX].
+    /// What speaks the API of Prometheus: http[s]://HOST[:PORT][/PREFIX].
     #[arg(long, value_name = "URL")]
-    prometheus: String,
+    prometheus: Option<String>,
+
+    /// Series in a file in its place: metrics text with times, or an answer of that API.
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
+    from: Option<PathBuf>,
 
     /// Only this workload, NAMESPACE/NAME or NAME, whether it climbs or not.
     #[arg(long, value_name = "WORKLOAD")]
@@ -53,7 +58,8 @@ pub(crate) struct Told {
 
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let (marks, wrong) = mark::read(args.marks.as_deref())?;
-    let (history, asked) = prometheus::history(&args.prometheus, &args.history, None)?;
+    let source = prometheus::Source::of(args.prometheus.as_deref(), args.from.as_deref())?;
+    let (history, asked) = prometheus::history(source, &args.history, None)?;
     let progress = Progress::new();
     let is_wanted = |namespace: &str, name: &str| {
         args.workload.as_ref().is_none_or(|w| w == name || w.split_once('/') == Some((namespace, name)))
@@ -74,9 +80,10 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let more = rows.len().saturating_sub(args.rows);
     rows.truncate(args.rows);
     let of = |row: Row| {
-        let workload = wanted
-            .iter()
-            .find(|w| (&w.namespace, &w.name, &w.container) == (&row.namespace, &row.name, &row.container));
+        let workload = wanted.iter().find(|w| {
+            (&w.namespace, &w.name, &w.container) == (&row.namespace, &row.name, &row.container)
+                && w.number == row.number
+        });
         let blame = workload.map_or_else(|| Err("it is not there".to_owned()), |w| blame(w, &marks));
         Told { row, blame }
     };

@@ -3,8 +3,10 @@
 mod commits;
 mod deploys;
 mod drive;
+mod flag;
 mod releases;
 mod replay;
+mod suspects;
 
 use crate::error::CliError;
 use crate::output::Format;
@@ -24,6 +26,8 @@ enum Command {
     Commits(Box<commits::Args>),
     Releases(Box<releases::Args>),
     Deploys(Box<deploys::Args>),
+    Flag(Box<flag::Args>),
+    Suspects(suspects::Args),
     Replay(replay::Args),
 }
 
@@ -32,6 +36,8 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         Command::Commits(args) => commits::run(args, format),
         Command::Releases(args) => releases::run(args, format),
         Command::Deploys(args) => deploys::run(args, format),
+        Command::Flag(args) => flag::run(args, format),
+        Command::Suspects(args) => suspects::run(args, format),
         Command::Replay(args) => replay::run(args, format),
     }
 }

@@ -1,0 +1,101 @@
+//! Which container or process a series tells of.
+
+use plimsoll_read::prometheus_api::Labels;
+
+/// What is told apart: a container of a pod, or a process by whom it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    /// Namespace; empty outside of a cluster.
+    pub(super) namespace: String,
+    /// Name of the pod, or the address.
+    pub(super) pod: String,
+    /// Name of the container, where it is told; or of the job, or the program.
+    pub(super) container: String,
+    /// Whether it is a container of a pod.
+    pub(super) is_pod: bool,
+}
+
+/// Namespace and pod where there are both, with the container; else the program or job, and the address.
+pub(super) fn of(labels: &Labels) -> Option<Key> {
+    let of = |name: &str| labels.get(name).filter(|v| !v.is_empty()).cloned();
+    let pod = of("namespace").zip(of("pod"));
+    match pod {
+        Some((namespace, pod)) => {
+            Some(Key { namespace, pod, container: of("container").unwrap_or_default(), is_pod: true })
+        }
+        None => Some(Key {
+            namespace: String::new(),
+            pod: of("instance").unwrap_or_default(),
+            container: of("groupname").or_else(|| of("job"))?,
+            is_pod: false,
+        }),
+    }
+}
+
+/// Who serves requests: of a pod, whichever container.
+pub(super) fn server(mut key: Key) -> Key {
+    if key.is_pod {
+        key.container.clear();
+    }
+    key
+}
+
+/// What tells two containers of one name in one pod apart: cAdvisor gives each its control group.
+pub(super) fn instance(labels: &Labels) -> String {
+    labels.get("id").or_else(|| labels.get("name")).cloned().unwrap_or_default()
+}
+
+/// Where nobody tells who owns a pod: its name without what a controller adds, `-5d4f8c7b9c-x2x7z`, `-x2x7z` or `-0`.
+pub(super) fn by_pattern(pod: &str) -> &str {
+    let is_made_up = |part: &str| {
+        let lower = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let has_digit = part.bytes().any(|b| b.is_ascii_digit());
+        lower && (part.bytes().all(|b| b.is_ascii_digit()) || part.len() == 5 || part.len() >= 8 && has_digit)
+    };
+    let Some((rest, last)) = pod.rsplit_once('-').filter(|(_, last)| is_made_up(last)) else { return pod };
+    if last.len() != 5 {
+        return rest;
+    }
+    let hash = |part: &str| {
+        (8..=10).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && part.bytes().any(|b| b.is_ascii_digit())
+    };
+    rest.rsplit_once('-').filter(|(_, part)| hash(part)).map_or(rest, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of as of_labels;
+    use super::*;
+
+    #[test]
+    fn pods_without_owners_are_gathered_by_their_names() {
+        for (pod, name) in [
+            ("api-5d4f8c7b9c-x2x7z", "api"),
+            ("shop-api-5d4f8c7b9c-x2x7z", "shop-api"),
+            ("db-0", "db"),
+            ("agent-x2x7z", "agent"),
+            ("single", "single"),
+            ("rabbit-mq", "rabbit-mq"),
+        ] {
+            assert_eq!(by_pattern(pod), name, "{pod}");
+        }
+    }
+
+    #[test]
+    fn a_series_tells_of_a_container_or_of_a_process_by_its_address() {
+        let of = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            of_labels(&labels).map(|k| (k.namespace, k.pod, k.container))
+        };
+        let is = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
+        assert_eq!(of(&[("namespace", "shop"), ("pod", "api-1"), ("job", "x")]), is("shop", "api-1", ""));
+        assert_eq!(of(&[("job", "api"), ("instance", "h:9")]), is("", "h:9", "api"));
+        assert_eq!(
+            of(&[("job", "exporter"), ("groupname", "java"), ("instance", "h:9")]),
+            is("", "h:9", "java")
+        );
+        assert_eq!(of(&[("namespace", "shop")]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! What has been, whoever tells it: a server that is asked, or series that came in a file.
+
+use plimsoll_core::slope::Samples;
+use plimsoll_read::prometheus_api::Answer;
+
+use super::client::{Client, QueryError};
+use super::names::{Matcher, Metric, Number};
+use super::workloads::Options;
+
+/// Shortest time over which a rate is taken, seconds, and in steps: two scrapes must lie in it, however far apart they are.
+const RATE: f64 = 120.0;
+const RATE_STEPS: f64 = 2.5;
+/// Labels by which requests are told apart.
+const SERVED_BY: &str = "namespace,pod,job,instance";
+
+/// Series in time.
+pub(super) trait Past {
+    /// Series of a metric within the time looked at.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn count(&self, metric: &Metric<'_>) -> Result<usize, QueryError>;
+
+    /// The least value of each step; the last, where samples are floors already.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn floors(&self, number: &Number) -> Result<Answer, QueryError>;
+
+    /// The last value of each series within the time looked at, of those that have ended too.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn latest(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// The last value of each step.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn steps(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// How fast a counter rises in each step, by pod or by job and instance; per second.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+}
+
+/// A server that speaks PromQL.
+pub(super) struct Asked<'a> {
+    pub(super) client: &'a Client,
+    pub(super) options: &'a Options,
+}
+
+impl Asked<'_> {
+    fn selector(&self, metric: &Metric<'_>) -> String {
+        let fixed = metric.only.iter().map(matcher);
+        let own = Some(self.options.selector.clone()).filter(|s| !s.is_empty());
+        format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
+    }
+
+    fn window(&self) -> f64 {
+        (self.options.time.1 - self.options.time.0).ceil()
+    }
+
+    fn range(&self, query: &str) -> Result<Answer, QueryError> {
+        self.client.range(query, self.options.time, self.options.step)
+    }
+}
+
+/// One value is compared letter by letter; several are an alternative, in which nothing has another meaning.
+fn matcher(m: &Matcher) -> String {
+    match (m.values, m.not) {
+        ([one], not) => format!("{}{}\"{one}\"", m.label, if not { "!=" } else { "=" }),
+        (some, not) => format!("{}{}\"{}\"", m.label, if not { "!~" } else { "=~" }, some.join("|")),
+    }
+}
+
+impl Past for Asked<'_> {
+    fn count(&self, metric: &Metric<'_>) -> Result<usize, QueryError> {
+        let query = format!("count(last_over_time({}[{}s]))", self.selector(metric), self.window());
+        let answer = self.client.instant(&query, self.options.time.1)?;
+        Ok(answer.series.first().and_then(|s| s.points.first()).map_or(0.0, |p| p.v) as usize)
+    }
+
+    fn floors(&self, number: &Number) -> Result<Answer, QueryError> {
+        let over = match number.samples {
+            Samples::Raw => "min_over_time",
+            Samples::PostCollection => "last_over_time",
+        };
+        // The server takes the minimum, so that raw samples need not travel.
+        let floor = format!("{over}({}[{}s])", self.selector(&number.metric), self.options.step.ceil());
+        match number.parts {
+            [] => self.range(&floor),
+            parts => self.range(&format!("sum without({}) ({floor})", parts.join(","))),
+        }
+    }
+
+    fn latest(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let query = format!("last_over_time({}[{}s])", self.selector(metric), self.window());
+        self.client.instant(&query, self.options.time.1)
+    }
+
+    fn steps(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        self.range(&format!("last_over_time({}[{}s])", self.selector(metric), self.options.step.ceil()))
+    }
+
+    fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let over = (RATE_STEPS * self.options.step).max(RATE).ceil();
+        self.range(&format!("sum by({SERVED_BY}) (rate({}[{over}s]))", self.selector(metric)))
+    }
+}

@@ -1,0 +1,162 @@
+//! A flag that leaks in real programs, switched on a canary against a control: blamed, let off, and switched back however it ends.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
+
+/// Keeps 30 MiB a second while the flag's file says so, and lets nothing go.
+const SERVICE: &str = "import sys, time\nkept = []\nprint('ready', flush=True)\nwhile True:\n    if sys.argv[1] != 'none' and open(sys.argv[1]).read().strip() == 'on': kept.append(bytearray(b'x' * (3 << 19)))\n    time.sleep(0.05)\n";
+
+struct Service(Child);
+
+impl Service {
+    fn start(flag: &str) -> Service {
+        let mut child = Command::new("python3")
+            .args(["-c", SERVICE, flag])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("ready");
+        Service(child)
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A flag in a file, a service that follows it and one that does not.
+struct Rig {
+    folder: tempfile::TempDir,
+    canary: Service,
+    control: Service,
+}
+
+impl Rig {
+    fn new(follows: bool) -> Rig {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("flag");
+        fs::write(&path, "off\n").expect("written");
+        let flag = path.display().to_string();
+        let canary = Service::start(if follows { &flag } else { "none" });
+        Rig { canary, control: Service::start("none"), folder }
+    }
+
+    fn flag(&self) -> PathBuf {
+        self.folder.path().join("flag")
+    }
+
+    fn search(&self, more: &[&str]) -> Command {
+        // Another file takes its place at once: nobody reads half of one.
+        let line = "printf '{state}\\n' > flag.new && mv flag.new flag";
+        let mut command = plimsoll_command(&["bisect", "flag", "new-cache", "--command", line]);
+        command.args(["--canary", &self.canary.pid(), "--control", &self.control.pid()]).args(more);
+        command.current_dir(self.folder.path()).env("PLIMSOLL_STATE", self.folder.path().join("state"));
+        command
+    }
+}
+
+fn says(path: &Path, word: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while fs::read_to_string(path).map(|t| t.trim().to_owned()).ok().as_deref() != Some(word) {
+        assert!(Instant::now() < end, "{} does not become {word}", path.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_flag_that_leaks_is_blamed_and_one_that_does_nothing_is_let_off() {
+    let test = "flag::a_flag_that_leaks_is_blamed_and_one_that_does_nothing_is_let_off";
+    if !on_path("python3") {
+        return skipped(test, "there is no python3");
+    }
+    let rig = Rig::new(true);
+    let out = rig.search(&["--phase", "3s", "-o", "json"]).output().expect("it runs");
+    assert_eq!(out.status.code(), Some(1), "{}{}", stdout(&out), stderr(&out));
+    let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
+    let adds = document["found"]["adds"]["mid"].as_f64().expect("a rate") / f64::from(1 << 20);
+    assert!((10.0..60.0).contains(&adds), "{document:#}");
+    says(&rig.flag(), "off");
+    let left: Vec<_> = fs::read_dir(rig.folder.path().join("state")).expect("a folder").flatten().collect();
+    assert!(left.iter().all(|e| !e.file_name().to_string_lossy().starts_with("flag-")), "{left:?}");
+
+    let calm = Rig::new(false);
+    let out = calm.search(&["--phase", "2s", "--matters", "36GiB"]).output().expect("it runs");
+    assert_eq!(out.status.code(), Some(0), "{}{}", stdout(&out), stderr(&out));
+    assert!(
+        stdout(&out).starts_with("CALM  new-cache brings less than what would matter"),
+        "{}",
+        stdout(&out)
+    );
+    says(&calm.flag(), "off");
+}
+
+#[test]
+fn the_flag_is_switched_back_however_it_ends() {
+    let test = "flag::the_flag_is_switched_back_however_it_ends";
+    if !on_path("python3") {
+        return skipped(test, "there is no python3");
+    }
+    let rig = Rig::new(false);
+    for signal in ["TERM", "KILL"] {
+        let mut search = rig
+            .search(&["--phase", "10m"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it runs");
+        says(&rig.flag(), "on");
+        let pid = search.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().expect("kill runs").success());
+        search.wait().expect("it ends");
+        says(&rig.flag(), "off");
+    }
+    // The canary ends in the middle.
+    let mut search =
+        rig.search(&["--phase", "2s"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it runs");
+    says(&rig.flag(), "on");
+    drop(rig.canary);
+    assert_eq!(search.wait().expect("it ends").code(), Some(3));
+    says(&rig.folder.path().join("flag"), "off");
+}
+
+#[test]
+fn what_cannot_be_switched_is_refused_before_anything_is_done() {
+    let me = std::process::id().to_string();
+    let both = ["--canary", &me, "--control", &me];
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("flags.json"), "{\"flags\":{}}").expect("written");
+    let flags = folder.path().join("flags.json").display().to_string();
+    for (more, code, words) in [
+        (&["f"][..], 2, "how is it switched?"),
+        (&["f", "--command", "true"], 2, "{state} must stand"),
+        (&["f", "--http", "PUT http://x/"], 2, "{state} must stand"),
+        (&["f", "--flagd", &flags], 3, "there is no flag \"f\""),
+        (&["f", "--flagd", "/none"], 2, "failed to open /none"),
+        (&["f", "--command", "exit 3 # {state}"], 3, "ended with 3"),
+        (&["f", "--command", "echo {state}", "--states", "x"], 2, "--states names two"),
+    ] {
+        let out = plimsoll_command(&["bisect", "flag"])
+            .args(more)
+            .args(both)
+            .env("PLIMSOLL_STATE", tempfile::tempdir_in(folder.path()).expect("a folder").keep())
+            .output()
+            .expect("it runs");
+        assert_eq!(out.status.code(), Some(code), "{more:?} {}", stderr(&out));
+        assert!(stderr(&out).contains(words), "{more:?} {}", stderr(&out));
+    }
+}
