@@ -4,6 +4,7 @@ mod compare;
 mod culprit;
 mod dashboard;
 mod init;
+mod place;
 mod replay;
 mod rules;
 mod run;
