@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod alertmanager;
 pub mod bundle;
 pub mod class_histogram;
 pub mod config;
