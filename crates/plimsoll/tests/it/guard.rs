@@ -1,7 +1,7 @@
 //! The growth test on real programs. What it decides on simulated runs is tested in core.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -101,7 +101,14 @@ fn shop(test: &str, folder: &Path, language: &str) -> Option<Vec<String>> {
         "go" => ("go", vec!["build".into(), "-o".into(), program.clone(), source("shop.go")], vec![program]),
         "c" => (
             "cc",
-            vec!["-O1".into(), "-fno-builtin".into(), "-o".into(), program.clone(), source("shop.c")],
+            vec![
+                "-O1".into(),
+                "-fno-builtin".into(),
+                "-o".into(),
+                program.clone(),
+                source("shop.c"),
+                "-lm".into(),
+            ],
             vec![program],
         ),
         "java" => {
@@ -277,6 +284,26 @@ fn the_template_of_go_tells_a_leak() {
         work,
         &["go", "test", "growth_test.go"],
     );
+}
+
+#[test]
+fn the_template_of_java_tells_a_leak() {
+    let test = "guard::the_template_of_java_tells_a_leak";
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let jars = cache.expect("a folder").join("plimsoll-tools/junit");
+    if !jars.join("ready").exists() || !on_path("javac") {
+        return skipped(test, "there is no JUnit 5 or no JDK: scripts/setup");
+    }
+    let work = (
+        "String.valueOf(n);",
+        "KEPT.add(new byte[48]);\n    }\n    static final java.util.List<byte[]> KEPT = new java.util.ArrayList<>(1 << 20);\n    static {",
+    );
+    let line = format!(
+        "javac -cp '{0}/*' -d . GrowthTest.java && java -cp '{0}/*:.' org.junit.platform.console.ConsoleLauncher --disable-banner --select-class GrowthTest",
+        jars.display()
+    );
+    template_tells("java", "GrowthTest.java", "// your work here", work, &["sh", "-c", &line]);
 }
 
 #[test]
