@@ -371,3 +371,31 @@ while True:
     let alone = plimsoll(&["guard", "run", "--stdin", "{i}"]);
     assert_eq!(alone.status.code(), Some(2), "a line needs whom to write it to");
 }
+
+#[test]
+fn an_access_log_becomes_a_load_that_can_be_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let line = |n: u32| {
+        format!(
+            "10.9.8.7 - bob [t] \"GET /users/{}?page={} HTTP/1.1\" 200 5 \"-\" \"curl\"\n",
+            800_000 + n,
+            n % 7
+        )
+    };
+    fs::write(&log, (0..500).map(line).collect::<String>()).expect("written");
+    let path = log.display().to_string();
+    let o = plimsoll(&["guard", "keys", &path]);
+    let text = stdout(&o);
+    assert_eq!(o.status.code(), Some(0), "{text}{}", stderr(&o));
+    assert!(text.contains("GET /users/{i}?page={n%7}") && !text.contains("800"), "{text}");
+    assert!(text.contains("NEXT       plimsoll guard run --http 'GET http://127.0.0.1:8080/users/{i}?page={n%7}' --keys both"), "{text}");
+    let o = plimsoll(&["guard", "keys", &path, "--base", "http://127.0.0.1:1", "-o", "json"]);
+    let document: Value = serde_json::from_str(&stdout(&o)).expect("a document");
+    let load = document["generators"][0]["load"].as_str().expect("a load");
+    let request = load.strip_prefix("--http '").and_then(|l| l.strip_suffix('\'')).expect("a request");
+    // Nobody listens there; but the request is one.
+    assert_eq!(guard(&["--http", request]).0.status.code(), Some(3));
+    fs::write(&log, "nothing\n").expect("written");
+    assert_eq!(plimsoll(&["guard", "keys", &path]).status.code(), Some(3));
+}

@@ -36,7 +36,8 @@ use crate::render::paint::Paint;
   plimsoll guard run --stdin '{hex}' -- ./worker    a program that answers each line with a line
   plimsoll guard run --survive 30d --rps 200 --headroom 1GiB --junit guard.xml -- ./growth-test
 
-Placeholders: {i} the number of the key, {uuid}, {hex}, {n%1000}; {{ is a brace.
+Placeholders: {i} the number of the key, {n%1000} within a range, {uuid}, {hex}, {hex32}, {session}, {token}, {word},
+{one|other} of a list; {{ is a brace. plimsoll guard keys makes them out of an access log or of a heap.
 Exit codes: 0 flat, 1 growing, 2 usage, 3 saturating, undecided or withdrawn, 70 internal.")]
 pub(crate) struct Args {
     #[command(flatten)]
