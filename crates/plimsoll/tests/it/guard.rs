@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::rig::{Cage, Climber, MIB, cage};
 use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout};
 
 /// A program of Python that speaks the marker protocol; `work` is one iteration.
@@ -398,4 +399,63 @@ fn an_access_log_becomes_a_load_that_can_be_run() {
     assert_eq!(guard(&["--http", request]).0.status.code(), Some(3));
     fs::write(&log, "nothing\n").expect("written");
     assert_eq!(plimsoll(&["guard", "keys", &path]).status.code(), Some(3));
+}
+
+#[test]
+fn a_process_that_ends_within_the_run_withdraws_the_verdict() {
+    let test = "guard::a_process_that_ends_within_the_run_withdraws_the_verdict";
+    if !has("python3") {
+        return skipped(test, "python3 is not installed");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut target = Climber::start(folder.path(), &[], "restarted");
+    let pid = target.child.id().to_string();
+    let line = format!("test {{i}} != 90 || kill -9 {pid}");
+    let (o, document) = guard(&["--command", &line, "--target", &pid, "--first", "0", "--round", "20"]);
+    assert_eq!((o.status.code(), &document["outcome"]), (Some(3), &Value::from("withdrawn")), "{document}");
+    let why = document["phases"][0]["withdrawn"][0].as_str().expect("a reason");
+    assert!(why.contains("ended or was restarted"), "{why}");
+    assert!(!target.lives());
+}
+
+#[test]
+fn a_ceiling_that_is_hit_withdraws_the_verdict() {
+    let test = "guard::a_ceiling_that_is_hit_withdraws_the_verdict";
+    let Some(cage) = cage(test, "ceiling", 80 * MIB) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    // It holds 48 MiB and then 1.5 more after each round; from 76 MiB on the ceiling is near.
+    let program = speaker(folder.path(), "n % 500 or kept.append(b'x' * (1536 << 10))");
+    let line = format!("echo $$ > {}/cgroup.procs; exec python3 {program}", cage.0.display());
+    let text = fs::read_to_string(&program)
+        .expect("a program")
+        .replace("n = [], {}, 0", "n = [b'x' * (48 << 20)], {}, 0");
+    fs::write(&program, text).expect("written");
+    let (o, document) = guard(&["--tolerance", "1MiB", "--", "sh", "-c", &line]);
+    assert_eq!(
+        (o.status.code(), &document["outcome"]),
+        (Some(3), &Value::from("withdrawn")),
+        "{document}{}",
+        stderr(&o)
+    );
+    let why = document["phases"][0]["withdrawn"][0].as_str().expect("a reason");
+    assert!(why.starts_with("a ceiling was hit: the control group is full to"), "{why}");
+}
+
+#[test]
+fn a_container_is_a_target() {
+    let test = "guard::a_container_is_a_target";
+    let Some(outer) = cage(test, "engine", 400 * MIB) else { return };
+    let id = "3f2a9c0d11aa22bb33cc44dd55ee66ff77889900aabbccddeeff001122334455";
+    let inner = Cage::within(&outer, &format!("docker-{id}.scope"), 200 * MIB);
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = Climber::start(folder.path(), &[inner.0.as_path()], "contained");
+    let wanted = format!("container:{}", &id[..8]);
+    let (o, document) =
+        guard(&["--command", "true {i}", "--target", &wanted, "--round", "20", "--rounds", "16"]);
+    assert_eq!(document["target"]["pid"], target.child.id(), "{document}{}", stderr(&o));
+    // In a group of its own, its anonymous memory is judged, too.
+    assert_ne!(metric(&document, "cgroup-anon")["verdict"], Value::Null, "{document}");
+    let (o, _) = guard(&["--command", "true {i}", "--target", "container:ffff00001111"]);
+    assert_eq!(o.status.code(), Some(3));
+    assert!(stderr(&o).contains("engines are not asked for names"), "{}", stderr(&o));
 }

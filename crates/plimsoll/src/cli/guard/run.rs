@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
 
-    /// A process that runs anyway: PID, pid:N, name:GLOB or cgroup:PATH.
+    /// A process that runs anyway: PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
     #[arg(long, conflicts_with_all = ["program", "stdin"])]
     target: Option<String>,
 
