@@ -89,10 +89,8 @@ impl Course {
         let moves = self.level * self.height;
         self.level
             + match self.kind {
-                // Each day is a little higher than the last, or lower.
-                "daily" => {
-                    moves * wave(self.at) * (1.0 + 0.1 * ((hour / 24.0).floor() - 1.0) * self.rate.signum())
-                }
+                // Each day is a little higher than the last.
+                "daily" => moves * wave(self.at) * (1.0 + 0.1 * ((hour / 24.0).floor() - 1.0)),
                 "deploy" | "cache" if hour >= self.at => moves * (fills(self.time) - 0.5),
                 "batch" if hour % self.time < self.time / 4.0 => {
                     moves * (hour % self.time) / (self.time / 4.0)
