@@ -157,9 +157,9 @@ fn axes(out: &mut String, f: &Frame, limit: Option<f64>) {
     }
     let legend = [
         ("#9db4c8", "in use, highest"),
-        ("#1f4e79", "in use, lowest (floor)"),
-        ("#27804a", "heap after collection; captures"),
-        ("#c0392b", "limit; kills"),
+        ("#1f4e79", "floor"),
+        ("#27804a", "heap after collection, captures"),
+        ("#c0392b", "limit, kills"),
         ("#b9770e", "brakes, mitigations"),
         ("#7d3c98", "notes, findings"),
         ("#0e7c86", "marks"),
