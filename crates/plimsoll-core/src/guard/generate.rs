@@ -34,10 +34,15 @@ pub fn generator(text: &str, slots: &[Varies], keys: u64) -> String {
     out
 }
 
+/// Words of a list; a key may have braces and strokes of its own.
+fn is_list(name: &str) -> bool {
+    name.contains('|') && name.split('|').all(|w| !w.is_empty() && !w.contains('{'))
+}
+
 fn placeholder(name: &str, slot: Option<&Varies>, keys: u64) -> String {
     let bounded = slot.map(|s| s.distinct.max(1)).filter(|d| (*d as f64) < NEW * keys as f64);
     match (name, bounded) {
-        (list, _) if list.contains('|') => format!("{{{list}}}"),
+        (list, _) if is_list(list) => format!("{{{list}}}"),
         ("number", Some(values)) => format!("{{n%{values}}}"),
         ("number", None) => "{i}".to_owned(),
         ("uuid", _) => "{uuid}".to_owned(),
@@ -84,7 +89,7 @@ mod tests {
     fn braces_that_are_none_stay_braces() {
         assert_eq!(generator("/a{", &[], 9), "/a{{");
         assert_eq!(generator("id={word}:{uuid}", &[], 9), "id={word}:{uuid}");
-        for text in ["/a{", "/}a/{number}}", "{hex500}", "{hex}", "{strange}"] {
+        for text in ["/a{", "/}a/{number}}", "{hex500}", "{hex}", "{strange}", "/{{|ord}", "{{a|b}"] {
             let made = generator(text, &[], 9);
             assert!(Template::parse(&made).is_ok(), "{text}: {made}");
         }
