@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "clap",
             "clap_complete",
+            "flate2",
             "jiff",
             "plimsoll-core",
             "plimsoll-host",

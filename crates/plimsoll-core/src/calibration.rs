@@ -377,7 +377,7 @@ mod tests {
         assert!(!threads.basis.contains("here"), "{threads:?}");
         // Nobody counts what it grows with, or it was measured at one size only: it is never told less than shipped.
         for (id, per, shipped) in
-            [("nmt", Per::Nothing, 4.0 * MIB), ("threads", Per::Threads, 2.0 * MIB + 100.0 * 12.0 * 1024.0)]
+            [("nmt", Per::Nothing, 1.5 * MIB), ("threads", Per::Threads, MIB + 100.0 * 12.0 * 1024.0)]
         {
             let row = Row { per, ..row(id, &[run(20.0, MIB, 2.0), run(21.0, MIB, 2.0)]) };
             let here = Calibration { rows: vec![row], ..Calibration::default() };

@@ -2,6 +2,7 @@
 //! a clock, runs a process or prints; the same observations always give the same judgement.
 #![warn(missing_docs)]
 
+pub mod advice;
 pub mod agent;
 pub mod artifact;
 pub mod audit;

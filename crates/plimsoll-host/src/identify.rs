@@ -355,6 +355,17 @@ pub fn by_name(world: &World, pattern: &str) -> Vec<i32> {
     processes(world).into_iter().filter(matches).collect()
 }
 
+/// Processes of a container, by its id (or the first six digits of it, or more) or its name where its engine has names; no
+/// engine is asked.
+pub fn by_container(world: &World, wanted: &str) -> Vec<i32> {
+    const SHORTEST: usize = 6;
+    let start: String = wanted.chars().take(12).collect::<String>().to_ascii_lowercase();
+    let is_start = start.len() >= SHORTEST && start.chars().all(|c| c.is_ascii_hexdigit());
+    let is_it = |c: Container| c.id == wanted || (is_start && c.id.starts_with(&start));
+    let inside = |pid: &i32| containers(&world.proc_root.join(pid.to_string())).is_some_and(is_it);
+    processes(world).into_iter().filter(inside).collect()
+}
+
 /// Processes of a control group and those below it.
 pub fn by_cgroup(world: &World, path: &str) -> Vec<i32> {
     let wanted = format!("/{}", path.trim_matches('/'));

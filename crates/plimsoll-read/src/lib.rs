@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod alertmanager;
 pub mod bundle;
 pub mod class_histogram;
 pub mod config;
@@ -34,6 +35,7 @@ pub mod hprof;
 pub mod hsperf;
 pub mod jemalloc_stats;
 pub mod kernel_log;
+pub mod key_source;
 mod line_prefix;
 mod lines;
 pub mod malloc_info;

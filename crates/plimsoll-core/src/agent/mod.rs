@@ -268,6 +268,9 @@ pub struct About {
     /// The guard that was proved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
+    /// Whether an alert fires, or is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fires: Option<bool>,
 }
 
 impl Event {
@@ -347,6 +350,7 @@ impl Open {
             | What::Answered
             | What::Found
             | What::Noted
+            | What::Alerted
             | What::Mitigated
             | What::Closed => {}
         }
@@ -385,6 +389,8 @@ pub enum What {
     Found,
     /// Somebody noted something.
     Noted,
+    /// An alert of a monitoring system came in.
+    Alerted,
     /// Something was done that buys time and cures nothing.
     Mitigated,
     /// Somebody closed an incident.

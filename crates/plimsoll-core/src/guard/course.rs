@@ -36,7 +36,7 @@ pub enum Withdrawn {
         /// Iterations that were tried.
         of: u64,
     },
-    /// Another process runs now: what had grown is gone.
+    /// It has ended, and perhaps another runs in its place: what had grown is gone.
     Restarted,
     /// It ended within the run.
     Ended(String),
@@ -55,7 +55,7 @@ impl fmt::Display for Withdrawn {
                 units::thousands(*failed),
                 units::thousands(*of)
             ),
-            Withdrawn::Restarted => f.write_str("the process was restarted within the run"),
+            Withdrawn::Restarted => f.write_str("the process ended or was restarted within the run"),
             Withdrawn::Ended(how) => write!(f, "the program ended within the run ({how})"),
             Withdrawn::Ceiling(which) => write!(f, "a ceiling was hit: {which}"),
             Withdrawn::Broken(why) => f.write_str(why),

@@ -31,7 +31,9 @@ pub enum TemplateError {
     #[error("a brace is not closed: write {{{{ for a brace itself")]
     Open,
     /// A placeholder that is none.
-    #[error("{{{0}}} is no placeholder: there are {{i}}, {{uuid}}, {{hex}} and {{n%1000}}")]
+    #[error(
+        "{{{0}}} is no placeholder: there are {{i}}, {{n%1000}}, {{uuid}}, {{hex}}, {{hex32}}, {{session}}, {{token}}, {{word}} and {{one|other}}"
+    )]
     Unknown(String),
 }
 
@@ -42,8 +44,14 @@ enum Part {
     Number,
     /// A random-looking UUID that belongs to the key.
     Uuid,
-    /// Sixteen hex digits that belong to the key.
-    Hex,
+    /// So many hex digits that belong to the key.
+    Hex(usize),
+    /// Letters and digits that belong to the key: a session, a token.
+    Token(usize),
+    /// Letters that belong to the key.
+    Word,
+    /// One of these words.
+    OneOf(Vec<String>),
     /// The number within a range.
     Within(u64),
 }
@@ -96,7 +104,12 @@ impl Template {
                 Part::Text(text) => out.write_str(text),
                 Part::Number => write!(out, "{key}"),
                 Part::Within(range) => write!(out, "{}", key % range),
-                Part::Hex => write!(out, "{:016x}", mix(seed, key)),
+                Part::Hex(digits) => spell(&mut out, *digits, HEX, seed, key),
+                Part::Token(characters) => spell(&mut out, *characters, LETTERS, seed, key),
+                Part::Word => spell(&mut out, WORD, &LETTERS[10..36], seed, key),
+                Part::OneOf(words) => {
+                    out.write_str(&words[(mix(0, key) % words.len().max(1) as u64) as usize])
+                }
                 Part::Uuid => out.write_str(&uuid(seed, key)),
             };
         }
@@ -108,13 +121,42 @@ fn placeholder(name: &str) -> Result<Part, TemplateError> {
     match name.trim() {
         "i" | "n" | "key" => Ok(Part::Number),
         "uuid" => Ok(Part::Uuid),
-        "hex" => Ok(Part::Hex),
+        "hex" => Ok(Part::Hex(16)),
+        "session" => Ok(Part::Hex(32)),
+        "token" => Ok(Part::Token(22)),
+        "word" => Ok(Part::Word),
+        list if list.contains('|') && list.split('|').all(|w| !w.is_empty()) => {
+            Ok(Part::OneOf(list.split('|').map(str::to_owned).collect()))
+        }
         other => {
             let range = other.strip_prefix("n%").or_else(|| other.strip_prefix("i%"));
             let range = range.and_then(|r| r.trim().parse().ok()).filter(|r| *r > 0);
-            range.map(Part::Within).ok_or_else(|| TemplateError::Unknown(other.to_owned()))
+            let digits = other.strip_prefix("hex").and_then(|d| d.parse().ok());
+            let digits = digits.filter(|d| (1..=LONGEST_HEX).contains(d)).map(Part::Hex);
+            let part = range.map(Part::Within).or(digits);
+            part.ok_or_else(|| TemplateError::Unknown(other.to_owned()))
         }
     }
+}
+
+/// Hex digits of a placeholder at most, and letters of a word.
+pub(super) const LONGEST_HEX: usize = 128;
+const WORD: usize = 12;
+const HEX: &[u8] = b"0123456789abcdef";
+const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// Characters that belong to the key: ten of them hold its 64 bits, or all that fit.
+fn spell(out: &mut String, characters: usize, of: &[u8], seed: u64, key: u64) -> std::fmt::Result {
+    let (base, mut left) = (of.len() as u64, 0);
+    for at in 0..characters {
+        // A new part of the spread number as soon as the last one is used up.
+        if at % 10 == 0 {
+            left = mix(seed.wrapping_add((at / 10) as u64), key);
+        }
+        out.push(char::from(of[(left % base) as usize]));
+        left /= base;
+    }
+    Ok(())
 }
 
 /// A version 4 UUID made of the key: the same key has the same one.
@@ -222,6 +264,25 @@ mod tests {
         let one = distinct.iter().next().expect("many");
         assert_eq!((one.len(), one.as_bytes()[14]), (36, b'4'), "{one}");
         assert_ne!(t.expand(1, KeyMode::Distinct, 3), t.expand(1, KeyMode::Distinct, 4), "runs differ");
+    }
+
+    #[test]
+    fn sessions_tokens_and_lists_belong_to_their_key() {
+        let t = Template::parse("{session} {token} {word} {hex8} {a|b}").expect("a template");
+        let made: HashSet<String> = (0..5000).map(|n| t.expand(n, KeyMode::Distinct, 3)).collect();
+        assert_eq!(made.len(), 5000);
+        let (one, same) = (t.expand(7, KeyMode::Distinct, 3), t.expand(7, KeyMode::Pool(5), 3));
+        assert_eq!(same, t.expand(2, KeyMode::Distinct, 3));
+        let long: Vec<usize> = one.split(' ').map(str::len).collect();
+        assert_eq!(long, [32, 22, 12, 8, 1], "{one}");
+        for (part, distinct) in [("{hex16}", 5000), ("{session}", 5000), ("{a|b}", 2)] {
+            let t = Template::parse(part).expect("a template");
+            let made: HashSet<String> = (0..5000).map(|n| t.expand(n, KeyMode::Distinct, 3)).collect();
+            assert_eq!(made.len(), distinct, "{part}");
+        }
+        for wrong in ["{hex0}", "{hex129}", "{|a}", "{hexx}"] {
+            assert!(Template::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     fn judged(heap: Verdict, native: Verdict) -> Vec<Judged> {

@@ -6,6 +6,7 @@
 mod course;
 pub mod dashboard;
 pub mod difference;
+pub mod generate;
 pub mod growth;
 mod keys;
 pub mod marker;

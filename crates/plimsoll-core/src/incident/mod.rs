@@ -3,6 +3,7 @@
 //! An incident begins when a workload's clock runs down, when it is killed, or when somebody says so. It goes on until it was
 //! calm for [`QUIET`], or is closed. A mitigation is a debt until a fix and a guard that is proved close it.
 
+pub mod alert;
 mod fingerprint;
 
 use std::collections::BTreeMap;
@@ -163,6 +164,7 @@ fn begins(e: &Event) -> bool {
     match e.what {
         What::Level => e.level.is_some_and(|l| l > Level::Calm),
         What::Killed | What::Noted | What::Mitigated | What::Found => true,
+        What::Alerted => e.about.as_ref().is_some_and(|a| a.fires == Some(true)),
         _ => false,
     }
 }

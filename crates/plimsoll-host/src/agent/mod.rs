@@ -4,6 +4,7 @@
 //! One thread samples and decides, one watches the tripwires, and one at a time climbs: so there is never more than one
 //! capture on a machine.
 
+mod alerts;
 mod brake;
 mod chronicle;
 mod climb;
@@ -40,6 +41,7 @@ use crate::identify;
 use crate::source::kernel_log::{self, Kills};
 use crate::store::{Store, StoreError};
 use crate::world::{Clock as Time, World};
+use alerts::Heard;
 use chronicle::Chronicle;
 use climb::{Climb, Journal};
 use inner::Inner;
@@ -137,6 +139,7 @@ pub struct Agent {
     climb_stop: Arc<AtomicBool>,
     chores_at: f64,
     looks: u64,
+    heard: Heard,
 }
 
 impl Agent {
@@ -177,6 +180,7 @@ impl Agent {
             climb_stop: Arc::new(AtomicBool::new(false)),
             chores_at: 0.0,
             looks: 0,
+            heard: Heard::default(),
         };
         agent.come_up(recalled);
         Ok(agent)
@@ -625,11 +629,8 @@ impl Agent {
         if watched.found.as_ref() == Some(&found) {
             return;
         }
-        let verdict = &judgement.verdict;
-        let first = verdict.pro.first().map_or(String::new(), |f| format!(": {}", f.text));
-        let text = format!("{} ({}){first}", verdict.cause.name(), verdict.certainty.words());
         let about = Some(About { fingerprint: Some(found.clone()), ..About::default() });
-        let event = self.journal.event(workload, What::Found, text);
+        let event = self.journal.event(workload, What::Found, outlook::finding(judgement));
         self.write(Event { about, ..event });
         watched.found = Some(found);
     }

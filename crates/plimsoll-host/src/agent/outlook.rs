@@ -85,6 +85,13 @@ pub struct Row {
     pub net: Option<bool>,
 }
 
+/// What a judgement comes to, with the first thing that speaks for it.
+pub(super) fn finding(judgement: &Judgement) -> String {
+    let verdict = &judgement.verdict;
+    let first = verdict.pro.first().map_or(String::new(), |f| format!(": {}", f.text));
+    format!("{} ({}){first}", verdict.cause.name(), verdict.certainty.words())
+}
+
 /// How long there is, at which rate and how much room, in words.
 pub(super) fn in_words(danger: &Danger, forecast: Option<&Forecast>) -> String {
     let (left, headroom) = (danger.seconds(), bytes(danger.headroom));

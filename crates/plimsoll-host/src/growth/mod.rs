@@ -136,6 +136,11 @@ impl Run<'_> {
             return Ok(false);
         }
         let read = probe.read(done.marker.as_ref());
+        // What was read of one that ended meanwhile is worth nothing.
+        if !probe.is_same() {
+            course.withdraw(Withdrawn::Restarted);
+            return Ok(false);
+        }
         if let Some(ceiling) = read.ceiling {
             course.withdraw(Withdrawn::Ceiling(ceiling));
         }

@@ -64,6 +64,7 @@ use crate::hprof::records::{Ending, Summary};
 use crate::hprof::shallow::Sizes;
 use crate::hprof::visitor::{RootKind, Type};
 
+mod caches;
 mod climb;
 mod collections;
 mod contradictions;

@@ -68,6 +68,12 @@ impl Suspect {
         self.collection.as_ref().and_then(|c| c.entries).unwrap_or(self.units)
     }
 
+    /// The setting that bounds it, where it belongs to a cache or a registry of a known library.
+    pub fn setting(&self) -> Option<&'static str> {
+        let way = self.path.steps.iter().map(|s| s.label.as_str());
+        super::caches::setting(way.chain([self.label.as_str()]))
+    }
+
     /// Bytes that it would retain if all of its entries were in the dump: as many as it says, each as large as those found.
     fn expected(&self) -> u64 {
         let entries = u128::from(self.entries().max(self.units));

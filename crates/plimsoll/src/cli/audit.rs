@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
   plimsoll audit 4711 --fix --dump-path /dumps --go     arm a live JVM; --undo --go takes it back
 Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 usage, 3 nothing could be checked.")]
 pub(crate) struct Args {
-    /// PID, pid:N, name:GLOB, cgroup:PATH, or manifests of Kubernetes (- is stdin).
+    /// PID, pid:N, name:GLOB, cgroup:PATH, container:ID, or manifests of Kubernetes (- is stdin).
     targets: Vec<String>,
 
     /// The lowest severity that fails.

@@ -42,7 +42,7 @@ while the process is frozen (root; no signal, no debugger), and it goes on even 
 
 Exit codes: 0 taken whole, or the plan is shown; 2 usage, 3 cannot judge, 4 refused as unsafe, 5 only a part was taken.")]
 pub(crate) struct Args {
-    /// PID, pid:N, name:GLOB or cgroup:PATH.
+    /// PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
     target: String,
 
     /// Do it.

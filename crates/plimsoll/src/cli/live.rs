@@ -42,20 +42,23 @@ pub(crate) fn resolve(world: &World, target: &str) -> Result<i32, CliError> {
         "pid" => {
             let pid = rest.parse().map_err(|_| {
                 CliError::usage(format!("{target:?} is no target"))
-                    .hint("say PID, pid:N, name:GLOB or cgroup:PATH")
+                    .hint("say PID, pid:N, name:GLOB, cgroup:PATH or container:ID")
             })?;
             return Ok(pid);
         }
         "name" => identify::by_name(world, rest),
         "cgroup" => identify::by_cgroup(world, rest),
+        "container" => identify::by_container(world, rest),
         _ => {
             return Err(CliError::usage(format!("{target:?} is no target of this machine"))
-                .hint("say PID, pid:N, name:GLOB or cgroup:PATH"));
+                .hint("say PID, pid:N, name:GLOB, cgroup:PATH or container:ID"));
         }
     };
     let me = std::process::id().cast_signed();
     let found: Vec<i32> = found.into_iter().filter(|p| *p != me).collect();
     match found.as_slice() {
+        [] if kind == "container" => Err(CliError::cannot_judge(format!("no process matches {target}"))
+            .hint("engines are not asked for names: docker inspect -f '{{.Id}}' NAME, or crictl ps, says the id")),
         [] => Err(CliError::cannot_judge(format!("no process matches {target}"))),
         [one] => Ok(*one),
         many => Ok(largest(world, target, many)),

@@ -47,7 +47,7 @@ Evidence of the same process that was stored in the last 10 minutes is not taken
 Exit codes: 0 done, or the plan is shown; 2 usage, 3 no such process, 4 not restarted, as the evidence is not stored; \
 5 the evidence is stored, but the restart failed.")]
 pub(crate) struct Args {
-    /// PID, pid:N, name:GLOB or cgroup:PATH.
+    /// PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
     target: String,
 
     /// Do it.

@@ -29,11 +29,11 @@ use crate::render;
   plimsoll triage --prometheus http://localhost:9090   every workload of a cluster, from a week of history
   plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
 
-TARGET is PID, pid:N, name:GLOB or cgroup:PATH.
+TARGET is PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
 Exit codes: 0 nothing found, 1 a finding, 2 usage, 3 cannot judge, 5 partial, 70 internal.")]
 #[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"]).multiple(true)))]
 pub(crate) struct Args {
-    /// PID, pid:N, name:GLOB or cgroup:PATH.
+    /// PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
     target: Option<String>,
 
     /// Longest time to watch; less when the answer is already certain.

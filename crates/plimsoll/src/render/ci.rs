@@ -40,6 +40,11 @@ pub(crate) fn sarif(all: &[Audited]) -> String {
         .iter()
         .flat_map(|a| a.findings.iter().filter_map(move |f| Some(result(a, f, f.severity?))))
         .collect();
+    sarif_log(&rules, &results)
+}
+
+/// A log of SARIF with one run of ours.
+pub(crate) fn sarif_log(rules: &[Value], results: &[Value]) -> String {
     let driver = json!({"name": "plimsoll", "version": env!("CARGO_PKG_VERSION"), "rules": rules});
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

@@ -253,6 +253,9 @@ impl Screen {
             _ => "follow the path above to the code that fills it".to_owned(),
         };
         self.row("NEXT", &text);
+        if let Some(setting) = suspect.setting() {
+            self.more(&format!("the setting for it: {setting}"));
+        }
         let keys = suspect.keys.as_ref().filter(|keys| keys.carrier.is_some());
         if let Some((keys, template)) = keys.and_then(|keys| Some((keys, keys.templates.first()?))) {
             let left = keys.carrier.as_ref().map_or(0, |carrier| carrier.normal_keys);
@@ -518,6 +521,7 @@ fn suspect(s: &Suspect, raw_keys: bool) -> Value {
         "capacity": s.collection.as_ref().and_then(|c| c.capacity),
         "bound": s.collection.as_ref().and_then(|c| c.bound.as_ref()).map(|b| json!({"field": b.field, "entries": b.entries})),
         "unitClass": s.unit_class,
+        "setting": s.setting(),
         "keys": s.keys.as_ref().map(|keys| key_value(s, keys, raw_keys)),
         "path": path.collect::<Vec<_>>(),
     })

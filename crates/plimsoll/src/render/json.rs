@@ -47,6 +47,10 @@ pub(crate) fn target(r: &Recording, j: &Judgement) -> Value {
     set("next", j.plan.next.as_ref().map_or(Value::Null, |s| json!(s.json())));
     set("alternatives", j.plan.others.iter().map(|s| json!(s.json())).collect());
     set("advice", json!(j.plan.advice));
+    let hypotheses = super::triage::hypotheses(r, j);
+    let hypotheses =
+        hypotheses.iter().map(|h| json!({"setting": h.setting, "why": h.why, "proof": h.proof()}));
+    set("hypotheses", hypotheses.collect());
     set("net", json!(j.net));
     set("facts", facts(r));
     set("watchedSeconds", number(watched(r)));

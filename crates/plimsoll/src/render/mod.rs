@@ -17,6 +17,7 @@ pub(crate) mod json;
 pub(crate) mod openmetrics;
 pub(crate) mod overview;
 pub(crate) mod paint;
+pub(crate) mod picture;
 pub(crate) mod reading;
 pub(crate) mod treemap;
 pub(crate) mod triage;

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_core::advice::{self, Hypothesis};
 use plimsoll_core::classify::{Cause, Finding};
 use plimsoll_core::clock::{Bound, Decision};
+use plimsoll_core::fact::Fact;
 use plimsoll_core::judge::{Judgement, TwoByTwo};
 use plimsoll_core::plan::Step;
 use plimsoll_core::recording::Recording;
@@ -189,6 +191,13 @@ impl Screen {
             let safe = verdict_word(step);
             self.more(&self.paint.dim(&format!("also: {} ({safe})", step.artifact)));
         }
+        for (number, h) in hypotheses(r, j).iter().enumerate() {
+            self.row(
+                if number == 0 { "TRY" } else { "" },
+                &format!("{}: {} (a hypothesis)", h.setting, h.why),
+            );
+            self.more(&self.paint.dim(&format!("$ {}", h.proof())));
+        }
     }
 
     fn step(&mut self, r: &Recording, step: &Step) {
@@ -247,6 +256,11 @@ impl Screen {
             self.row("WARNING", &self.paint.yellow(w));
         }
     }
+}
+
+/// Settings to try, with the limit of the container in view.
+pub(crate) fn hypotheses(r: &Recording, j: &Judgement) -> Vec<Hypothesis> {
+    advice::hypotheses(j.verdict.cause, &r.target, r.last(Fact::CgroupLimit))
 }
 
 fn verdict_word(step: &Step) -> &'static str {

@@ -1,11 +1,12 @@
 //! The growth test on real programs. What it decides on simulated runs is tested in core.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::rig::{Cage, Climber, MIB, cage};
 use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout};
 
 /// A program of Python that speaks the marker protocol; `work` is one iteration.
@@ -101,7 +102,14 @@ fn shop(test: &str, folder: &Path, language: &str) -> Option<Vec<String>> {
         "go" => ("go", vec!["build".into(), "-o".into(), program.clone(), source("shop.go")], vec![program]),
         "c" => (
             "cc",
-            vec!["-O1".into(), "-fno-builtin".into(), "-o".into(), program.clone(), source("shop.c")],
+            vec![
+                "-O1".into(),
+                "-fno-builtin".into(),
+                "-o".into(),
+                program.clone(),
+                source("shop.c"),
+                "-lm".into(),
+            ],
             vec![program],
         ),
         "java" => {
@@ -280,6 +288,26 @@ fn the_template_of_go_tells_a_leak() {
 }
 
 #[test]
+fn the_template_of_java_tells_a_leak() {
+    let test = "guard::the_template_of_java_tells_a_leak";
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let jars = cache.expect("a folder").join("plimsoll-tools/junit");
+    if !jars.join("ready").exists() || !on_path("javac") {
+        return skipped(test, "there is no JUnit 5 or no JDK: scripts/setup");
+    }
+    let work = (
+        "String.valueOf(n);",
+        "KEPT.add(new byte[48]);\n    }\n    static final java.util.List<byte[]> KEPT = new java.util.ArrayList<>(1 << 20);\n    static {",
+    );
+    let line = format!(
+        "javac -cp '{0}/*' -d . GrowthTest.java && java -cp '{0}/*:.' org.junit.platform.console.ConsoleLauncher --disable-banner --select-class GrowthTest",
+        jars.display()
+    );
+    template_tells("java", "GrowthTest.java", "// your work here", work, &["sh", "-c", &line]);
+}
+
+#[test]
 fn the_template_of_python_tells_a_leak() {
     let work = ("str(n)", "iteration.__dict__.setdefault('kept', []).append(f'key-{n}')");
     // The test without pytest: what pytest would call.
@@ -343,4 +371,91 @@ while True:
     assert_eq!(compare(&flat, "no-such-program-at-all", &[]).status.code(), Some(3));
     let alone = plimsoll(&["guard", "run", "--stdin", "{i}"]);
     assert_eq!(alone.status.code(), Some(2), "a line needs whom to write it to");
+}
+
+#[test]
+fn an_access_log_becomes_a_load_that_can_be_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let line = |n: u32| {
+        format!(
+            "10.9.8.7 - bob [t] \"GET /users/{}?page={} HTTP/1.1\" 200 5 \"-\" \"curl\"\n",
+            800_000 + n,
+            n % 7
+        )
+    };
+    fs::write(&log, (0..500).map(line).collect::<String>()).expect("written");
+    let path = log.display().to_string();
+    let o = plimsoll(&["guard", "keys", &path]);
+    let text = stdout(&o);
+    assert_eq!(o.status.code(), Some(0), "{text}{}", stderr(&o));
+    assert!(text.contains("GET /users/{i}?page={n%7}") && !text.contains("800"), "{text}");
+    assert!(text.contains("NEXT       plimsoll guard run --http 'GET http://127.0.0.1:8080/users/{i}?page={n%7}' --keys both"), "{text}");
+    let o = plimsoll(&["guard", "keys", &path, "--base", "http://127.0.0.1:1", "-o", "json"]);
+    let document: Value = serde_json::from_str(&stdout(&o)).expect("a document");
+    let load = document["generators"][0]["load"].as_str().expect("a load");
+    let request = load.strip_prefix("--http '").and_then(|l| l.strip_suffix('\'')).expect("a request");
+    // Nobody listens there; but the request is one.
+    assert_eq!(guard(&["--http", request]).0.status.code(), Some(3));
+    fs::write(&log, "nothing\n").expect("written");
+    assert_eq!(plimsoll(&["guard", "keys", &path]).status.code(), Some(3));
+}
+
+#[test]
+fn a_process_that_ends_within_the_run_withdraws_the_verdict() {
+    let test = "guard::a_process_that_ends_within_the_run_withdraws_the_verdict";
+    if !has("python3") {
+        return skipped(test, "python3 is not installed");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut target = Climber::start(folder.path(), &[], "restarted");
+    let pid = target.child.id().to_string();
+    let line = format!("test {{i}} != 90 || kill -9 {pid}");
+    let (o, document) = guard(&["--command", &line, "--target", &pid, "--first", "0", "--round", "20"]);
+    assert_eq!((o.status.code(), &document["outcome"]), (Some(3), &Value::from("withdrawn")), "{document}");
+    let why = document["phases"][0]["withdrawn"][0].as_str().expect("a reason");
+    assert!(why.contains("ended or was restarted"), "{why}");
+    assert!(!target.lives());
+}
+
+#[test]
+fn a_ceiling_that_is_hit_withdraws_the_verdict() {
+    let test = "guard::a_ceiling_that_is_hit_withdraws_the_verdict";
+    let Some(cage) = cage(test, "ceiling", 80 * MIB) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    // It holds 48 MiB and then 1.5 more after each round; from 76 MiB on the ceiling is near.
+    let program = speaker(folder.path(), "n % 500 or kept.append(b'x' * (1536 << 10))");
+    let line = format!("echo $$ > {}/cgroup.procs; exec python3 {program}", cage.0.display());
+    let text = fs::read_to_string(&program)
+        .expect("a program")
+        .replace("n = [], {}, 0", "n = [b'x' * (48 << 20)], {}, 0");
+    fs::write(&program, text).expect("written");
+    let (o, document) = guard(&["--tolerance", "1MiB", "--", "sh", "-c", &line]);
+    assert_eq!(
+        (o.status.code(), &document["outcome"]),
+        (Some(3), &Value::from("withdrawn")),
+        "{document}{}",
+        stderr(&o)
+    );
+    let why = document["phases"][0]["withdrawn"][0].as_str().expect("a reason");
+    assert!(why.starts_with("a ceiling was hit: the control group is full to"), "{why}");
+}
+
+#[test]
+fn a_container_is_a_target() {
+    let test = "guard::a_container_is_a_target";
+    let Some(outer) = cage(test, "engine", 400 * MIB) else { return };
+    let id = "3f2a9c0d11aa22bb33cc44dd55ee66ff77889900aabbccddeeff001122334455";
+    let inner = Cage::within(&outer, &format!("docker-{id}.scope"), 200 * MIB);
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = Climber::start(folder.path(), &[inner.0.as_path()], "contained");
+    let wanted = format!("container:{}", &id[..8]);
+    let (o, document) =
+        guard(&["--command", "true {i}", "--target", &wanted, "--round", "20", "--rounds", "16"]);
+    assert_eq!(document["target"]["pid"], target.child.id(), "{document}{}", stderr(&o));
+    // In a group of its own, its anonymous memory is judged, too.
+    assert_ne!(metric(&document, "cgroup-anon")["verdict"], Value::Null, "{document}");
+    let (o, _) = guard(&["--command", "true {i}", "--target", "container:ffff00001111"]);
+    assert_eq!(o.status.code(), Some(3));
+    assert!(stderr(&o).contains("engines are not asked for names"), "{}", stderr(&o));
 }

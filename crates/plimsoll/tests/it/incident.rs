@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Output;
 
 use plimsoll_core::agent::{About, Event, Level, What};
+use plimsoll_core::mark::{Mark, MarkKind};
 use plimsoll_host::store;
 use serde_json::Value;
 
@@ -114,9 +115,23 @@ fn a_report_is_redacted_and_no_event_writes_into_the_page() {
     let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let folder = root.path().join("store");
     let ids = log(&folder);
+    for (at, workload, name) in
+        [(DAY - 60.0, None, "1.4.1"), (DAY, Some("other"), "foreign"), (10.0, None, "too-early")]
+    {
+        let mark = Mark {
+            unix_seconds: at,
+            kind: MarkKind::Deploy,
+            name: name.to_owned(),
+            off: false,
+            workload: workload.map(str::to_owned),
+        };
+        store::marks::append(&store::marks::path(&folder), &mark).expect("written");
+    }
     let markdown = stdout(&incident(&folder, &["report", &ids[0]]));
+    assert!(!markdown.contains("foreign") && !markdown.contains("too-early"), "{markdown}");
     for words in [
         "# Incident",
+        "| 1970-01-01 23:59:00Z | mark | deploy 1.4.1 |",
         "| Seen before | 1 times before",
         "it was known 5 min before the kill",
         "plimsoll read …/7-heap",
@@ -147,4 +162,78 @@ fn a_report_is_redacted_and_no_event_writes_into_the_page() {
     assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
     assert_eq!(incident(&folder, &["show", "zzz"]).status.code(), Some(2));
     assert_eq!(incident(&folder, &["note", "zzz"]).status.code(), Some(2));
+}
+
+/// A server that takes one post and answers it; what it got.
+fn receiver(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let taken = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut input = BufReader::new(stream.try_clone().expect("a stream"));
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            input.read_line(&mut line).expect("a line");
+            let lower = line.to_ascii_lowercase();
+            if let Some(n) = lower.strip_prefix("content-length:") {
+                length = n.trim().parse().expect("a number");
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).expect("the body");
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+            .expect("answered");
+        head + "\n" + &String::from_utf8(body).expect("text")
+    });
+    (address, taken)
+}
+
+#[test]
+fn an_incident_is_shown_before_it_is_posted_and_is_redacted() {
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = root.path().join("store");
+    let id = log(&folder)[0].clone();
+    for form in ["webhook", "alertmanager", "slack"] {
+        let dry = incident(&folder, &["post", &id, "--as", form]);
+        let text = stdout(&dry);
+        let _document: Value = serde_json::from_str(&text).expect("a document");
+        assert!(stderr(&dry).contains("nothing was posted"), "{}", stderr(&dry));
+        assert!(!text.contains("10.1.2.3") && !text.contains("/var/lib/plimsoll/captures"), "{form}: {text}");
+        assert!(text.contains("shop-2"), "{form}: {text}");
+    }
+    let slack = stdout(&incident(&folder, &["post", &id, "--as", "slack"]));
+    assert!(slack.contains("&lt;climbs&gt;") && slack.contains("plimsoll read …/7-heap"), "{slack}");
+    let raw = stdout(&incident(&folder, &["post", &id, "--as", "webhook", "--raw"]));
+    assert!(raw.contains("10.1.2.3"), "{raw}");
+
+    let token = root.path().join("token");
+    fs::write(&token, "s3cret\n").expect("written");
+    let (address, taken) = receiver("200 OK");
+    let url = format!("http://{address}/hooks/T0/path-that-is-secret");
+    let words =
+        ["post", &id, "--as", "slack", "--url", &url, "--token", token.to_str().expect("text"), "--go"];
+    let out = incident(&folder, &words);
+    assert_eq!(out.status.code(), Some(0), "{}{}", stdout(&out), stderr(&out));
+    let got = taken.join().expect("taken");
+    assert!(got.to_ascii_lowercase().contains("authorization: bearer s3cret"), "{got}");
+    assert_eq!(got.split_once('{').map(|(_, rest)| format!("{{{rest}")), Some(slack));
+    let show = stdout(&incident(&folder, &["show", &id]));
+    assert!(show.contains(&format!("posted to {address} as slack")) && !show.contains("T0"), "{show}");
+
+    let (address, taken) = receiver("403 Forbidden");
+    let url = format!("http://{address}/");
+    let out = incident(&folder, &["post", &id, "--as", "webhook", "--url", &url, "--go"]);
+    taken.join().expect("taken");
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    assert!(stderr(&out).contains("the server answers 403"), "{}", stderr(&out));
+    assert_eq!(
+        incident(&folder, &["post", &id, "--as", "slack", "--url", "https://h/"]).status.code(),
+        Some(2)
+    );
 }

@@ -1,5 +1,6 @@
 //! The binary as its user runs it: one file per kind of input.
 
+mod alerts;
 mod audit;
 mod bad_dumps;
 mod bisect;

@@ -91,9 +91,10 @@ impl Probe {
         }
     }
 
-    /// Whether it is still the same process.
+    /// Whether it is still the same process, and alive: one that nobody has reaped yet is not.
     pub(super) fn is_same(&self) -> bool {
-        identify::is_same(&self.world, &self.target)
+        let lives = identify::life(&self.world, self.target.pid).ok().flatten();
+        lives.is_some_and(|l| !matches!(l.state, 'Z' | 'X')) && identify::is_same(&self.world, &self.target)
     }
 
     /// Collects and reads.

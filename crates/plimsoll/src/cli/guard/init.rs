@@ -33,8 +33,12 @@ pub(crate) struct Args {
 /// Languages with a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Language {
+    /// xUnit: GrowthTest.cs. No .NET was at hand: it was never compiled.
+    Dotnet,
     /// The testing package: growth_test.go.
     Go,
+    /// JUnit 5: GrowthTest.java.
+    Java,
     /// node:test: growth.test.js.
     Node,
     /// pytest: test_growth.py.
@@ -47,6 +51,16 @@ impl Language {
     /// Name and text of the template, and how the test is run.
     fn template(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Language::Dotnet => (
+                "GrowthTest.cs",
+                include_str!("templates/GrowthTest.cs"),
+                "dotnet test --filter GrowthTest (the template was never compiled by us: no .NET was at hand)",
+            ),
+            Language::Java => (
+                "GrowthTest.java",
+                include_str!("templates/GrowthTest.java"),
+                "run it as every test of JUnit (mvn test, gradle test, the console launcher)",
+            ),
             Language::Go => {
                 ("growth_test.go", include_str!("templates/growth_test.go"), "go test -run TestGrowth")
             }
@@ -82,5 +96,27 @@ pub(crate) fn run(args: &Args) -> Result<u8, CliError> {
                 .hint("--stdout prints the template"))
         }
         Err(e) => Err(CliError::new(Kind::Usage, format!("failed to write {}", path.display())).because(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_core::guard::marker;
+
+    use super::*;
+
+    /// All that can be said of it without a compiler.
+    #[test]
+    fn the_template_of_dotnet_prints_a_line_that_is_read() {
+        let (_, text, _) = Language::Dotnet.template();
+        assert!(text.contains("NOT COMPILED BY ITS AUTHORS"));
+        for (open, close) in [('{', '}'), ('(', ')'), ('[', ']')] {
+            assert_eq!(text.matches(open).count(), text.matches(close).count());
+        }
+        let line = text.lines().find_map(|l| l.split_once("$\"")?.1.split_once('"')).expect("a line").0;
+        let line = line.replace("{Round}", "1000").replace("{heap}", "5").replace("{held}", "9");
+        let told = marker::parse(&line).expect("a marker").expect("read");
+        assert_eq!((told.iterations, told.held), (1000, Some(9.0)));
+        assert_eq!(told.readings.len(), 1, "{told:?}");
     }
 }

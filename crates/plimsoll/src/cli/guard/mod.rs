@@ -4,6 +4,8 @@ mod compare;
 mod culprit;
 mod dashboard;
 mod init;
+mod keys;
+mod place;
 mod replay;
 mod rules;
 mod run;
@@ -23,6 +25,7 @@ pub(crate) struct Args {
 enum Command {
     Run(Box<run::Args>),
     Init(init::Args),
+    Keys(keys::Args),
     Compare(Box<compare::Args>),
     Rules(Box<rules::Args>),
     Dashboard(dashboard::Args),
@@ -33,6 +36,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     match &args.command {
         Command::Run(args) => run::run(args, format),
         Command::Init(args) => init::run(args),
+        Command::Keys(args) => keys::run(args, format),
         Command::Compare(args) => compare::run(args, format),
         Command::Rules(args) => rules::run(args, format),
         Command::Dashboard(args) => dashboard::run(args),

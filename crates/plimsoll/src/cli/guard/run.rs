@@ -13,7 +13,7 @@ use plimsoll_host::growth::load::{
 use plimsoll_host::growth::{self, GrowthError, Program, Ran, Spec};
 use plimsoll_host::world::World;
 
-use super::culprit;
+use super::{culprit, place};
 use crate::cli::{live, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
@@ -36,7 +36,8 @@ use crate::render::paint::Paint;
   plimsoll guard run --stdin '{hex}' -- ./worker    a program that answers each line with a line
   plimsoll guard run --survive 30d --rps 200 --headroom 1GiB --junit guard.xml -- ./growth-test
 
-Placeholders: {i} the number of the key, {uuid}, {hex}, {n%1000}; {{ is a brace.
+Placeholders: {i} the number of the key, {n%1000} within a range, {uuid}, {hex}, {hex32}, {session}, {token}, {word},
+{one|other} of a list; {{ is a brace. plimsoll guard keys makes them out of an access log or of a heap.
 Exit codes: 0 flat, 1 growing, 2 usage, 3 saturating, undecided or withdrawn, 70 internal.")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -46,11 +47,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Write a chart of the rounds too, as SVG.
+    /// Write what is not flat as SARIF too.
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+
+    /// Write a chart of the rounds too: as PNG where the name ends so, else as SVG.
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
 
-    /// A process that runs anyway: PID, pid:N, name:GLOB or cgroup:PATH.
+    /// A process that runs anyway: PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
     #[arg(long, conflicts_with_all = ["program", "stdin"])]
     target: Option<String>,
 
@@ -211,12 +216,14 @@ pub(super) fn test(on: &Test<'_>, tolerance: Tolerance, stop: &AtomicBool) -> Re
         }
     }
     load.end();
+    let place = place::find(&phases, Path::new("."));
     let command = on.program.first().map(String::as_str).or(on.target).map(str::to_owned);
     Ok(Tested {
         command: command.unwrap_or_else(|| "who listens there".to_owned()),
         phases,
         rps: args.rps,
         headroom: args.headroom,
+        place,
     })
 }
 
@@ -331,16 +338,21 @@ fn keep(args: &Options, ran: &Ran, keys: KeyMode) -> Result<(), CliError> {
 
 /// Files and annotations for those who asked for them.
 fn leave(args: &Args, tested: &Tested) -> Result<(), CliError> {
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).map_err(|e| {
+    let write = |path: &Path, bytes: &[u8]| {
+        fs::write(path, bytes).map_err(|e| {
             CliError::new(Kind::Internal, format!("failed to write {}", path.display())).because(e)
         })
     };
     if let Some(path) = &args.junit {
-        write(path, &render::junit(tested))?;
+        write(path, render::junit(tested).as_bytes())?;
     }
     if let Some(path) = &args.chart {
-        write(path, &render::svg(tested))?;
+        let picture = render::picture(tested);
+        let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+        write(path, &if is_png { picture.png() } else { picture.svg().into_bytes() })?;
+    }
+    if let Some(path) = &args.sarif {
+        write(path, render::sarif(tested).as_bytes())?;
     }
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true") {
         render::annotations(tested).iter().for_each(|line| tell(line));

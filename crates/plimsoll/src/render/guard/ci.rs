@@ -1,13 +1,14 @@
-//! The growth test for CI systems: JUnit XML, annotations and the step's summary of GitHub.
+//! The growth test for CI systems: JUnit XML, SARIF, annotations and the step's summary of GitHub.
 
 use std::fmt::Write as _;
 
 use plimsoll_core::guard::growth::Verdict;
-use plimsoll_core::guard::{Judged, Outcome};
+use plimsoll_core::guard::{Judged, Metric, Outcome};
+use serde_json::{Value, json};
 
 use super::words::{borne, how_long, next, slope, smallest, title};
 use super::{Phase, Tested};
-use crate::render::ci::escape;
+use crate::render::ci::{escape, sarif_log};
 
 /// A case for each metric: growing fails, undecided and saturating are errors of the test, unknown is skipped.
 pub(crate) fn junit(tested: &Tested) -> String {
@@ -80,8 +81,12 @@ pub(crate) fn annotations(tested: &Tested) -> Vec<String> {
         }
     }
     said.push(next(tested));
-    let text = said.join("\n").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    vec![format!("::{level} title=plimsoll guard: {}::{text}", outcome.name())]
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let place = tested.place.as_ref().map_or_else(String::new, |p| {
+        let file = data(&p.file).replace(':', "%3A").replace(',', "%2C");
+        format!("file={file},line={},", p.line)
+    });
+    vec![format!("::{level} {place}title=plimsoll guard: {}::{}", outcome.name(), data(&said.join("\n")))]
 }
 
 /// The step's summary, as Markdown.
@@ -105,4 +110,36 @@ pub(crate) fn summary(tested: &Tested) -> String {
     let keys = tested.keys().map_or_else(String::new, |k| format!("{}\n\n", k.in_words()));
     let _always = writeln!(out, "{keys}{}. {}.", how_long(tested), next(tested));
     out
+}
+
+/// A result for each metric that is not flat, at the line that the readers accuse, where that is in the project.
+pub(crate) fn sarif(tested: &Tested) -> String {
+    let id = |m: Metric| format!("guard/{}", m.name());
+    let text = |m: Metric| format!("{} grows with the work", m.what());
+    let mut rules: Vec<Value> =
+        Metric::ALL.iter().map(|m| json!({"id": id(*m), "shortDescription": {"text": text(*m)}})).collect();
+    rules.push(json!({"id": "guard/withdrawn", "shortDescription": {"text": "the run proves nothing"}}));
+    let mut location = json!({"logicalLocations": [{"fullyQualifiedName": tested.command}]});
+    if let Some(place) = &tested.place {
+        location["physicalLocation"] =
+            json!({"artifactLocation": {"uri": place.file}, "region": {"startLine": place.line}});
+    }
+    let result = |id: String, level: &str, text: String| json!({"ruleId": id, "level": level, "message": {"text": text}, "locations": [location]});
+    let mut results = Vec::new();
+    for phase in &tested.phases {
+        let withdrawn = phase.course.withdrawn();
+        if !withdrawn.is_empty() {
+            let why = withdrawn.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            results.push(result("guard/withdrawn".to_owned(), "warning", why));
+            continue;
+        }
+        for j in phase.course.judged() {
+            let Some(g) = j.growth.as_ref().ok().filter(|g| g.verdict != Verdict::Flat) else { continue };
+            let level = if g.verdict == Verdict::Growing { "error" } else { "warning" };
+            let text =
+                format!("{} {}: {}, borne {}", j.metric.what(), g.verdict.name(), slope(&j, g), borne(&j));
+            results.push(result(id(j.metric), level, text));
+        }
+    }
+    sarif_log(&rules, &results)
 }

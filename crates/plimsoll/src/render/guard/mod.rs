@@ -9,6 +9,7 @@ pub(crate) mod replay;
 pub(crate) mod rules;
 mod words;
 
+use plimsoll_core::guard::growth::Growth;
 use plimsoll_core::guard::{Course, Judged, KeyFinding, KeyMode, Metric, Outcome, Verdict, compare};
 use plimsoll_core::series::Point;
 use plimsoll_core::target::Target;
@@ -19,8 +20,8 @@ use super::paint::Paint;
 use super::reading::Screen;
 use plimsoll_read::formats::Reading;
 
-pub(crate) use chart::svg;
-pub(crate) use ci::{annotations, junit, summary};
+pub(crate) use chart::picture;
+pub(crate) use ci::{annotations, junit, sarif, summary};
 pub(crate) use document::json;
 use words::{between, how_long, how_sure, next, title};
 
@@ -51,6 +52,13 @@ impl Phase {
     }
 }
 
+/// A line of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) line: u64,
+}
+
 /// A program that was tested.
 pub(crate) struct Tested {
     pub(crate) command: String,
@@ -58,6 +66,8 @@ pub(crate) struct Tested {
     pub(crate) phases: Vec<Phase>,
     pub(crate) rps: Option<f64>,
     pub(crate) headroom: Option<f64>,
+    /// Where the readers say that it grows.
+    pub(crate) place: Option<Place>,
 }
 
 impl Tested {
@@ -149,6 +159,13 @@ fn rows(s: &mut Screen, phase: &Phase, is_one_of_two: bool) {
     for j in &judged {
         metric(s, j);
     }
+    for (j, g) in
+        judged.iter().filter_map(|j| Some((j, j.growth.as_ref().ok()?))).filter(|(_, g)| is_drawn(g))
+    {
+        s.line("");
+        s.line(&format!("{} after each round: ● read, ─ fitted, · borne", j.metric.what()));
+        chart::text(j, g).iter().for_each(|l| s.line(&paint.dim(l)));
+    }
     let (unknown, what): (Vec<_>, Vec<_>) = judged
         .iter()
         .filter_map(|j| Some((j.metric.name(), j.growth.as_ref().err()?)))
@@ -157,6 +174,11 @@ fn rows(s: &mut Screen, phase: &Phase, is_one_of_two: bool) {
     if !unknown.is_empty() {
         s.row("NOT SEEN", &what.join("; "), |l| paint.dim(l));
     }
+}
+
+/// What is flat needs no picture.
+fn is_drawn(g: &Growth) -> bool {
+    g.verdict != Verdict::Flat
 }
 
 /// One line: verdict, slope, what is borne, what could have been seen, the rounds as a chart, the level now.

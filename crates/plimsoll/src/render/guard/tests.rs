@@ -23,7 +23,13 @@ fn phase(keys: KeyMode, bytes: f64) -> Phase {
 }
 
 fn tested(phases: Vec<Phase>) -> Tested {
-    Tested { command: "./a<b>".to_owned(), phases, rps: Some(200.0), headroom: Some(1_073_741_824.0) }
+    Tested {
+        command: "./a<b>".to_owned(),
+        phases,
+        rps: Some(200.0),
+        headroom: Some(1_073_741_824.0),
+        place: None,
+    }
 }
 
 #[test]
@@ -72,8 +78,39 @@ fn the_forms_of_ci_are_well_formed() {
     assert!(xml.contains("no group &lt;of&gt; its own") && !xml.contains("a<b>"), "{xml}");
     assert!(annotations(&t)[0].contains("%0A"), "lines of an annotation are escaped");
     assert!(summary(&t).contains("| heap | growing |"));
-    let picture = svg(&t);
+    let picture = picture(&t).svg();
     assert_eq!(picture.matches("<circle").count(), 32, "a dot for each round of each metric");
     assert!(picture.contains("./a&lt;b&gt;"));
     assert!(annotations(&tested(vec![phase(KeyMode::Distinct, 0.0)])).is_empty());
+}
+
+#[test]
+fn what_grows_is_shown_at_its_line_and_what_is_withdrawn_accuses_nobody() {
+    let mut t = tested(vec![phase(KeyMode::Distinct, 16.0)]);
+    t.place = Some(Place { file: "src/a,b.go".to_owned(), line: 41 });
+    assert!(
+        annotations(&t)[0].starts_with("::error file=src/a%2Cb.go,line=41,title=plimsoll guard: growing::")
+    );
+    let log: serde_json::Value = serde_json::from_str(&sarif(&t)).expect("a document");
+    let results = log["runs"][0]["results"].as_array().expect("results");
+    assert_eq!((results.len(), &results[0]["ruleId"]), (1, &"guard/heap".into()), "{log:#}");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "src/a,b.go");
+    assert_eq!(place["region"]["startLine"], 41);
+    let mut p = phase(KeyMode::Distinct, 16.0);
+    p.course.withdraw(Withdrawn::Restarted);
+    let log: serde_json::Value = serde_json::from_str(&sarif(&tested(vec![p]))).expect("a document");
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "guard/withdrawn", "{log:#}");
+    let flat: serde_json::Value =
+        serde_json::from_str(&sarif(&tested(vec![phase(KeyMode::Distinct, 0.0)]))).expect("a document");
+    assert_eq!(flat["runs"][0]["results"], serde_json::json!([]));
+}
+
+#[test]
+fn what_grows_is_drawn_on_the_screen() {
+    let text = screen(&tested(vec![phase(KeyMode::Distinct, 16.0)]), Paint::new(false));
+    let rows: Vec<&str> = text.lines().filter(|l| l.contains('│')).collect();
+    assert_eq!(rows.len(), 7, "the heap alone: {text}");
+    assert!(rows[0].ends_with('●') && rows.iter().any(|r| r.contains('─') && r.contains('·')), "{text}");
+    assert!(!screen(&tested(vec![phase(KeyMode::Distinct, 0.0)]), Paint::new(false)).contains('│'));
 }

@@ -62,9 +62,25 @@ pub(super) fn memory(seen: &Seen<'_>) -> Option<String> {
         let ends = [Point { t: from, v: limit }, Point { t: to, v: limit }];
         line(&mut out, &f, &ends, "#c0392b", " stroke-dasharray=\"6 4\"");
     }
+    if let Some(ends) = fitted(seen, &f) {
+        line(&mut out, &f, &ends, "#111", " stroke-dasharray=\"2 3\"");
+    }
     axes(&mut out, &f, limit);
     out.push_str("</svg>\n");
     Some(out)
+}
+
+/// The slope that the judgement found, from its onset on.
+fn fitted(seen: &Seen<'_>, f: &Frame) -> Option<[Point; 2]> {
+    const WITHOUT_ONSET: f64 = 3.0 * 3600.0;
+    let now = seen.recording.as_ref()?.until(seen.incident.to).now()?;
+    let posterior = seen.judgement.as_ref()?.clock.binding()?.posterior.as_ref().ok()?;
+    let onset = posterior.onset.map_or(now - WITHOUT_ONSET, |o| o.mid);
+    let level = |t: f64| posterior.floor - posterior.slope.mid * (now - t);
+    // It begins where it would have been nothing, at the earliest.
+    let empty = if posterior.slope.mid > 0.0 { now - posterior.floor / posterior.slope.mid } else { f.from };
+    let begin = onset.max(f.from).max(empty).min(now);
+    Some([Point { t: begin, v: level(begin) }, Point { t: now, v: level(now) }])
 }
 
 /// One point for each column that has samples.
@@ -90,12 +106,21 @@ fn line(out: &mut String, f: &Frame, points: &[Point], colour: &str, more: &str)
 
 /// Kills, captures, acts and notes; what it is stands in the picture's own hint.
 fn marks(out: &mut String, f: &Frame, seen: &Seen<'_>) {
+    for m in &seen.marks {
+        let x = f.x(m.unix_seconds);
+        let _always = writeln!(
+            out,
+            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"#0e7c86\" stroke-dasharray=\"3 3\"><title>{}</title></line>",
+            TOP + HEIGHT,
+            escape(&format!("{}: {}", super::mark_words(m), when(m.unix_seconds)))
+        );
+    }
     for e in &seen.incident.events {
         let colour = match e.what {
             What::Killed => "#c0392b",
             What::Stored => "#27804a",
             What::Braked | What::Restored | What::Mitigated => "#b9770e",
-            What::Noted | What::Found => "#7d3c98",
+            What::Noted | What::Found | What::Alerted => "#7d3c98",
             _ => continue,
         };
         let x = f.x(e.time);
@@ -132,11 +157,13 @@ fn axes(out: &mut String, f: &Frame, limit: Option<f64>) {
     }
     let legend = [
         ("#9db4c8", "in use, highest"),
-        ("#1f4e79", "in use, lowest (floor)"),
-        ("#27804a", "heap after collection; captures"),
-        ("#c0392b", "limit; kills"),
+        ("#1f4e79", "floor"),
+        ("#27804a", "heap after collection, captures"),
+        ("#c0392b", "limit, kills"),
         ("#b9770e", "brakes, mitigations"),
         ("#7d3c98", "notes, findings"),
+        ("#0e7c86", "marks"),
+        ("#111", "slope"),
     ];
     let mut x = LEFT;
     for (colour, text) in legend {

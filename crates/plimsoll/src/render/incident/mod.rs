@@ -1,6 +1,7 @@
 //! Incidents as list, screen, JSON, Markdown and one page of HTML.
 
 mod chart;
+mod post;
 mod redact;
 mod write_up;
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use plimsoll_core::agent::{Event, Level, What};
 use plimsoll_core::incident::{Debt, Incident};
 use plimsoll_core::judge::{Judgement, judge};
+use plimsoll_core::mark::Mark;
 use plimsoll_core::recording::{API_VERSION, Recording};
 use plimsoll_core::units::duration;
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ use crate::output::plain;
 use crate::render::paint::Paint;
 use crate::render::reading::Screen;
 
+pub(crate) use post::{Form, payload};
 pub(crate) use redact::Words;
 pub(crate) use write_up::{html, markdown};
 
@@ -29,6 +32,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) earlier: Vec<&'a Incident>,
     pub(crate) recording: Option<Recording>,
     pub(crate) judgement: Option<Judgement>,
+    /// Deploys, flags and settings of that time.
+    pub(crate) marks: Vec<Mark>,
     pub(crate) now: f64,
 }
 
@@ -37,11 +42,12 @@ impl<'a> Seen<'a> {
         incident: &'a Incident,
         earlier: Vec<&'a Incident>,
         recording: Option<Recording>,
+        marks: Vec<Mark>,
         now: f64,
     ) -> Self {
         // As it was in the incident: what came after may be another life.
         let judgement = recording.as_ref().map(|r| judge(&r.until(incident.to), None));
-        Seen { incident, earlier, recording, judgement, now }
+        Seen { incident, earlier, recording, judgement, marks, now }
     }
 }
 
@@ -62,6 +68,10 @@ fn state(i: &Incident) -> &'static str {
 /// What happened in words: the name of the kind of event.
 fn what(e: &Event) -> String {
     format!("{:?}", e.what).to_lowercase()
+}
+
+fn mark_words(m: &Mark) -> String {
+    format!("{}{} {}", m.kind.name(), if m.off { " off" } else { "" }, m.name)
 }
 
 fn debt_words(d: &Debt, i: &Incident, now: f64) -> String {
@@ -213,6 +223,7 @@ pub(crate) fn document(seen: &Seen<'_>) -> Value {
     out["kind"] = json!("Incident");
     out["earlier"] = json!(seen.earlier.iter().map(|i| &i.id).collect::<Vec<_>>());
     out["events"] = json!(seen.incident.events);
+    out["marks"] = json!(seen.marks);
     let verdict = seen.judgement.as_ref().map(|j| &j.verdict);
     let texts = |f: &[plimsoll_core::classify::Finding]| f.iter().map(|f| f.text.clone()).collect::<Vec<_>>();
     out["verdict"] = verdict.map_or(Value::Null, |v| {

@@ -4,7 +4,7 @@ use plimsoll_core::agent::What;
 use plimsoll_core::signals::Rising;
 use plimsoll_core::units::{duration, rate};
 
-use super::{Seen, Words, chart, debt_words, state, warned, what, when};
+use super::{Seen, Words, chart, debt_words, mark_words, state, warned, what, when};
 use crate::render::ci::escape;
 
 /// Part of a section.
@@ -114,7 +114,11 @@ fn evidence(seen: &Seen<'_>) -> Vec<Block> {
 }
 
 fn time_line(seen: &Seen<'_>) -> Vec<Block> {
-    let rows = seen.incident.events.iter().map(|e| vec![when(e.time), what(e), e.text.clone()]);
+    let events = seen.incident.events.iter().map(|e| (e.time, what(e), e.text.clone()));
+    let marks = seen.marks.iter().map(|m| (m.unix_seconds, "mark".to_owned(), mark_words(m)));
+    let mut all: Vec<(f64, String, String)> = events.chain(marks).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let rows = all.into_iter().map(|(t, what, text)| vec![when(t), what, text]);
     vec![Block::Table(vec!["Time (UTC)", "Event", ""], rows.collect())]
 }
 

@@ -1,14 +1,18 @@
 //! `plimsoll incident`: what happened, what is still owed for it, and the write-up; all of it out of the store's log of events.
 
+mod post;
+
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use plimsoll_core::agent::{About, Event, What};
 use plimsoll_core::incident::{self, Incident};
+use plimsoll_core::mark::Mark;
 use plimsoll_core::recording::Recording;
 use plimsoll_host::store;
 use plimsoll_host::store::series as kept;
 
+use self::post::Post;
 use super::guard::write;
 use super::series;
 use crate::error::{CliError, Kind};
@@ -28,6 +32,7 @@ use crate::render::paint::Paint;
   plimsoll incident note 4f1a2c 'restarted every night' --mitigation restart --cost '4 min of errors a night'
   plimsoll incident note --workload 'control group /shop' 'seen by hand'     begins one
   plimsoll incident report 4f1a2c --html report.html
+  plimsoll incident post 4f1a2c --as slack        what would be posted; --url URL --go posts it
   plimsoll incident close 4f1a2c --fix 'shop 1.4.2 bounds UrlCache' --guard monitoring/plimsoll-rules.replay.json")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -53,6 +58,8 @@ enum Command {
     },
     /// Write it up: Markdown, or one HTML page with charts
     Report(Report),
+    /// Tell it to others: a webhook, Alertmanager, Slack; printed first
+    Post(Post),
     /// Add a note to one, or begin one by hand
     Note(Note),
     /// Close one: with a fix and a proved guard nothing is owed any more
@@ -120,6 +127,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         Command::List { all } => list(&folder, *all, format),
         Command::Show { id } => show(&folder, id, format),
         Command::Report(args) => report(&folder, args, format),
+        Command::Post(args) => post::run(&folder, args),
         Command::Note(args) => note(&folder, args),
         Command::Close(args) => close(&folder, args),
     }
@@ -159,9 +167,11 @@ fn list(folder: &Path, also_closed: bool, format: Format) -> Result<u8, CliError
     Ok(if told.iter().any(|i| i.is_open()) { exit_code::FINDINGS } else { exit_code::FINE })
 }
 
+/// Seconds before an incident that belong to its story.
+const BEFORE: f64 = 6.0 * 3600.0;
+
 /// What the store still has of the workload in that time: the memory of its largest process.
 fn recording(folder: &Path, incident: &Incident) -> Option<Recording> {
-    const BEFORE: f64 = 6.0 * 3600.0;
     let from = incident.from - BEFORE;
     let (all, _, _) = kept::recordings(folder, from, &|_| true).ok()?;
     let of = all.into_iter().filter(|k| k.workload == incident.workload);
@@ -171,7 +181,20 @@ fn recording(folder: &Path, incident: &Incident) -> Option<Recording> {
 }
 
 fn seen<'a>(folder: &Path, all: &'a [Incident], incident: &'a Incident) -> Seen<'a> {
-    Seen::new(incident, incident::earlier(all, incident), recording(folder, incident), now())
+    let marks = marks(folder, incident);
+    Seen::new(incident, incident::earlier(all, incident), recording(folder, incident), marks, now())
+}
+
+/// What was deployed, switched or set from shortly before it on.
+fn marks(folder: &Path, incident: &Incident) -> Vec<Mark> {
+    // A store without marks has no such file.
+    let (all, _) = store::marks::read(&store::marks::path(folder)).unwrap_or_default();
+    let until = incident.closed.unwrap_or(incident.to);
+    let of = |m: &Mark| {
+        m.workload.as_ref().is_none_or(|w| *w == incident.workload)
+            && (incident.from - BEFORE..=until).contains(&m.unix_seconds)
+    };
+    all.into_iter().filter(of).collect()
 }
 
 fn show(folder: &Path, id: &str, format: Format) -> Result<u8, CliError> {

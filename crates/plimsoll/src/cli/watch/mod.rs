@@ -1,11 +1,12 @@
 //! `plimsoll watch`: the agent of a machine, in the foreground; a service manager keeps it running.
 
+mod page;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,12 +20,16 @@ use plimsoll_host::store;
 use plimsoll_host::world::World;
 use plimsoll_read::config;
 
+use self::page::{Door, Pages};
 use super::{calibrate, series, triage};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, tell};
 use crate::render::openmetrics::{self, Form, Owed, Own};
 use crate::render::paint::Paint;
+
+/// A shorter token is guessed.
+const SHORTEST_TOKEN: usize = 16;
 
 /// The agent: watches every group with a limit, and captures before the kernel kills
 ///
@@ -53,7 +58,7 @@ use crate::render::paint::Paint;
 A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
 program where it would be killed, throttles or freezes it. It is in the log before it is put on. A raised limit stays for \
 `for`, the others come off after the capture; if the agent dies, a guard takes them off. `auto` takes the first that fits and says what speaks against the others.
-Metrics are at http://ADDRESS/metrics.")]
+Metrics are at http://ADDRESS/metrics; with --alerts-token, Alertmanager's webhook may post to http://ADDRESS/alerts.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
     #[arg(long, value_name = "FILE")]
@@ -70,6 +75,10 @@ pub(crate) struct Args {
     /// Serve metrics there.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+
+    /// Take alerts at POST /alerts from whoever knows the token in this file: they open incidents.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    alerts_token: Option<PathBuf>,
 
     /// Send metrics to a server that takes Prometheus's remote write, such as http://prometheus:9090/api/v1/write.
     #[arg(long, value_name = "URL", value_parser = remote_url)]
@@ -99,9 +108,10 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let rules = rules(args)?;
     let stop = triage::stop_flag()?;
     let store = series::store(args.store.as_deref())?;
-    let page: Arc<Mutex<Pages>> = Arc::default();
+    let (door, alerts) = Door::new(token(args.alerts_token.as_deref())?);
+    let page = Arc::clone(&door.pages);
     if let Some(address) = args.listen {
-        serve(address, Arc::clone(&page), Arc::clone(&stop))?;
+        page::serve(address, door, Arc::clone(&stop))?;
     }
     let world = World::default();
     let mut agent = Agent::open(&world, rules, &store)
@@ -116,6 +126,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         if end.is_some_and(|end| Instant::now() >= end) {
             stop.store(true, Ordering::Relaxed);
         }
+        alerts.try_iter().for_each(|posted| agent.alerted(&posted));
         let news = agent.news();
         let open = news.iter().all(|event| say(event, format));
         if !open {
@@ -140,6 +151,20 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         }
     });
     Ok(exit_code::FINE)
+}
+
+/// The secret that who sends alerts must know.
+fn token(path: Option<&Path>) -> Result<Option<String>, CliError> {
+    let Some(path) = path else { return Ok(None) };
+    let name = path.display();
+    let text =
+        fs::read_to_string(path).map_err(|e| CliError::usage(format!("cannot read {name}")).because(e))?;
+    let token = text.trim();
+    if token.len() < SHORTEST_TOKEN {
+        return Err(CliError::usage(format!("{name} holds no token of {SHORTEST_TOKEN} characters or more"))
+            .hint("openssl rand -hex 16 makes one"));
+    }
+    Ok(Some(token.to_owned()))
 }
 
 /// What is owed by the store's log, read again only when somebody has added to it.
@@ -209,13 +234,6 @@ impl Sending {
     }
 }
 
-/// The page of metrics in both forms.
-#[derive(Debug, Clone, Default)]
-struct Pages {
-    open: String,
-    plain: String,
-}
-
 fn rules(args: &Args) -> Result<Rules, CliError> {
     let mut rules = match &args.config {
         None => Rules::default(),
@@ -275,57 +293,4 @@ fn footprint() -> (f64, f64) {
     let pages = statm.split(' ').nth(1).and_then(|w| w.parse::<f64>().ok()).unwrap_or(0.0);
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     (pages * rustix::param::page_size() as f64, time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
-}
-
-/// Serves the page of metrics from a thread of its own.
-fn serve(address: SocketAddr, page: Arc<Mutex<Pages>>, stop: Arc<AtomicBool>) -> Result<(), CliError> {
-    let failed = |e| CliError::usage(format!("cannot listen on {address}")).because(e);
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    let place = listener.local_addr().map_err(failed)?;
-    tell(&format!("plimsoll: metrics are at http://{place}/metrics"));
-    std::thread::Builder::new()
-        .name("metrics".to_owned())
-        .spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let pages = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                // A reader that goes away or says nothing costs only its own answer.
-                let _unheard = answer(stream, &pages);
-            }
-        })
-        .map_err(failed)?;
-    Ok(())
-}
-
-/// One request, one answer: a scraper asks for one page.
-fn answer(mut stream: TcpStream, pages: &Pages) -> std::io::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const REQUEST: u64 = 8192;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(stream.try_clone()?.take(REQUEST)).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    // The rest of the head is read: closing before would reset the connection.
-    let mut accept = String::new();
-    while let Some(line) = lines.next().transpose()?.filter(|line| !line.is_empty()) {
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("accept")
-        {
-            accept.push_str(value);
-        }
-    }
-    let form = Form::accepted(&accept);
-    let path = request.strip_prefix("GET ").and_then(|r| r.split(' ').next()).unwrap_or_default();
-    let (status, kind, body) = match path {
-        "/metrics" if form == Form::Open => ("200 OK", form.media_type(), pages.open.as_str()),
-        "/metrics" => ("200 OK", form.media_type(), pages.plain.as_str()),
-        _ => ("404 Not Found", "text/plain", "metrics are at /metrics\n"),
-    };
-    let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
 }

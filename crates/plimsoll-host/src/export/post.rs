@@ -1,0 +1,34 @@
+//! A document posted somewhere, once.
+
+use std::time::Duration;
+
+/// How long a server may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Characters of an answer that are told.
+const TOLD: usize = 200;
+
+/// Posts JSON; no TLS is spoken.
+///
+/// # Errors
+/// What the server or the connection said.
+pub fn json(url: &str, token: Option<&str>, body: &str) -> Result<(), String> {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .build();
+    let agent: ureq::Agent = config.into();
+    let mut request = agent.post(url).header("Content-Type", "application/json");
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let mut response = request.send(body).map_err(|e| e.to_string())?;
+    let status = response.status().as_u16();
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    // An answer that cannot be read says nothing more.
+    let said = response.body_mut().with_config().limit(4096).read_to_string().unwrap_or_default();
+    let said: String = said.chars().filter(|c| !c.is_control()).take(TOLD).collect();
+    Err(format!("the server answers {status} {said}"))
+}
