@@ -69,7 +69,10 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
 /// Every artifact that the runtime can give, cheap to heavy, each with its check by what was measured here; its mappings
 /// and a raw copy in any case.
 pub fn ladder(r: &Recording, clock: &Clock, here: &Calibration) -> Vec<Step> {
-    rungs(r.target.runtime).map(|rule| check(rule, r, clock, here)).collect()
+    // Few programs have an allocator that profiles: of the others only native ones are told so.
+    let profiles = r.target.runtime == RuntimeKind::Native || r.target.flag("allocatorProfile").is_some();
+    let told = rungs(r.target.runtime).filter(|rule| profiles || rule.id != runtime::PROFILE.id);
+    told.map(|rule| check(rule, r, clock, here)).collect()
 }
 
 /// The predicted cost of an artifact of the ladder; why it cannot be predicted; none when it is not on it.
@@ -80,7 +83,7 @@ pub fn cost(r: &Recording, id: &str, here: &Calibration) -> Option<Result<Cost, 
 /// The ladder of a runtime, with what every process can give.
 pub fn rungs(runtime: RuntimeKind) -> impl Iterator<Item = &'static ArtifactRule> {
     let ladder = runtime::rules(runtime).ladder;
-    let common = [&SMAPS, &runtime::RAW_COPY].into_iter();
+    let common = [&SMAPS, &runtime::RAW_COPY, &runtime::PROFILE].into_iter();
     ladder.iter().chain(common.filter(|rule| !ladder.iter().any(|own| own.id == rule.id)))
 }
 

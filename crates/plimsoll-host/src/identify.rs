@@ -136,14 +136,22 @@ fn flags(folder: &Path, runtime: RuntimeKind, argv: &[String]) -> Vec<String> {
         let words: Vec<String> = words.split_ascii_whitespace().map(str::to_owned).collect();
         flags.extend(detect::flags(runtime, &words));
     }
+    flags.extend(
+        crate::capture::allocator_profile::kind(folder).map(|kind| format!("allocatorProfile={kind}")),
+    );
     flags
 }
 
 /// One variable of the environment that a process was started with; nothing else of it is kept.
 pub(crate) fn variable(folder: &Path, name: &str) -> Option<String> {
+    String::from_utf8(variable_bytes(folder, name)?).ok()
+}
+
+/// The same of a variable that is no text.
+pub(crate) fn variable_bytes(folder: &Path, name: &str) -> Option<Vec<u8>> {
     let bytes = fs::read(folder.join("environ")).ok()?;
     let of = |v: &[u8]| Some(v.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
-    String::from_utf8(bytes.split(|b| *b == 0).find_map(of)?).ok()
+    bytes.split(|b| *b == 0).find_map(of)
 }
 
 /// Clock ticks as seconds.

@@ -161,9 +161,10 @@ pub fn rungs(level: Level, runtime: RuntimeKind) -> &'static [&'static str] {
         (Level::Heavy, RuntimeKind::Node) => &["snapshot", "statistics", "smaps"],
         (Level::Light, RuntimeKind::Python) => &["stacks", "smaps"],
         // The copy freezes it while it is taken, so it does not reach its limit meanwhile.
-        (Level::Heavy, RuntimeKind::Native) => &["core", "smaps"],
+        (Level::Heavy, RuntimeKind::Native) => &["core", "profile", "smaps"],
+        (Level::Light, RuntimeKind::Native) => &["profile", "smaps"],
         (Level::Heavy, RuntimeKind::Python) => &["core", "stacks", "smaps"],
-        (_, RuntimeKind::Dotnet | RuntimeKind::Native) => &["smaps"],
+        (_, RuntimeKind::Dotnet) => &["smaps"],
     }
 }
 

@@ -37,7 +37,7 @@ const THREAD_UNIT: UnitRule = UnitRule {
 };
 
 /// What every process can give in the end: its own memory, copied while it stands still.
-pub(crate) use native::RAW_COPY;
+pub(crate) use native::{PROFILE, RAW_COPY};
 
 /// What judgement knows of a runtime.
 pub fn rules(kind: RuntimeKind) -> &'static Rules {

@@ -3,6 +3,7 @@
 //! Nothing here decides whether it is safe; that is the plan's work. What is here leaves no trace in the target but
 //! the artifact's own cost, and a file appears under its name only when it is whole and on the disk.
 
+pub(crate) mod allocator_profile;
 pub(crate) mod core;
 pub(crate) mod go;
 mod go_outside;
@@ -157,6 +158,7 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
         (RuntimeKind::Python, "stacks") => python::take(order, folder),
         (_, "core") => core::take(order, folder),
+        (_, "profile") => allocator_profile::take(order, folder),
         (_, "smaps") => native::take(order, folder),
         _ => by_hand(),
     }
@@ -176,6 +178,9 @@ pub fn sweep(world: &World, pid: i32) {
 pub fn is_taken(target: &Target, id: &str) -> bool {
     if matches!(id, "smaps" | "core") {
         return true;
+    }
+    if id == "profile" {
+        return target.flag("allocatorProfile").is_some();
     }
     match target.runtime {
         RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "gclog" | "jfr"),

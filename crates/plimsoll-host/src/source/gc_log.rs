@@ -2,7 +2,6 @@
 //! counters do not tell it (ZGC, Shenandoah, `-XX:-UsePerfData`).
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
@@ -10,12 +9,12 @@ use plimsoll_core::fact::{Fact, Reading};
 use plimsoll_core::recording::Observation;
 use plimsoll_core::target::RuntimeKind;
 use plimsoll_read::gc_log;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
 use super::hsperf::inner_pid;
 use super::text::why;
 use super::{Pace, Source, SourceKind};
+use crate::step::inside;
 use crate::world::World;
 
 /// The entry of the registry.
@@ -125,23 +124,7 @@ impl GcLog {
 /// file is not opened.
 fn open(folder: &std::path::Path, path: &str) -> Result<File, String> {
     let shown = PathBuf::from(path);
-    let failed = |e: Errno| why(&shown, &io::Error::from(e));
-    let (base, inner, resolve) = match path.strip_prefix('/') {
-        Some(inner) => ("root", inner, ResolveFlags::IN_ROOT),
-        None => ("cwd", path, ResolveFlags::NO_SYMLINKS),
-    };
-    let base = folder.join(base);
-    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let base = rustix::fs::openat(CWD, &base, place, Mode::empty()).map_err(failed)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = match rustix::fs::openat2(&base, inner, flags, Mode::empty(), resolve) {
-        // Kernels before 5.6, and filters that know no openat2.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            rustix::fs::openat(&base, inner, flags | OFlags::NOFOLLOW, Mode::empty())
-        }
-        other => other,
-    };
-    let file = File::from(opened.map_err(failed)?);
+    let file = inside::open(folder, path, OFlags::empty()).map_err(|e| why(&shown, &e))?;
     let plain = file.metadata().is_ok_and(|m: fs::Metadata| m.is_file());
     plain.then_some(file).ok_or_else(|| format!("the collection log {path} is no plain file"))
 }

@@ -11,6 +11,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
 use super::http;
+use crate::step::signals;
 use crate::world::World;
 
 /// Why an inspector could not be used.
@@ -161,9 +162,7 @@ fn signal(world: &World, pid: i32) -> Result<(), InspectorError> {
     let path = world.proc_root.join(pid.to_string()).join("status");
     let unread = |e: std::io::Error| InspectorError::NoDoor(format!("failed to use {}: {e}", path.display()));
     let status = std::fs::read_to_string(&path).map_err(unread)?;
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
-    let mask = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0);
-    if mask & (1 << (Signal::USR1.as_raw() - 1)) == 0 {
+    if !signals::catches(&status, Signal::USR1) {
         return Err(InspectorError::NoDoor(
             "the process does not handle SIGUSR1, which would end it: start it with --inspect".to_owned(),
         ));

@@ -2,5 +2,7 @@
 
 pub mod go_memory;
 pub mod http;
+pub(crate) mod inside;
 pub mod inspector;
 pub mod jvm_attach;
+pub(crate) mod signals;

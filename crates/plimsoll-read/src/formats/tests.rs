@@ -27,6 +27,8 @@ fn each_is_told_apart() {
     );
     assert_eq!(kind(THREADS.as_bytes()), Some("threads"));
     assert_eq!(kind(b"heap profile: 1: 2 [3: 4] @ heap/1048576\n1: 2 [3: 4] @ 0x1\n"), Some("profile"));
+    let of_few_sites = "heap profile: 1: 2 [1: 2] @ heapprofile\n 1: 2 [1: 2] @ 0x56\n\nMAPPED_LIBRARIES:\n55d0-55d1 r-xp 00000000 00:00 1   /srv/app\n";
+    assert_eq!(kind(of_few_sites.as_bytes()), Some("profile"));
     assert_eq!(kind(b"main;f;g 12\nmain;h 3\n"), Some("profile"));
     assert_eq!(kind(b"hello world\n"), None);
     assert_eq!(kind(b"started 12\nlistening on 8080\n"), None);

@@ -42,7 +42,9 @@ impl Kind for Survey {
             let access = words.next().filter(|a| a.len() == 5 && a.bytes().all(|b| b"rwxsR-".contains(&b)));
             access.is_some() && Columns::Plain.row(line).is_some()
         };
-        text.lines().take(LINES).any(|l| Area::header(l).is_some() || Columns::of(l).is_some() || plain(l))
+        // What follows in a heap profile is the profile's.
+        let mut own = text.lines().take(LINES).take_while(|l| *l != "MAPPED_LIBRARIES:");
+        own.any(|l| Area::header(l).is_some() || Columns::of(l).is_some() || plain(l))
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {

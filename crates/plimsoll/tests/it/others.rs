@@ -151,3 +151,109 @@ fn a_dotnet_program_is_recognised_and_its_dumps_are_refused_with_their_command()
     }
     assert!(taken(folder.path(), "manifest.json").is_none(), "nothing is left");
 }
+
+/// Holds 64 MiB that one function has taken, in small pieces.
+const HOARDER: &str = "
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void *kept[65536];
+__attribute__((noinline)) void hoard(int n) { kept[n] = malloc(1024); memset(kept[n], 1, 1024); }
+int main(void) { for (int n = 0; n < 65536; n++) hoard(n); puts(\"ready\"); fflush(stdout); for (;;) pause(); }
+";
+
+fn hoarder(test: &str, folder: &Path) -> Option<PathBuf> {
+    let (source, program) = (folder.join("hoarder.c"), folder.join("hoarder"));
+    fs::write(&source, HOARDER).expect("written");
+    let built =
+        Command::new("cc").args(["-O1", "-g", "-fno-builtin", "-o"]).arg(&program).arg(&source).status();
+    if !built.is_ok_and(|s| s.success()) {
+        skipped(test, "there is no C compiler");
+        return None;
+    }
+    Some(program)
+}
+
+/// What a capture has stored beside its manifest, the profile first.
+fn profile(folder: &Path) -> Option<PathBuf> {
+    let captures = fs::read_dir(folder).expect("listed").flatten().filter(|e| e.path().is_dir());
+    let files = captures.flat_map(|e| fs::read_dir(e.path()).expect("listed").flatten());
+    files.map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "heap"))
+}
+
+#[test]
+fn the_newest_profile_that_jemalloc_has_written_is_taken_with_its_age() {
+    let test = "others::the_newest_profile_that_jemalloc";
+    let library =
+        ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"].map(|d| format!("{d}/libjemalloc.so.2"));
+    let Some(library) = library.iter().find(|l| Path::new(l).exists()) else {
+        return skipped(test, "there is no jemalloc");
+    };
+    let folder = folder();
+    let Some(program) = hoarder(test, folder.path()) else { return };
+    let start = |conf: &str| {
+        let conf = format!("prof:true,lg_prof_sample:16,prof_prefix:{}/shop{conf}", folder.path().display());
+        Program::start(Command::new(&program).env("LD_PRELOAD", library).env("MALLOC_CONF", conf))
+    };
+    let silent = start("");
+    let out = captured(folder.path(), &silent.pid(), "profile");
+    assert_eq!(out.status.code(), Some(3), "{}{}", stdout(&out), stderr(&out));
+    assert!(stderr(&out).contains("jemalloc has written no profile yet"), "{}", stderr(&out));
+    // One at every 4 MiB.
+    let writes = start(",lg_prof_interval:22");
+    let out = captured(folder.path(), &writes.pid(), "profile");
+    assert_eq!(out.status.code(), Some(0), "{}{}", stdout(&out), stderr(&out));
+    let file = profile(folder.path()).expect("a profile");
+    let named = file.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(named.starts_with(&format!("shop.{}.", writes.pid())), "{named}");
+    assert!(
+        fs::read_to_string(file.with_file_name("age.txt"))
+            .expect("its age")
+            .contains("by the program itself")
+    );
+    let out = run(folder.path(), &["read", &file.display().to_string()]);
+    assert!(
+        stdout(&out).contains("hoard") || stdout(&out).contains("MiB"),
+        "{}{}",
+        stdout(&out),
+        stderr(&out)
+    );
+}
+
+#[test]
+fn gperftools_writes_a_profile_on_its_signal_which_is_sent_only_where_it_is_caught() {
+    let test = "others::gperftools_writes_a_profile";
+    let place =
+        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/gperftools")).unwrap_or_default();
+    let folder = folder();
+    let Some(program) = hoarder(test, folder.path()) else { return };
+    let start = |library: &str| {
+        let mut command = Command::new(&program);
+        command.env("HEAPPROFILE", folder.path().join("gp")).env("HEAPPROFILESIGNAL", "12");
+        Program::start(command.env("LD_PRELOAD", library).env("LD_LIBRARY_PATH", &place))
+    };
+    // The signal would end it.
+    let mut without = start("");
+    let out = captured(folder.path(), &without.pid(), "profile");
+    assert_eq!(out.status.code(), Some(3), "{}{}", stdout(&out), stderr(&out));
+    assert!(stderr(&out).contains("would end the program"), "{}", stderr(&out));
+    assert!(without.0.try_wait().expect("asked").is_none(), "it lives");
+    let library = format!("{place}/libtcmalloc.so.4");
+    if !Path::new(&library).exists() {
+        return skipped(test, "there are no gperftools: scripts/setup unpacks them on Debian, as root");
+    }
+    let mut with = start(&library);
+    let out = captured(folder.path(), &with.pid(), "profile");
+    assert_eq!(out.status.code(), Some(0), "{}{}", stdout(&out), stderr(&out));
+    let file = profile(folder.path()).expect("a profile");
+    assert!(fs::read_to_string(&file).expect("a text").starts_with("heap profile:"));
+    assert!(with.0.try_wait().expect("asked").is_none(), "it lives");
+    let out = run(folder.path(), &["read", &file.display().to_string()]);
+    assert!(
+        stdout(&out).contains("64.0 MiB") && !stdout(&out).contains("mappings of"),
+        "{}{}",
+        stdout(&out),
+        stderr(&out)
+    );
+}

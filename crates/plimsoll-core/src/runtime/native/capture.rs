@@ -10,6 +10,30 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// Bytes per second of a copy while the process stands still.
 const COPIED: f64 = 300.0 * MIB;
 
+/// What an allocator that profiles has to say, under any runtime.
+pub(crate) const PROFILE: ArtifactRule = ArtifactRule {
+    id: "profile",
+    name: "heap profile of the allocator (jemalloc, gperftools)",
+    proves: &[Cause::Retention, Cause::OffHeap],
+    shows: "which call sites hold the memory",
+    price: |r| {
+        let disk = Line::flat(4.0 * MIB);
+        match r.target.flag("allocatorProfile") {
+            Some("gperftools-signal") => Ok(Price {
+                memory: Line::flat(2.0 * MIB),
+                disk,
+                running: Line::flat(0.2),
+                basis: "asked by its signal, made in a buffer of 1 MiB (gperftools)",
+                ..Price::FREE
+            }),
+            Some(_) => Ok(Price { disk, basis: "the newest that it has written by itself", ..Price::FREE }),
+            None => Err("its allocator keeps no profile: MALLOC_CONF=prof:true (jemalloc) or HEAPPROFILE (gperftools)".to_owned()),
+        }
+    },
+    command: |t| format!("plimsoll capture {} --artifact profile --go", t.pid_shown()),
+    taken_here: false,
+};
+
 /// A copy of what a process has of its own, of any runtime.
 pub(crate) const RAW_COPY: ArtifactRule = ArtifactRule {
     id: "core",
@@ -41,6 +65,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         taken_here: true,
     },
     RAW_COPY,
+    PROFILE,
     ArtifactRule {
         id: "malloc-stacks",
         name: "allocation stacks (bpf uprobes on malloc, for seconds)",

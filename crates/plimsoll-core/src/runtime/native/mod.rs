@@ -5,7 +5,7 @@ mod detect;
 mod floor;
 
 use crate::runtime::rules::Rules;
-pub(crate) use capture::RAW_COPY;
+pub(crate) use capture::{PROFILE, RAW_COPY};
 pub(super) use detect::RECOGNITION;
 
 /// What judgement knows of native programs.
