@@ -257,6 +257,7 @@ fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
         ]);
         command.args(["--for", "2s", "--window", "300ms", "-o", "json"]).env("PLIMSOLL_STATE", folder.path());
         let out = command.output().expect("it runs");
+        assert_eq!(out.status.code(), Some(0), "{id}: {}{}", stdout(&out), stderr(&out));
         let result: Value = serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null);
         assert_eq!(
             (out.status.code(), pieces(&result)),
