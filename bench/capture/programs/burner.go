@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -33,9 +34,11 @@ func burn(rate, total float64) {
 // Waits under so many calls.
 //
 //go:noinline
-func wait(depth int, never chan struct{}) {
+func wait(depth int, there *sync.WaitGroup, never chan struct{}) {
 	if depth > 0 {
-		wait(depth-1, never)
+		wait(depth-1, there, never)
+	} else {
+		there.Done()
 	}
 	<-never
 }
@@ -72,9 +75,14 @@ func main() {
 			panic(err)
 		}
 	}
+	var there sync.WaitGroup
+	there.Add(count)
 	for range count {
-		go wait(depth, never)
+		go wait(depth, &there, never)
 	}
+	// Their stacks have grown, and nothing is left of how they came.
+	there.Wait()
+	runtime.GC()
 	fmt.Println("ready", runtime.NumGoroutine())
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {

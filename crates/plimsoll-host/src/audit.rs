@@ -15,7 +15,7 @@ use plimsoll_core::target::{RuntimeKind, Target};
 use crate::capture::{self, place};
 use crate::identify;
 use crate::source::cgroup::Group;
-use crate::source::room::{self, FOR_A_COMMAND};
+use crate::source::room::{self, FOR_A_COMMAND, FOR_AN_ANSWER};
 use crate::source::text::why;
 use crate::step::jvm_attach;
 use crate::world::World;
@@ -47,11 +47,10 @@ pub fn subject(world: &World, r: &Recording) -> Subject {
     s.whole_group = group.as_ref().map(|g| g.dies_whole()).map_err(Clone::clone);
     s.processes = group.and_then(|g| g.processes().ok_or_else(|| "too many groups".to_owned()));
     if target.runtime == RuntimeKind::Go {
-        s.endpoint =
-            match room::Room::of(world, target).refuses(0.0, room::for_an_answer_of_go(world, target.pid)) {
-                Some(why) => Err(why),
-                None => capture::profiles_answer(world, target.pid),
-            };
+        s.endpoint = match room::Room::of(world, target).refuses(0.0, FOR_AN_ANSWER) {
+            Some(why) => Err(why),
+            None => capture::profiles_answer(world, target.pid),
+        };
         s.memory_profile = memory_profile(&folder.join("exe"));
     }
     s.core = core(world, &folder);

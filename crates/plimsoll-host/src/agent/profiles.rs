@@ -19,7 +19,7 @@ use super::climb::plain;
 use crate::capture;
 use crate::export::pyroscope::{self, Push};
 use crate::identify;
-use crate::source::room::{Room, for_an_answer_of_go};
+use crate::source::room::{FOR_AN_ANSWER, Room};
 use crate::world::World;
 
 /// Goroutines up to which their profile is cheap.
@@ -105,12 +105,11 @@ fn begin(
     let target = Target { runtime: row.runtime, ..identify::bare(row.pid) };
     // A profile is made in its memory, and a program can stand still right below its limit.
     let mut room = Room::of(world, &target);
-    let answer = for_an_answer_of_go(world, row.pid);
-    if room.refuses(now, answer).is_some() {
+    if room.refuses(now, FOR_AN_ANSWER).is_some() {
         return None;
     }
     let of_each = FEW.min(row.inner.get(&Fact::Goroutines).copied().unwrap_or(FEW)) * go_profile_bytes(None);
-    let goroutines = goroutines && room.refuses(now, answer + of_each).is_none();
+    let goroutines = goroutines && room.refuses(now, FOR_AN_ANSWER + of_each).is_none();
     let (world, rules, folder) = (world.clone(), rules.clone(), folder.to_owned());
     let (pid, workload) = (row.pid, row.workload.clone());
     let work = move || {

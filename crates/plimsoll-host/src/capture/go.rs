@@ -8,7 +8,7 @@ use plimsoll_core::runtime::{go_profile_bytes, go_stacks_bytes};
 use plimsoll_read::goroutines;
 
 use super::{CaptureError, Folder, Order};
-use crate::source::room::{Room, for_an_answer_of_go};
+use crate::source::room::{FOR_AN_ANSWER, Room};
 use crate::step::http::{self, HttpError};
 use crate::world::World;
 
@@ -116,8 +116,7 @@ impl Door {
         let frames = seen.and_then(|seen| seen.frames());
         let Some(count) = count else { return Ok(()) };
         let mut room = Room::of(order.world, order.target);
-        let answer = for_an_answer_of_go(order.world, order.target.pid);
-        let mut fits = |each: f64| room.refuses(0.0, answer + each * count as f64).is_none();
+        let mut fits = |each: f64| room.refuses(0.0, FOR_AN_ANSWER + each * count as f64).is_none();
         // Absent before Go 1.27: that is no failure.
         if fits(go_profile_bytes(frames))
             && let Ok(leaks) = self.fetch("/debug/pprof/goroutineleak?debug=1")

@@ -14,7 +14,7 @@ use plimsoll_read::{goroutines, prometheus_text};
 
 use super::go_outside::GoOutside;
 use super::ports::Ports;
-use super::room::{self, Room, for_an_answer_of_go};
+use super::room::{self, FOR_AN_ANSWER, Room};
 use super::{Pace, Source, SourceKind};
 use crate::identify;
 use crate::step::http::HttpError;
@@ -124,7 +124,7 @@ impl Source for GoHttp {
             out.known(Fact::GoMemLimit, limit);
         }
         // An answer is made in its memory.
-        if let Some(why) = self.room.refuses(out.t, for_an_answer_of_go(&self.world, self.pid)) {
+        if let Some(why) = self.room.refuses(out.t, FOR_AN_ANSWER) {
             unknown(out, &why);
             return self.outside.sample(out);
         }
@@ -163,7 +163,7 @@ impl GoHttp {
     fn needs(&self) -> f64 {
         let resident = room::resident(&self.world, self.pid);
         let most = if self.goroutines > 0.0 { self.goroutines } else { resident.unwrap_or(0.0) / STACK };
-        for_an_answer_of_go(&self.world, self.pid) + go_profile_bytes(self.frames) * most
+        FOR_AN_ANSWER + go_profile_bytes(self.frames) * most
     }
 
     /// The first port that answers usefully, the most telling kind first.

@@ -11,12 +11,9 @@ use crate::world::World;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Room below which a program is asked nothing over a port, bytes. Pages of a few kilobytes did not kill with 1 MiB left; what
-/// collects for them nobody knows.
-pub(crate) const FOR_AN_ANSWER: f64 = 3.0 * MIB;
-/// The same of a Go program, of what it has resident: an answer may bring a collection forward, and that may copy every stack. One with
-/// 5,000 stacks of 32 calls and 4 MiB of room died of it.
-const GO_SHARE: f64 = 1.0 / 8.0;
+/// Room below which a program is asked nothing over a port, bytes. Pages of a few kilobytes did not kill with 1 MiB left, a page of
+/// pprof with its collection takes 0.3 MiB of a program with 20,000 deep stacks; what collects for the others nobody knows.
+pub(crate) const FOR_AN_ANSWER: f64 = 2.0 * MIB;
 /// The same of a short command of a JVM that is attached to, bytes.
 pub(crate) const FOR_A_COMMAND: f64 = 2.0 * MIB;
 
@@ -25,11 +22,6 @@ pub(crate) struct Room {
     world: World,
     group: Option<Box<dyn Source>>,
     limit: Option<f64>,
-}
-
-/// Room below which a Go program of so much memory of its own is asked nothing, bytes.
-pub(crate) fn for_an_answer_of_go(world: &World, pid: i32) -> f64 {
-    FOR_AN_ANSWER.max(GO_SHARE * resident(world, pid).unwrap_or(0.0))
 }
 
 /// Memory that a process has of its own, bytes.

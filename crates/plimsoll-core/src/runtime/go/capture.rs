@@ -52,7 +52,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
             answers(r)?;
             Ok(Price {
                 per: Per::Goroutines,
-                memory: Line { base: collection(r), each: profile_bytes(frames(r)) },
+                memory: Line { base: MIB, each: profile_bytes(frames(r)) },
                 running: Line { base: 0.05, each: 1.4e-6 },
                 basis: "for each goroutine 0.1 KB and 50 B a frame in the target (Go 1.27); their full stacks only where there is room for them, too",
                 ..Price::FREE
@@ -69,10 +69,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
         price: |r| {
             answers(r)?;
             Ok(Price {
-                memory: Line::flat(collection(r)),
+                memory: Line::flat(MIB),
                 disk: Line::flat(MIB),
                 running: Line::flat(0.01),
-                basis: "1.4 MiB in the target for two of them, an eighth of what is resident where they bring a collection forward; under 5 ms (Go 1.27)",
+                basis: "0.6 MiB in the target for two of them, with their collections; under 5 ms (Go 1.27)",
                 ..Price::FREE
             })
         },
@@ -99,11 +99,6 @@ pub fn profile_bytes(frames: Option<f64>) -> f64 {
 /// Bytes that the text of their full stacks takes for each: 2.2 times what comes out, which is 200 of 2 frames and 2,780 of 32.
 pub fn stacks_bytes(frames: Option<f64>) -> f64 {
     2.3 * (100.0 + 90.0 * frames.unwrap_or(FRAMES))
-}
-
-/// What an answer takes: a collection that it brings forward may copy every stack.
-fn collection(r: &Recording) -> f64 {
-    (1.5 * MIB).max(r.last(Fact::RssAnon).unwrap_or(0.0) / 8.0)
 }
 
 /// Frames of a goroutine, as they were seen last.
