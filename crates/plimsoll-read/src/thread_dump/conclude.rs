@@ -28,7 +28,7 @@ impl ThreadDumps {
         let artifact = Source { kind: self.kind(), bytes: self.bytes, truncated: self.truncated.clone() };
         let Some(dump) = self.last() else { return Report { artifact, ..Report::default() } };
         let mut findings: Vec<Finding> = dump.deadlocks.iter().take(MOST).map(|d| deadlock(d)).collect();
-        findings.extend(dump.pools.iter().filter_map(executors).take(MOST));
+        findings.extend(dump.pools.iter().filter_map(|p| self.executors(p)).take(MOST));
         findings.extend(self.growth(dump));
         let queues = dump.queues.iter().filter(|q| q.waiting >= QUEUE).take(MOST);
         findings.extend(queues.map(|q| self.queue(q, dump)));
@@ -47,6 +47,7 @@ impl ThreadDumps {
 
     fn kind(&self) -> String {
         let form = match self.form {
+            Form::PySpy => return "stacks of a Python program (py-spy)".to_owned(),
             Form::Hotspot => "Thread.print",
             Form::ToFileText => "Thread.dump_to_file, text",
             Form::ToFileJson => "Thread.dump_to_file, JSON",
@@ -83,7 +84,9 @@ impl ThreadDumps {
         let told = match (findings.first(), dump.pools.first()) {
             (Some(f), _) => f.text.clone(),
             (None, Some((name, _, pool))) => {
-                format!("no deadlock seen, no pool stands out, the largest: {} in {name}", pool.count)
+                let locks = if self.form == Form::PySpy { "locks are not in it" } else { "no deadlock seen" };
+                let at = names::own(&pool.stack).map_or_else(String::new, |at| format!(", at {at}"));
+                format!("{locks}, no pool stands out, the largest: {} in {name}{at}", pool.count)
             }
             (None, None) => "none told".to_owned(),
         };
@@ -133,6 +136,24 @@ impl ThreadDumps {
         out.into_iter().map(|(_, f)| f).collect()
     }
 
+    /// Many executors of one name, each of a few threads.
+    fn executors(&self, (name, _, pool): &(String, Kind, Pool)) -> Option<Finding> {
+        let numbered = name.contains("pool-N-thread-N") || name.matches('N').count() > 1;
+        if !numbered || pool.executors < EXECUTORS || pool.count > pool.executors * 3 {
+            return None;
+        }
+        let text = format!("{} threads of {name} belong to {} executors", pool.count, pool.executors);
+        let f = Finding::new(Certainty::Likely, text)
+        .of(Cause::Accumulation)
+        .because("each executor has but a few threads: they are made again and again, and not shut down")
+        .but("a program that is built of many small executors looks the same: see whether the number grows")
+        .hint(match self.form {
+            Form::PySpy => "share one executor, or use each in a `with` block",
+            _ => "share one executor, or shut each down (close() since JDK 19) where it was made",
+        });
+        Some(stack(f, pool))
+    }
+
     /// A pool of very many.
     fn crowd(&self, (name, kind, pool): &(String, Kind, Pool), dump: &Dump) -> Option<Finding> {
         let part = share(pool.count, dump.total);
@@ -152,8 +173,17 @@ impl ThreadDumps {
             )),
         };
         if *kind == Kind::Platform {
-            f = f.because("each holds a stack of its own outside the heap (-Xss; what it touched counts)");
-            f = f.hint("bound the pool (no newCachedThreadPool under load), with a queue that refuses");
+            let (stacks, hint) = match self.form {
+                Form::PySpy => (
+                    "outside the heap",
+                    "bound the pool (ThreadPoolExecutor with max_workers), and join what is started",
+                ),
+                _ => (
+                    "outside the heap (-Xss; what it touched counts)",
+                    "bound the pool (no newCachedThreadPool under load), with a queue that refuses",
+                ),
+            };
+            f = f.because(format!("each holds a stack of its own {stacks}")).hint(hint);
         }
         Some(stack(f, pool))
     }
@@ -189,20 +219,6 @@ fn deadlock(circle: &[Locker]) -> Finding {
         f = f.because(format!("\"{}\" waits at {}, for a lock that the next one holds", l.name, l.at));
     }
     f.hint("take these locks in one order everywhere, or with a timeout (tryLock)")
-}
-
-fn executors((name, _, pool): &(String, Kind, Pool)) -> Option<Finding> {
-    let numbered = name.contains("pool-N-thread-N") || name.matches('N').count() > 1;
-    if !numbered || pool.executors < EXECUTORS || pool.count > pool.executors * 3 {
-        return None;
-    }
-    let text = format!("{} threads of {name} belong to {} executors", pool.count, pool.executors);
-    let f = Finding::new(Certainty::Likely, text)
-        .of(Cause::Accumulation)
-        .because("each executor has but a few threads: they are made again and again, and not shut down")
-        .but("a program that is built of many small executors looks the same: see whether the number grows")
-        .hint("share one executor, or shut each down (close() since JDK 19) where it was made");
-    Some(stack(f, pool))
 }
 
 fn stack(f: Finding, pool: &Pool) -> Finding {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use super::{Kind as Of, ThreadDumps, stream, to_file};
+use super::{Kind as Of, ThreadDumps, py_spy, stream, to_file};
 use crate::formats::{Kind, Reading};
 use crate::reading::{Context, Report, Table, steps};
 
@@ -89,7 +89,8 @@ impl Kind for ThreadDumps {
                     || l.starts_with('"') && l.contains(" tid=0x") && l.contains(" nid=")
             })
         };
-        json || printed() || listed()
+        let of_python = || text.lines().take(LINES).any(|l| py_spy::head(l).is_some());
+        json || printed() || listed() || of_python()
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {

@@ -1,5 +1,5 @@
-//! Java thread dumps: HotSpot's text (`jstack`, `Thread.print`, `SIGQUIT`) of JDK 5 to 25, and
-//! `Thread.dump_to_file` as text or JSON; UTF-8 or UTF-16; several dumps in one file.
+//! Thread dumps: HotSpot's text (`jstack`, `Thread.print`, `SIGQUIT`) of JDK 5 to 25, and `Thread.dump_to_file` as text or
+//! JSON; UTF-8 or UTF-16; several dumps in one file. And those of Python programs by py-spy.
 //!
 //! A pool is what the names have in common: `pool-3-thread-17` is one of `pool-N-thread-N`.
 
@@ -9,6 +9,7 @@ mod hotspot;
 mod kind;
 mod locks;
 mod names;
+mod py_spy;
 mod to_file;
 
 use std::borrow::Cow;
@@ -31,6 +32,8 @@ pub enum Form {
     ToFileText,
     /// `Thread.dump_to_file`, JSON.
     ToFileJson,
+    /// `py-spy dump`.
+    PySpy,
 }
 
 /// Every dump of one artifact.
@@ -106,9 +109,11 @@ pub(crate) fn stream(mut from: impl Read) -> Option<ThreadDumps> {
     let is_list = !is_json && text.lines().take(16).any(|l| to_file::head(l).is_some());
     let mut counted = Counted { from: head.get(begins..).unwrap_or_default().chain(from), bytes: 0 };
     let mut out = if is_json {
-        to_file(Form::ToFileJson, |b| to_file::json(&mut counted, b))?
+        of_one(Form::ToFileJson, |b| to_file::json(&mut counted, b))?
+    } else if text.lines().take(16).any(|l| py_spy::head(l).is_some()) {
+        of_one(Form::PySpy, |b| py_spy::text(&mut Lines::new(&mut counted), b))?
     } else if is_list {
-        to_file(Form::ToFileText, |b| to_file::text(&mut Lines::new(&mut counted), b))?
+        of_one(Form::ToFileText, |b| to_file::text(&mut Lines::new(&mut counted), b))?
     } else {
         hotspot(&mut counted)?
     };
@@ -135,7 +140,7 @@ pub fn read(text: &str) -> Option<Artifact> {
     parse(text.as_bytes())?.artifact()
 }
 
-fn to_file(form: Form, fill: impl FnOnce(&mut build::Builder) -> Option<String>) -> Option<ThreadDumps> {
+fn of_one(form: Form, fill: impl FnOnce(&mut build::Builder) -> Option<String>) -> Option<ThreadDumps> {
     let mut builder = build::Builder::default();
     let truncated = fill(&mut builder);
     let dumps = vec![builder.finish()?];

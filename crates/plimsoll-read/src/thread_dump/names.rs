@@ -57,9 +57,18 @@ fn hidden(method: &str) -> String {
 /// Packages of the JDK and of what runs pools for others.
 const LIBRARY: &[&str] = &["java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "scala."];
 
+/// Files of Python's own library in which threads wait.
+const WAITING: &[&str] =
+    &["threading.py", "queue.py", "selectors.py", "socket.py", "ssl.py", "concurrent/futures", "asyncio/"];
+
+fn is_library(frame: &str) -> bool {
+    let file = frame.rsplit_once(" (").map_or("", |(_, file)| file);
+    LIBRARY.iter().any(|l| frame.starts_with(l)) || WAITING.iter().any(|w| file.starts_with(w))
+}
+
 /// The innermost frame of the program itself, else the innermost of all.
 pub(super) fn own(frames: &[String]) -> Option<&String> {
-    frames.iter().find(|f| !LIBRARY.iter().any(|l| f.starts_with(l))).or(frames.first())
+    frames.iter().find(|f| !is_library(f)).or(frames.first())
 }
 
 #[cfg(test)]

@@ -233,3 +233,32 @@ fn several_dumps_do_not_say_that_one_is_not_enough() {
     let twice = parse(format!("{one}\n{one}").as_bytes()).unwrap().report();
     assert!(twice.findings[0].contra[0].ends_with("600 → 600 over the dumps"), "{twice:?}");
 }
+
+const PYTHON: &str = "Process 3624: pp.py\nPython v3.11.7 (/usr/bin/python3.11)\n\nThread 3624 (idle): \"MainThread\"\n    <module> (pp.py:4)\n";
+
+#[test]
+fn threads_of_python_are_grouped_by_their_pools() {
+    let mut text = PYTHON.to_owned();
+    for n in 0..600 {
+        text += &format!(
+            "Thread {} (active+gil): \"brooder-{n}\"\n    wait (threading.py:320)\n        Arguments:\n            self: <Event (1)>\n    brood (pp.py:2)\n    run (threading.py:982)\n",
+            4000 + n
+        );
+    }
+    text += "Thread 0x7F12AB (idle)\n    spin (lib/native.py:9)\n";
+    let dumps = parse(text.as_bytes()).expect("threads");
+    assert_eq!((dumps.form, dumps.truncated.as_deref()), (Form::PySpy, None));
+    let dump = dumps.last().expect("one");
+    assert_eq!(dump.total, 602);
+    let (name, _, pool) = &dump.pools[0];
+    assert_eq!((name.as_str(), pool.count, pool.states["active+gil"]), ("brooder-N", 600, 600));
+    assert_eq!(pool.stack, ["wait (threading.py:320)", "brood (pp.py:2)", "run (threading.py:982)"]);
+    let report = dumps.report();
+    assert_eq!(report.artifact.kind, "stacks of a Python program (py-spy)");
+    let said = format!("{:?}", report.findings);
+    assert!(said.contains("brood (pp.py:2)") && !said.contains("Xss") && !said.contains("JDK"), "{said}");
+    // Cut anywhere, it tells what is there.
+    for end in 0..text.len().min(400) {
+        let _some = parse(text.as_bytes().get(..end).unwrap_or_default());
+    }
+}

@@ -139,11 +139,7 @@ pub(crate) fn result(folder: &Folder, head: &Value, paint: Paint) -> String {
     if let Some(why) = head["failed"].as_str() {
         s.row("FAILED", why, |l| paint.red(l));
     }
-    // What py-spy tells is for people.
-    let next = match (head["target"]["runtime"].as_str(), head["artifact"].as_str()) {
-        (Some("python"), Some("stacks")) => format!("less {}/stacks.txt", folder.path().display()),
-        _ => format!("plimsoll read {}", folder.path().display()),
-    };
+    let next = format!("plimsoll read {}", folder.path().display());
     s.row("NEXT", &next, |l| paint.bold(l));
     s.out
 }

@@ -168,8 +168,7 @@ fn a_program_without_room_is_asked_nothing_that_would_kill_it() {
         .expect("sh runs");
     let mut ready = String::new();
     BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut ready).expect("a line");
-    let used: u64 = cage.text("memory.usage_in_bytes").parse().expect("a number");
-    fs::write(cage.0.join("memory.limit_in_bytes"), (used + 2 * MIB).to_string()).expect("written");
+    cage.leave(MIB);
     let out = run(folder.path(), &["triage", &child.id().to_string(), "--for", "3s", "-o", "json"]);
     assert!(child.try_wait().expect("asked").is_none(), "it lives: {}", stderr(&out));
     let said: Value = serde_json::from_str(&stdout(&out)).expect("JSON");

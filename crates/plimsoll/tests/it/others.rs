@@ -76,6 +76,14 @@ fn stacks_of_a_python_program_are_read_from_outside_without_its_command_line() {
     assert!(text.contains("brooder") && text.contains("brood (") && text.contains("Python v3."), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     assert!(program.0.try_wait().expect("asked").is_none(), "it lives");
+    let file = taken(folder.path(), "stacks.txt").expect("stored").display().to_string();
+    let read = run(folder.path(), &["read", &file]);
+    assert!(
+        stdout(&read).contains("2 threads") && stdout(&read).contains("py-spy"),
+        "{}{}",
+        stdout(&read),
+        stderr(&read)
+    );
 }
 
 #[test]

@@ -63,6 +63,17 @@ impl Cage {
         fs::read_to_string(self.0.join(file)).expect("readable").trim().to_owned()
     }
 
+    /// Leaves it so much room, the page cache not counted.
+    pub(crate) fn leave(&self, room: u64) {
+        let stat = self.text("memory.stat");
+        let files: u64 = ["inactive_file ", "active_file "]
+            .iter()
+            .filter_map(|k| stat.lines().find_map(|l| l.strip_prefix(k)?.parse::<u64>().ok()))
+            .sum();
+        let used: u64 = self.text("memory.usage_in_bytes").parse().expect("a number");
+        fs::write(self.0.join("memory.limit_in_bytes"), (used - files + room).to_string()).expect("written");
+    }
+
     pub(crate) fn workload(&self) -> String {
         let inner = self.0.strip_prefix("/sys/fs/cgroup/memory").expect("below it");
         format!("control group /{}", inner.display())

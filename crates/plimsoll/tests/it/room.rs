@@ -54,17 +54,6 @@ fn started(cage: &Cage, words: &[&str]) -> Child {
     child
 }
 
-/// Leaves the cage so much room.
-fn leave(cage: &Cage, room: u64) {
-    let stat = cage.text("memory.stat");
-    let files: u64 = ["inactive_file ", "active_file "]
-        .iter()
-        .filter_map(|k| stat.lines().find_map(|l| l.strip_prefix(k)?.parse::<u64>().ok()))
-        .sum();
-    let used: u64 = cage.text("memory.usage_in_bytes").parse().expect("a number");
-    fs::write(cage.0.join("memory.limit_in_bytes"), (used - files + room).to_string()).expect("written");
-}
-
 /// What triage sees of it.
 fn facts(state: &Path, pid: u32) -> Value {
     let mut command = plimsoll_command(&["triage", &pid.to_string(), "--for", "3s", "-o", "json"]);
@@ -78,11 +67,11 @@ fn served(test: &str, name: &str, words: &[&str], asked: &Path) {
     let state = folder();
     let Some(cage) = cage(test, name, 1024 * MIB) else { return };
     let mut child = started(&cage, words);
-    leave(&cage, MIB);
+    cage.leave(MIB);
     let tight = facts(state.path(), child.id());
     assert!(!asked.exists(), "it was asked: {:?}", fs::read_to_string(asked));
     assert!(tight.to_string().contains("are left: the program is not asked"), "{tight:#}");
-    leave(&cage, 400 * MIB);
+    cage.leave(400 * MIB);
     let wide = facts(state.path(), child.id());
     child.kill().expect("it lived");
     child.wait().expect("reaped");
@@ -121,9 +110,9 @@ fn an_inspector_is_not_asked_without_room() {
     let Some(cage) = cage(test, "inspect", 1024 * MIB) else { return };
     let program = "console.log('ready'); setInterval(() => 0, 1000)";
     let mut child = started(&cage, &["node", "--inspect=127.0.0.1:0", "-e", program]);
-    leave(&cage, MIB);
+    cage.leave(MIB);
     let tight = facts(state.path(), child.id());
-    leave(&cage, 400 * MIB);
+    cage.leave(400 * MIB);
     let wide = facts(state.path(), child.id());
     child.kill().expect("it lived");
     child.wait().expect("reaped");
@@ -143,7 +132,7 @@ fn a_jvm_without_room_is_neither_prepared_nor_armed() {
         return skipped(test, "there is no JDK");
     };
     let pid = java.0.id().to_string();
-    leave(&cage, MIB);
+    cage.leave(MIB);
     let socket = format!("/tmp/.java_pid{pid}");
     let mut audit = plimsoll_command(&["audit", &pid, "--fix", "--go"]);
     let out = audit.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
@@ -197,7 +186,7 @@ fn a_go_program_without_room_is_neither_audited_nor_profiled_over_its_port() {
     let Some(cage) = cage(test, "roomy", 1024 * MIB) else { return };
     let asked = folder.path().join("asked");
     let mut child = started(&cage, &[&program.display().to_string(), &asked.display().to_string()]);
-    leave(&cage, MIB);
+    cage.leave(MIB);
     let mut audit = plimsoll_command(&["audit", &child.id().to_string(), "-o", "json"]);
     let out = audit.env("PLIMSOLL_STATE", folder.path().join("state")).output().expect("it runs");
     assert!(stdout(&out).contains("are left: the program is not asked"), "{}{}", stdout(&out), stderr(&out));
@@ -208,7 +197,7 @@ fn a_go_program_without_room_is_neither_audited_nor_profiled_over_its_port() {
     page(&address, |text| text.contains("roomy"));
     page(&address, |text| text.contains("roomy"));
     assert!(!asked.exists(), "it was asked: {:?}", fs::read_to_string(&asked));
-    leave(&cage, 400 * MIB);
+    cage.leave(400 * MIB);
     let profiled = || fs::read_dir(store.join("profiles")).is_ok_and(|mut all| all.next().is_some());
     until("a profile is taken once there is room", profiled);
     assert!(fs::read_to_string(&asked).is_ok_and(|t| t.contains("/debug/pprof/heap")));
