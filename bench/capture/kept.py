@@ -168,7 +168,7 @@ def run(cell, folder, binary):
             time.sleep(0.5)
             agent.end()
             row["kept"] = agent.kept(cell, binary)
-            row["events"] = [[round(e["time"] - began, 3), e["what"], e["text"][:200]] for e in agent.events if e["what"] != "level"][:20]
+            row["events"] = [[round(e["time"] - began, 3), e["what"], e["text"].replace(str(place), "")[:200]] for e in agent.events if e["what"] != "level"][:20]
         else:
             # A tool that runs still writes what it has.
             time.sleep(1.5)
