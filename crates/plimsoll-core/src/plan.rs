@@ -58,6 +58,7 @@ pub fn plan(r: &Recording, clock: &Clock, verdict: &Verdict) -> Plan {
         .ladder
         .iter()
         .filter(|rule| wanted.is_some_and(|c| rule.proves.contains(&c)))
+        .filter(|rule| rule.id != runtime::PROFILE.id || r.target.flag("allocatorProfile").is_some())
         .map(|rule| check(rule, r, clock, &shipped))
         .collect();
     let untaken = steps.iter().position(|s| !s.taken && s.safe == Some(true));
