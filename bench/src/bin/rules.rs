@@ -1,4 +1,4 @@
-//! The alert rules on courses that nobody adjusted: seven kinds with random sizes, times and noise, three days each.
+//! The alert rules on courses that nobody adjusted: eight kinds with random sizes, times and noise, three days each.
 //!
 //!     cargo run --release -p plimsoll-bench --bin rules [-- COURSES [SEED]]
 //!
@@ -19,8 +19,8 @@ const HOURS: f64 = 72.0;
 /// Midnight of some day.
 const BEGIN: f64 = 1_699_920_000.0;
 
-/// Kinds of courses; of the last two the rules must speak.
-const KINDS: [&str; 7] = ["flat", "daily", "deploy", "batch", "cache", "leak", "recycled"];
+/// Kinds of courses; of the last three the rules must speak. A fresh leak begins with its process, by a deploy.
+const KINDS: [&str; 8] = ["flat", "daily", "deploy", "batch", "cache", "leak", "recycled", "fresh"];
 
 /// The numbers of one course.
 struct Course {
@@ -59,7 +59,7 @@ impl Course {
         };
         let rate = between(rng, 60.0, 240.0);
         let limit = match kind {
-            "leak" => level + rate * between(rng, 10.0, 22.0),
+            "leak" | "fresh" => level + rate * between(rng, 10.0, 22.0),
             "recycled" => level + rate * time * between(rng, 1.1, 2.0),
             _ => level * (1.0 + height) * between(rng, 1.15, 2.0),
         };
@@ -72,7 +72,8 @@ impl Course {
         match self.kind {
             "deploy" | "cache" if hour >= self.at => self.at,
             "recycled" => (hour / self.time).floor() * self.time,
-            "leak" if hour >= self.killed() => self.killed(),
+            "leak" | "fresh" if hour >= self.killed() => self.killed(),
+            "fresh" if hour >= self.at => self.at,
             _ => -100.0,
         }
     }
@@ -95,8 +96,8 @@ impl Course {
                 "batch" if hour % self.time < self.time / 4.0 => {
                     moves * (hour % self.time) / (self.time / 4.0)
                 }
-                "leak" if hour < self.killed() => self.rate * (hour - self.at).max(0.0),
-                "leak" | "recycled" => self.rate * age,
+                "leak" | "fresh" if hour < self.killed() => self.rate * (hour - self.at).max(0.0),
+                "leak" | "fresh" | "recycled" => self.rate * age,
                 _ => 0.0,
             }
     }
@@ -143,14 +144,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             any += u64::from(!alerts.is_empty());
             later += u64::from(walk.firings.iter().any(|f| f.from > BEGIN + 24.0 * HOUR));
             alerts.into_iter().for_each(|a| *fired.entry(a).or_default() += 1);
-            let onset = if kind == "leak" { course.at } else { 0.0 };
+            let onset = if kind == "leak" || kind == "fresh" { course.at } else { 0.0 };
             let told = walk.firings.iter().map(|f| (f.from - BEGIN) / HOUR - onset).filter(|h| *h >= 0.0);
             after.extend(told.reduce(f64::min));
         }
         after.sort_by(f64::total_cmp);
         let at = |share: f64| after.get((after.len() as f64 * share) as usize).or(after.last());
         let told = match (at(0.5), at(0.9), after.last()) {
-            (Some(a), Some(b), Some(c)) if kind == "leak" || kind == "recycled" => {
+            (Some(a), Some(b), Some(c)) if ["leak", "recycled", "fresh"].contains(&kind) => {
                 format!("{a:.1}, {b:.1}, {c:.1}")
             }
             _ => String::new(),
