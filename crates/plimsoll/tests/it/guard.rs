@@ -334,6 +334,53 @@ fn the_template_of_rust_tells_a_leak() {
     template_tells("rust", "growth.rs", "let _ = n; // your work here", work, &["sh", "-c", shell]);
 }
 
+/// A test of a Rust project that counts what it holds; `WORK` is one iteration.
+const COUNTED: &str = "
+#[global_allocator]
+static ALLOCATOR: plimsoll_guard::Counting = plimsoll_guard::Counting::system();
+
+#[test]
+fn growth() {
+    plimsoll_guard::growth_test(\"growth\", 1000, |n| { let text = n.to_string(); WORK });
+}
+";
+
+#[test]
+fn the_crate_for_rust_counts_what_a_program_holds_to_the_byte() {
+    if !on_path("rustc") {
+        return skipped("guard::the_crate_for_rust_counts_what_a_program_holds", "there is no rustc");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let rustc = |args: &[&str]| {
+        let o =
+            Command::new("rustc").args(["--edition", "2024"]).args(args).current_dir(folder.path()).output();
+        let o = o.expect("rustc runs");
+        assert!(o.status.success(), "{}", stderr(&o));
+    };
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plimsoll-guard/src/lib.rs");
+    rustc(&["--crate-type", "rlib", "--crate-name", "plimsoll_guard", library.to_str().expect("text")]);
+    for (work, passes) in
+        [("drop(text);", true), ("std::mem::forget([text, \"1234567890\".repeat(4)]);", false)]
+    {
+        fs::write(folder.path().join("growth.rs"), COUNTED.replace("WORK", work)).expect("written");
+        rustc(&["--test", "--extern", "plimsoll_guard=libplimsoll_guard.rlib", "-o", "growth", "growth.rs"]);
+        let mut test = Command::new(folder.path().join("growth"));
+        let o = test.env("PLIMSOLL", env!("CARGO_BIN_EXE_plimsoll")).output().expect("it runs");
+        let said = stdout(&o) + &stderr(&o);
+        assert_eq!(o.status.success(), passes, "{work}: {said}");
+        assert!(passes || said.contains("GROWING") && said.contains("heap"), "{said}");
+    }
+    let (_, document) = guard(&[
+        "--",
+        &folder.path().join("growth").display().to_string(),
+        "growth",
+        "--exact",
+        "--nocapture",
+    ]);
+    let slope = metric(&document, "heap")["slopePerIteration"]["value"].as_f64().expect("a slope");
+    assert!((43.0..48.0).contains(&slope), "four or five digits, and 40 letters: {slope} B");
+}
+
 #[test]
 fn two_settings_are_compared_under_the_same_work() {
     if !on_path("python3") {
