@@ -307,6 +307,48 @@ fn the_template_of_java_tells_a_leak() {
     template_tells("java", "GrowthTest.java", "// your work here", work, &["sh", "-c", &line]);
 }
 
+/// What the template of .NET takes from xUnit, and what Mono does not have; the rest goes on to Mono.
+const STAND_IN: &str = "
+namespace Xunit {
+    public class FactAttribute : System.Attribute { }
+    public static class Assert {
+        public static void True(bool holds, string said) { if (!holds) throw new System.Exception(said); }
+    }
+}
+public static class GC {
+    public struct Info { public long TotalCommittedBytes; }
+    public static void Collect() { System.GC.Collect(); }
+    public static void WaitForPendingFinalizers() { System.GC.WaitForPendingFinalizers(); }
+    public static long GetTotalMemory(bool forceFullCollection) { return System.GC.GetTotalMemory(forceFullCollection); }
+    public static Info GetGCMemoryInfo() { return new Info { TotalCommittedBytes = System.GC.GetTotalMemory(false) }; }
+}
+";
+
+/// Under Mono, as no .NET is to be had: the language, the protocol and the verdict, not .NET's own collector.
+#[test]
+fn the_template_of_dotnet_tells_a_leak_under_mono() {
+    if !on_path("mcs") || !on_path("mono") {
+        let why = "there is no Mono: scripts/setup";
+        return skipped("guard::the_template_of_dotnet_tells_a_leak_under_mono", why);
+    }
+    let leak = "Kept.Add(new byte[48]); } static System.Collections.Generic.List<byte[]> Kept = new System.Collections.Generic.List<byte[]>(1 << 20); static void Nothing() {";
+    let files = [
+        ("StandIn.cs", STAND_IN),
+        ("Runner.cs", "static class Runner { static void Main() { new GrowthTest().Growth(); } }"),
+        ("dotnet", "#!/bin/sh\nexec mono \"$@\"\n"),
+    ];
+    let write = files.map(|(name, text)| format!("cat > {name} <<'END'\n{text}\nEND\n")).concat();
+    let line = write
+        + "chmod +x dotnet && mcs -out:GrowthTest.exe GrowthTest.cs StandIn.cs && mcs -r:GrowthTest.exe Runner.cs && PATH=$PWD:$PATH mono Runner.exe";
+    template_tells(
+        "dotnet",
+        "GrowthTest.cs",
+        "// your work here",
+        ("n.ToString();", leak),
+        &["sh", "-c", &line],
+    );
+}
+
 #[test]
 fn the_template_of_python_tells_a_leak() {
     let work = ("str(n)", "iteration.__dict__.setdefault('kept', []).append(f'key-{n}')");
