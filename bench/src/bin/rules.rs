@@ -1,7 +1,8 @@
 //! The alert rules on courses that nobody adjusted: eight kinds with random sizes, times and noise, three days each.
 //!
-//!     cargo run --release -p plimsoll-bench --bin rules [-- COURSES [SEED]]
+//!     cargo run --release -p plimsoll-bench --bin rules [-- COURSES [SEED [first-day]]]
 //!
+//! With `first-day` everything begins at the deploy or onset, as in a new pod: there is no yesterday until then.
 //! For each kind: how many courses fired which alert, and how long after its begin a leak was told.
 
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ struct Course {
     rate: f64,
     /// Noise of the floor, share of the level.
     noise: f64,
+    /// Process and history begin at `at`.
+    is_new: bool,
 }
 
 fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
@@ -44,7 +47,7 @@ fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
 }
 
 impl Course {
-    fn draw(kind: &'static str, rng: &mut ChaCha8Rng) -> Course {
+    fn draw(kind: &'static str, is_new: bool, rng: &mut ChaCha8Rng) -> Course {
         let level = between(rng, 200.0, 1500.0);
         let height = match kind {
             "daily" => between(rng, 0.1, 0.4),
@@ -64,7 +67,7 @@ impl Course {
             _ => level * (1.0 + height) * between(rng, 1.15, 2.0),
         };
         let at = between(rng, 26.0, 50.0);
-        Course { kind, level, limit, height, time, at, rate, noise: between(rng, 0.001, 0.01) }
+        Course { kind, level, limit, height, time, at, rate, noise: between(rng, 0.001, 0.01), is_new }
     }
 
     /// The start of the life that runs, hours.
@@ -74,6 +77,7 @@ impl Course {
             "recycled" => (hour / self.time).floor() * self.time,
             "leak" | "fresh" if hour >= self.killed() => self.killed(),
             "fresh" if hour >= self.at => self.at,
+            _ if self.is_new => self.at,
             _ => -100.0,
         }
     }
@@ -109,6 +113,9 @@ impl Course {
         for k in 0..=(HOURS * 60.0) as u32 {
             let hour = f64::from(k) / 60.0;
             drift = 0.98 * drift + 0.2 * between(rng, -1.7, 1.7);
+            if self.is_new && hour < self.at {
+                continue;
+            }
             let garbage = between(rng, 0.0, 0.1);
             let used = self.floor(hour) + self.level * (self.noise * drift + garbage);
             let mut o = Observation::at(BEGIN + hour * HOUR);
@@ -128,6 +135,7 @@ impl Course {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |n: usize, usual: u64| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(usual);
     let (courses, seed) = (number(1, 100), number(2, 1));
+    let is_new = std::env::args().nth(3).is_some_and(|a| a == "first-day");
     let rules = groups(Source::ALL, &Thresholds::default());
     let mut out = format!(
         "{courses} courses of each kind, seed {seed}.\n\n| kind | any alert fired | after the first day | alerts (courses) | told after, hours: median, 90 %, most |\n|---|---|---|---|---|\n"
@@ -136,7 +144,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut fired, mut any, mut later, mut after) = (BTreeMap::<&str, u64>::new(), 0, 0, Vec::new());
         for _ in 0..courses {
-            let course = Course::draw(kind, &mut rng);
+            let course = Course::draw(kind, is_new, &mut rng);
             let walk = walk(&course.recording(&mut rng)?, &rules, None);
             let mut alerts: Vec<&str> = walk.firings.iter().map(|f| f.alert).collect();
             alerts.sort_unstable();
@@ -144,7 +152,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             any += u64::from(!alerts.is_empty());
             later += u64::from(walk.firings.iter().any(|f| f.from > BEGIN + 24.0 * HOUR));
             alerts.into_iter().for_each(|a| *fired.entry(a).or_default() += 1);
-            let onset = if kind == "leak" || kind == "fresh" { course.at } else { 0.0 };
+            let onset = if is_new || kind == "leak" || kind == "fresh" { course.at } else { 0.0 };
             let told = walk.firings.iter().map(|f| (f.from - BEGIN) / HOUR - onset).filter(|h| *h >= 0.0);
             after.extend(told.reduce(f64::min));
         }
