@@ -10,7 +10,7 @@ mod key;
 pub mod names;
 mod past;
 mod table;
-mod tls;
+pub(crate) mod tls;
 mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};
