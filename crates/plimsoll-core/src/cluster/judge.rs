@@ -18,7 +18,7 @@ const SHORTEST: f64 = 7200.0;
 /// Restarts of a replica from which on they may have hidden a leak.
 const HIDING: usize = 2;
 /// A version belongs to an onset if it came so many seconds before the earliest or after the latest time of it.
-const NEAR: f64 = 3600.0;
+pub(super) const NEAR: f64 = 3600.0;
 /// Share of its limit that a flat workload uses at most if the limit is called far too large, seconds of history that it
 /// takes to say so, and what is left above the highest use.
 const ROOMY: f64 = 0.5;
@@ -111,6 +111,7 @@ fn verdict(
         shape: posterior.shape,
         onset: posterior.onset,
         since: since(workload, &posterior),
+        since_mark: None,
         undecided_for: posterior.undecided_for,
         wave: wave(&posterior, nearest, alive),
         enough: enough(workload, movement, nearest, now),

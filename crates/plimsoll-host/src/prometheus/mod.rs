@@ -15,5 +15,6 @@ mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};
 pub use table::{NAME, SelectorError};
+pub(crate) use tls::config as tls_config;
 pub use tls::{Trust, TrustError};
 pub use workloads::{History, HistoryError, Options, workloads, workloads_of};

@@ -47,7 +47,7 @@ pub enum TrustError {
 }
 
 /// The settings for https; they are looked at when the first address needs them.
-pub(super) fn config(trust: &Trust) -> Result<TlsConfig, TrustError> {
+pub(crate) fn config(trust: &Trust) -> Result<TlsConfig, TrustError> {
     let provider = Arc::new(ring::default_provider());
     let roots = match &trust.authorities {
         Some(pem) => certificates(pem, "the file of authorities")?,

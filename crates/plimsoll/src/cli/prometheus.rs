@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use plimsoll_core::cluster::{self, Row, Workload};
+use plimsoll_core::mark::Mark;
 use plimsoll_host::prometheus::{
     Client, History, HistoryError, Options, QueryError, Server, Trust, basic, workloads, workloads_of,
 };
@@ -120,6 +121,8 @@ pub(super) struct Show {
     pub(super) limit: Option<f64>,
     pub(super) fail_on: FailOn,
     pub(super) format: Format,
+    /// What is on the time line.
+    pub(super) marks: Vec<Mark>,
     /// Walk the history instead of judging its end, with a look so often.
     pub(super) replay: Option<Option<f64>>,
 }
@@ -152,6 +155,7 @@ fn judge(history: &History, mut asked: Asked, show: &Show) -> Result<u8, CliErro
     let progress = Progress::new();
     progress.show(&format!("judging {} workloads", history.workloads.len()));
     let mut rows = judged(&history.workloads, asked.now, asked.step);
+    cluster::set_against(&mut rows, &show.marks);
     cluster::rank(&mut rows);
     drop(progress);
     let unlimited = rows.iter().filter(|r| r.limit.is_none()).count();

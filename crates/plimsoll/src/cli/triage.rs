@@ -10,7 +10,7 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
 
 use super::from_file::{self, Opened};
-use super::{live, overview, prometheus, replay, series};
+use super::{live, mark, overview, prometheus, replay, series};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -91,6 +91,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", conflicts_with_all = ["target", "from", "record"])]
     prometheus: Option<String>,
 
+    /// The agent's folder, or a file of marks, to set onsets against; else the usual store.
+    #[arg(long, value_name = "FILE", requires = "history")]
+    marks: Option<PathBuf>,
+
     #[command(flatten)]
     history: prometheus::Args,
 }
@@ -136,6 +140,11 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         limit: args.limit,
         fail_on: args.fail_on,
         format,
+        marks: if args.prometheus.is_some() || args.from.is_some() {
+            mark::read(args.marks.as_deref())?.0
+        } else {
+            Vec::new()
+        },
         replay: replayed,
     };
     if let Some(path) = &args.from {

@@ -17,6 +17,7 @@ mod guest;
 mod heap_views;
 mod incident;
 mod live;
+mod marks;
 #[cfg(feature = "object-store")]
 mod object;
 mod oom;
