@@ -73,7 +73,7 @@ enum Command {
     Incident(incident::Args),
     Bisect(bisect::Args),
     Mark(mark::Args),
-    Canary(canary::Args),
+    Canary(Box<canary::Args>),
     Drill(drill::Args),
     Completions(completions::Args),
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod bad_dumps;
+mod bad_history;
 mod bisect;
 mod brake;
 mod calibrate;
