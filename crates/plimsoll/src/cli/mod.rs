@@ -10,6 +10,7 @@ mod drill;
 mod from_file;
 mod guard;
 mod incident;
+mod kept;
 mod live;
 pub(crate) mod mark;
 mod oom;

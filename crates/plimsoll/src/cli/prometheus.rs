@@ -113,6 +113,13 @@ fn shard(text: &str) -> Result<Shard, String> {
         .ok_or_else(|| format!("{text:?} is no part; say 1/4, 2/4, 3/4 or 4/4"))
 }
 
+impl Args {
+    /// How far back to look, seconds.
+    pub(super) fn past(&self) -> f64 {
+        self.past
+    }
+}
+
 /// Where history comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source<'a> {
