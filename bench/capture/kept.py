@@ -17,24 +17,19 @@ its format ends with. A limit that was raised holds for a while and then no more
 that is not killed within 90 s is a failure of the run. Every run is a line of bench/capture/kept.jsonl. Needs what tight.py needs.
 """
 
-import argparse
-import concurrent.futures
 import collections
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import statistics
 import subprocess
 import tempfile
 import threading
 import time
 
-from tight import MIB, ROOT, Cage, ask, command, whole
+from tight import MIB, ROOT, Cage, arguments, ask, command, go_on, read_runs, whole
 
-HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 90
 RATES = (1, 5, 20, 50, 100, 200, 500)
 Cell = collections.namedtuple("Cell", "program by rate turn")
@@ -185,11 +180,6 @@ def run(cell, folder, binary):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def read_runs(file):
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [row for row in map(json.loads, lines) if not row.get("earlier")]
-
-
 def table(rows):
     print("| program | by | " + " | ".join(f"{r} MiB/s" for r in RATES) + " | all |")
     print("|---|---|" + "---:|" * (len(RATES) + 1))
@@ -206,37 +196,13 @@ def table(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=230)
-    parser.add_argument("--only", default="", help="cells whose words contain this")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll")
-    parser.add_argument("--runs", type=pathlib.Path, default=HERE / "kept.jsonl")
-    parser.add_argument("--table", action="store_true")
-    args = parser.parse_args()
+    args = arguments("kept.jsonl", 2).parse_args()
     if args.table:
         return table(read_runs(args.runs))
     done = {Cell(r["program"], r["by"], r["rate"], r["turn"]) for r in read_runs(args.runs)}
     left = [c for c in cells() if c not in done and args.only in f"{c.program}/{c.by}/{c.rate}/{c.turn}"]
-    random.Random(7).shuffle(left)
-    end, write, failed = time.monotonic() + args.seconds, threading.Lock(), []
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
-
-        def one(cell):
-            if time.monotonic() > end:
-                return
-            try:
-                row = run(cell, pathlib.Path(folder), args.plimsoll)
-            except (OSError, ValueError, IndexError, StopIteration, subprocess.SubprocessError) as e:
-                return failed.append((cell, e))
-            with write, open(args.runs, "a") as out:
-                out.write(json.dumps(row) + "\n")
-
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(one, left))
-    for cell, e in failed:
-        print(f"not run: {cell}: {e!r}")
-    print(f"{len(left)} were to be done; {args.runs.name} has {len(read_runs(args.runs))} of {len(cells())}")
+        go_on(args, left, len(cells()), lambda cell: run(cell, pathlib.Path(folder), args.plimsoll))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import subprocess
 import tempfile
 import time
 
-from kept import RATES, WANTED, Cell, read_runs, runtime, table
-from tight import OURS, ROOT
+from kept import RATES, WANTED, Cell, runtime, table
+from tight import OURS, ROOT, read_runs
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY = 1536

@@ -307,22 +307,47 @@ def table(rows):
     print(f"\nPlimsoll's own: {len(own)} captures asked, {sum(r['refused'] for r in own)} refused, {dead} dead; {len(looks)} looks, {sum(not r['lived'] for r in looks)} dead")
 
 
-def main():
+def arguments(runs, jobs):
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=230)
-    parser.add_argument("--state", default=None)
     parser.add_argument("--only", default="", help="cells whose words contain this")
-    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=jobs)
     parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll")
-    parser.add_argument("--runs", type=pathlib.Path, default=HERE / "tight.jsonl")
+    parser.add_argument("--runs", type=pathlib.Path, default=HERE / runs)
     parser.add_argument("--table", action="store_true")
+    return parser
+
+
+def go_on(args, left, all, run):
+    """Runs what is left, in an order by chance, until the time is over; each run is a line of the file."""
+    random.Random(7).shuffle(left)
+    end, write, failed = time.monotonic() + args.seconds, threading.Lock(), []
+
+    def one(cell):
+        if time.monotonic() > end:
+            return
+        try:
+            row = run(cell)
+        except (OSError, ValueError, IndexError, StopIteration, subprocess.SubprocessError) as e:
+            return failed.append((cell, e))
+        with write, open(args.runs, "a") as out:
+            out.write(json.dumps(row) + "\n")
+
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(one, left))
+    for cell, e in failed:
+        print(f"not run: {cell}: {e!r}")
+    print(f"{len(left)} were to be done; {args.runs.name} has {len(read_runs(args.runs))} of {all}")
+
+
+def main():
+    parser = arguments("tight.jsonl", 4)
+    parser.add_argument("--state", default=None)
     args = parser.parse_args()
     if args.table:
         return table(read_runs(args.runs))
     done = {Cell(r["program"], r["artifact"], r["tool"], r["headroomMib"], r["turn"], r.get("burn", 0)) for r in read_runs(args.runs)}
     left = [c for c in cells() if c not in done and args.only in f"{c.program}/{c.artifact}/{c.tool}"]
-    random.Random(7).shuffle(left)
-    end, write, failed = time.monotonic() + args.seconds, threading.Lock(), []
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
         folder = pathlib.Path(folder)
         state = pathlib.Path(args.state or folder / "state").resolve()
@@ -330,22 +355,7 @@ def main():
         if not (state / "calibration.json").exists() and any(c.tool == "calibrated" for c in left):
             env = dict(os.environ, PLIMSOLL_STATE=str(state))
             subprocess.run([args.plimsoll, "calibrate", "--only", "jvm,go", "--go", "--force"], env=env, stdout=subprocess.DEVNULL)
-
-        def one(cell):
-            if time.monotonic() > end:
-                return
-            try:
-                row = run(cell, folder, state, args.plimsoll)
-            except (OSError, ValueError, IndexError, StopIteration, subprocess.SubprocessError) as e:
-                return failed.append((cell, e))
-            with write, open(args.runs, "a") as out:
-                out.write(json.dumps(row) + "\n")
-
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(one, left))
-    for cell, e in failed:
-        print(f"not run: {cell}: {e!r}")
-    print(f"{len(left)} were to be done; {args.runs.name} has {len(read_runs(args.runs))} of {len(cells())}")
+        go_on(args, left, len(cells()), lambda cell: run(cell, folder, state, args.plimsoll))
 
 
 if __name__ == "__main__":

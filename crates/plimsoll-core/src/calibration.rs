@@ -185,6 +185,7 @@ impl Calibration {
             // What takes nothing by its nature is not charged with what the program did meanwhile.
             memory: if shipped.memory == Line::NONE { 0.0 } else { SPARE * row.memory.at(size) },
             disk: row.disk.at(size),
+            inside: cost.inside,
             pause: row.pause.at(size),
             running: cost.running,
             basis: match row.is_of_version(&r.target) {

@@ -74,18 +74,30 @@ pub struct Place {
     pub free_inodes: Option<f64>,
 }
 
+/// Where an artifact goes, and what it may have to pass through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Places {
+    /// The destination.
+    pub to: Place,
+    /// The target's own `/tmp`, where that can be looked at.
+    pub inside: Option<Place>,
+}
+
 /// Every term for an artifact of this cost, stored there. `probe_budget` is how long the target may stand still,
 /// seconds, where something watches it.
 pub fn checks(
     cost: &Cost,
     clock: &Clock,
     r: &Recording,
-    place: &Place,
+    places: &Places,
     probe_budget: Option<f64>,
 ) -> Vec<Check> {
     let mut out: Vec<Check> = life(r, clock, cost).into_iter().collect();
     out.push(memory(cost, clock));
-    out.extend(disk(cost, place));
+    if cost.inside > 0.0 {
+        out.extend(inside(cost.inside, places.inside.as_ref()));
+    }
+    out.extend(disk(cost.disk, &places.to, "--to names another folder", "--to names a folder on a disk"));
     out.extend(probe_budget.map(|budget| pause(cost, budget)));
     out
 }
@@ -143,9 +155,26 @@ pub(crate) fn memory(cost: &Cost, clock: &Clock) -> Check {
     Check { ok: Some(fits), needed: Some(need), have: Some(have), text, lever, ..check }
 }
 
-/// Room at the destination, and that it is no memory.
-fn disk(cost: &Cost, place: &Place) -> Vec<Check> {
-    let need = cost.disk * (1.0 + SPARE);
+/// Room in the target's own `/tmp`, and that it is no memory: there it would count against its limit.
+fn inside(need: f64, place: Option<&Place>) -> Vec<Check> {
+    const LEVER: &str =
+        "mount a disk with room at its /tmp, or take it by hand to a folder of its own that has room";
+    match place {
+        Some(place) => disk(need, place, LEVER, LEVER),
+        None => vec![Check {
+            term: Term::Disk,
+            ok: None,
+            needed: Some(need),
+            have: None,
+            text: "it is written into the target's own /tmp first, which cannot be looked at".to_owned(),
+            lever: None,
+        }],
+    }
+}
+
+/// Room in a place, and that it is no memory.
+fn disk(bytes: f64, place: &Place, other: &str, no_memory: &str) -> Vec<Check> {
+    let need = bytes * (1.0 + SPARE);
     let fits = place.free_bytes >= need;
     let have = units::bytes(place.free_bytes);
     let mut room = Check {
@@ -159,13 +188,13 @@ fn disk(cost: &Cost, place: &Place) -> Vec<Check> {
             place.path,
             place.file_system
         ),
-        lever: (!fits).then(|| "--to names another folder".to_owned()),
+        lever: (!fits).then(|| other.to_owned()),
     };
     // A small file does no harm there; a dump is memory of the machine twice.
-    if place.in_memory && cost.disk > SMALL {
+    if place.in_memory && bytes > SMALL {
         room.ok = Some(false);
         room.text = format!("{}: that is memory, not a disk", room.text);
-        room.lever = Some("--to names a folder on a disk".to_owned());
+        room.lever = Some(no_memory.to_owned());
     }
     let mut out = vec![room];
     if let Some(free) = place.free_inodes {
@@ -176,7 +205,7 @@ fn disk(cost: &Cost, place: &Place) -> Vec<Check> {
             needed: Some(INODES),
             have: Some(free),
             text: format!("{free:.0} files can still be made"),
-            lever: (!ok).then(|| "--to names another folder".to_owned()),
+            lever: (!ok).then(|| other.to_owned()),
         });
     }
     out
@@ -208,6 +237,9 @@ pub fn in_words(c: &Cost) -> String {
     if c.disk > 0.0 {
         parts.push(format!("{} on disk", units::bytes(c.disk)));
     }
+    if c.inside > 0.0 {
+        parts.push(format!("{} in the target's /tmp meanwhile", units::bytes(c.inside)));
+    }
     parts.push(if c.pause >= 0.01 {
         format!("pause {:.1} s", c.pause)
     } else {
@@ -223,7 +255,7 @@ mod tests {
     const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
     fn cost(disk: f64, pause: f64) -> Cost {
-        Cost { memory: 0.0, disk, pause, running: 0.0, basis: "a test".into() }
+        Cost { memory: 0.0, disk, inside: 0.0, pause, running: 0.0, basis: "a test".into() }
     }
 
     fn recording() -> Recording {
@@ -247,13 +279,29 @@ mod tests {
 
     #[test]
     fn a_dump_needs_room_on_something_that_is_no_memory() {
-        let ok = |checks: Vec<Check>| allowed(&checks);
-        assert_eq!(ok(disk(&cost(GIB, 0.0), &place(false, 2.0 * GIB))), Some(true));
-        assert_eq!(ok(disk(&cost(GIB, 0.0), &place(false, GIB))), Some(false), "a part stays free");
-        assert_eq!(ok(disk(&cost(GIB, 0.0), &place(true, 9.0 * GIB))), Some(false));
-        assert_eq!(ok(disk(&cost(1e6, 0.0), &place(true, 9.0 * GIB))), Some(true), "a small file may");
+        let ok = |bytes: f64, place: &Place| allowed(&disk(bytes, place, "another", "a disk"));
+        assert_eq!(ok(GIB, &place(false, 2.0 * GIB)), Some(true));
+        assert_eq!(ok(GIB, &place(false, GIB)), Some(false), "a part stays free");
+        assert_eq!(ok(GIB, &place(true, 9.0 * GIB)), Some(false));
+        assert_eq!(ok(1e6, &place(true, 9.0 * GIB)), Some(true), "a small file may");
         let full = Place { free_inodes: Some(2.0), ..place(false, 2.0 * GIB) };
-        assert_eq!(ok(disk(&cost(1.0, 0.0), &full)), Some(false));
+        assert_eq!(ok(1.0, &full), Some(false));
+    }
+
+    #[test]
+    fn what_passes_through_the_targets_own_tmp_needs_room_there_too() {
+        let clock = crate::judge::judge(&recording(), None).clock;
+        let terms = |within: Option<Place>| {
+            let places = Places { to: place(false, 9.0 * GIB), inside: within };
+            let cost = Cost { inside: GIB, ..cost(GIB, 0.0) };
+            checks(&cost, &clock, &recording(), &places, None)
+        };
+        assert_eq!(allowed(&terms(Some(place(false, 2.0 * GIB)))), Some(true));
+        let refused = terms(Some(place(true, 9.0 * GIB)));
+        assert_eq!(allowed(&refused), Some(false));
+        let lever = refused.iter().find(|c| c.ok == Some(false)).and_then(|c| c.lever.as_deref());
+        assert!(lever.is_some_and(|l| l.contains("its /tmp")), "{lever:?}");
+        assert_eq!(allowed(&terms(None)), None, "it cannot be told");
     }
 
     #[test]
@@ -270,7 +318,14 @@ mod tests {
         };
         let r = crate::judge::judge(&recording(), None);
         let with = |lately: f64| Clock { bounds: vec![bound(lately)], ..r.clock.clone() };
-        let cost = Cost { memory: 20.0 * MIB, disk: 0.0, pause: 0.0, running: 0.0, basis: "a test".into() };
+        let cost = Cost {
+            memory: 20.0 * MIB,
+            disk: 0.0,
+            inside: 0.0,
+            pause: 0.0,
+            running: 0.0,
+            basis: "a test".into(),
+        };
         assert_eq!(memory(&cost, &with(50.0 * MIB)).ok, Some(true));
         let refused = memory(&cost, &with(90.0 * MIB));
         assert_eq!((refused.ok, refused.have), (Some(false), Some(10.0 * MIB)));

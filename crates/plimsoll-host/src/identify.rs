@@ -83,7 +83,7 @@ fn parse_life(text: &str) -> Option<Life> {
 }
 
 /// Seconds between two readings of one start: the machine's own start is told in whole seconds.
-const SAME_START: f64 = 1.5;
+pub(crate) const SAME_START: f64 = 1.5;
 
 /// Whether the process of a target's pid is still that one, and not a later one with its number.
 pub(crate) fn is_same(world: &World, target: &Target) -> bool {
@@ -117,7 +117,7 @@ pub fn identify(world: &World, pid: i32) -> Result<Target, IdentifyError> {
         container: containers(&folder).or_else(|| cgroup.as_deref().and_then(container)),
         limit_cgroup: group.as_ref().map(|g| g.binding(machine).1.shown()),
         cgroup,
-        started: boot_time(world) + seconds(life.start_ticks),
+        started: world.booted() + seconds(life.start_ticks),
         flags: flags(&folder, runtime, &argv),
     };
     match runtime {
@@ -159,16 +159,10 @@ pub(crate) fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
-/// Unix time of boot, seconds.
 /// When a process started, Unix seconds; `None` when there is none, or it has ended.
 pub(crate) fn started(world: &World, pid: i32) -> Option<f64> {
     let life = life(world, pid).ok()??;
-    (!matches!(life.state, 'Z' | 'X')).then(|| boot_time(world) + seconds(life.start_ticks))
-}
-
-fn boot_time(world: &World) -> f64 {
-    let text = fs::read_to_string(world.proc_root.join("stat")).unwrap_or_default();
-    crate::source::text::field(&text, "btime").unwrap_or(0.0)
+    (!matches!(life.state, 'Z' | 'X')).then(|| world.booted() + seconds(life.start_ticks))
 }
 
 /// Bytes of a command line that are looked at.
@@ -429,11 +423,7 @@ mod tests {
     /// A fake machine with one process.
     fn machine(stat: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         fs::create_dir_all(world.proc_root.join("7")).expect("a folder");
         fs::create_dir_all(&world.cgroup_root).expect("a folder");
         fs::write(world.proc_root.join("stat"), "cpu 1 2 3\nbtime 1700000000\n").expect("a file");

@@ -16,12 +16,10 @@ use plimsoll_core::target::Target;
 use crate::identify::{self, IdentifyError, Life};
 use crate::source::cgroup::Group;
 use crate::source::{Pace, SOURCES, Source, SourceKind, kernel_log, note};
-use crate::world::{Clock, World};
+use crate::world::{Clock, Jumps, World};
 
 /// How long one wait may last before the stop flag is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
-/// A wall clock that moved this far against the monotonic one has been set, seconds.
-const JUMP: f64 = 2.0;
 
 /// A slow source is called silent after this many of its pauses, and not before [`PATIENCE`].
 const PAUSES: u32 = 3;
@@ -70,7 +68,7 @@ pub struct Sampler {
     beside: Vec<Beside>,
     every: Duration,
     next: Instant,
-    drift: f64,
+    jumps: Jumps,
     program: Option<PathBuf>,
     group: Option<Group>,
     oom_kills: Option<f64>,
@@ -133,7 +131,7 @@ impl Sampler {
             beside,
             every: every.max(Duration::from_millis(10)),
             next: Instant::now(),
-            drift: clock.drift(),
+            jumps: Jumps::since(&clock),
             program: identify::program(world, pid),
             oom_kills: group.as_ref().and_then(Group::oom_kills),
             group,
@@ -193,12 +191,8 @@ impl Sampler {
         self.beside.iter_mut().for_each(|source| source.silence(&mut out));
         self.oom_kills = self.group.as_ref().and_then(Group::oom_kills).or(self.oom_kills);
         self.exec(&mut out);
-        let drift = self.clock.drift();
-        if (drift - self.drift).abs() > JUMP {
-            let text =
-                format!("the wall clock was set by {:+.1} s; times here go on as before", drift - self.drift);
+        if let Some(text) = self.jumps.news(&self.clock) {
             note(&mut out, text);
-            self.drift = drift;
         }
         out
     }

@@ -21,8 +21,7 @@ const MOST_RESIDENT: u64 = 40 << 20;
 
 /// A machine with control groups of version 2, as files.
 fn machine(root: &Path) -> World {
-    let world =
-        World { proc_root: root.join("proc"), cgroup_root: root.join("cg"), kernel_log: root.join("kmsg") };
+    let world = World::under(root);
     let write = |path: &Path, text: &str| {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");

@@ -19,6 +19,7 @@ pub mod class_histogram;
 pub mod config;
 mod container_log;
 pub mod core_file;
+pub mod cpython;
 pub mod csv_series;
 pub mod deaths;
 pub mod formats;

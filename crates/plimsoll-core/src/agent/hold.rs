@@ -11,11 +11,11 @@ use crate::target::RuntimeKind;
 pub struct Request {
     /// Names it in the log.
     pub id: String,
-    /// When it was asked, Unix seconds.
+    /// When it was asked, seconds since boot: a wall clock that is set meanwhile makes no request old.
     pub time: f64,
     /// The process.
     pub pid: i32,
-    /// Its start, Unix seconds: with the pid it names the process for good.
+    /// Its start, seconds after boot: with the pid it names the process for good.
     pub started: f64,
     /// What is asked for; when it is empty, what is taken at the last moment.
     pub artifacts: Vec<String>,

@@ -159,7 +159,7 @@ pub fn rungs(level: Level, runtime: RuntimeKind) -> &'static [&'static str] {
         (_, RuntimeKind::Go) => &["stacks", "sites", "goroutines", "heap"],
         (Level::Light, RuntimeKind::Node) => &["statistics"],
         (Level::Heavy, RuntimeKind::Node) => &["snapshot", "statistics", "smaps"],
-        (Level::Light, RuntimeKind::Python) => &["stacks", "smaps"],
+        (Level::Light, RuntimeKind::Python) => &["stacks", "census", "smaps"],
         // The copy freezes it while it is taken, so it does not reach its limit meanwhile.
         (Level::Heavy, RuntimeKind::Native) => &["core", "profile", "smaps"],
         (Level::Light, RuntimeKind::Native) => &["profile", "smaps"],

@@ -164,15 +164,21 @@ fn gc_log(s: &Subject) -> Option<Outcome> {
         .find(|f| f.starts_with("-Xlog:gc") || f.starts_with("-Xloggc:") || f.starts_with("-Xlog:all"));
     Some(match log {
         Some(flag) => Outcome::Holds(flag.clone()),
-        None => Outcome::Fails(
-            Severity::Warning,
-            "no GC log: the floor of the past cannot be read after a restart".to_owned(),
-            Fix::new(format!(
-                "log collections with rotation; live: jcmd {} VM.log output=/logs/gc.log what=gc*",
-                s.pid()
-            ))
-            .patch("-Xlog:gc*:file=/logs/gc-%p.log:time,uptime,level,tags:filecount=5,filesize=20m"),
-        ),
+        None => {
+            let old = s.version.as_deref().is_some_and(|v| v.starts_with("1.8") || v.starts_with("8."));
+            let fix = if old {
+                // Its logs cannot be switched on live.
+                Fix::new("log collections with rotation, from the next start on").patch(
+                    "-Xloggc:/logs/gc-%p.log -XX:+PrintGCDetails -XX:+PrintGCDateStamps -XX:+UseGCLogFileRotation -XX:NumberOfGCLogFiles=5 -XX:GCLogFileSize=20M",
+                )
+            } else {
+                let live = format!("jcmd {} VM.log output=/logs/gc.log what=gc*", s.pid());
+                Fix::new(format!("log collections with rotation; live: {live}"))
+                    .patch("-Xlog:gc*:file=/logs/gc-%p.log:time,uptime,level,tags:filecount=5,filesize=20m")
+            };
+            let why = "no GC log: the floor of the past cannot be read after a restart";
+            Outcome::Fails(Severity::Warning, why.to_owned(), fix)
+        }
     })
 }
 

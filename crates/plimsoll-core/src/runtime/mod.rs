@@ -9,7 +9,7 @@ mod go;
 mod jvm;
 mod native;
 mod node;
-mod python;
+pub mod python;
 
 use crate::fact::Fact;
 use crate::target::RuntimeKind;

@@ -92,6 +92,8 @@ pub struct Price {
     pub memory: Line,
     /// Disk at the destination, bytes.
     pub disk: Line,
+    /// Disk in the target's own `/tmp`, bytes: it is written there, taken out and removed.
+    pub inside: Line,
     /// Pause of the target, seconds.
     pub pause: Line,
     /// Seconds during which the target goes on allocating while the artifact is taken.
@@ -106,6 +108,7 @@ impl Price {
         per: Per::Nothing,
         memory: Line::NONE,
         disk: Line::NONE,
+        inside: Line::NONE,
         pause: Line::NONE,
         running: Line::NONE,
         basis: "read from outside",
@@ -116,6 +119,7 @@ impl Price {
         Cost {
             memory: self.memory.at(size),
             disk: self.disk.at(size),
+            inside: self.inside.at(size),
             pause: self.pause.at(size),
             running: self.running.at(size),
             basis: self.basis.into(),

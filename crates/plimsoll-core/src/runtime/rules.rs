@@ -124,6 +124,8 @@ pub struct Cost {
     pub memory: f64,
     /// Disk at the destination, bytes.
     pub disk: f64,
+    /// Disk in the target's own `/tmp`, bytes: it is written there, taken out and removed.
+    pub inside: f64,
     /// Pause of the target, seconds.
     pub pause: f64,
     /// Seconds during which the target goes on allocating while the artifact is taken.

@@ -223,11 +223,7 @@ mod tests {
     impl Machine {
         fn new() -> Machine {
             let root = tempfile::tempdir().expect("a folder");
-            let world = World {
-                proc_root: root.path().join("proc"),
-                cgroup_root: root.path().join("cg"),
-                kernel_log: root.path().join("kmsg"),
-            };
+            let world = World::under(root.path());
             let store = root.path().join("store");
             let machine = Machine { _root: root, world, store, rules: Rules::default() };
             machine.proc("stat", "btime 1700000000\n");

@@ -289,9 +289,10 @@ impl Climb {
     /// Whether an artifact may be taken, after time was bought where that helps.
     fn admit(&self, r: &Recording, id: &str) -> Result<(), String> {
         let place = place::of(&self.journal.captures()).map_err(|e| e.to_string())?;
+        let places = place::with_inside(place, &self.world, self.target.pid);
         let cost = plan::cost(r, id, &self.here).unwrap_or_else(|| Err("its cost is unknown".to_owned()))?;
         // The limit may have been changed since the clock was read.
-        let checks = preflight::checks(&cost, &self.clock.as_of(r), r, &place, None);
+        let checks = preflight::checks(&cost, &self.clock.as_of(r), r, &places, None);
         let failed = checks.iter().find(|c| c.ok == Some(false));
         let unsure = checks.iter().find(|c| c.ok.is_none() && cost.memory > 0.0);
         let Some(check) = failed.or(unsure) else { return Ok(()) };

@@ -21,10 +21,11 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::target::Target;
 
 use super::climb::{Climb, Journal};
+use crate::identify;
 use crate::sampler::Sampler;
 use crate::source::cgroup::Group;
 use crate::store::{self, Store, StoreError};
-use crate::world::{Clock as Time, World};
+use crate::world::{self, Clock as Time, World};
 
 /// Between two looks at whether there is an answer.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -118,10 +119,16 @@ impl Hold<'_> {
     }
 
     fn request(&self) -> Request {
-        let time = Time::start().now();
-        let id = format!("{time:.3}-{}-{}", self.target.pid, std::process::id());
+        let time = world::since_boot();
+        let id = format!("{time:014.3}-{}-{}", self.target.pid, std::process::id());
         let artifacts = self.artifacts.to_vec();
-        Request { id, time, pid: self.target.pid, started: self.target.started, artifacts }
+        Request {
+            id,
+            time,
+            pid: self.target.pid,
+            started: self.target.started - self.world.booted(),
+            artifacts,
+        }
     }
 
     fn is_over(&self, began: Instant) -> bool {
@@ -233,9 +240,8 @@ fn read(path: &Path) -> Option<Request> {
 }
 
 /// Whether a process is the one that is to be restarted.
-pub(super) fn is_of(target: &Target, request: &Request) -> bool {
-    // The machine's own start is told in whole seconds.
-    (target.started - request.started).abs() < 1.5
+pub(super) fn is_of(world: &World, target: &Target, request: &Request) -> bool {
+    (target.started - world.booted() - request.started).abs() < identify::SAME_START
 }
 
 /// What the log calls a process: its group with a limit, else its own, else its name.

@@ -34,13 +34,14 @@ use plimsoll_core::judge::{Judgement, judge};
 use plimsoll_core::recording::Recording;
 use plimsoll_core::target::{RuntimeKind, Target};
 use plimsoll_core::units::bytes;
+use plimsoll_read::kernel_log::OomKill;
 
 use crate::capture;
 use crate::fleet::{Fleet, Limited};
 use crate::identify;
 use crate::source::kernel_log::{self, Kills};
 use crate::store::{Store, StoreError};
-use crate::world::{Clock as Time, World};
+use crate::world::{self, Clock as Time, Jumps, World};
 use alerts::Heard;
 use chronicle::Chronicle;
 use climb::{Climb, Journal};
@@ -140,6 +141,7 @@ pub struct Agent {
     chores_at: f64,
     looks: u64,
     heard: Heard,
+    jumps: Jumps,
 }
 
 impl Agent {
@@ -154,6 +156,7 @@ impl Agent {
         let mut fleet = Fleet::open(world).rescanning_always();
         let journal =
             Journal { store: Arc::new(Mutex::new(store)), tell, time: Time::start(), brakes: Arc::default() };
+        let jumps = Jumps::since(&journal.time);
         let recalled = Chronicle::recall(&mut fleet, folder, &rules, journal.now());
         let mut agent = Agent {
             fleet,
@@ -181,6 +184,7 @@ impl Agent {
             chores_at: 0.0,
             looks: 0,
             heard: Heard::default(),
+            jumps,
         };
         agent.come_up(recalled);
         Ok(agent)
@@ -379,8 +383,8 @@ impl Agent {
         let folder = self.store(Store::requests);
         let Some(request) = hold::next(&folder) else { return };
         let target = identify::identify(&self.world, request.pid).ok();
-        let same = target.filter(|t| hold::is_of(t, &request));
-        let refused = request.refusal(self.journal.now(), same.is_some());
+        let same = target.filter(|t| hold::is_of(&self.world, t, &request));
+        let refused = request.refusal(world::since_boot(), same.is_some());
         let (workload, target) = match (same, refused) {
             (Some(target), None) => (hold::workload(&self.world, &target), target),
             (_, why) => {
@@ -467,6 +471,9 @@ impl Agent {
     /// One look at everything.
     fn look(&mut self) {
         self.looks += 1;
+        if let Some(text) = self.jumps.news(&self.journal.time) {
+            self.write(self.journal.event("agent", What::Agent, text));
+        }
         self.fleet.tick();
         self.inner.look(&mut self.fleet, &self.world, &self.rules);
         self.keep_series();
@@ -497,8 +504,17 @@ impl Agent {
         for kill in self.kills.next() {
             let workload =
                 kill.victim_group.as_deref().map_or_else(|| kill.name.clone(), |g| Workload::of(g).words());
+            if !self.concerns(&kill, &workload) {
+                continue;
+            }
             self.write(self.journal.event(&workload, What::Killed, kernel_log::sentence(&kill)));
         }
+    }
+
+    /// Whether the rules watch what was killed: the program, or the workload that a process of another name belongs to.
+    fn concerns(&self, kill: &OomKill, workload: &str) -> bool {
+        let name = self.known.get(&kill.pid).map_or(&kill.name, |k| &k.target.name);
+        self.watched.contains_key(workload) || self.rules.watches(name)
     }
 
     /// A group crossed a share of its limit: two quick looks tell how fast it burns.

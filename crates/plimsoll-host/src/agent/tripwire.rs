@@ -24,6 +24,8 @@ const GROUPS: usize = 512;
 const SOONEST: Duration = Duration::from_millis(5);
 const LATEST: Duration = Duration::from_millis(1000);
 const LOOK: Duration = Duration::from_millis(50);
+/// Seconds in which the rate that was seen of a polled group counts half.
+const HALVED: f64 = 0.25;
 
 /// A group to watch.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,9 +113,31 @@ struct Threshold {
 /// One group that is polled.
 struct Polled {
     wire: Wire,
-    last: f64,
+    pace: Pace,
     at: Instant,
     due: Instant,
+}
+
+/// How fast a group climbs. The kernel counts in steps of some MiB, so that between two polls that are close it seems to
+/// stand still: the fastest that was seen counts on, halved in each [`HALVED`].
+#[derive(Default)]
+struct Pace {
+    usage: f64,
+    rate: f64,
+}
+
+impl Pace {
+    /// Takes in the usage after so many seconds.
+    fn take(&mut self, usage: f64, took: f64) {
+        let seen = (usage - self.usage).max(0.0) / took.max(1e-3);
+        (self.usage, self.rate) = (usage, seen.max(self.rate * 0.5_f64.powf(took / HALVED)));
+    }
+
+    /// Until the next poll: a third of the time to the next share, as it may burn faster by then.
+    fn pause(&self, limit: f64) -> Duration {
+        let left = (next_share(self.usage, limit) - self.usage) / self.rate / 3.0;
+        Duration::try_from_secs_f64(left).unwrap_or(LATEST).clamp(SOONEST, LATEST)
+    }
 }
 
 /// The file by which version 2 tells that a group was held up at its limit.
@@ -199,7 +223,7 @@ impl Watch {
             match set {
                 Ok(set) => self.thresholds.extend(set),
                 Err(_) => {
-                    self.polled.push(Polled { wire: wire.clone(), last: 0.0, at: now, due: now });
+                    self.polled.push(Polled { wire: wire.clone(), pace: Pace::default(), at: now, due: now });
                     // Where there is no such file, polling is all there is.
                     self.events.extend(Events::open(wire));
                 }
@@ -246,17 +270,12 @@ impl Watch {
                     p.due = now + LATEST;
                     continue;
                 };
-                let crossed = |s: &&f64| p.last < **s * p.wire.limit && usage >= **s * p.wire.limit;
+                let crossed = |s: &&f64| p.pace.usage < **s * p.wire.limit && usage >= **s * p.wire.limit;
                 if let Some(share) = SHARES.iter().rev().find(crossed) {
                     let _nobody = self.tell.send(Trip { group: p.wire.group.clone(), share: *share });
                 }
-                let took = now.duration_since(p.at).as_secs_f64().max(1e-3);
-                let rate = (usage - p.last).max(0.0) / took;
-                let next = next_share(usage, p.wire.limit);
-                // A third of the time that is left, as it may burn faster by then.
-                let left = if rate > 0.0 { (next - usage) / rate / 3.0 } else { f64::INFINITY };
-                let pause = Duration::try_from_secs_f64(left).unwrap_or(LATEST).clamp(SOONEST, LATEST);
-                (p.last, p.at, p.due) = (usage, now, now + pause);
+                p.pace.take(usage, now.duration_since(p.at).as_secs_f64());
+                (p.at, p.due) = (now, now + p.pace.pause(p.wire.limit));
             }
             soonest = soonest.min(p.due.saturating_duration_since(now));
         }
@@ -345,6 +364,24 @@ mod tests {
         assert_eq!(events.trip(), None, "it was told");
         held_up(10, 3);
         assert!(events.trip().is_some());
+    }
+
+    #[test]
+    fn a_climb_in_steps_is_not_taken_for_a_standstill() {
+        // 85 MiB a second in steps of 2 MiB, towards 80 % of 440 MiB.
+        let (mib, limit) = (1_048_576.0, 440.0 * 1_048_576.0);
+        let (mut pace, mut t) = (Pace::default(), 3.0);
+        pace.take(255.0 * mib, 1.0);
+        while t < 5.0 {
+            let took = pace.pause(limit).as_secs_f64();
+            t += took;
+            pace.take((t * 85.0 / 2.0).floor() * 2.0 * mib, took);
+            let late = pace.pause(limit).as_secs_f64() * 85.0 / 440.0;
+            assert!(late < 0.05, "{late} of the limit unseen at {t}");
+        }
+        // One that comes to rest is polled seldom again.
+        pace.take(pace.usage, 3.0);
+        assert_eq!(pace.pause(limit), LATEST);
     }
 
     #[test]

@@ -1,24 +1,24 @@
 //! Artifacts of HotSpot, by its own attach protocol: no JDK in the target's image is needed.
 //!
-//! A heap dump is streamed out through a FIFO in the target's `/tmp`: it takes no disk and no page cache in the
+//! A heap dump of JDK 17 and later is streamed out through a FIFO in the target's `/tmp`: it takes no disk and no page cache in the
 //! container, and closing our end stops it.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 
+use super::its_tmp::{self, give};
 use super::store::Draft;
 use super::{CaptureError, Folder, Order};
 use crate::step::jvm_attach::{AttachError, jcmd};
-use crate::world::World;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +35,10 @@ const OVERWRITES: u32 = 17;
 /// From this version on several threads write segments beside the file, unless told otherwise.
 const SEGMENTS: u32 = 22;
 /// The record that ends a heap dump: its tag, then time and length, both 0.
-const END: [u8; 9] = [0x2c, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const END: [u8; 9] = [0x2c, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// The word of a JVM that is waited for.
+pub(super) type Answer = Receiver<Result<String, AttachError>>;
 
 pub(super) fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
     match order.id {
@@ -63,21 +66,13 @@ fn ask(order: &Order<'_>, folder: &mut Folder, command: &str, name: &str) -> Res
 fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
     let version = order.target.runtime_version.as_deref().map_or(0, major);
     if version != 0 && version < OVERWRITES {
-        return Err(CaptureError::Jvm(format!(
-            "JDK {version} cannot write a heap dump into a pipe (17 is the first): take it by hand, to a disk with room"
-        )));
+        return super::jvm_dump_file::take(order, folder);
     }
     let fifo = Fifo::make(order)?;
     let one_thread = if version >= SEGMENTS { " -parallel=1" } else { "" };
     let command = format!("GC.heap_dump -all -overwrite{one_thread} {}", fifo.inside);
     let mut draft = folder.begin("heap.hprof")?;
-    let (send, answer) = channel();
-    let (world, pid) = (order.world.clone(), order.target.pid);
-    let asker = thread::Builder::new().spawn(move || {
-        // Nobody listens any more when the reader gave up: then nothing is to be told.
-        let _unheard = send.send(jcmd(&world, pid, &command, DUMP_PATIENCE));
-    });
-    asker.map_err(|e| CaptureError::file(&fifo.path, e))?;
+    let answer = have_dumped(order, command).map_err(|e| CaptureError::file(&fifo.path, e))?;
     let read = copy(order, &fifo, &mut draft, &answer);
     // Closing our end stops a dump that is under way; the JVM goes on.
     drop(fifo);
@@ -101,8 +96,19 @@ fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
     folder.end(draft, cut)
 }
 
+/// Has a dump written beside; the JVM's word comes when it is done.
+pub(super) fn have_dumped(order: &Order<'_>, command: String) -> io::Result<Answer> {
+    let (send, answer) = channel();
+    let (world, pid) = (order.world.clone(), order.target.pid);
+    thread::Builder::new().spawn(move || {
+        // Nobody listens any more when the reader gave up: then nothing is to be told.
+        let _unheard = send.send(jcmd(&world, pid, &command, DUMP_PATIENCE));
+    })?;
+    Ok(answer)
+}
+
 /// What the JVM says in the end, when that is not success.
-fn settle(answer: &Receiver<Result<String, AttachError>>) -> Option<String> {
+fn settle(answer: &Answer) -> Option<String> {
     match answer.recv_timeout(PATIENCE) {
         Ok(Ok(text)) if text.contains("Heap dump file created") => None,
         Ok(Ok(text)) => Some(format!("the JVM says: {}", text.lines().next().unwrap_or("nothing"))),
@@ -112,12 +118,7 @@ fn settle(answer: &Receiver<Result<String, AttachError>>) -> Option<String> {
 }
 
 /// Copies until the JVM closes its end.
-fn copy(
-    order: &Order<'_>,
-    fifo: &Fifo,
-    draft: &mut Draft,
-    answer: &Receiver<Result<String, AttachError>>,
-) -> Result<(), CaptureError> {
+fn copy(order: &Order<'_>, fifo: &Fifo, draft: &mut Draft, answer: &Answer) -> Result<(), CaptureError> {
     let mut buffer = vec![0; 1 << 20];
     let began = Instant::now();
     loop {
@@ -146,7 +147,7 @@ fn copy(
 }
 
 /// An answer before the first byte is a refusal.
-fn refused(answer: &Receiver<Result<String, AttachError>>) -> Result<(), CaptureError> {
+fn refused(answer: &Answer) -> Result<(), CaptureError> {
     match answer.try_recv() {
         Ok(Ok(text)) => Err(CaptureError::Jvm(text.lines().next().unwrap_or("no word").to_owned())),
         Ok(Err(e)) => Err(CaptureError::Attach(e)),
@@ -168,7 +169,7 @@ impl Fifo {
         let process = order.world.proc_root.join(order.target.pid.to_string());
         let unique = format!(
             "{}{}-{}.fifo",
-            ours(order.target.pid),
+            its_tmp::ours(order.target.pid),
             std::process::id(),
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos())
         );
@@ -192,37 +193,6 @@ impl Fifo {
                 let _left_behind = fs::remove_file(&path);
                 Err(failed(e))
             }
-        }
-    }
-}
-
-/// Gives the pipe to the target's user, who must be able to open it.
-fn give(process: &Path, path: &Path) -> io::Result<()> {
-    let owner = fs::metadata(process)?;
-    if rustix::process::geteuid().as_raw() == owner.uid() {
-        return Ok(());
-    }
-    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-    rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
-}
-
-/// What names of our files in a target's `/tmp` begin with.
-pub(super) fn ours(pid: i32) -> String {
-    format!(".plimsoll-{pid}-")
-}
-
-/// Removes pipes and files that a capture left in the target's `/tmp` when it was killed itself.
-pub(super) fn sweep(world: &World, pid: i32) {
-    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
-    let head = ours(pid);
-    for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|n| n.strip_prefix(&head)?.split('-').next()?.parse::<u32>().ok());
-        let is_ours = entry.file_type().is_ok_and(|t| t.is_fifo() || t.is_file());
-        let alive = |owner: u32| world.proc_root.join(owner.to_string()).exists();
-        if is_ours && owner.is_some_and(|o| !alive(o)) {
-            // It is ours, and nobody reads it any more.
-            let _left_behind = fs::remove_file(entry.path());
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Artifacts of HotSpot that take a while: a collection log that is switched on for a window, and a flight recording. The
 //! JVM writes both into a small file in its own `/tmp`, which is taken out and removed.
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use super::its_tmp::Inside;
 use super::{CaptureError, Folder, Order};
 use crate::step::jvm_attach::jcmd;
 
@@ -13,8 +11,6 @@ use crate::step::jvm_attach::jcmd;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A recording that nobody ends, ends itself so much later.
 const OVERTIME: Duration = Duration::from_secs(60);
-/// Largest file that is taken out.
-const LARGEST: u64 = 256 << 20;
 /// The first version whose logs can be switched on.
 const UNIFIED_LOG: u32 = 9;
 /// What a flight recording begins with.
@@ -34,7 +30,7 @@ fn collection_log(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureE
             "JDK {version} cannot switch its collection log on: restart it with -Xloggc:FILE -XX:+PrintGCDetails"
         )));
     }
-    let file = Inside::new(order, "log");
+    let file = Inside::new(order, "log")?;
     let began = Instant::now();
     // It turns over by itself: a log that nobody switches off any more stays small.
     let on = format!(
@@ -58,9 +54,9 @@ fn collection_log(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureE
 }
 
 fn recording(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
-    let file = Inside::new(order, "jfr");
+    let file = Inside::new(order, "jfr")?;
     let began = Instant::now();
-    let (name, seconds) = (&file.name, (order.window + OVERTIME).as_secs());
+    let (name, seconds) = (file.name(), (order.window + OVERTIME).as_secs());
     let start =
         format!("JFR.start name={name} settings=profile duration={seconds}s filename={}", file.inside);
     let said = ask(order, &start)?;
@@ -79,52 +75,4 @@ fn recording(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError>
 
 fn ask(order: &Order<'_>, command: &str) -> Result<String, CaptureError> {
     jcmd(order.world, order.target.pid, command, PATIENCE).map_err(CaptureError::Attach)
-}
-
-/// A file that the JVM makes in its own `/tmp`; removed when dropped.
-struct Inside {
-    name: String,
-    /// As the JVM sees it.
-    inside: String,
-    /// As this process sees it.
-    path: PathBuf,
-}
-
-impl Inside {
-    fn new(order: &Order<'_>, ends: &str) -> Inside {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        let name = format!("{}{}-{now}", super::jvm::ours(order.target.pid), std::process::id());
-        let inside = format!("/tmp/{name}.{ends}");
-        let process = order.world.proc_root.join(order.target.pid.to_string());
-        Inside { name, path: process.join("root").join(inside.trim_start_matches('/')), inside }
-    }
-
-    /// What the JVM wrote; what was turned over comes first.
-    fn read(&self) -> Result<Vec<u8>, CaptureError> {
-        use std::io::Read as _;
-        let mut out = Vec::new();
-        for path in [self.turned_over(), self.path.clone()] {
-            match super::native::open_plain(&path) {
-                Ok(f) => f.take(LARGEST).read_to_end(&mut out).map_err(|e| CaptureError::file(&path, e))?,
-                Err(e) if e.kind() == ErrorKind::NotFound && path != self.path => 0,
-                Err(e) => return Err(CaptureError::file(&path, e)),
-            };
-        }
-        Ok(out)
-    }
-
-    fn turned_over(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".0");
-        name.into()
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        for path in [self.turned_over(), self.path.clone()] {
-            // The target may be gone, and its file system with it.
-            let _left_behind: io::Result<()> = fs::remove_file(path);
-        }
-    }
 }

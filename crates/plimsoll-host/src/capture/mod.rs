@@ -7,12 +7,15 @@ pub(crate) mod allocator_profile;
 pub(crate) mod core;
 pub(crate) mod go;
 mod go_outside;
+mod its_tmp;
 mod jvm;
+mod jvm_dump_file;
 mod jvm_window;
 mod native;
 mod node;
 pub mod place;
 mod python;
+mod python_census;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plimsoll_core::runtime::python::runs_scripts;
 use plimsoll_core::target::{RuntimeKind, Target};
 
 use crate::identify;
@@ -146,10 +150,8 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     if !identify::is_same(order.world, order.target) {
         return Err(CaptureError::Gone(order.target.pid));
     }
-    if order.target.runtime == RuntimeKind::Jvm {
-        // What an earlier one left that was killed in a dump.
-        jvm::sweep(order.world, order.target.pid);
-    }
+    // What an earlier one left that was killed itself.
+    its_tmp::sweep(order.world, order.target.pid);
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
         (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
@@ -157,6 +159,7 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
         (RuntimeKind::Python, "stacks") => python::take(order, folder),
+        (RuntimeKind::Python, "census") => python_census::take(order, folder),
         (_, "core") => core::take(order, folder),
         (_, "profile") => allocator_profile::take(order, folder),
         (_, "smaps") => native::take(order, folder),
@@ -171,7 +174,7 @@ pub fn profiles_answer(world: &World, pid: i32) -> Result<bool, String> {
 
 /// Removes what a capture that was killed itself left in the process's file system.
 pub fn sweep(world: &World, pid: i32) {
-    jvm::sweep(world, pid);
+    its_tmp::sweep(world, pid);
 }
 
 /// Whether [`take`] knows how to take it.
@@ -186,7 +189,7 @@ pub fn is_taken(target: &Target, id: &str) -> bool {
         RuntimeKind::Jvm => matches!(id, "threads" | "nmt" | "histogram" | "heap" | "gclog" | "jfr"),
         RuntimeKind::Go => matches!(id, "stacks" | "sites" | "goroutines" | "heap"),
         RuntimeKind::Node => matches!(id, "statistics" | "sampling" | "snapshot"),
-        RuntimeKind::Python => id == "stacks",
+        RuntimeKind::Python => id == "stacks" || id == "census" && runs_scripts(target),
         _ => false,
     }
 }

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use plimsoll_core::preflight::Place;
+use plimsoll_core::preflight::{Place, Places};
 use rustix::fs::{FsWord, StatVfs};
+
+use crate::world::World;
 
 /// Kinds of file system by their magic numbers (statfs(2)).
 const KINDS: &[(FsWord, &str)] = &[
@@ -38,6 +40,13 @@ pub fn of(folder: &Path) -> io::Result<Place> {
         // Some file systems make inodes as they are needed, and say 0 of 0.
         free_inodes: (room.f_files > 0).then_some(room.f_favail as f64),
     })
+}
+
+/// A destination with what an artifact of a process may have to pass through: its own `/tmp`.
+pub fn with_inside(to: Place, world: &World, pid: i32) -> Places {
+    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
+    let inside = of(&tmp).ok().map(|place| Place { path: "the target's /tmp".to_owned(), ..place });
+    Places { to, inside }
 }
 
 #[cfg(test)]

@@ -587,11 +587,7 @@ mod tests {
     /// A machine of one process whose statm is a file that the test writes.
     fn machine(statm: &str) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         let folder = world.proc_root.join("7");
         std::fs::create_dir_all(&folder).expect("a folder");
         let stat = "7 (app) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1000 1";

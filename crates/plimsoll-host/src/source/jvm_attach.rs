@@ -290,11 +290,7 @@ mod tests {
     /// A machine with a group of limit and usage (bytes), and a process 7 that is no JVM.
     fn world(limit: u64, used: u64, rss_kib: u64) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         let write = |path: PathBuf, text: &str| {
             fs::create_dir_all(path.parent().expect("has one")).expect("a folder");
             fs::write(path, text).expect("a file");

@@ -13,7 +13,7 @@ use plimsoll_read::kernel_log::{KernelLog, OomKill, Reader, Scope};
 
 use super::text::why;
 use super::{Pace, Source, SourceKind};
-use crate::world::World;
+use crate::world::{self, World};
 
 /// The entry of the registry. It tells in notes, not in numbers.
 pub(super) const KIND: SourceKind = SourceKind {
@@ -95,11 +95,7 @@ fn first_pid_namespace(world: &World) -> bool {
 
 /// Seconds that the machine has slept since boot.
 fn slept() -> f64 {
-    let seconds = |id| {
-        let t = rustix::time::clock_gettime(id);
-        t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
-    };
-    seconds(rustix::time::ClockId::Boottime) - seconds(rustix::time::ClockId::Monotonic)
+    world::since_boot() - world::reading(rustix::time::ClockId::Monotonic)
 }
 
 /// A kill in one sentence.
@@ -208,11 +204,7 @@ mod tests {
 
     fn world(log: &str) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         std::fs::write(&world.kernel_log, log).expect("a file");
         std::fs::create_dir_all(world.proc_root.join("self/ns")).expect("a folder");
         (root, world)

@@ -112,11 +112,7 @@ mod tests {
     #[test]
     fn every_entry_is_complete_and_a_process_without_any_file_never_breaks_one() {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         for (i, kind) in SOURCES.iter().enumerate() {
             assert!(!kind.name.is_empty());
             assert!(SOURCES.iter().skip(i + 1).all(|k| k.name != kind.name), "{} stands twice", kind.name);

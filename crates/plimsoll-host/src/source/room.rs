@@ -67,11 +67,7 @@ pub(crate) mod tests {
     /// A machine on which the group of process 7 has so many bytes left.
     pub(crate) fn with_room(left: u64) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         let write = |path: std::path::PathBuf, text: &str| {
             fs::create_dir_all(path.parent().expect("has one")).expect("a folder");
             fs::write(path, text).expect("a file");

@@ -78,9 +78,14 @@ pub(crate) fn now() -> Option<u64> {
     seconds.checked_add(u64::try_from(now.tv_nsec).ok()?)
 }
 
+/// A file, or the memory of a process, as readers take it.
+pub(crate) fn shared(file: File) -> Bytes {
+    Arc::new(Opened(file))
+}
+
 fn bytes(path: &Path) -> Result<Bytes, GoMemoryError> {
     let file = File::open(path).map_err(|source| GoMemoryError::File { path: path.to_owned(), source })?;
-    Ok(Arc::new(Opened(file)))
+    Ok(shared(file))
 }
 
 /// Where the program headers are in memory.

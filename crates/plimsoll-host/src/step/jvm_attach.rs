@@ -135,6 +135,12 @@ pub fn set_flag(
 ) -> Result<(), AttachError> {
     let jvm = Jvm::find(world, pid)?;
     let stream = jvm.connect()?;
+    // JDK 8 takes a number only, and the later ones that, too.
+    let value = match value {
+        "true" => "1",
+        "false" => "0",
+        other => other,
+    };
     jvm.ask(stream, ["setflag", name, value, ""], patience).map(|_| ())
 }
 

@@ -6,7 +6,7 @@ use plimsoll_core::classify::{Cause, Certainty};
 use plimsoll_core::units::{bytes, percent};
 use serde::Serialize;
 
-use super::whole::{Count, Histogram, Histograms};
+use super::whole::{Count, Histogram, Histograms, Language};
 use crate::reading::{Context, Finding, Report, Source, Table, count, share};
 
 /// Rows of a report and of the screen.
@@ -18,6 +18,31 @@ const GROWN_SHARE: f64 = 0.05;
 const MANY: i64 = 500;
 /// Two classes whose numbers grew within this part of each other grew together.
 const TOGETHER: f64 = 0.1;
+/// The same of Python's: what a name without a module is, is built in.
+const MODULES: [&str; 22] = [
+    "_",
+    "abc.",
+    "asyncio.",
+    "collections.",
+    "concurrent.",
+    "contextlib.",
+    "contextvars.",
+    "ctypes.",
+    "email.",
+    "encodings.",
+    "enum.",
+    "functools.",
+    "http.",
+    "importlib.",
+    "inspect.",
+    "io.",
+    "logging.",
+    "re.",
+    "socket.",
+    "threading.",
+    "types.",
+    "weakref.",
+];
 /// Packages of the platform: what grows in them is held by somebody else.
 const PLATFORM: [&str; 7] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "scala."];
 
@@ -83,8 +108,12 @@ fn is_array(class: &str) -> bool {
 }
 
 /// Whether a class is the program's own, or a library's.
-fn is_own(class: &str) -> bool {
-    !is_array(class) && class.contains('.') && !PLATFORM.iter().any(|p| class.starts_with(p))
+fn is_own(class: &str, language: Language) -> bool {
+    let begins = |of: &[&str]| of.iter().any(|p| class.starts_with(p));
+    match language {
+        Language::Java => !is_array(class) && class.contains('.') && !begins(&PLATFORM),
+        Language::Python => class.contains('.') && (class.starts_with("__main__.") || !begins(&MODULES)),
+    }
 }
 
 /// Histograms in the order of time.
@@ -94,13 +123,18 @@ pub(super) fn conclude(series: &[&Histogram], of: &Histograms, context: &Context
     let more_bytes = earlier.first().map(|first| less(last.total.bytes, first.total.bytes));
     let mut findings = Vec::new();
     match earlier.first() {
-        Some(first) => findings.push(grew(&rows, first, last, series)),
-        None => findings.push(alone(last, &rows)),
+        Some(first) => findings.push(grew(&rows, first, last, series, of.language)),
+        None => findings.push(alone(last, &rows, of.language)),
     }
-    findings.extend(rows.iter().filter_map(telling));
+    if of.language == Language::Java {
+        findings.extend(rows.iter().filter_map(telling));
+    }
     findings.sort_by_key(|f| std::cmp::Reverse((f.accuses(), f.certainty)));
     let many = if series.len() > 1 { format!(", {} of them", series.len()) } else { String::new() };
-    let kind = format!("Java class histogram{many}");
+    let kind = match of.language {
+        Language::Java => format!("Java class histogram{many}"),
+        Language::Python => format!("Python objects by type{many}"),
+    };
     let head = Report {
         artifact: Source { kind, bytes: of.bytes, truncated: of.truncated.clone() },
         summary: summary(last, &rows, more_bytes, context),
@@ -163,9 +197,13 @@ fn summary(last: &Histogram, rows: &[Row], more: Option<i64>, context: &Context)
 }
 
 /// What one histogram proves: sizes.
-fn alone(last: &Histogram, rows: &[Row]) -> Finding {
+fn alone(last: &Histogram, rows: &[Row], language: Language) -> Finding {
     let mut arrays = Count::default();
-    for name in ["byte[]", "char[]"] {
+    let (text, string) = match language {
+        Language::Java => (["byte[]", "char[]"], "java.lang.String"),
+        Language::Python => (["str", "bytes"], ""),
+    };
+    for name in text {
         arrays.bytes = arrays.bytes.saturating_add(last.of(name).bytes);
         arrays.instances = arrays.instances.saturating_add(last.of(name).instances);
     }
@@ -175,8 +213,9 @@ fn alone(last: &Histogram, rows: &[Row]) -> Finding {
         "one histogram shows what is large, not what grows nor who holds it",
     )
     .of(Cause::Undecided);
-    let f = f.because(format!("byte[] and char[] have {}, {} of all", size(arrays.bytes), percent(part)));
-    let strings = last.of("java.lang.String").instances;
+    let f =
+        f.because(format!("{} have {}, {} of all", text.join(" and "), size(arrays.bytes), percent(part)));
+    let strings = last.of(string).instances;
     let f = if share(strings, arrays.instances) >= 0.8 {
         f.because(format!(
             "there are {strings} strings to {} such arrays: text, most of them",
@@ -185,23 +224,30 @@ fn alone(last: &Histogram, rows: &[Row]) -> Finding {
     } else {
         f
     };
-    let own = rows.iter().find(|r| is_own(&r.class));
+    let own = rows.iter().find(|r| is_own(&r.class, language));
     let f = match own {
         Some(own) => f.because(format!(
-            "the largest class that is not the platform's: {}, {} in {}",
+            "the largest that is not the platform's: {}, {} in {}",
             own.class,
             size(own.bytes),
             count(own.instances, "instance")
         )),
         None => f,
     };
-    f.hint(
-        "take another in an hour and read both with read diff; who holds the objects is in a heap dump only",
-    )
+    f.hint(match language {
+        Language::Java => "take another in an hour and read both with read diff; who holds the objects is in a heap dump only",
+        Language::Python => "take another in an hour and read both with read diff; who holds the objects is not in it",
+    })
 }
 
 /// What two or more prove: differences.
-fn grew(rows: &[Row], first: &Histogram, last: &Histogram, series: &[&Histogram]) -> Finding {
+fn grew(
+    rows: &[Row],
+    first: &Histogram,
+    last: &Histogram,
+    series: &[&Histogram],
+    language: Language,
+) -> Finding {
     let more = less(last.total.bytes, first.total.bytes);
     let enough = more >= GROWN && more as f64 >= GROWN_SHARE * first.total.bytes as f64;
     if !enough {
@@ -226,24 +272,30 @@ fn grew(rows: &[Row], first: &Histogram, last: &Histogram, series: &[&Histogram]
         n if always => f.because(format!("they grew at each of {} steps", n - 1)),
         n => f.but(format!("they did not grow at each of {} steps", n - 1)),
     };
-    for row in rows.iter().filter(|r| is_own(&r.class) && r.more_instances.is_some_and(|m| m >= MANY)).take(3)
-    {
-        f = f.because(along(row, rows));
+    let grown = |r: &&Row| is_own(&r.class, language) && r.more_instances.is_some_and(|m| m >= MANY);
+    for row in rows.iter().filter(grown).take(3) {
+        f = f.because(along(row, rows, language));
     }
-    if !rows.iter().any(|r| is_own(&r.class) && r.more_instances.is_some_and(|m| m >= MANY)) {
+    if !rows.iter().any(|r| grown(&r)) {
         f = f.but("no class of the program or its libraries grew in number: who holds what grew is not in a histogram");
     }
-    f.but("whether garbage is counted is not in the text: jmap -histo and -all count it; jmap -histo:live and plain jcmd GC.class_histogram do not")
-        .hint("a heap dump shows who holds them: look for the class that grew along with the arrays")
+    match language {
+        Language::Java => f
+            .but("whether garbage is counted is not in the text: jmap -histo and -all count it; jmap -histo:live and plain jcmd GC.class_histogram do not")
+            .hint("a heap dump shows who holds them: look for the class that grew along with the arrays"),
+        Language::Python => f
+            .but("cycles that are not collected yet are counted")
+            .hint("look in the code for what keeps these: a module's dict or list, a cache without a bound, a listener"),
+    }
 }
 
 /// One of the program's classes, with the arrays and the platform's classes that grew by the same number.
-fn along(row: &Row, rows: &[Row]) -> String {
+fn along(row: &Row, rows: &[Row], language: Language) -> String {
     let more = row.more_instances.unwrap_or(0);
     let near = |r: &&Row| {
         let other = r.more_instances.unwrap_or(0);
         let apart = (other as f64 - more as f64).abs();
-        !is_own(&r.class) && other >= MANY && apart <= TOGETHER * more as f64
+        !is_own(&r.class, language) && other >= MANY && apart <= TOGETHER * more as f64
     };
     let with: Vec<&str> = rows.iter().filter(near).take(3).map(|r| r.class.as_str()).collect();
     let each = if row.always_grew() { ", more at every step" } else { "" };

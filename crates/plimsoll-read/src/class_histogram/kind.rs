@@ -30,7 +30,8 @@ impl Kind for Histograms {
     const IS_IN_LOGS: bool = true;
 
     fn looks_like(head: &[u8]) -> bool {
-        head.split(|b| *b == b'\n').any(|l| l.len() < 200 && whole::is_head(&String::from_utf8_lossy(l)))
+        head.split(|b| *b == b'\n')
+            .any(|l| l.len() < 200 && whole::head(&String::from_utf8_lossy(l)).is_some())
     }
 
     fn parse(from: &mut dyn Read) -> Option<Self> {

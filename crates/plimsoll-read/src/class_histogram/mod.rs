@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use plimsoll_core::artifact::{ClassCount, ROWS_KEPT};
 
 pub use conclude::{HistogramReport, Row};
-pub use whole::{Histogram, Histograms, read};
+pub use whole::{Histogram, Histograms, Language, read};
 
 /// What a histogram says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -45,11 +45,23 @@ impl Histogram {
     }
 }
 
+/// Whose classes they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// A JVM's.
+    #[default]
+    Java,
+    /// Types of CPython, counted by a script (`plimsoll capture --artifact census`).
+    Python,
+}
+
 /// All histograms of a file, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Histograms {
     /// The histograms.
     pub all: Vec<Histogram>,
+    /// By the head line of the last.
+    pub language: Language,
     /// Bytes read.
     pub bytes: u64,
     /// Why the last one is not whole.
@@ -95,11 +107,17 @@ fn undecorated(line: &str) -> &str {
     rest.strip_prefix("GC(").and_then(|r| r.split_once(')')).map_or(rest, |(_, tail)| tail)
 }
 
-/// Whether it is the head line of a histogram.
-pub(super) fn is_head(line: &str) -> bool {
+/// The head line of a histogram.
+pub(super) fn head(line: &str) -> Option<Language> {
     let mut words = undecorated(line).split_ascii_whitespace();
-    [words.next(), words.next(), words.next(), words.next()]
-        == ["num", "#instances", "#bytes", "class"].map(Some)
+    if [words.next(), words.next(), words.next()] != ["num", "#instances", "#bytes"].map(Some) {
+        return None;
+    }
+    match words.next() {
+        Some("class") => Some(Language::Java),
+        Some("type") => Some(Language::Python),
+        _ => None,
+    }
 }
 
 impl Histograms {
@@ -111,7 +129,13 @@ impl Histograms {
             return;
         }
         let line = undecorated(line);
-        if is_head(line) {
+        if let Some(note) =
+            line.strip_prefix("# ").filter(|n| n.contains("looked at") || n.contains("within the time"))
+        {
+            self.warnings.say(note);
+        }
+        if let Some(language) = head(line) {
+            self.language = language;
             if self.all.len() == MOST {
                 self.all.remove(0);
                 self.warnings.say(format!("more than {MOST} histograms: the oldest are left out"));

@@ -25,8 +25,8 @@ const VERSION: usize = 128;
 
 /// A section: where it is in the file, and where it was linked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Section {
-    pub(super) address: u64,
+pub(crate) struct Section {
+    pub(crate) address: u64,
     pub(super) offset: u64,
     pub(super) size: u64,
     pub(super) writable: bool,
@@ -43,7 +43,7 @@ struct Load {
 }
 
 /// An ELF file for amd64.
-pub(super) struct Executable {
+pub(crate) struct Executable {
     file: Bytes,
     sections: Vec<(String, Section)>,
     loads: Vec<Load>,
@@ -52,7 +52,7 @@ pub(super) struct Executable {
 }
 
 impl Executable {
-    pub(super) fn open(file: &Bytes) -> Result<Self, Refusal> {
+    pub(crate) fn open(file: &Bytes) -> Result<Self, Refusal> {
         let shared = Arc::clone(file);
         let file = file.as_ref();
         let head = bytes(file, 0, 64);
@@ -71,8 +71,13 @@ impl Executable {
         Ok(Executable { file: shared, sections, loads, headers })
     }
 
-    pub(super) fn section(&self, names: &[&str]) -> Option<Section> {
+    pub(crate) fn section(&self, names: &[&str]) -> Option<Section> {
         names.iter().find_map(|name| self.sections.iter().find(|(n, _)| n == name).map(|(_, s)| *s))
+    }
+
+    /// The address that a place in the file was linked to.
+    pub(crate) fn address_of_offset(&self, offset: u64) -> Option<u64> {
+        place(&self.loads, offset)
     }
 
     /// Sections that a running program changes.
@@ -172,7 +177,7 @@ fn sections(file: &dyn ReadAt, at: u64, count: u64, names: u64) -> Vec<(String, 
 }
 
 /// Up to `size` bytes from a place on; fewer when fewer are there.
-pub(super) fn bytes(from: &dyn ReadAt, at: u64, size: u64) -> Vec<u8> {
+pub(crate) fn bytes(from: &dyn ReadAt, at: u64, size: u64) -> Vec<u8> {
     let mut out = vec![0; usize::try_from(size).unwrap_or(0)];
     let n = from.read_at(at, &mut out);
     out.truncate(n);

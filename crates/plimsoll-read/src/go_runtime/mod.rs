@@ -10,7 +10,7 @@
 
 mod batch;
 mod buckets;
-mod elf;
+pub(crate) mod elf;
 mod globals;
 mod layout;
 mod line_table;

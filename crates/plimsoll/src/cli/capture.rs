@@ -181,7 +181,9 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
             .because(e)
             .hint("--to names a folder that is there")
     })?;
-    let here = calibrate::here(&World::default());
+    let world = World::default();
+    let here = calibrate::here(&world);
+    let places = place::with_inside(place, &world, r.target.pid);
     let mut ladder = plan::ladder(r, &j.clock, &here);
     let (step, why) = match &args.artifact {
         Some(id) => {
@@ -208,8 +210,8 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
     };
     let checks = cost
         .as_ref()
-        .map_or_else(|_| Vec::new(), |c| preflight::checks(c, &j.clock, r, &place, args.probe_budget));
-    Ok(Plan { recording: r, judgement: j, step, why, cost, checks, place, others: ladder })
+        .map_or_else(|_| Vec::new(), |c| preflight::checks(c, &j.clock, r, &places, args.probe_budget));
+    Ok(Plan { recording: r, judgement: j, step, why, cost, checks, place: places.to, others: ladder })
 }
 
 /// Why it is not done, when it must not be.
@@ -319,7 +321,7 @@ fn manifest(plan: &Plan<'_>, step: &Step, failed: Option<&CaptureError>) -> Valu
         "verdict": {"cause": verdict.cause, "certainty": verdict.certainty},
         // Beside what came of it: so the next prediction can be judged.
         "predicted": plan.cost.as_ref().ok().map(|c| json!({
-            "memoryBytes": c.memory, "diskBytes": c.disk, "pauseSeconds": c.pause, "basis": c.basis,
+            "memoryBytes": c.memory, "diskBytes": c.disk, "targetTmpBytes": c.inside, "pauseSeconds": c.pause, "basis": c.basis,
         })),
         "failed": failed.map(|e| CliError::cannot_judge("it was not taken whole").because(e.to_string()).to_string()),
         "plimsoll": env!("CARGO_PKG_VERSION"),

@@ -97,7 +97,7 @@ pub(crate) fn plan_json(plan: &Plan<'_>) -> Value {
     };
     let cost = plan.cost.as_ref().ok().map(|c| {
         json!({
-            "memoryBytes": c.memory, "diskBytes": c.disk, "pauseSeconds": c.pause, "runningSeconds": c.running,
+            "memoryBytes": c.memory, "diskBytes": c.disk, "targetTmpBytes": c.inside, "pauseSeconds": c.pause, "runningSeconds": c.running,
             "basis": c.basis,
         })
     });

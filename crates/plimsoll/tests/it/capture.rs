@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{plimsoll_command, skipped, stderr, stdout};
+use crate::{plimsoll_command, skipped, stderr, stdout, tools};
 
-const JAVA: &str = r#"
+pub(crate) const JAVA: &str = r#"
 import java.util.*;
 public class Hoarder {
     static final Map<String, byte[]> CACHE = new HashMap<>();
@@ -54,10 +54,10 @@ func main() {
 const NODE: &str = "const kept = []; for (let i = 0; i < 20000; i++) kept.push({i}); console.log('ready'); setInterval(() => kept.push({}), 50)";
 
 /// A process that has said that it is ready, and is killed in the end.
-struct Target(Child);
+pub(crate) struct Target(pub(crate) Child);
 
 impl Target {
-    fn start(command: &mut Command) -> std::io::Result<Target> {
+    pub(crate) fn start(command: &mut Command) -> std::io::Result<Target> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
         let out = child.stdout.take().expect("a pipe");
@@ -66,7 +66,7 @@ impl Target {
         Ok(Target(child))
     }
 
-    fn pid(&self) -> String {
+    pub(crate) fn pid(&self) -> String {
         self.0.id().to_string()
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Target {
     }
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::Builder::new()
         .prefix("plimsoll-capture-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -99,19 +99,19 @@ fn java(test: &str, folder: &Path) -> Option<Target> {
     Some(Target::start(&mut command).expect("java runs"))
 }
 
-fn capture(state: &Path, args: &[&str]) -> (Value, Option<i32>, String) {
+pub(crate) fn capture(state: &Path, args: &[&str]) -> (Value, Option<i32>, String) {
     let all = [&["capture", "-o", "json", "--for", "2s", "--window", "300ms"], args].concat();
     let out = plimsoll_command(&all).env("PLIMSOLL_STATE", state).output().expect("it runs");
     (serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null), out.status.code(), stderr(&out))
 }
 
-fn read(path: &str) -> Value {
+pub(crate) fn read(path: &str) -> Value {
     let out = plimsoll_command(&["read", path, "-o", "json"]).output().expect("it runs");
     serde_json::from_str(&stdout(&out)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&out)))
 }
 
 /// What a capture took, checked against the disk: names, sizes, modes, sums.
-fn pieces(result: &Value) -> Vec<String> {
+pub(crate) fn pieces(result: &Value) -> Vec<String> {
     let folder = PathBuf::from(result["folder"].as_str().expect("a folder"));
     let list = result["artifacts"].as_array().expect("artifacts");
     for piece in list {
@@ -179,7 +179,7 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
 }
 
 /// Nothing of ours is in a process's `/tmp`.
-fn nothing_is_left(pid: &str) {
+pub(crate) fn nothing_is_left(pid: &str) {
     let left = fs::read_dir(format!("/proc/{pid}/root/tmp")).expect("its /tmp").flatten();
     let ours = |name: &str| name.starts_with(&format!(".plimsoll-{pid}"));
     assert!(!left.into_iter().any(|e| ours(&e.file_name().to_string_lossy())), "a pipe or a file is left");
@@ -305,9 +305,8 @@ fn go(test: &str, folder: &Path, text: &str) -> Option<PathBuf> {
     let source = folder.join("hoard.go");
     fs::write(&source, text).expect("written");
     let program = folder.join("hoard");
-    let tools =
-        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/go")).unwrap_or_default();
-    let go = if Path::new(&tools).exists() { tools } else { "go".to_owned() };
+    let own = tools().join("bin/go");
+    let go = if own.exists() { own } else { PathBuf::from("go") };
     let mut build = Command::new(go);
     build.args(["build", "-ldflags", "-s -w", "-o"]).arg(&program).arg(&source);
     if !build.status().is_ok_and(|s| s.success()) {
@@ -318,7 +317,7 @@ fn go(test: &str, folder: &Path, text: &str) -> Option<PathBuf> {
 }
 
 /// The process that a process has started.
-fn child_of(pid: &str) -> String {
+pub(crate) fn child_of(pid: &str) -> String {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
     children.split_whitespace().next().expect("one child").to_owned()
 }
@@ -478,7 +477,7 @@ fn runs_on(pid: &str) {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 

@@ -86,6 +86,60 @@ echo "@@end"
 poweroff -f
 "#;
 
+/// The first process of a machine whose wall clock is set while an agent watches: two days ahead, then four back, and back
+/// once more before another agent takes over its store.
+const CLOCK: &str = r#"exec 2>/dev/null
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+group=/sys/fs/cgroup/clock
+mkdir "$group"
+echo 64M >"$group/memory.max"
+echo "{mode: capture, every: 500ms, only: [leak-*], heavyBelow: 9s, lightEvery: 1s, heavyEvery: 1s}" >/tmp/rules.yaml
+watch() {
+    plimsoll watch --config /tmp/rules.yaml --store /tmp/store --for 200s -o jsonl >"/tmp/$1.jsonl" 2>"/tmp/$1.err" &
+    agent=$!
+    until [ -s "/tmp/$1.jsonl" ]; do usleep 50000; done
+}
+set_by() { date -s "@$(($(date +%s) + $1))" >/dev/null; }
+leak() { # name, rate in KiB a second
+    cp /leak "/bin/leak-$1"
+    sh -c 'echo $$ >"$0/cgroup.procs"; exec "/bin/leak-$1" "rate=$2"' "$group" "$1" "$2" &
+    leak=$!
+}
+stored() { # lines that say so at least, or the program is gone
+    until [ "$(grep -c '"stored"' /tmp/first.jsonl)" -ge "$1" ] || ! kill -0 "$leak"; do usleep 100000; done
+    kill -9 "$leak"
+    wait "$leak"
+    until [ -z "$(cat "$group/cgroup.procs")" ]; do usleep 10000; done
+}
+
+watch first
+set_by 172800
+leak ahead 4096
+stored 1
+set_by -345600
+leak back 4096
+stored 2
+leak held 10
+until plimsoll restart "$leak" --store /tmp/store --go --wait 60s --signal KILL >/tmp/restart.txt 2>/tmp/restart.err || ! kill -0 "$leak"; do sleep 1; done
+kill "$agent"
+wait "$agent"
+set_by -86400
+leak after 4096
+watch second
+until grep -q '"stored"' /tmp/second.jsonl || ! kill -0 "$leak"; do usleep 100000; done
+kill "$agent"
+wait "$agent"
+echo $? >/tmp/second.code
+plimsoll incident list --store /tmp/store -o json >/tmp/incidents.json 2>/tmp/incidents.err
+ls /tmp/store/captures >/tmp/captures
+for f in first.jsonl first.err restart.txt restart.err second.jsonl second.code second.err incidents.json incidents.err captures; do
+    echo "@@$f"
+    cat "/tmp/$f"
+done
+echo "@@end"
+poweroff -f
+"#;
+
 /// The root of the machine; `None` without a C compiler.
 fn root(folder: &Path, init: &str) -> Option<()> {
     for sub in ["bin", "proc", "sys", "dev", "tmp"] {
@@ -197,6 +251,48 @@ fn the_brakes_of_version_2_come_on_and_off_and_the_tripwire_wakes() {
     let last: Event = serde_json::from_str(log.lines().last().unwrap_or_default()).expect("an event");
     assert_eq!(last.what, What::Braked, "it was killed while the brake was on: {log}");
     assert!(part(&console, "orphan.after").contains("memory.high max"), "{}", part(&console, "orphan.after"));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_holds_up_no_capture_and_takes_none_away() {
+    let Some(console) = console("a wall clock that is set", CLOCK) else { return };
+    let events = |name: &str| -> Vec<Event> {
+        let lines = part(&console, name).lines();
+        lines.map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+    };
+    let (first, second) = (events("first.jsonl"), events("second.jsonl"));
+    let said = || {
+        format!("{first:#?}\n{second:#?}\n{}{}", part(&console, "first.err"), part(&console, "restart.err"))
+    };
+    let by = |e: &Event| e.text.strip_prefix("the wall clock was set by ")?.split_once(' ')?.0.parse().ok();
+    let set: Vec<f64> = first.iter().filter_map(by).collect();
+    assert!(
+        matches!(set[..], [ahead, back] if (ahead - 172_800.0).abs() < 2.0 && (back + 345_600.0).abs() < 2.0),
+        "{}",
+        said()
+    );
+    // Its own times neither jump nor turn back.
+    assert!(
+        first.iter().zip(&first[1..]).all(|(a, b)| (0.0..100.0).contains(&(b.time - a.time))),
+        "{}",
+        said()
+    );
+    let folders: Vec<&str> = first
+        .iter()
+        .chain(&second)
+        .filter(|e| e.what == What::Stored)
+        .filter_map(|e| e.folder.as_deref())
+        .collect();
+    for name in ["leak-ahead", "leak-back", "leak-held", "leak-after"] {
+        assert!(folders.iter().any(|f| f.contains(name)), "{name}: {}", said());
+    }
+    assert!(part(&console, "restart.txt").contains("it has ended"), "{}", said());
+    assert_eq!(part(&console, "second.code"), "0", "{}", said());
+    // Whatever was stored before is there, and is told in the end.
+    let kept: Vec<&str> = part(&console, "captures").lines().collect();
+    assert!(folders.iter().all(|f| kept.contains(f)), "{kept:?}");
+    let incidents = json(&console, "incidents.json");
+    assert!(incidents["incidents"].as_array().is_some_and(|all| !all.is_empty()), "{incidents}");
 }
 
 /// A drill makes its cage, watches, waits for the real end and cleans up.

@@ -16,6 +16,7 @@ mod from_file;
 mod guard;
 mod guest;
 mod heap_views;
+mod hotspots;
 mod incident;
 mod live;
 mod marks;
@@ -35,6 +36,7 @@ mod series;
 mod spill;
 mod watch;
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// `plimsoll` with `args`, without colours.
@@ -61,6 +63,13 @@ fn stderr(o: &Output) -> String {
 fn on_path(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+/// Where `scripts/setup` puts what the machine lacks.
+fn tools() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    cache.or_else(home).unwrap_or_default().join("plimsoll-tools")
 }
 
 /// A test that cannot run here says so; where the checks run it must not be skipped.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
+use crate::{on_path, plimsoll_command, skipped, stderr, stdout, tools};
 
 /// Two threads, one of them in a function with a name, and a secret on the command line.
 const PYTHON: &str = "import threading, time
@@ -63,9 +63,7 @@ fn taken(folder: &Path, name: &str) -> Option<PathBuf> {
 #[test]
 fn stacks_of_a_python_program_are_read_from_outside_without_its_command_line() {
     let test = "others::stacks_of_a_python_program";
-    let tools =
-        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/bin/py-spy")).unwrap_or_default();
-    if !on_path("python3") || !(on_path("py-spy") || Path::new(&tools).exists()) {
+    if !on_path("python3") || !(on_path("py-spy") || tools().join("bin/py-spy").exists()) {
         return skipped(test, "there is no Python, or no py-spy");
     }
     let folder = folder();
@@ -94,19 +92,97 @@ fn a_census_of_an_older_python_is_refused_with_the_version_that_could() {
     }
     let version = Command::new("python3").args(["-c", "import sys; print(sys.version_info[1])"]).output();
     let minor = version.map_or(0, |v| stdout(&v).trim().parse::<u32>().expect("a number"));
+    if minor >= 14 {
+        return skipped(test, "its Python is younger");
+    }
     let folder = folder();
     let program = Program::start(Command::new("python3").args(["-c", PYTHON]));
     let out = captured(folder.path(), &program.pid(), "census");
     assert_eq!(out.status.code(), Some(4), "{}", stderr(&out));
-    assert!(minor >= 14 || stderr(&out).contains("3.14 is the first"), "{}", stderr(&out));
+    let wanted = format!("CPython 3.{minor} runs no script for others: 3.14 is the first");
+    assert!(stderr(&out).contains(&wanted), "{}", stderr(&out));
     let shown = run(folder.path(), &["capture", &program.pid(), "--artifact", "census", "--for", "1s"]);
-    let wanted = if minor < 14 {
-        format!("CPython 3.{minor} runs no script for others: 3.14 is the first")
-    } else {
-        "was not measured".to_owned()
-    };
     assert!(stdout(&shown).replace(['\n', ' '], "").contains(&wanted.replace(' ', "")), "{}", stdout(&shown));
     assert!(taken(folder.path(), "manifest.json").is_none());
+}
+
+/// Keeps sessions, in a thread beside the main one, which waits.
+const KEEPER: &str = "import threading, time
+class Session:
+    def __init__(self, n): self.user, self.data = 'user-%d' % n, bytes(200)
+SESSIONS = {n: Session(n) for n in range(20000)}
+def keep():
+    while True:
+        for _ in range(500): SESSIONS[len(SESSIONS)] = Session(len(SESSIONS))
+        time.sleep(0.02)
+threading.Thread(target=keep, daemon=True).start()
+print('ready', flush=True)
+time.sleep(1000)
+";
+
+/// CPython 3.14 in the root that it needs, where the folder is its /tmp; none where that cannot be.
+fn young_python(test: &str, folder: &Path, options: &str) -> Option<Program> {
+    let root = tools().join("unstable/root");
+    if !root.join("usr/bin/python3.14").exists() || !crate::capture::is_root() {
+        skipped(test, "there is no CPython 3.14 (scripts/setup gets it), or not root to run it in its root");
+        return None;
+    }
+    fs::write(folder.join("keeper.py"), KEEPER).expect("written");
+    let script = format!(
+        "mount --bind /proc \"$0/proc\" && mount --bind \"$1\" \"$0/tmp\" && exec chroot \"$0\" /usr/bin/python3.14 {options} /tmp/keeper.py"
+    );
+    let mut command = Command::new("unshare");
+    Some(Program::start(command.args(["--mount", "sh", "-c", &script]).arg(root).arg(folder)))
+}
+
+#[test]
+fn a_census_of_a_python_program_tells_the_type_that_grows() {
+    let test = "others::a_census_of_a_python_program";
+    let (folder, tmp) = (folder(), folder());
+    let Some(mut program) = young_python(test, tmp.path(), "") else { return };
+    let pid = program.pid();
+    for turn in 0..2 {
+        let to = folder.path().join(turn.to_string());
+        fs::create_dir(&to).expect("made");
+        let to = to.display().to_string();
+        let out = run(
+            folder.path(),
+            &[
+                "capture",
+                &pid,
+                "--artifact",
+                "census",
+                "--for",
+                "1s",
+                "--window",
+                "1s",
+                "--to",
+                &to,
+                "--go",
+                "-o",
+                "json",
+            ],
+        );
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        let said: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+        assert_eq!(crate::capture::pieces(&said), ["census-1.txt", "census-2.txt"]);
+        let read = crate::capture::read(said["folder"].as_str().expect("a folder"));
+        assert!(read.to_string().contains("__main__.Session grew by"), "{read:#}");
+    }
+    crate::capture::nothing_is_left(&pid);
+    assert!(program.0.try_wait().expect("asked").is_none(), "it lives");
+}
+
+#[test]
+fn a_python_program_that_takes_no_scripts_is_refused_with_the_reason() {
+    let test = "others::a_python_program_that_takes_no_scripts";
+    let (folder, tmp) = (folder(), folder());
+    let Some(mut program) = young_python(test, tmp.path(), "-X disable-remote-debug") else { return };
+    let out = captured(folder.path(), &program.pid(), "census");
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    assert!(stderr(&out).contains("remote debugging off"), "{}", stderr(&out));
+    crate::capture::nothing_is_left(&program.pid());
+    assert!(program.0.try_wait().expect("asked").is_none(), "it lives");
 }
 
 /// Stands in for a .NET program: it has what such a one shows, and nothing else of it.
@@ -232,8 +308,7 @@ fn the_newest_profile_that_jemalloc_has_written_is_taken_with_its_age() {
 #[test]
 fn gperftools_writes_a_profile_on_its_signal_which_is_sent_only_where_it_is_caught() {
     let test = "others::gperftools_writes_a_profile";
-    let place =
-        std::env::var("HOME").map(|h| format!("{h}/.cache/plimsoll-tools/gperftools")).unwrap_or_default();
+    let place = tools().join("gperftools").display().to_string();
     let folder = folder();
     let Some(program) = hoarder(test, folder.path()) else { return };
     let start = |library: &str| {

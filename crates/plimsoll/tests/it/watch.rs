@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,7 +11,7 @@ use plimsoll_core::agent::{Event, Level, What};
 use plimsoll_host::store::Store;
 use serde_json::Value;
 
-use crate::rig::{Agent, MIB, Target, cage, page};
+use crate::rig::{Agent, Climber, MIB, Target, cage, page};
 use crate::{plimsoll, plimsoll_command, skipped, stderr};
 
 fn manifest(store: &Path, event: &Event) -> (PathBuf, Value) {
@@ -44,6 +45,25 @@ fn the_heap_is_stored_before_the_kernel_kills() {
     let out = plimsoll(&["read", &place.join("heap.hprof").display().to_string(), "-o", "json"]);
     let reading = String::from_utf8_lossy(&out.stdout);
     assert!(reading.contains("Climber.KEPT"), "{reading}{}", stderr(&out));
+}
+
+#[test]
+fn a_kill_of_what_the_rules_leave_out_is_not_told() {
+    let test = "watch::a_kill_of_what_the_rules_leave_out_is_not_told";
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let rules = "mode: observe\nevery: 300ms\nonly: [Minded.py]\n";
+    let mut agent = Agent::start(&folder.path().join("store"), rules);
+    let killed = |name: &str| {
+        let cage = cage(test, name, 60 * MIB)?;
+        let mut climber = Climber::start(folder.path(), &[&cage.0], name);
+        climber.tell("climb 20 200");
+        Some((climber.child.wait().expect("ended").signal(), cage))
+    };
+    let Some((signal, other)) = killed("Other") else { return };
+    let Some((_, cage)) = killed("Minded") else { return };
+    assert_eq!(signal, Some(9), "the other was killed too");
+    agent.of(&cage, What::Killed);
+    assert!(agent.seen.iter().all(|e| e.workload != other.workload()), "{:#?}", agent.seen);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 per: Per::Threads,
                 memory: Line { base: MIB, each: 12.0 * 1024.0 },
                 disk: Line { base: MIB, each: 12.0 * 1024.0 },
+                inside: Line::NONE,
                 pause: Line::flat(0.05),
                 running: Line::flat(0.1),
                 basis: "the text is made in the JVM: 1.3 MiB of 2,000 threads with short stacks, reckoned with 12 KiB each (JDK 17)",
@@ -77,6 +78,7 @@ pub(super) const LADDER: &[ArtifactRule] = &[
                 per: Per::JavaHeap,
                 memory: Line { base: HISTOGRAM, each: marks(r.target.flag("gc")) },
                 disk: Line::NONE,
+                inside: Line::NONE,
                 pause: Line { base: 0.02, each: 0.5 / GIB },
                 running: Line::flat(0.2),
                 basis: "0.3 to 0.5 s per GiB; up to 2.4 MiB in the JVM, ZGC 3 % and Shenandoah 13 % of the heap (JDK 17 and 25); -all because a forced collection can kill near the limit",
@@ -117,6 +119,10 @@ pub(super) const LADDER: &[ArtifactRule] = &[
 
 /// Bytes that a dump takes in the JVM: at most 3.5 MiB were measured, with heaps of 32 to 512 MiB and 2,000 threads alike.
 const DUMP: f64 = 4.0 * MIB;
+/// The same of a dump into a file, whose pages count until they are written.
+const DUMP_INTO_A_FILE: f64 = 16.0 * MIB;
+/// The first version whose dumps may overwrite, and so go into a pipe.
+const PIPES: u32 = 17;
 /// The same of a histogram: 0.9 MiB of few classes, 2.4 of 4,000 that have an instance each.
 const HISTOGRAM: f64 = 4.0 * MIB;
 
@@ -135,11 +141,23 @@ fn heap_dump(r: &Recording) -> Result<Price, String> {
     let version = r.target.runtime_version.as_deref().map_or(0, major);
     let each = marks(r.target.flag("gc"));
     let seconds = if each > 0.0 { 4.0 } else { 3.0 };
+    if (1..PIPES).contains(&version) {
+        return Ok(Price {
+            per: Per::JavaHeap,
+            memory: Line { base: DUMP_INTO_A_FILE, each },
+            disk: Line::of(1.3),
+            inside: Line::of(1.3),
+            pause: Line { base: 0.1, each: seconds / GIB },
+            running: Line::flat(0.2),
+            basis: "-all into a file of its own /tmp, as a JDK before 17 writes into no pipe, taken out and removed; it cannot be broken off; it killed with up to 8 MiB and with none of 12 (JDK 8 and 11, 64 MiB of heap)",
+        });
+    }
     Ok(Price {
         per: Per::JavaHeap,
         memory: Line { base: DUMP, each },
         // From 22 on it is told to write with one thread; 21 writes segments first.
         disk: Line::of(if version == 21 { 2.6 } else { 1.3 }),
+        inside: Line::NONE,
         pause: Line { base: 0.1, each: seconds / GIB },
         running: Line::flat(0.2),
         basis: "-all through a pipe: up to 3.5 MiB in the JVM (ZGC 4 %, Shenandoah 13 % of the heap), 0.6 to 3 s per GiB (JDK 17 and 25); the target is stopped while it runs",

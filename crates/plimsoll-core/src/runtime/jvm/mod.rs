@@ -21,6 +21,6 @@ pub(super) static RULES: Rules = Rules {
     full_collections: Some(Fact::JvmFullGcs),
     allocated: Some(Fact::JvmAllocated),
     ladder: capture::LADDER,
-    live_hint: "keep hsperfdata on (-XX:+UsePerfData) or log collections (-Xlog:gc*:file=gc.log)",
+    live_hint: "keep hsperfdata on (-XX:+UsePerfData) or log collections (-Xlog:gc*:file=gc.log; JDK 8: -Xloggc:gc.log)",
     net: capture::net,
 };

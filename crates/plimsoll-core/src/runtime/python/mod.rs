@@ -5,6 +5,7 @@ mod detect;
 mod floor;
 
 use crate::runtime::rules::Rules;
+pub use capture::runs_scripts;
 pub(super) use detect::{RECOGNITION, version};
 
 /// What judgement knows of CPython.

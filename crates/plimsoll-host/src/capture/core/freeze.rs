@@ -205,11 +205,7 @@ mod tests {
 
     fn world(line: &str, folders: &[&str]) -> (tempfile::TempDir, World) {
         let root = tempfile::tempdir().expect("a folder");
-        let world = World {
-            proc_root: root.path().join("proc"),
-            cgroup_root: root.path().join("cg"),
-            kernel_log: root.path().join("kmsg"),
-        };
+        let world = World::under(root.path());
         fs::create_dir_all(world.proc_root.join("7")).expect("made");
         fs::write(world.proc_root.join("7/cgroup"), line).expect("written");
         for f in folders {

@@ -10,11 +10,7 @@ const MIB: f64 = 1048576.0;
 /// A fake machine: a folder with /proc and the control groups.
 fn world(cgroup_line: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, World) {
     let root = tempfile::tempdir().expect("a folder");
-    let world = World {
-        proc_root: root.path().join("proc"),
-        cgroup_root: root.path().join("cg"),
-        kernel_log: root.path().join("kmsg"),
-    };
+    let world = World::under(root.path());
     let write = |path: PathBuf, text: &str| {
         fs::create_dir_all(path.parent().expect("has one")).expect("a folder");
         fs::write(path, text).expect("a file");

@@ -1,0 +1,128 @@
+//! Files of ours in the `/tmp` of a target, as it sees it: for what has to pass through there.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Gid, Uid};
+
+use super::{CaptureError, Order};
+use crate::world::World;
+
+/// Largest file that is read at once.
+const LARGEST: u64 = 256 << 20;
+
+/// What names of our files in a target's `/tmp` begin with.
+pub(super) fn ours(pid: i32) -> String {
+    format!(".plimsoll-{pid}-")
+}
+
+/// Removes pipes and files that a capture left in the target's `/tmp` when it was killed itself.
+pub(super) fn sweep(world: &World, pid: i32) {
+    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
+    let head = ours(pid);
+    for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|n| n.strip_prefix(&head)?.split('-').next()?.parse::<u32>().ok());
+        let is_ours = entry.file_type().is_ok_and(|t| t.is_fifo() || t.is_file());
+        let alive = |owner: u32| world.proc_root.join(owner.to_string()).exists();
+        if is_ours && owner.is_some_and(|o| !alive(o)) {
+            // It is ours, and nobody reads it any more.
+            let _left_behind = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Gives a file to the target's user, who must be able to open it.
+pub(super) fn give(process: &Path, path: &Path) -> io::Result<()> {
+    let owner = fs::metadata(process)?;
+    if rustix::process::geteuid().as_raw() == owner.uid() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
+}
+
+/// A file that a target makes in its own `/tmp`, or that is made there for it; removed when dropped.
+pub(super) struct Inside {
+    name: String,
+    /// As the target sees it.
+    pub(super) inside: String,
+    /// As this process sees it, through the folder that it holds open: so it stays when the target and its namespace are gone.
+    pub(super) path: PathBuf,
+    _tmp: File,
+}
+
+impl Inside {
+    pub(super) fn new(order: &Order<'_>, ends: &str) -> Result<Inside, CaptureError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        let name = format!("{}{}-{now}", ours(order.target.pid), std::process::id());
+        let place = order.world.proc_root.join(order.target.pid.to_string()).join("root/tmp");
+        let tmp = File::open(&place).map_err(|e| CaptureError::file(&place, e))?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{name}.{ends}", tmp.as_raw_fd()));
+        Ok(Inside { inside: format!("/tmp/{name}.{ends}"), name, path, _tmp: tmp })
+    }
+
+    /// The file's name, without what it ends in.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is there.
+    pub(super) fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok()
+    }
+
+    /// Whether it is being written, under its other name.
+    pub(super) fn is_begun(&self) -> bool {
+        fs::symlink_metadata(self.partial()).is_ok()
+    }
+
+    /// Removes what was begun and is of no use.
+    pub(super) fn forget_partial(&self) {
+        // Most often there is none.
+        let _none = fs::remove_file(self.partial());
+    }
+
+    fn partial(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".partial");
+        name.into()
+    }
+
+    /// What the target wrote, to be read.
+    pub(super) fn open(&self) -> Result<File, CaptureError> {
+        super::native::open_plain(&self.path).map_err(|e| CaptureError::file(&self.path, e))
+    }
+
+    /// What it wrote; what was turned over comes first.
+    pub(super) fn read(&self) -> Result<Vec<u8>, CaptureError> {
+        let mut out = Vec::new();
+        for path in [self.turned_over(), self.path.clone()] {
+            match super::native::open_plain(&path) {
+                Ok(f) => f.take(LARGEST).read_to_end(&mut out).map_err(|e| CaptureError::file(&path, e))?,
+                Err(e) if e.kind() == ErrorKind::NotFound && path != self.path => 0,
+                Err(e) => return Err(CaptureError::file(&path, e)),
+            };
+        }
+        Ok(out)
+    }
+
+    fn turned_over(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".0");
+        name.into()
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        for path in [self.turned_over(), self.path.clone()] {
+            // The target may be gone, and its file system with it.
+            let _left_behind: io::Result<()> = fs::remove_file(path);
+        }
+    }
+}
