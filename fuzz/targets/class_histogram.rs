@@ -16,7 +16,8 @@ fuzz_target!(|text: &str| {
         assert_eq!(names.len(), histogram.rows.len(), "a class stands twice");
     }
     let Some(all) = read(text.as_bytes()) else { return };
-    let report = all.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one histogram concludes");
+    let report =
+        all.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one histogram concludes");
     assert!(!report.head.summary.is_empty() && report.classes.len() <= 40);
     assert!(report.tables().iter().all(|t| t.rows.iter().all(|r| r.len() == t.head.len())));
 });

@@ -57,7 +57,8 @@ fn scan(bytes: &[u8], buffer: usize) -> Option<(Summary, Vec<Row>)> {
 fuzz_target!(|data: &[u8]| {
     let _any = scan(data, 4096);
     let Some((kind, records)) = data.split_first() else { return };
-    let version = if kind & 2 == 0 { &b"JAVA PROFILE 1.0.2\0\0\0\0"[..] } else { b"JAVA PROFILE 1.0.1\0\0\0\0" };
+    let version =
+        if kind & 2 == 0 { &b"JAVA PROFILE 1.0.2\0\0\0\0"[..] } else { b"JAVA PROFILE 1.0.1\0\0\0\0" };
     let width = if kind & 1 == 0 { 4 } else { 8 };
     let bytes = [version, &[width], &[0; 8], records].concat();
     let (whole, rows) = scan(&bytes, 1 << 16).expect("the header is sound");

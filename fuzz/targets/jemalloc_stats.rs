@@ -7,7 +7,8 @@ use plimsoll_read::reading::Context;
 
 fuzz_target!(|data: &[u8]| {
     let Some(stats) = read(&mut &*data) else { return };
-    let report = stats.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one report concludes");
+    let report =
+        stats.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one report concludes");
     assert!(!report.head.summary.is_empty() && (0.0..=1.0).contains(&report.fragmentation_share));
     let same = AllStats::change(&[&stats, &stats], &Context::default()).expect("two reports");
     assert_eq!(same.series_allocated_bytes.len(), 2 * stats.all.len());

@@ -7,7 +7,8 @@ use plimsoll_read::reading::Context;
 
 fuzz_target!(|text: &str| {
     let Some(infos) = read(text.as_bytes()) else { return };
-    let report = infos.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one report concludes");
+    let report =
+        infos.report(&Context { rss: Some(1 << 20), ..Context::default() }).expect("one report concludes");
     assert!(!report.head.summary.is_empty() && report.arenas.len() <= 40);
     if infos.all.len() == 1 && infos.truncated.is_some() {
         assert!(report.head.findings.iter().all(|f| !f.accuses()), "{:?}", report.head.findings);

@@ -59,7 +59,8 @@ fuzz_target!(|data: &[u8]| {
     let policy = Policy { held: 4096, memory: 1 << 16, ..Policy::default() };
     let _any = redacted(data, &policy);
     let Some((kind, records)) = data.split_first() else { return };
-    let version = if kind & 2 == 0 { &b"JAVA PROFILE 1.0.2\0\0\0\0"[..] } else { b"JAVA PROFILE 1.0.1\0\0\0\0" };
+    let version =
+        if kind & 2 == 0 { &b"JAVA PROFILE 1.0.2\0\0\0\0"[..] } else { b"JAVA PROFILE 1.0.1\0\0\0\0" };
     let width = if kind & 1 == 0 { 4 } else { 8 };
     let mut bytes = [version, &[width], &[0; 8], records].concat();
     // Places that are filled with @ hold the secret.

@@ -1,5 +1,7 @@
 //! Marks on the time line: what was changed, and when, as somebody or something said.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What was changed.
@@ -38,7 +40,7 @@ pub struct Mark {
     /// Whether it was switched off, or taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
-    /// The workload that it concerns, `namespace/name`; all where nothing is said.
+    /// The workload that it concerns, `namespace/name`, or all of a namespace, `namespace/*`; all where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
 }
@@ -46,9 +48,30 @@ pub struct Mark {
 impl Mark {
     /// Whether it concerns a workload.
     pub fn concerns(&self, namespace: &str, name: &str) -> bool {
-        let is_it = |w: &String| w == name || w.split_once('/') == Some((namespace, name));
+        let is_it = |w: &String| match w.split_once('/') {
+            Some((of, "*")) => of == namespace,
+            Some(both) => both == (namespace, name),
+            None => w == name,
+        };
         self.workload.as_ref().is_none_or(is_it)
     }
+}
+
+/// Marks in order of time, without those that say what was so before: systems that reconcile say it again and again.
+pub fn changes(mut marks: Vec<Mark>) -> Vec<Mark> {
+    marks.sort_by(|a, b| a.unix_seconds.total_cmp(&b.unix_seconds));
+    // A deploy takes the place of the one before, whatever it is called.
+    let thing = |m: &Mark| {
+        let name = if m.kind == MarkKind::Deploy { String::new() } else { m.name.clone() };
+        (m.kind, name, m.workload.clone())
+    };
+    let mut last: HashMap<_, (String, bool)> = HashMap::new();
+    marks.retain(|m| {
+        let state = (m.name.clone(), m.off);
+        // A setting that is said again was set again.
+        last.insert(thing(m), state.clone()).is_none_or(|was| was != state) || m.kind == MarkKind::Config
+    });
+    marks
 }
 
 /// Reads a file of marks, a line each; lines that are none are counted, and the first is told.
@@ -92,5 +115,35 @@ mod tests {
             later.concerns("shop", "api") && !later.concerns("shop", "db") && !later.concerns("other", "api")
         );
         assert!(marks[0].concerns("any", "thing"));
+    }
+
+    #[test]
+    fn what_is_said_again_is_no_change() {
+        let mark = |at: f64, kind, name: &str, off| Mark {
+            unix_seconds: at,
+            kind,
+            name: name.into(),
+            off,
+            workload: Some("shop/*".into()),
+        };
+        let said = vec![
+            mark(5.0, MarkKind::Deploy, "b", false),
+            mark(1.0, MarkKind::Deploy, "a", false),
+            mark(2.0, MarkKind::Deploy, "a", false),
+            mark(6.0, MarkKind::Deploy, "a", false),
+            mark(1.0, MarkKind::Flag, "f", false),
+            mark(3.0, MarkKind::Flag, "f", false),
+            mark(4.0, MarkKind::Flag, "f", true),
+            mark(2.0, MarkKind::Config, "c", false),
+            mark(3.0, MarkKind::Config, "c", false),
+        ];
+        let told = changes(said);
+        let told: Vec<(f64, &str)> = told.iter().map(|m| (m.unix_seconds, m.name.as_str())).collect();
+        assert_eq!(
+            told,
+            [(1.0, "a"), (1.0, "f"), (2.0, "c"), (3.0, "c"), (4.0, "f"), (5.0, "b"), (6.0, "a")]
+        );
+        let all = mark(1.0, MarkKind::Deploy, "a", false);
+        assert!(all.concerns("shop", "api") && !all.concerns("pay", "api"));
     }
 }

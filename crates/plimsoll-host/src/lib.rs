@@ -14,6 +14,7 @@ pub mod growth;
 mod guard;
 pub mod identify;
 pub mod inherited;
+pub mod marks;
 pub mod own_memory;
 pub mod prometheus;
 pub mod sampler;

@@ -41,6 +41,7 @@ mod line_prefix;
 mod lines;
 pub mod malloc_info;
 pub mod manifest;
+pub mod marks;
 mod moment;
 pub mod nmt;
 pub mod openmetrics;

@@ -18,12 +18,14 @@ const SHORTEST: f64 = 7200.0;
 /// Restarts of a replica from which on they may have hidden a leak.
 const HIDING: usize = 2;
 /// A version belongs to an onset if it came so many seconds before the earliest or after the latest time of it.
-const NEAR: f64 = 3600.0;
+pub(super) const NEAR: f64 = 3600.0;
 /// Share of its limit that a flat workload uses at most if the limit is called far too large, seconds of history that it
 /// takes to say so, and what is left above the highest use.
 const ROOMY: f64 = 0.5;
 const LONG: f64 = 3.0 * 86_400.0;
 const SPARE: f64 = 1.3;
+/// Times its limit above which nothing lives that is limited by the kernel.
+const IMPOSSIBLE: f64 = 1.5;
 /// Seed of the draws: the same history, the same answer.
 const SEED: u64 = 11;
 
@@ -40,9 +42,10 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
     let limit = nearest.and_then(|r| r.limit);
     let (verdict, posterior) = match nearest {
         None => (Err(("no replica is alive".to_owned(), None)), None),
-        Some(nearest) => match verdict(workload, nearest, &alive, now) {
-            Ok((verdict, posterior)) => (Ok(verdict), Some(posterior)),
-            Err(why) => (Err(why), None),
+        Some(nearest) => match (cannot_be(workload, nearest), verdict(workload, nearest, &alive, now)) {
+            (Some(why), _) => (Err((why, None)), None),
+            (None, Ok((verdict, posterior))) => (Ok(verdict), Some(posterior)),
+            (None, Err(why)) => (Err(why), None),
         },
     };
     let row = Row {
@@ -59,6 +62,16 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         verdict,
     };
     (row, posterior)
+}
+
+/// Why a limit cannot be the one that the kernel keeps: what it limits is far above it, and alive.
+fn cannot_be(workload: &Workload, nearest: &Replica) -> Option<String> {
+    let (limit, used) = (nearest.limit?, nearest.last()?.v);
+    let is_kept = !workload.is_heap && limit.is_finite();
+    (is_kept && used > IMPOSSIBLE * limit).then(|| {
+        let (used, limit) = (units::bytes(used), units::bytes(limit));
+        format!("it uses {used} and lives, above its limit of {limit}: is that limit in bytes, and this container's?")
+    })
 }
 
 /// Share of its limit that a replica uses; by bytes alone where no limit is known.
@@ -111,6 +124,7 @@ fn verdict(
         shape: posterior.shape,
         onset: posterior.onset,
         since: since(workload, &posterior),
+        since_mark: None,
         undecided_for: posterior.undecided_for,
         wave: wave(&posterior, nearest, alive),
         enough: enough(workload, movement, nearest, now),
@@ -186,11 +200,13 @@ fn since(workload: &Workload, p: &Posterior) -> Option<String> {
 /// A limit that would do for what stays far below the one it has.
 fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) -> Option<f64> {
     let limit = nearest.limit.filter(|_| !workload.is_heap)?;
-    let points = || workload.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
-    let oldest = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
-    let highest = points().map(|p| p.v).fold(0.0, f64::max);
-    let is_settled = matches!(movement, Movement::Flat | Movement::Step) && now - oldest >= LONG;
-    (is_settled && highest < ROOMY * limit).then_some(highest * SPARE)
+    let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
+    let oldest = lives().filter_map(|l| l.points.first()).map(|p| p.t).fold(f64::INFINITY, f64::min);
+    if !matches!(movement, Movement::Flat | Movement::Step) || now - oldest < LONG {
+        return None;
+    }
+    let highest = lives().flat_map(|l| &l.points).fold(0.0, |most, p| if p.v > most { p.v } else { most });
+    (highest < ROOMY * limit).then_some(highest * SPARE)
 }
 
 /// The next to die first; then what cannot be told yet; then what is calm, the fullest first.

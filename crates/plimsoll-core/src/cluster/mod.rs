@@ -7,6 +7,7 @@
 
 mod bind;
 mod judge;
+mod marked;
 #[cfg(test)]
 mod tests;
 mod wave;
@@ -14,10 +15,12 @@ mod work;
 
 pub use bind::bind;
 pub use judge::{judge, judge_with, rank};
+pub use marked::set_against;
 pub use work::Work;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mark::Mark;
 use crate::series::Point;
 use crate::slope::{Death, Interval, Samples, Shape};
 
@@ -160,6 +163,8 @@ pub struct Verdict {
     pub onset: Option<Interval>,
     /// The version that came with the onset, where one did.
     pub since: Option<String>,
+    /// The mark that is nearest to the onset, and how many more are as near, where one is.
+    pub since_mark: Option<(Mark, usize)>,
     /// Seconds of further observation that would tell leak and plateau apart.
     pub undecided_for: Option<f64>,
     /// Replicas that die close together.

@@ -1,6 +1,7 @@
 //! Workloads with a truth: what leaks is told, with its time; what does not is not.
 
 use super::*;
+use crate::mark::MarkKind;
 
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
@@ -190,4 +191,31 @@ fn of_several_numbers_the_one_that_kills_first_is_shown() {
             assert_eq!(bound[0].other.as_ref().map(|o| o.is_heap), Some(!is_heap));
         }
     }
+}
+
+#[test]
+fn an_onset_is_set_against_the_marks_that_concern_it() {
+    let mark = |ago: f64, kind, name: &str, workload: Option<&str>| Mark {
+        unix_seconds: NOW - ago,
+        kind,
+        name: name.to_owned(),
+        off: false,
+        workload: workload.map(str::to_owned),
+    };
+    let bent = |age: f64| (300.0 + 6.0 * ((age - 2.0 * DAY).max(0.0)) / HOUR) * MIB;
+    let leak = workload(vec![replica("api-1", vec![life(4.0 * DAY, 0.0, "v1", bent)])]);
+    let set = |marks: &[Mark]| {
+        let mut rows = vec![judge(&leak, NOW, STEP)];
+        set_against(&mut rows, marks);
+        rows.remove(0).verdict.expect("judged").since_mark
+    };
+    let flag = mark(2.0 * DAY, MarkKind::Flag, "new-cache", Some("shop/*"));
+    let others = [
+        mark(2.0 * DAY, MarkKind::Deploy, "elsewhere", Some("pay/api")),
+        mark(3.5 * DAY, MarkKind::Config, "long ago", None),
+        mark(0.1 * DAY, MarkKind::Config, "later", None),
+    ];
+    assert_eq!(set(&others), None);
+    let all = [&others[..], std::slice::from_ref(&flag)].concat();
+    assert_eq!(set(&all), Some((flag, 0)));
 }

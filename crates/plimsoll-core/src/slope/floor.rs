@@ -234,13 +234,16 @@ fn blocks_of(
     let enough = (expected * 0.3).clamp(1.0, 8.0) as usize;
     let origin = load.map_or(run.start, |l| l.work(run.start));
     let mut edge = (f64::NAN, 0.0);
-    let mut rest = run.points;
+    let (mut rest, mut length) = (run.points, 0);
     while let Some(last) = rest.last() {
         // Counting whole blocks from the end, so that gaps do not shift the grid.
         let k = ((run.end - last.t) / block).floor();
         let from = run.end - (k + 1.0) * block;
-        // Blocks are short beside the run: a search near the end is quicker than one over all.
-        let cut = rest.iter().rposition(|p| p.t <= from).map_or(0, |i| i + 1);
+        // Blocks are short beside the run, and mostly as long as the one before: a search near the end is quicker than one over all.
+        let guess = rest.len().saturating_sub(length);
+        let fits = guess > 0 && rest[guess - 1].t <= from && rest.get(guess).is_some_and(|p| p.t > from);
+        let cut = if fits { guess } else { rest.iter().rposition(|p| p.t <= from).map_or(0, |i| i + 1) };
+        length = rest.len() - cut;
         let (head, body) = rest.split_at(cut.min(rest.len() - 1));
         if from < horizon || (head.is_empty() && from + 0.3 * block < run.points[0].t) {
             break;
@@ -273,17 +276,15 @@ fn blocks_of(
     out[begin..].reverse();
 }
 
-/// Lowest sample and highest value.
+/// Lowest sample and highest value. Written so that it needs no jump: which sample is the lowest cannot be guessed.
 fn lowest(body: &[Point]) -> (Point, f64) {
-    let mut low = body[0];
-    let mut high = body[0].v;
-    for p in body {
-        if p.v < low.v {
-            low = *p;
-        }
-        high = high.max(p.v);
+    let (mut at, mut low, mut high) = (0, body[0].v, body[0].v);
+    for (i, p) in body.iter().enumerate() {
+        at = if p.v < low { i } else { at };
+        low = if p.v < low { p.v } else { low };
+        high = if p.v > high { p.v } else { high };
     }
-    (low, high)
+    (body[at], high)
 }
 
 /// How far usage rises above the floor; zero where only the floor matters. What the floor itself climbs

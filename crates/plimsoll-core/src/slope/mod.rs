@@ -254,7 +254,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: 
         slope: Interval { low: slope.low * scale, mid: slope.mid * scale, high: slope.high * scale },
         floor: f.level * scale,
         death_level: death,
-        onset: onset(&f),
+        onset: onset(&f, &models::onset_grid(floor, q.now), q.now),
         undecided_for: undecided_for(q, floor, &f),
         shape: shape(&f),
         draws: f.draws,
@@ -283,8 +283,9 @@ fn shape(f: &Forecast) -> Shape {
     }
 }
 
-/// Interval of the onset, when climbing since an onset holds most of the posterior.
-fn onset(f: &Forecast) -> Option<Interval> {
+/// Interval of the onset, when climbing since an onset holds most of the posterior. It is no narrower than the places at which
+/// onsets are looked for (seconds before now) stand apart.
+fn onset(f: &Forecast, looked: &[f64], now: f64) -> Option<Interval> {
     let total: f64 = f.onsets.iter().map(|o| o.1).sum();
     if total < 0.5 {
         return None;
@@ -299,7 +300,9 @@ fn onset(f: &Forecast) -> Option<Interval> {
         });
         found.or(sorted.last()).map_or(f64::NAN, |o| o.0)
     };
-    Some(Interval { low: at(0.1), mid: at(0.5), high: at(0.9) })
+    let apart = looked.windows(2).map(|two| two[1] / two[0]).fold(1.0, f64::max).sqrt();
+    let (low, high) = (now - (now - at(0.1)) * apart, now - (now - at(0.9)) / apart);
+    Some(Interval { low, mid: at(0.5), high })
 }
 
 /// Observation still needed before a plateau can be told from a climb: about a third of the way from the

@@ -481,7 +481,7 @@ fn base_terms(floor: &Floor, setting: Setting) -> Vec<Term> {
 }
 
 /// Candidate onsets in the live run, seconds before now, denser towards now.
-fn onset_grid(floor: &Floor, now: f64) -> Vec<f64> {
+pub(super) fn onset_grid(floor: &Floor, now: f64) -> Vec<f64> {
     let live: Vec<f64> =
         floor.points.iter().rev().take_while(|p| p.t >= floor.live_first).map(|p| now - p.t).collect();
     if live.len() < 2 * HINGE_SIDE + 1 {

@@ -14,6 +14,9 @@ use crate::guard::Guards;
 const MOST: usize = 50_000;
 /// More of diffs is not read.
 const LARGEST_LOG: u64 = 256 << 20;
+/// Versions of one file that are looked at, and the most of one.
+const VERSIONS: usize = 1000;
+const LARGEST_FILE: u64 = 4 << 20;
 /// A longer title is cut.
 const LONGEST_TITLE: usize = 200;
 /// A longer line of git's is not of a log of commits.
@@ -152,6 +155,53 @@ impl Repository {
             });
         }
         Ok((String::from_utf8_lossy(&bytes).into_owned(), is_cut))
+    }
+
+    /// The tags, each with when it was made (Unix seconds), the newest first.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn tags(&self) -> Result<Vec<(String, f64)>, GitError> {
+        let mut git = self.git();
+        git.args(["for-each-ref", "--sort=-creatordate", &format!("--count={MOST}")]);
+        let said = answer(
+            git.args(["--format=%(creatordate:unix) %(refname:strip=2)", "refs/tags"]),
+            "for-each-ref",
+        )?;
+        let tag = |line: &str| {
+            let (at, name) = line.split_once(' ')?;
+            Some((name.to_owned(), at.parse().ok()?))
+        };
+        Ok(said.lines().filter_map(tag).collect())
+    }
+
+    /// A file as it was after each of the newest commits that changed it, oldest first, with when that was (Unix seconds).
+    /// Read one after the other by `take`.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn versions_of(&self, path: &str, take: &mut dyn FnMut(f64, &[u8])) -> Result<(), GitError> {
+        let mut git = self.git();
+        git.args(["log", "--first-parent", &format!("--max-count={VERSIONS}"), "--format=%H %ct", "HEAD"]);
+        let said = answer(git.args(["--", path]), "log")?;
+        for line in said.lines().rev() {
+            let (Some((commit, at)), true) = (line.split_once(' '), line.len() < 100) else { continue };
+            let Ok(at) = at.parse::<f64>() else { continue };
+            let out = self
+                .git()
+                .args(["show", &format!("{commit}:{path}")])
+                .stderr(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn();
+            let mut child = out.map_err(GitError::Start)?;
+            let mut bytes = Vec::new();
+            let read = child.stdout.take().map_or(Ok(0), |o| o.take(LARGEST_FILE).read_to_end(&mut bytes));
+            let _gone = child.kill();
+            child.wait().and(read).map_err(GitError::Start)?;
+            // A commit that removed it leaves nothing.
+            take(at, &bytes);
+        }
+        Ok(())
     }
 
     /// The full name of a commit.

@@ -128,6 +128,12 @@ impl Client {
         self.ask("query", &[("query", query), ("time", &at.to_string())])
     }
 
+    /// What time it is for the server (Unix seconds), where it says so: what is asked for until now must end at its now.
+    pub fn time(&self) -> Option<f64> {
+        let answer = self.ask_once("query", &[("query", "vector(time())")]).ok()?;
+        answer.series.first()?.points.first().map(|p| p.v)
+    }
+
     /// The values of each series from `from` to `to` (Unix seconds), `step` seconds apart, in as many queries as it takes.
     pub fn range(&self, query: &str, (from, to): (f64, f64), step: f64) -> Result<Answer, QueryError> {
         let mut parts = Vec::new();

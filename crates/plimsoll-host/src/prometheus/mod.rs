@@ -9,11 +9,14 @@ mod gather;
 mod key;
 pub mod names;
 mod past;
+mod pieces;
 mod table;
 pub(crate) mod tls;
 mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};
+pub use pieces::{Pieces, Shard};
 pub use table::{NAME, SelectorError};
+pub(crate) use tls::config as tls_config;
 pub use tls::{Trust, TrustError};
 pub use workloads::{History, HistoryError, Options, workloads, workloads_of};

@@ -1,7 +1,9 @@
 //! What has been, whoever tells it: a server that is asked, or series that came in a file.
 
+use std::collections::BTreeMap;
+
 use plimsoll_core::slope::Samples;
-use plimsoll_read::prometheus_api::Answer;
+use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
 use super::names::{Matcher, Metric, Number};
@@ -10,16 +12,23 @@ use super::workloads::Options;
 /// Shortest time over which a rate is taken, seconds, and in steps: two scrapes must lie in it, however far apart they are.
 const RATE: f64 = 120.0;
 const RATE_STEPS: f64 = 2.5;
+/// Seconds within which a series that is there has a sample, and how many such looks count what was there.
+const THERE: f64 = 900.0;
+const LOOKS: f64 = 24.0;
 /// Labels by which requests are told apart.
 const SERVED_BY: &str = "namespace,pod,job,instance";
 
+/// How many series there are of each namespace.
+pub(super) type Namespaces = BTreeMap<String, usize>;
+
 /// Series in time.
 pub(super) trait Past {
-    /// Series of a metric within the time looked at.
+    /// Series of a metric within the time looked at, by namespace; without a namespace where already those that are there now
+    /// are more than may be.
     ///
     /// # Errors
     /// When nobody answers.
-    fn count(&self, metric: &Metric<'_>) -> Result<usize, QueryError>;
+    fn namespaces(&self, metric: &Metric<'_>) -> Result<Namespaces, QueryError>;
 
     /// The least value of each step; the last, where samples are floors already.
     ///
@@ -77,10 +86,27 @@ fn matcher(m: &Matcher) -> String {
 }
 
 impl Past for Asked<'_> {
-    fn count(&self, metric: &Metric<'_>) -> Result<usize, QueryError> {
-        let query = format!("count(last_over_time({}[{}s]))", self.selector(metric), self.window());
-        let answer = self.client.instant(&query, self.options.time.1)?;
-        Ok(answer.series.first().and_then(|s| s.points.first()).map_or(0.0, |p| p.v) as usize)
+    /// A window over the whole time would have the server read every sample, only to count: it is looked at here and there, and
+    /// whole only where nothing is there now.
+    fn namespaces(&self, metric: &Metric<'_>) -> Result<Namespaces, QueryError> {
+        let (from, to) = self.options.time;
+        let count = |by: &str, seconds: f64| {
+            let over = seconds.min(self.window()).ceil();
+            format!("count{by}(last_over_time({}[{over}s]))", self.selector(metric))
+        };
+        let now = self.client.instant(&count("", THERE), to)?;
+        let now = now.series.first().and_then(|s| s.points.first()).map_or(0, |p| p.v as usize);
+        if now > self.options.most_series {
+            return Ok(Namespaces::from([(String::new(), now)]));
+        }
+        let by = " by(namespace)";
+        let answer = match now {
+            0 => self.client.instant(&count(by, self.window()), to)?,
+            _ => self.client.range(&count(by, THERE), (from, to), ((to - from) / LOOKS).max(1.0))?,
+        };
+        let most = |s: &Labelled| s.points.iter().map(|p| p.v as usize).max().unwrap_or(0);
+        let of = |s: &Labelled| (s.labels.get("namespace").cloned().unwrap_or_default(), most(s));
+        Ok(answer.series.iter().map(of).collect())
     }
 
     fn floors(&self, number: &Number) -> Result<Answer, QueryError> {

@@ -9,7 +9,7 @@ use plimsoll_read::prometheus_api::{Answer, Labelled, Labels};
 
 use super::client::QueryError;
 use super::names::{Metric, Number};
-use super::past::Past;
+use super::past::{Namespaces, Past};
 use super::workloads::Options;
 
 /// The label of a metric's name.
@@ -155,8 +155,12 @@ fn summed(series: Vec<Labelled>) -> Vec<Labelled> {
 }
 
 impl Past for Table<'_> {
-    fn count(&self, metric: &Metric<'_>) -> Result<usize, QueryError> {
-        Ok(self.of(metric).count())
+    fn namespaces(&self, metric: &Metric<'_>) -> Result<Namespaces, QueryError> {
+        let mut all = Namespaces::new();
+        for series in self.of(metric) {
+            *all.entry(series.labels.get("namespace").cloned().unwrap_or_default()).or_insert(0) += 1;
+        }
+        Ok(all)
     }
 
     fn floors(&self, number: &Number) -> Result<Answer, QueryError> {
@@ -249,5 +253,26 @@ mod tests {
         let got: Vec<(f64, f64)> = floors.series[0].points.iter().map(|p| (p.t, p.v)).collect();
         assert_eq!(got, [(100.0, 9.0), (110.0, 5.0), (150.0, 1.0)]);
         assert!(!floors.series[0].labels.contains_key(NAME));
+    }
+
+    #[test]
+    fn a_counter_that_falls_began_anew_and_of_limits_the_newest_counts() {
+        let options = options("");
+        let series = |name: &str, values: &[f64]| Labelled {
+            labels: Labels::from([(NAME.to_owned(), name.to_owned()), ("pod".to_owned(), "a".to_owned())]),
+            points: values
+                .iter()
+                .enumerate()
+                .map(|(i, v)| Point { t: 100.0 + 10.0 * i as f64, v: *v })
+                .collect(),
+        };
+        let counter = series("http_requests_total", &[0.0, 10.0, 20.0, 3.0, 13.0]);
+        let limits = series("container_spec_memory_limit_bytes", &[512.0, 512.0, 1024.0]);
+        let table = Table::new(vec![counter, limits], &options).expect("no selector");
+        let of = |name| Metric { name, only: &[] };
+        let rates = table.rates(&of("http_requests_total")).expect("answers");
+        assert_eq!(rates.series[0].points.iter().map(|p| p.v).collect::<Vec<_>>(), [1.0, 1.0, 0.3, 1.0]);
+        let limit = table.latest(&of("container_spec_memory_limit_bytes")).expect("answers");
+        assert_eq!(limit.series[0].points, [Point { t: 200.0, v: 1024.0 }]);
     }
 }

@@ -10,7 +10,7 @@ use super::client::{Client, QueryError};
 use super::gather::{Beside, Image, Owner, Part, gather};
 use super::key::{self, Key};
 use super::names::{self, Metric, Number};
-use super::past::{Asked, Past};
+use super::past::{Asked, Namespaces, Past};
 use super::table::{SelectorError, Table};
 
 /// What to ask for.
@@ -68,7 +68,8 @@ fn known() -> String {
 /// # Errors
 /// [`HistoryError`]
 pub fn workloads(client: &Client, options: &Options) -> Result<History, HistoryError> {
-    history(&Asked { client, options }, options)
+    let past = Asked { client, options };
+    Survey::of(&past, options)?.history(&past, options)
 }
 
 /// The same from series that came in a file, with the names of their metrics in [`super::NAME`].
@@ -76,79 +77,104 @@ pub fn workloads(client: &Client, options: &Options) -> Result<History, HistoryE
 /// # Errors
 /// [`HistoryError`]
 pub fn workloads_of(series: Vec<Labelled>, options: &Options) -> Result<History, HistoryError> {
-    history(&Table::new(series, options)?, options)
+    let past = Table::new(series, options)?;
+    Survey::of(&past, options)?.history(&past, options)
 }
 
-fn history(past: &dyn Past, options: &Options) -> Result<History, HistoryError> {
-    let mut asker = Asker { past, warnings: Vec::new() };
-    let mut counts = Counts { past, most: options.most_series, sum: 0 };
-    let whole = match counts.first(names::USAGE)? {
-        Some(number) => vec![number],
-        None => counts.all(names::PROCESSES)?,
-    };
-    let heaps = counts.all(names::HEAPS)?;
-    if whole.is_empty() && heaps.is_empty() {
-        return Err(HistoryError::Nothing);
-    }
-    let tell_starts = !heaps.is_empty() || whole.iter().any(|n| n.metric.name != names::USAGE[0].metric.name);
-    let mut parts = Vec::new();
-    for number in whole.into_iter().chain(heaps) {
-        let answer = past.floors(number)?;
-        let limits = asker.own_limits(number)?;
-        parts.push(Part { number, series: asker.taken(answer), limits });
-    }
-    let series = parts.iter().map(|p| p.series.len()).sum();
-    let beside = Beside {
-        starts: asker.starts()?,
-        process_starts: if tell_starts { asker.process_starts()? } else { HashMap::new() },
-        limits: asker.limits()?,
-        owners: asker.owners()?,
-        images: asker.images()?,
-        kills: asker.kills()?,
-        loads: asker.loads(options)?,
-    };
-    let (mut workloads, twice) = gather(parts, &beside, options);
-    workloads
-        .sort_by(|a, b| (&a.namespace, &a.name, &a.container).cmp(&(&b.namespace, &b.name, &b.container)));
-    if twice > 0 {
-        asker
-            .warnings
-            .push(format!("{twice} series tell of the same containers as others: the longest were taken"));
-    }
-    Ok(History { workloads, series, warnings: asker.warnings })
-}
-
-/// Counts before anything is asked for.
-struct Counts<'a> {
-    past: &'a dyn Past,
-    most: usize,
+/// Which numbers there are, and of how many series in each namespace: asked before anything else.
+#[derive(Default)]
+pub(super) struct Survey<'a> {
+    whole: Vec<&'static Number>,
+    heaps: Vec<&'static Number>,
+    loads: Vec<Metric<'a>>,
+    /// Series of each namespace.
+    pub(super) namespaces: Namespaces,
     sum: usize,
 }
 
-impl Counts<'_> {
-    fn has(&mut self, number: &Number) -> Result<bool, HistoryError> {
-        let count = self.past.count(&number.metric)?;
-        self.sum += count;
-        if self.sum > self.most { Err(HistoryError::TooMany(self.sum, self.most)) } else { Ok(count > 0) }
-    }
-
-    fn first(&mut self, of: &'static [Number]) -> Result<Option<&'static Number>, HistoryError> {
-        for number in of {
-            if self.has(number)? {
-                return Ok(Some(number));
+impl<'a> Survey<'a> {
+    pub(super) fn of(past: &dyn Past, options: &'a Options) -> Result<Survey<'a>, HistoryError> {
+        let mut survey = Survey::default();
+        for number in names::USAGE {
+            if survey.whole.is_empty() && survey.has(past, number, options.most_series)? {
+                survey.whole.push(number);
             }
         }
-        Ok(None)
+        if survey.whole.is_empty() {
+            survey.whole = survey.all(past, names::PROCESSES, options.most_series)?;
+        }
+        survey.heaps = survey.all(past, names::HEAPS, options.most_series)?;
+        if survey.whole.is_empty() && survey.heaps.is_empty() {
+            return Err(HistoryError::Nothing);
+        }
+        let named = options.load.as_ref().map(|name| Metric { name, only: &[] });
+        for metric in named.map_or(names::LOADS.to_vec(), |one| vec![one]) {
+            if !past.namespaces(&metric)?.is_empty() {
+                survey.loads.push(metric);
+            }
+        }
+        Ok(survey)
     }
 
-    fn all(&mut self, of: &'static [Number]) -> Result<Vec<&'static Number>, HistoryError> {
+    fn has(&mut self, past: &dyn Past, number: &Number, most: usize) -> Result<bool, HistoryError> {
+        let counts = past.namespaces(&number.metric)?;
+        let count: usize = counts.values().sum();
+        self.sum += count;
+        if self.sum > most {
+            return Err(HistoryError::TooMany(self.sum, most));
+        }
+        for (namespace, count) in counts {
+            *self.namespaces.entry(namespace).or_insert(0) += count;
+        }
+        Ok(count > 0)
+    }
+
+    fn all(
+        &mut self,
+        past: &dyn Past,
+        of: &'static [Number],
+        most: usize,
+    ) -> Result<Vec<&'static Number>, HistoryError> {
         let mut found = Vec::new();
         for number in of {
-            if self.has(number)? {
+            if self.has(past, number, most)? {
                 found.push(number);
             }
         }
         Ok(found)
+    }
+
+    /// The history of what the options select, with the numbers that were found.
+    pub(super) fn history(&self, past: &dyn Past, options: &Options) -> Result<History, HistoryError> {
+        let mut asker = Asker { past, warnings: Vec::new() };
+        let tell_starts =
+            !self.heaps.is_empty() || self.whole.iter().any(|n| n.metric.name != names::USAGE[0].metric.name);
+        let mut parts = Vec::new();
+        for number in self.whole.iter().chain(&self.heaps).copied() {
+            let answer = past.floors(number)?;
+            let limits = asker.own_limits(number)?;
+            parts.push(Part { number, series: asker.taken(answer), limits });
+        }
+        let series = parts.iter().map(|p| p.series.len()).sum();
+        let beside = Beside {
+            starts: asker.starts()?,
+            process_starts: if tell_starts { asker.process_starts()? } else { HashMap::new() },
+            limits: asker.limits()?,
+            owners: asker.owners()?,
+            images: asker.images()?,
+            kills: asker.kills()?,
+            loads: asker.loads(&self.loads)?,
+        };
+        let (mut workloads, twice) = gather(parts, &beside, options);
+        workloads.sort_by(|a, b| {
+            (&a.namespace, &a.name, &a.container).cmp(&(&b.namespace, &b.name, &b.container))
+        });
+        if twice > 0 {
+            asker.warnings.push(format!(
+                "{twice} series tell of the same containers as others: the longest were taken"
+            ));
+        }
+        Ok(History { workloads, series, warnings: asker.warnings })
     }
 }
 
@@ -166,7 +192,8 @@ impl Asker<'_> {
             }
         }
         if answer.left_out > 0 {
-            self.warnings.push(format!("{} samples were no numbers, or out of order", answer.left_out));
+            self.warnings
+                .push(format!("{} samples were no numbers, out of order, or came twice", answer.left_out));
         }
         answer.series
     }
@@ -267,13 +294,9 @@ impl Asker<'_> {
     }
 
     /// Requests per second, by what serves them: the best counter that it has.
-    fn loads(&mut self, options: &Options) -> Result<HashMap<Key, Vec<Point>>, QueryError> {
+    fn loads(&mut self, metrics: &[Metric<'_>]) -> Result<HashMap<Key, Vec<Point>>, QueryError> {
         let mut loads = HashMap::new();
-        let named = options.load.as_ref().map(|name| [Metric { name, only: &[] }]);
-        for metric in named.as_ref().map_or(names::LOADS, |one| one.as_slice()) {
-            if self.past.count(metric)? == 0 {
-                continue;
-            }
+        for metric in metrics {
             let answer = self.past.rates(metric)?;
             for Labelled { labels, points } in self.taken(answer) {
                 if let Some(key) = key::of(&labels) {

@@ -10,6 +10,7 @@ mod drill;
 mod from_file;
 mod guard;
 mod incident;
+mod kept;
 mod live;
 pub(crate) mod mark;
 mod oom;
@@ -73,7 +74,7 @@ enum Command {
     Incident(incident::Args),
     Bisect(bisect::Args),
     Mark(mark::Args),
-    Canary(canary::Args),
+    Canary(Box<canary::Args>),
     Drill(drill::Args),
     Completions(completions::Args),
 }

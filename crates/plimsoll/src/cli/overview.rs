@@ -122,7 +122,10 @@ fn show(fleet: &Fleet, judged: &[(Recording, Judgement)], options: &Options) -> 
     match options.format {
         Format::Table => {
             let paint = render::paint::Paint::new(output::colour());
-            output::result(&render::overview::screen(judged, fleet.pids().count(), options.watch, paint))
+            let (seen, watched) = (fleet.pids().count(), units::duration(options.watch));
+            let head = format!("{seen} processes watched for {watched}");
+            let said = render::overview::Said { head, command: "plimsoll triage ".to_owned() };
+            output::result(&render::overview::screen(judged, &said, paint))
         }
         format => {
             let targets: Vec<_> = judged.iter().map(|(r, j)| render::json::target(r, j)).collect();

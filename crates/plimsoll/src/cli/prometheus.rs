@@ -3,12 +3,16 @@
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use plimsoll_core::cluster::{self, Row, Workload};
+use plimsoll_core::mark::Mark;
+use plimsoll_core::units;
 use plimsoll_host::prometheus::{
-    Client, History, HistoryError, Options, QueryError, Server, Trust, basic, workloads, workloads_of,
+    Client, History, HistoryError, Options, Pieces, QueryError, Server, Shard, Trust, basic, workloads,
+    workloads_of,
 };
 use plimsoll_read::prometheus_api::Answer;
 
@@ -19,6 +23,15 @@ use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format, Progress};
 use crate::render;
+
+/// Warnings that are shown.
+const WARNINGS: usize = 12;
+/// Difference of two clocks that does not matter, seconds.
+const SKEW: f64 = 60.0;
+/// Parts in a row without an answer, after which no more are asked for.
+const IN_VAIN: usize = 3;
+/// How a warning begins that tells of a part without an answer.
+const MISSING: &str = "there is no answer for";
 
 /// Where to ask, and for what.
 #[derive(Debug, clap::Args)]
@@ -84,8 +97,27 @@ pub(crate) struct Args {
     patience: f64,
 
     /// More series than this are not asked for, so that the server is not hurt.
-    #[arg(long, value_name = "N", requires = "history", default_value_t = 50_000)]
+    #[arg(long, value_name = "N", requires = "history", default_value_t = 200_000)]
     most_series: usize,
+
+    /// Only the namespaces of part K of N: the others are for other processes. Lines of -o jsonl are put together by --from.
+    #[arg(long, value_name = "K/N", requires = "prometheus", value_parser = shard)]
+    shard: Option<Shard>,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    let shard = parts.map(|(number, of)| Shard { number, of });
+    shard
+        .filter(|s| (1..=s.of).contains(&s.number))
+        .ok_or_else(|| format!("{text:?} is no part; say 1/4, 2/4, 3/4 or 4/4"))
+}
+
+impl Args {
+    /// How far back to look, seconds.
+    pub(super) fn past(&self) -> f64 {
+        self.past
+    }
 }
 
 /// Where history comes from.
@@ -120,6 +152,8 @@ pub(super) struct Show {
     pub(super) limit: Option<f64>,
     pub(super) fail_on: FailOn,
     pub(super) format: Format,
+    /// What is on the time line.
+    pub(super) marks: Vec<Mark>,
     /// Walk the history instead of judging its end, with a look so often.
     pub(super) replay: Option<Option<f64>>,
 }
@@ -135,8 +169,89 @@ pub(crate) struct Asked {
 }
 
 pub(super) fn run(url: &str, args: &Args, show: &Show) -> Result<u8, CliError> {
-    let (history, asked) = history(Source::Url(url), args, show.limit)?;
-    judge(&history, asked, show)
+    if show.replay.is_some() {
+        let (history, asked) = history(Source::Url(url), args, show.limit)?;
+        return judge(&history, asked, show);
+    }
+    let client = client(url, args)?;
+    let progress = Progress::new();
+    progress.show(&format!("asking {url}"));
+    let (now, skew) = now(&client);
+    let options = options(args, now, show.limit);
+    let pieces = Pieces::of(&client, &options, args.shard).map_err(|e| unanswered(e, args))?;
+    let (rows, history) = streamed(&pieces, &options, &progress).map_err(|e| unanswered(e, args))?;
+    drop(progress);
+    let (_, mut asked) = asked(Source::Url(url), history, args, &options);
+    asked.warnings.extend(skew);
+    finish(rows, asked, show)
+}
+
+/// Judges piece by piece, while the next one is asked for: no more than two are held at once. A piece that fails costs its own
+/// rows only, unless all do.
+fn streamed(
+    pieces: &Pieces<'_>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Vec<Row>, History), HistoryError> {
+    let names = pieces.namespaces();
+    let (send, come) = sync_channel(0);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut in_vain = 0;
+            for piece in names {
+                let history = pieces.history(piece);
+                in_vain = if history.is_ok() { 0 } else { in_vain + 1 };
+                if send.send((piece, history)).is_err() || in_vain == IN_VAIN {
+                    return;
+                }
+            }
+        });
+        let (mut rows, mut all, mut failed) = (Vec::new(), History::default(), None);
+        let mut seen = 0;
+        for (at, (piece, history)) in come.into_iter().enumerate() {
+            seen = at + 1;
+            progress.show(&format!("judging: part {} of {}", at + 1, names.len()));
+            match history {
+                Ok(history) => {
+                    rows.extend(judged(&history.workloads, options.time.1, options.step));
+                    all.series += history.series;
+                    let new = history
+                        .warnings
+                        .into_iter()
+                        .filter(|w| !all.warnings.contains(w))
+                        .collect::<Vec<_>>();
+                    all.warnings.extend(new);
+                }
+                Err(e) => {
+                    let (first, more) = (piece.first().map_or("", String::as_str), piece.len() - 1);
+                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                    all.warnings.push(format!("{MISSING} namespace {first:?}{more}: {e}"));
+                    failed = Some(e);
+                }
+            }
+        }
+        if seen < names.len() {
+            all.warnings
+                .push(format!("{MISSING} {} more parts, which were not asked for", names.len() - seen));
+        }
+        match failed {
+            Some(e) if rows.is_empty() => Err(e),
+            _ => Ok((rows, all)),
+        }
+    })
+}
+
+/// Now, by the server's clock where it tells it, and what is to be said of the difference.
+fn now(client: &Client) -> (f64, Option<String>) {
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
+    match client.time().filter(|theirs| theirs.is_finite() && (theirs - ours).abs() > SKEW) {
+        None => (ours, None),
+        Some(theirs) => {
+            let (by, way) = ((theirs - ours).abs(), if theirs < ours { "behind" } else { "ahead of" });
+            let told = format!("the server's clock is {} {way} ours: its own is taken", units::duration(by));
+            (theirs.floor(), Some(told))
+        }
+    }
 }
 
 /// The same of series that came in a file.
@@ -145,15 +260,28 @@ pub(super) fn run_file(path: &Path, answer: Answer, args: &Args, show: &Show) ->
     judge(&history, asked, show)
 }
 
-fn judge(history: &History, mut asked: Asked, show: &Show) -> Result<u8, CliError> {
+fn judge(history: &History, asked: Asked, show: &Show) -> Result<u8, CliError> {
     if let Some(every) = show.replay {
         return replay::cluster(&history.workloads, &asked, every, show.format);
     }
     let progress = Progress::new();
     progress.show(&format!("judging {} workloads", history.workloads.len()));
-    let mut rows = judged(&history.workloads, asked.now, asked.step);
-    cluster::rank(&mut rows);
+    let rows = judged(&history.workloads, asked.now, asked.step);
     drop(progress);
+    finish(rows, asked, show)
+}
+
+/// Ranks, shows, and says by the exit code what was found.
+fn finish(mut rows: Vec<Row>, mut asked: Asked, show: &Show) -> Result<u8, CliError> {
+    cluster::set_against(&mut rows, &show.marks);
+    cluster::rank(&mut rows);
+    let more = asked.warnings.len().saturating_sub(WARNINGS);
+    if more > 0 {
+        // What is missing matters more than what was left out.
+        asked.warnings.sort_by_key(|w| !is_partial(w));
+        asked.warnings.truncate(WARNINGS);
+        asked.warnings.push(format!("{more} more of the kind"));
+    }
     let unlimited = rows.iter().filter(|r| r.limit.is_none()).count();
     if unlimited > 0 {
         asked
@@ -208,12 +336,13 @@ pub(crate) fn history(
             }
         },
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
-    let options = options(args, now, limit);
     let client = client(url, args)?;
     let progress = Progress::new();
     progress.show(&format!("asking {url}"));
-    let history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
+    let (now, skew) = now(&client);
+    let options = options(args, now, limit);
+    let mut history = workloads(&client, &options).map_err(|e| unanswered(e, args))?;
+    history.warnings.extend(skew);
     Ok(asked(source, history, args, &options))
 }
 
@@ -391,12 +520,17 @@ fn tell(rows: &[Row], asked: &Asked, show: &Show) -> Result<(), CliError> {
     }
 }
 
+/// Whether a warning says that something is missing.
+fn is_partial(warning: &str) -> bool {
+    warning.starts_with("the server warns") || warning.starts_with(MISSING)
+}
+
 fn code(rows: &[Row], asked: &Asked, fail_on: FailOn) -> u8 {
     if rows.iter().all(|row| row.verdict.is_err()) {
         exit_code::CANNOT_JUDGE
     } else if fail_on != FailOn::Never && rows.iter().any(Row::is_finding) {
         exit_code::FINDINGS
-    } else if asked.warnings.iter().any(|w| w.starts_with("the server warns")) {
+    } else if asked.warnings.iter().any(|w| is_partial(w)) {
         exit_code::PARTIAL
     } else {
         exit_code::FINE

@@ -10,7 +10,7 @@ use plimsoll_core::recording::Recording;
 use plimsoll_core::units;
 
 use super::from_file::{self, Opened};
-use super::{live, overview, prometheus, replay, series};
+use super::{kept, live, mark, overview, prometheus, replay, series};
 use crate::error::{CliError, Kind};
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -25,7 +25,8 @@ use crate::render;
   plimsoll triage 4711 --for 60s                 one process, watched for a minute at most
   plimsoll triage name:java --record inc.jsonl   and keep what was seen
   plimsoll triage --from inc.jsonl               the same verdict from the recording
-  plimsoll triage --from STORE --target api      from what plimsoll watch has kept
+  plimsoll triage --from STORE                   everybody whom plimsoll watch has kept, ranked by clock
+  plimsoll triage --from STORE --target api      one of them
   plimsoll triage --prometheus http://localhost:9090   every workload of a cluster, from a week of history
   plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
 
@@ -53,7 +54,7 @@ pub(crate) struct Args {
     record: Option<PathBuf>,
 
     /// Judge a recording or a CSV table (header time,value[,live][,limit][,load][,start][,version]); - is stdin.
-    /// Or what an agent has kept: its folder, with --target. Or many at once: metrics text with times (OpenMetrics), an
+    /// Or what an agent has kept: its folder, of one with --target. Or many at once: metrics text with times (OpenMetrics), an
     /// answer of the Prometheus API, or lines that -o jsonl gave.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     from: Option<PathBuf>,
@@ -90,6 +91,10 @@ pub(crate) struct Args {
     /// Judge what a Prometheus, or what speaks its API, knows of containers and processes: http[s]://HOST[:PORT][/PREFIX].
     #[arg(long, value_name = "URL", conflicts_with_all = ["target", "from", "record"])]
     prometheus: Option<String>,
+
+    /// The agent's folder, or a file of marks, to set onsets against; else the usual store.
+    #[arg(long, value_name = "FILE", requires = "history")]
+    marks: Option<PathBuf>,
 
     #[command(flatten)]
     history: prometheus::Args,
@@ -136,14 +141,23 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         limit: args.limit,
         fail_on: args.fail_on,
         format,
+        marks: if args.prometheus.is_some() || args.from.is_some() {
+            mark::read(args.marks.as_deref())?.0
+        } else {
+            Vec::new()
+        },
         replay: replayed,
     };
     if let Some(path) = &args.from {
         let recording = match &args.kept {
             Some(words) => series::open(path, words, f64::NEG_INFINITY)?,
-            None if path.is_dir() => {
+            None if path.is_dir() && args.replay => {
                 return Err(CliError::usage(format!("{} is a folder", path.display()))
-                    .hint("--target says whom to judge of those that an agent has kept there"));
+                    .hint("--target says whom to walk of those that an agent has kept there"));
+            }
+            None if path.is_dir() => {
+                let (past, rows, limit, fail_on) = (args.history.past(), args.rows, args.limit, args.fail_on);
+                return kept::run(path, &kept::Options { past, rows, limit, fail_on, format });
             }
             None => match from_file::read(path, args.unit, args.limit)? {
                 Opened::Recording(recording) => *recording,

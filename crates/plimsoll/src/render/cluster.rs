@@ -133,10 +133,18 @@ fn since(v: &Verdict) -> String {
             let last = version.rsplit('/').next().unwrap_or(version);
             last.rsplit_once(':').map_or(last, |(_, tag)| tag).to_owned()
         }
+        (None, Some(_)) if v.since_mark.is_some() => marked(v).unwrap_or_default(),
         (None, Some(onset)) => jiff::Timestamp::from_second(onset.mid as i64)
             .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string()),
         (None, None) => String::new(),
     }
+}
+
+/// The mark that the climb came with.
+fn marked(v: &Verdict) -> Option<String> {
+    let (mark, _) = v.since_mark.as_ref()?;
+    let off = if mark.off { " off" } else { "" };
+    Some(format!("{} {}{off}", mark.kind.name(), mark.name))
 }
 
 /// What concerns several replicas, and what has room to give.
@@ -174,6 +182,16 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
 fn notes(row: &Row, v: &Verdict) -> String {
     let name = name(row);
     let mut out = String::new();
+    if let (Some((mark, more)), Some(words)) = (&v.since_mark, marked(v)) {
+        let at = jiff::Timestamp::from_second(mark.unix_seconds as i64)
+            .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string());
+        let more =
+            if *more > 0 { format!(", and {more} more marks within the same time") } else { String::new() };
+        out += &format!(
+            "MARK  {name}: it began about when {} was marked ({at}){more}: plimsoll bisect deploys\n",
+            plain(&words)
+        );
+    }
     let calm = |m: Movement| !matches!(m, Movement::Leak | Movement::RestartMasked | Movement::Undecided);
     match &row.other {
         Some(o) if row.is_heap && calm(o.movement) => {
@@ -260,6 +278,8 @@ pub(crate) fn row(row: &Row) -> Value {
             out["shape"] = json!(v.shape);
             out["onsetUnixSeconds"] = v.onset.map_or(Value::Null, interval);
             out["sinceVersion"] = json!(v.since);
+            out["sinceMark"] = json!(v.since_mark.as_ref().map(|(mark, _)| mark));
+            out["sinceMarksMore"] = json!(v.since_mark.as_ref().map(|(_, more)| more));
             out["undecidedForSeconds"] = v.undecided_for.map_or(Value::Null, number);
             out["wave"] = json!(v.wave);
             out["enoughBytes"] = v.enough.map_or(Value::Null, number);
@@ -292,6 +312,9 @@ pub(crate) fn parse(v: &Value) -> Option<Row> {
             shape: serde_json::from_value(v["shape"].clone()).ok()?,
             onset: read_interval(&v["onsetUnixSeconds"]),
             since: text("sinceVersion"),
+            since_mark: serde_json::from_value(v["sinceMark"].clone()).ok().map(|mark| {
+                (mark, v["sinceMarksMore"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
+            }),
             undecided_for: v["undecidedForSeconds"].as_f64(),
             wave: serde_json::from_value(v["wave"].clone()).ok()?,
             enough: v["enoughBytes"].as_f64(),

@@ -14,6 +14,7 @@ pub(crate) mod heap_scant;
 pub(crate) mod heap_views;
 pub(crate) mod incident;
 pub(crate) mod json;
+pub(crate) mod marks;
 pub(crate) mod openmetrics;
 pub(crate) mod overview;
 pub(crate) mod paint;

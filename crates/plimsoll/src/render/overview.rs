@@ -9,11 +9,17 @@ use plimsoll_core::units;
 
 use super::chart::sparkline;
 use super::paint::Paint;
+use crate::output::plain;
+
+/// What was looked at, and the command that looks at one of it, up to its pid.
+pub(crate) struct Said {
+    pub(crate) head: String,
+    pub(crate) command: String,
+}
 
 /// The screen as text.
-pub(crate) fn screen(judged: &[(Recording, Judgement)], seen: usize, watched: f64, paint: Paint) -> String {
-    let mut out =
-        format!("{}\n", paint.dim(&format!("{seen} processes watched for {}", units::duration(watched))));
+pub(crate) fn screen(judged: &[(Recording, Judgement)], said: &Said, paint: Paint) -> String {
+    let mut out = format!("{}\n", paint.dim(&plain(&said.head)));
     out += &paint.bold(&format!(
         "{:>7} {:<18} {:>9} {:<12} {:>13} {:>12} {:<25} {}\n",
         "PID", "NAME", "RSS", "", "SLOPE", "TIME LEFT", "UNTIL", "WHAT"
@@ -24,7 +30,9 @@ pub(crate) fn screen(judged: &[(Recording, Judgement)], seen: usize, watched: f6
     }
     let urgent = judged.iter().find(|(_, j)| j.finding());
     out += &match urgent {
-        Some((r, _)) => format!("\nNEXT  plimsoll triage {}   the whole screen of the first\n", r.target.pid),
+        Some((r, _)) => {
+            format!("\nNEXT  {}{}   the whole screen of the first\n", plain(&said.command), r.target.pid)
+        }
         None => nothing(judged),
     };
     out

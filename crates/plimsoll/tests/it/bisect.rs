@@ -199,6 +199,31 @@ fn exit_codes_count_and_what_hangs_or_cannot_run_tells_nothing() {
     assert!(document["next"].as_str().expect("words").contains("took over 1 s"), "{document:#}");
 }
 
+/// A build that hangs leaves its version out, and what it started is ended.
+#[test]
+fn a_build_that_hangs_leaves_its_version_out() {
+    let Some(repo) = Repo::new("a_build_that_hangs_leaves_its_version_out") else { return };
+    let ids = numbered(&repo, 9);
+    let build = "case $(cat number) in 4) sleep 600;; esac";
+    let line = [
+        "--timeout",
+        "1s",
+        "--error",
+        "0.01",
+        "--build",
+        build,
+        "--",
+        "sh",
+        "-c",
+        "test $(cat number) -lt 6",
+    ];
+    let (out, document) = repo.searched(&[&["commits", "--good", &ids[0]], &line[..]].concat());
+    assert_eq!(out.status.code(), Some(1), "{document:#} {}", stderr(&out));
+    assert_eq!(document["changes"][0]["title"], "number 6", "{document:#}");
+    let (out, document) = repo.searched(&[&["commits", "--good", &ids[4]], &line[..]].concat());
+    assert_eq!(out.status.code(), Some(3), "{document:#} {}", stderr(&out));
+}
+
 /// A temporary folder within the checkout, and a command that removes what makes the worktree one: git would find the checkout
 /// around it, and clean that.
 #[test]

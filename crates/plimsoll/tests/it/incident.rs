@@ -125,7 +125,7 @@ fn a_report_is_redacted_and_no_event_writes_into_the_page() {
             off: false,
             workload: workload.map(str::to_owned),
         };
-        store::marks::append(&store::marks::path(&folder), &mark).expect("written");
+        store::marks::append(&store::marks::path(&folder), &[mark]).expect("written");
     }
     let markdown = stdout(&incident(&folder, &["report", &ids[0]]));
     assert!(!markdown.contains("foreign") && !markdown.contains("too-early"), "{markdown}");

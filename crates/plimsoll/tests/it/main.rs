@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod bad_dumps;
+mod bad_history;
 mod bisect;
 mod brake;
 mod calibrate;
@@ -18,6 +19,7 @@ mod heap_views;
 mod hotspots;
 mod incident;
 mod live;
+mod marks;
 #[cfg(feature = "object-store")]
 mod object;
 mod oom;

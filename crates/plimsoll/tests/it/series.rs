@@ -108,6 +108,18 @@ fn judged_alike(folder: &Path, store: &str) {
     let judged: Value = serde_json::from_str(&stdout(&here)).expect("JSON");
     let median = &judged["targets"][0]["clock"]["timeToOomSeconds"]["p50"];
     assert!(median.as_f64().is_some_and(|s| s > 0.0 && s < 300.0), "{judged:#}");
+    // Everybody who is kept, ranked: the same clock, and where to go on.
+    let whole = plimsoll(&["triage", "--from", store, "-o", "json"]);
+    assert_eq!(whole.status.code(), Some(1), "{}", stderr(&whole));
+    let all: Value = serde_json::from_str(&stdout(&whole)).expect("JSON");
+    let leaky =
+        all["targets"].as_array().expect("targets").iter().find(|t| t["target"]["name"] == "leaky.py");
+    let leaky = leaky.unwrap_or_else(|| panic!("{all:#}"));
+    assert_eq!(leaky["clock"]["timeToOomSeconds"], judged["targets"][0]["clock"]["timeToOomSeconds"]);
+    let screen = stdout(&plimsoll(&["triage", "--from", store]));
+    let next = format!("plimsoll triage --from {store} --target pid:");
+    assert!(screen.contains("leaky.py") && screen.contains(&next), "{screen}");
+    assert_eq!(plimsoll(&["triage", "--from", store, "--replay"]).status.code(), Some(2));
     // Nobody else is kept, and who is not is named.
     let nobody = plimsoll(&["triage", "--from", store, "--target", "nobody"]);
     assert_eq!(nobody.status.code(), Some(3), "{}", stderr(&nobody));

@@ -58,7 +58,8 @@ const SHORTEST_TOKEN: usize = 16;
 A brake buys the time that a capture needs: it raises the limit (with those of other groups that are as tight), parks the \
 program where it would be killed, throttles or freezes it. It is in the log before it is put on. A raised limit stays for \
 `for`, the others come off after the capture; if the agent dies, a guard takes them off. `auto` takes the first that fits and says what speaks against the others.
-Metrics are at http://ADDRESS/metrics; with --alerts-token, Alertmanager's webhook may post to http://ADDRESS/alerts.")]
+Metrics are at http://ADDRESS/metrics; with --alerts-token, Alertmanager's webhook may post to http://ADDRESS/alerts, \
+and webhooks of Argo CD, Flux, LaunchDarkly or your own to http://ADDRESS/marks.")]
 pub(crate) struct Args {
     /// Rules, as YAML.
     #[arg(long, value_name = "FILE")]
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Take alerts at POST /alerts from whoever knows the token in this file: they open incidents.
+    /// Take alerts at POST /alerts, which open incidents, and marks at POST /marks, from whoever knows the token in this file.
     #[arg(long, value_name = "FILE", requires = "listen")]
     alerts_token: Option<PathBuf>,
 
@@ -108,7 +109,7 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let rules = rules(args)?;
     let stop = triage::stop_flag()?;
     let store = series::store(args.store.as_deref())?;
-    let (door, alerts) = Door::new(token(args.alerts_token.as_deref())?);
+    let (door, alerts) = Door::new(token(args.alerts_token.as_deref())?, store::marks::path(&store));
     let page = Arc::clone(&door.pages);
     if let Some(address) = args.listen {
         page::serve(address, door, Arc::clone(&stop))?;
