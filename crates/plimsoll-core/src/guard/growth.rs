@@ -9,6 +9,8 @@ pub const LOOKS: [usize; 7] = [16, 24, 32, 48, 64, 96, 128];
 pub const Z: f64 = 3.63;
 /// The later half alone must agree, though with less: that only rules out what came to rest meanwhile.
 const Z_HALF: f64 = 0.84;
+/// The chance that goes with [`Z`], for what is counted.
+const CHANCE: f64 = 1.4e-4;
 /// A leak of this many standard errors above the bound is seen 95 times in 100.
 const POWER: f64 = 1.645;
 /// The error is an estimate itself: some runs have a larger one.
@@ -76,9 +78,12 @@ pub struct Growth {
 pub fn judge(levels: &[Level], tolerance: f64, grain: f64) -> Option<Growth> {
     let warm_up = warm_up(levels, grain);
     let tail = &levels[warm_up..];
-    let whole = trend(tail, Z, grain)?;
+    let mut whole = trend(tail, Z, grain)?;
     let late = trend(&tail[tail.len() / 2..], Z_HALF, 0.0)?;
     let (slopes, steps) = (Halves::of_slopes(tail)?, Halves::of_steps(tail));
+    let by_steps = steps.filter(Halves::is_straight).and_then(|_| least_step(tail, tolerance));
+    let by_steps = by_steps.map(|low| low.min(whole.slope));
+    whole.low = by_steps.map_or(whole.low, |low| whole.low.max(low - grain_over(tail, grain)));
     let keeps_on = slopes.keep_on() || steps.is_some_and(|s| s.keep_on() && s.late_exceeds(tolerance));
     let verdict = if whole.low > tolerance && late.low > tolerance && keeps_on {
         Verdict::Growing
@@ -90,10 +95,13 @@ pub fn judge(levels: &[Level], tolerance: f64, grain: f64) -> Option<Growth> {
         Verdict::Undecided
     };
     let (first, last) = (tail.first()?, tail.last()?);
-    let step = grain / (last.work - first.work);
+    let step = grain_over(tail, grain);
     let late_error = late.error.max(HALF_ERROR * whole.error);
     let keeps = steps.map_or(slopes.reach(), |s| slopes.reach().min(s.reach())) - tolerance;
-    let reach = ((Z + POWER) * whole.error).max((Z_HALF + POWER) * late_error).max(keeps);
+    let reach = by_steps.map_or((Z + POWER) * whole.error, |low| {
+        ((Z + POWER) * whole.error).min((Z + POWER) / Z * (whole.slope - low))
+    });
+    let reach = reach.max((Z_HALF + POWER) * late_error).max(keeps);
     let base = median(&mut tail.iter().map(|l| l.value - whole.slope * l.work).collect::<Vec<_>>());
     let needs = (verdict == Verdict::Undecided).then(|| needs(&whole, tolerance, step, last.work)).flatten();
     let is_settled = match verdict {
@@ -140,6 +148,11 @@ impl Halves {
         self.late.0 - POWER * error >= KEEPS * self.early.0
     }
 
+    /// The later half climbs as fast as the earlier one: proved.
+    fn is_straight(&self) -> bool {
+        self.late.0 - POWER * self.late.1.hypot(self.early.1) >= SLOWS * self.early.0
+    }
+
     /// The later half climbs by more than is borne.
     fn late_exceeds(&self, tolerance: f64) -> bool {
         self.late.0 - POWER * self.late.1 > tolerance
@@ -156,13 +169,51 @@ impl Halves {
     }
 }
 
-/// The median climb per iteration from one level to the next, and its error.
-fn usual_step(levels: &[Level]) -> Option<(f64, f64)> {
-    let mut steps: Vec<f64> = levels
+/// The step below which two levels are not told apart, per iteration.
+fn grain_over(levels: &[Level], grain: f64) -> f64 {
+    let span = levels.first().zip(levels.last()).map_or(0.0, |(first, last)| last.work - first.work);
+    if span > 0.0 { grain / span } else { f64::INFINITY }
+}
+
+/// A climb per iteration that the usual step from one level to the next surely exceeds: were half of the steps smaller, chance
+/// would hardly leave so few below it. A few large steps (code that is compiled late, tables that are laid out) do not widen it, as
+/// they do the interval of the slope. Only where both halves as a whole have climbed by more than is borne: many small
+/// steps up and a large one down are no climb.
+fn least_step(levels: &[Level], tolerance: f64) -> Option<f64> {
+    let net = |part: &[Level]| {
+        let (first, last) = (part.first()?, part.last()?);
+        (last.work > first.work).then(|| (last.value - first.value) / (last.work - first.work))
+    };
+    let half = levels.len() / 2;
+    let climbs = |part| net(part).is_some_and(|slope| slope > tolerance);
+    if !climbs(&levels[..=half]) || !climbs(&levels[half..]) {
+        return None;
+    }
+    let mut steps = steps(levels);
+    steps.sort_unstable_by(f64::total_cmp);
+    let n = steps.len() as f64;
+    // As many steps as chance leaves below the middle, one by one.
+    let (mut one, mut below, mut k) = (0.5_f64.powf(n), 0.0, 0_usize);
+    while below + one <= CHANCE {
+        below += one;
+        one *= (n - k as f64) / (k as f64 + 1.0);
+        k += 1;
+    }
+    steps.get(k.checked_sub(1)?).copied()
+}
+
+/// The climbs per iteration from one level to the next.
+fn steps(levels: &[Level]) -> Vec<f64> {
+    levels
         .windows(2)
         .filter(|w| w[1].work > w[0].work)
         .map(|w| (w[1].value - w[0].value) / (w[1].work - w[0].work))
-        .collect();
+        .collect()
+}
+
+/// The median climb per iteration from one level to the next, and its error.
+fn usual_step(levels: &[Level]) -> Option<(f64, f64)> {
+    let mut steps = steps(levels);
     let n = steps.len() as f64;
     if steps.len() < super::trend::FEWEST {
         return None;

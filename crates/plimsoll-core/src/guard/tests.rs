@@ -156,6 +156,28 @@ fn the_smallest_leak_that_is_said_to_be_seen_is_seen() {
 }
 
 #[test]
+fn a_few_large_steps_do_not_hide_a_steady_climb_and_make_none() {
+    // As V8 lays out feedback and code within the run: 16 B an iteration, and 6 to 25 KB now and then.
+    let jumps = [(10, 24e3), (11, 8.7e3), (17, 1.3e3), (22, 6.2e3), (24, 18.5e3), (41, 6.4e3)];
+    let levels = |slope: f64| -> Vec<Level> {
+        let level = |k: usize| {
+            let jumped: f64 = jumps.iter().filter(|(at, _)| k >= *at).map(|(_, by)| by).sum();
+            Level { work: k as f64 * 1000.0, value: 4e6 + slope * k as f64 * 1000.0 + jumped }
+        };
+        (1..=48).map(level).collect()
+    };
+    let g = judge(&levels(16.0), 8.0, 16.0).expect("enough");
+    assert!(g.verdict == Verdict::Growing && g.trend.low > 15.5 && g.trend.low <= g.trend.slope, "{g:?}");
+    assert_ne!(judge(&levels(0.0), 8.0, 16.0).expect("enough").verdict, Verdict::Growing);
+    // A saw climbs at nearly every step, and not at all.
+    for period in 5..24 {
+        let saw = |k: usize| Level { work: k as f64 * 1000.0, value: 4e6 + (k % period) as f64 * 16e3 };
+        let g = judge(&(1..=48).map(saw).collect::<Vec<_>>(), 8.0, 16.0).expect("enough");
+        assert_ne!(g.verdict, Verdict::Growing, "period {period}: {g:?}");
+    }
+}
+
+#[test]
 fn undecided_runs_say_how_many_iterations_would_do() {
     let noisy = Simulated { slope: 40.0, ..clean(Metric::Native, 800e3) };
     let g = judge(&noisy.levels(24, 5), 64.0, Metric::Native.grain()).expect("enough");
@@ -194,6 +216,15 @@ fn a_run_ends_at_the_first_look_that_tells() {
         verdicts,
         [("heap", Some(Verdict::Growing)), ("cgroup-anon", None), ("threads", Some(Verdict::Flat))]
     );
+}
+
+#[test]
+fn a_run_that_shall_be_longer_is_looked_at_later() {
+    let mut course = Course::new(Tolerance::default(), 128).at_least(40);
+    while course.goes_on() {
+        course.push(round(course.rounds().len() as u64, 0));
+    }
+    assert_eq!(course.rounds().len(), 48, "the first look after 40 rounds");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Where an artifact goes: what kind of file system it is, and what still fits.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use plimsoll_core::preflight::{Place, Places};
@@ -23,11 +25,26 @@ const KINDS: &[(FsWord, &str)] = &[
     (0x0102_1997, "9p"),
 ];
 
-/// What a folder offers.
+/// Whether it is a pipe with a name.
+pub fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo())
+}
+
+/// What a folder offers, or a pipe, which takes whatever is read from it.
 ///
 /// # Errors
 /// When it is not there or may not be looked at.
 pub fn of(folder: &Path) -> io::Result<Place> {
+    if is_pipe(folder) {
+        let (path, file_system) = (folder.display().to_string(), "pipe".to_owned());
+        return Ok(Place {
+            path,
+            file_system,
+            in_memory: false,
+            free_bytes: f64::INFINITY,
+            free_inodes: None,
+        });
+    }
     let kind = rustix::fs::statfs(folder)?.f_type;
     let room: StatVfs = rustix::fs::statvfs(folder)?;
     let name = KINDS.iter().find(|(magic, _)| *magic == kind);

@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FallocateFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -50,13 +52,17 @@ impl Piece {
     }
 }
 
-/// A folder that a capture fills.
+/// A folder that a capture fills, or a pipe that somebody reads: one file goes through it, and nothing is kept here.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    is_pipe: bool,
     /// What was taken so far.
     pub pieces: Vec<Piece>,
 }
+
+/// How long whoever reads a pipe may stand still: a JVM stands still as long.
+const STALL: Duration = Duration::from_secs(10);
 
 impl Folder {
     /// Makes the folder `name` within `parent`, for its owner only; another one of the name is left alone.
@@ -74,9 +80,19 @@ impl Folder {
                 Err(e) => return Err(CaptureError::file(&path, e)),
             }
         }
-        let folder = Folder { path, pieces: Vec::new() };
+        let folder = Folder { path, is_pipe: false, pieces: Vec::new() };
         folder.set_aside();
         Ok(folder)
+    }
+
+    /// A pipe with a name, made by whoever reads it.
+    pub fn pipe(path: &Path) -> Folder {
+        Folder { path: path.to_owned(), is_pipe: true, pieces: Vec::new() }
+    }
+
+    /// Whether it is a pipe.
+    pub fn is_pipe(&self) -> bool {
+        self.is_pipe
     }
 
     /// Takes room for the manifest while there is some: a disk that is full in the end must not cost the word of what
@@ -101,12 +117,44 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub(super) fn begin(&self, name: &str) -> Result<Draft, CaptureError> {
+        if self.is_pipe {
+            return self.begin_pipe(name);
+        }
         let path = self.path.join(format!("{name}{PARTIAL}"));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|e| CaptureError::file(&path, e))?;
         crate::fault::point("piece-begun");
         let (began, sum) = (Instant::now(), Sha256::new());
-        Ok(Draft { file, path, name: name.to_owned(), began, sum, bytes: 0, tail: Vec::new() })
+        Ok(Draft {
+            file,
+            path,
+            is_pipe: false,
+            name: name.to_owned(),
+            began,
+            sum,
+            bytes: 0,
+            tail: Vec::new(),
+        })
+    }
+
+    fn begin_pipe(&self, name: &str) -> Result<Draft, CaptureError> {
+        let failed = |e| CaptureError::file(&self.path, e);
+        if !self.pieces.is_empty() {
+            return Err(failed(io::Error::other(
+                "one file goes through a pipe, and this artifact has more: name a folder",
+            )));
+        }
+        // Without a reader it would be waited for: that nobody reads is an error here.
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+        let opened = OpenOptions::new().write(true).custom_flags(flags).open(&self.path);
+        let file = opened.map_err(|e| match e.raw_os_error() {
+            Some(code) if code == Errno::NXIO.raw_os_error() => {
+                failed(io::Error::other("nobody reads from the pipe"))
+            }
+            _ => failed(e),
+        })?;
+        let (began, sum, path) = (Instant::now(), Sha256::new(), self.path.clone());
+        Ok(Draft { file, path, is_pipe: true, name: name.to_owned(), began, sum, bytes: 0, tail: Vec::new() })
     }
 
     /// Stores a whole text or document at once.
@@ -141,8 +189,10 @@ impl Folder {
     pub(super) fn end(&mut self, draft: Draft, cut: Option<String>) -> Result<(), CaptureError> {
         let name = if cut.is_some() { format!("cut-{}", draft.name) } else { draft.name.clone() };
         let path = self.path.join(&name);
-        draft.file.sync_all().map_err(|e| CaptureError::file(&draft.path, e))?;
-        fs::rename(&draft.path, &path).map_err(|e| CaptureError::file(&path, e))?;
+        if !self.is_pipe {
+            draft.file.sync_all().map_err(|e| CaptureError::file(&draft.path, e))?;
+            fs::rename(&draft.path, &path).map_err(|e| CaptureError::file(&path, e))?;
+        }
         let sha256 = draft.sum.finalize().iter().map(|b| format!("{b:02x}")).collect();
         let took = draft.began.elapsed();
         crate::fault::point("piece-whole");
@@ -155,6 +205,10 @@ impl Folder {
     /// # Errors
     /// When the disk does not take it.
     pub fn close(&self, mut head: Value) -> Result<PathBuf, CaptureError> {
+        if self.is_pipe {
+            // Whoever reads has the file; what is known of it is told by whoever took it.
+            return Ok(self.path.clone());
+        }
         if let Value::Object(head) = &mut head {
             head.insert("artifacts".to_owned(), self.pieces.iter().map(Piece::json).collect());
         }
@@ -176,7 +230,7 @@ impl Folder {
 
     /// Removes the folder when nothing was taken.
     pub fn discard_if_empty(&self) {
-        if self.pieces.is_empty() {
+        if self.pieces.is_empty() && !self.is_pipe {
             // What cannot be removed is an empty folder or a part of a file: nothing is lost by it.
             let _left_behind = fs::remove_dir_all(&self.path);
         }
@@ -187,6 +241,7 @@ impl Folder {
 pub(super) struct Draft {
     file: File,
     path: PathBuf,
+    is_pipe: bool,
     name: String,
     began: Instant,
     sum: Sha256,
@@ -196,12 +251,32 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CaptureError> {
-        self.file.write_all(bytes).map_err(|e| CaptureError::file(&self.path, e))?;
+        let written = if self.is_pipe { self.through(bytes) } else { self.file.write_all(bytes) };
+        written.map_err(|e| CaptureError::file(&self.path, e))?;
         self.sum.update(bytes);
         self.bytes += bytes.len() as u64;
         let last = &bytes[bytes.len().saturating_sub(TAIL)..];
         self.tail.extend_from_slice(last);
         self.tail.drain(..self.tail.len().saturating_sub(TAIL));
+        Ok(())
+    }
+
+    /// Writes into a pipe, and gives up when its reader stands still.
+    fn through(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let patience = Timespec::try_from(STALL).map_err(io::Error::other)?;
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let mut ready = [PollFd::new(&self.file, PollFlags::OUT)];
+                    if poll(&mut ready, Some(&patience))? == 0 {
+                        return Err(io::Error::other("whoever reads the pipe stands still"));
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
         Ok(())
     }
 
@@ -217,6 +292,9 @@ impl Draft {
 
     /// Removes what was written.
     pub(super) fn discard(self) {
+        if self.is_pipe {
+            return;
+        }
         // Nothing refers to it: a part of a file that cannot be removed does no harm.
         let _left_behind = fs::remove_file(&self.path);
     }

@@ -11,7 +11,7 @@ pub mod names;
 mod past;
 mod pieces;
 mod table;
-mod tls;
+pub(crate) mod tls;
 mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};

@@ -238,12 +238,12 @@ impl Jvm {
     fn try_connect(&self) -> Result<Option<UnixStream>, AttachError> {
         let path = self.socket();
         let failed = |source: io::Error| AttachError::File { path: path.clone(), source };
-        match fs::symlink_metadata(&path) {
-            Ok(m) if m.file_type().is_socket() && (m.uid() == self.uid || m.uid() == 0) => {}
+        let owner = match fs::symlink_metadata(&path) {
+            Ok(m) if m.file_type().is_socket() && (m.uid() == self.uid || m.uid() == 0) => m.uid(),
             Ok(_) => return Err(failed(io::Error::other("not a socket of the JVM's user"))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(e)),
-        }
+        };
         let address = SocketAddrUnix::new(&path).map_err(|e| failed(e.into()))?;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
@@ -252,6 +252,10 @@ impl Jvm {
             Ok(()) => {}
             // Left by a JVM that is gone, or removed meanwhile.
             Err(Errno::CONNREFUSED | Errno::NOENT) => return Ok(None),
+            Err(Errno::ACCESS) if owner != self.uid => {
+                let why = "it is root's, and the JVM is not: left by an earlier process of this number, it keeps the JVM from making its own; remove it";
+                return Err(failed(io::Error::other(why)));
+            }
             Err(e) => return Err(failed(e.into())),
         }
         let stream = UnixStream::from(socket);

@@ -32,9 +32,10 @@ use crate::render::paint::Paint;
   plimsoll capture 4711 --go --to /evidence     take it, check it, store it
   plimsoll capture 4711 --go --to s3://bucket/incidents    sent, read back, and removed here
   plimsoll capture name:java --artifact threads --go
+  mkfifo p; zstd <p >heap.zst & plimsoll capture 4711 --artifact heap --go --to p
 
 Artifacts: threads, nmt, gclog, histogram, heap, jfr (JVM); stacks, sites, goroutines, heap (Go); statistics, sampling, \
-snapshot (Node.js); stacks (Python, by py-spy); smaps, core (any process). \
+snapshot (Node.js); stacks (by py-spy), census (3.14) (Python); smaps, core (any process). \
 A heap dump of a JVM leaves the container through a pipe: it takes no disk there.
 
 Stacks and sites of a Go program are read out of its memory: it needs no endpoint and is not stopped. A core is copied \
@@ -53,8 +54,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     artifact: Option<String>,
 
-    /// Folder in which a folder for this capture is made, or object storage such as s3://BUCKET/PATH.
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    /// Folder in which a folder for this capture is made, a pipe with a name (mkfifo) for an artifact of one file, or object
+    /// storage such as s3://BUCKET/PATH.
+    #[arg(long, value_name = "PLACE", default_value = ".")]
     to: PathBuf,
 
     /// Longest time to watch before.
@@ -124,7 +126,11 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         window: Duration::from_secs_f64(args.window.clamp(0.0, 3600.0)),
         stop: &stop,
     };
-    let mut folder = Folder::make(&folder(args)?, &name(&recording)).map_err(|e| failed(&args.target, e))?;
+    let to = folder(args)?;
+    let mut folder = match place::is_pipe(&to) {
+        true => Folder::pipe(&to),
+        false => Folder::make(&to, &name(&recording)).map_err(|e| failed(&args.target, e))?,
+    };
     audit(&recording, step, "begin", folder.path())?;
     let taken = capture::take(&order, &mut folder);
     let end = if taken.is_ok() { "taken" } else { "failed" };
@@ -266,7 +272,7 @@ fn audit(r: &Recording, step: &Step, what: &str, folder: &Path) -> Result<(), Cl
         "pid": r.target.pid,
         "name": r.target.name,
         "folder": folder.display().to_string(),
-        "undo": "remove the folder",
+        "undo": "remove what was written",
     }))
 }
 
@@ -291,6 +297,7 @@ fn show_result(
             head["artifacts"] = folder.pieces.iter().map(capture::Piece::json).collect();
             match uploaded {
                 Some(uploaded) => head["objects"] = upload::objects(uploaded),
+                None if folder.is_pipe() => head["pipe"] = folder.path().display().to_string().into(),
                 None => head["folder"] = folder.path().display().to_string().into(),
             }
             render::json::text(&head, format)

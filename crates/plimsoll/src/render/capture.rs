@@ -139,7 +139,10 @@ pub(crate) fn result(folder: &Folder, head: &Value, paint: Paint) -> String {
     if let Some(why) = head["failed"].as_str() {
         s.row("FAILED", why, |l| paint.red(l));
     }
-    let next = format!("plimsoll read {}", folder.path().display());
+    let next = match folder.is_pipe() {
+        true => "whoever read the pipe has it: compare the checksum, then plimsoll read it".to_owned(),
+        false => format!("plimsoll read {}", folder.path().display()),
+    };
     s.row("NEXT", &next, |l| paint.bold(l));
     s.out
 }

@@ -1,8 +1,8 @@
 //! `plimsoll capture` of real processes: the plan does nothing, `--go` takes what `plimsoll read` then understands.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -244,6 +244,8 @@ fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
     command.args(["java", "-Xmx200m", "-cp"]).arg(folder.path()).arg("Hoarder");
     let target = Target::start(&mut command).expect("java runs");
     let (pid, to) = (target.pid(), folder.path().display().to_string());
+    // An earlier JVM of this number, killed, may have left a socket that only root can remove.
+    let _none = fs::remove_file(format!("/tmp/.java_pid{pid}"));
     for (id, file) in [("gclog", "gc.log"), ("heap", "heap.hprof")] {
         let mut command = nobody();
         command.arg(env!("CARGO_BIN_EXE_plimsoll")).args([
@@ -267,6 +269,46 @@ fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
         );
     }
     nothing_is_left(&pid);
+}
+
+#[test]
+fn a_heap_dump_goes_through_a_pipe_and_nothing_is_kept_here() {
+    let folder = folder();
+    let Some(mut target) = java("a_heap_dump_goes_through_a_pipe", folder.path()) else { return };
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().is_ok_and(|s| s.success()));
+    let (pid, to) = (target.pid(), pipe.display().to_string());
+    let heap = |id: &str| capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
+    let (_, code, said) = heap("heap");
+    assert!(code == Some(3) && said.contains("nobody reads from the pipe"), "{said}");
+    // Open before it is written to; what comes is read until the writer has gone.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut reader = fs::OpenOptions::new().read(true).custom_flags(flags).open(&pipe).expect("opened");
+    let dump = folder.path().join("read.hprof");
+    let mut out = fs::File::create(&dump).expect("made");
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ends = std::sync::Arc::clone(&over);
+    let copying = std::thread::spawn(move || {
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(n) if n > 0 => out.write_all(&piece[..n]).expect("written"),
+                _ if ends.load(std::sync::atomic::Ordering::Relaxed) => return,
+                _ => std::thread::sleep(std::time::Duration::from_millis(1)),
+            }
+        }
+    });
+    let (result, code, said) = heap("heap");
+    assert_eq!(code, Some(0), "{said}");
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    copying.join().expect("read");
+    let sum = Command::new("sha256sum").arg(&dump).output().expect("sha256sum runs");
+    assert!(stdout(&sum).starts_with(result["artifacts"][0]["sha256"].as_str().expect("a sum")), "{result}");
+    assert_eq!(read(&dump.display().to_string())["suspects"][0]["owner"], "Hoarder.CACHE");
+    let left = fs::read_dir(folder.path()).expect("listed").flatten().filter(|e| e.path().is_dir());
+    assert_eq!(left.filter(|e| e.file_name().to_string_lossy().starts_with("plimsoll-")).count(), 0);
+    nothing_is_left(&pid);
+    assert!(target.0.try_wait().expect("asked").is_none(), "it lives");
 }
 
 #[test]

@@ -507,7 +507,7 @@ fn victoria_metrics_tells_the_same() {
 }
 
 /// An authority, a server's certificate and a client's, as PEM in a folder.
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     let openssl = |line: &str| {
         let out =
             Command::new("openssl").args(line.split(' ')).current_dir(folder).output().expect("it runs");

@@ -307,6 +307,48 @@ fn the_template_of_java_tells_a_leak() {
     template_tells("java", "GrowthTest.java", "// your work here", work, &["sh", "-c", &line]);
 }
 
+/// What the template of .NET takes from xUnit, and what Mono does not have; the rest goes on to Mono.
+const STAND_IN: &str = "
+namespace Xunit {
+    public class FactAttribute : System.Attribute { }
+    public static class Assert {
+        public static void True(bool holds, string said) { if (!holds) throw new System.Exception(said); }
+    }
+}
+public static class GC {
+    public struct Info { public long TotalCommittedBytes; }
+    public static void Collect() { System.GC.Collect(); }
+    public static void WaitForPendingFinalizers() { System.GC.WaitForPendingFinalizers(); }
+    public static long GetTotalMemory(bool forceFullCollection) { return System.GC.GetTotalMemory(forceFullCollection); }
+    public static Info GetGCMemoryInfo() { return new Info { TotalCommittedBytes = System.GC.GetTotalMemory(false) }; }
+}
+";
+
+/// Under Mono, as no .NET is to be had: the language, the protocol and the verdict, not .NET's own collector.
+#[test]
+fn the_template_of_dotnet_tells_a_leak_under_mono() {
+    if !on_path("mcs") || !on_path("mono") {
+        let why = "there is no Mono: scripts/setup";
+        return skipped("guard::the_template_of_dotnet_tells_a_leak_under_mono", why);
+    }
+    let leak = "Kept.Add(new byte[48]); } static System.Collections.Generic.List<byte[]> Kept = new System.Collections.Generic.List<byte[]>(1 << 20); static void Nothing() {";
+    let files = [
+        ("StandIn.cs", STAND_IN),
+        ("Runner.cs", "static class Runner { static void Main() { new GrowthTest().Growth(); } }"),
+        ("dotnet", "#!/bin/sh\nexec mono \"$@\"\n"),
+    ];
+    let write = files.map(|(name, text)| format!("cat > {name} <<'END'\n{text}\nEND\n")).concat();
+    let line = write
+        + "chmod +x dotnet && mcs -out:GrowthTest.exe GrowthTest.cs StandIn.cs && mcs -r:GrowthTest.exe Runner.cs && PATH=$PWD:$PATH mono Runner.exe";
+    template_tells(
+        "dotnet",
+        "GrowthTest.cs",
+        "// your work here",
+        ("n.ToString();", leak),
+        &["sh", "-c", &line],
+    );
+}
+
 #[test]
 fn the_template_of_python_tells_a_leak() {
     let work = ("str(n)", "iteration.__dict__.setdefault('kept', []).append(f'key-{n}')");
@@ -332,6 +374,53 @@ fn the_template_of_rust_tells_a_leak() {
     let work = ("drop(vec![1_u8; 48]);", "std::mem::forget(vec![1_u8; 48]);");
     let shell = "rustc --edition 2024 --test -o growth growth.rs && ./growth";
     template_tells("rust", "growth.rs", "let _ = n; // your work here", work, &["sh", "-c", shell]);
+}
+
+/// A test of a Rust project that counts what it holds; `WORK` is one iteration.
+const COUNTED: &str = "
+#[global_allocator]
+static ALLOCATOR: plimsoll_guard::Counting = plimsoll_guard::Counting::system();
+
+#[test]
+fn growth() {
+    plimsoll_guard::growth_test(\"growth\", 1000, |n| { let text = n.to_string(); WORK });
+}
+";
+
+#[test]
+fn the_crate_for_rust_counts_what_a_program_holds_to_the_byte() {
+    if !on_path("rustc") {
+        return skipped("guard::the_crate_for_rust_counts_what_a_program_holds", "there is no rustc");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let rustc = |args: &[&str]| {
+        let o =
+            Command::new("rustc").args(["--edition", "2024"]).args(args).current_dir(folder.path()).output();
+        let o = o.expect("rustc runs");
+        assert!(o.status.success(), "{}", stderr(&o));
+    };
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plimsoll-guard/src/lib.rs");
+    rustc(&["--crate-type", "rlib", "--crate-name", "plimsoll_guard", library.to_str().expect("text")]);
+    for (work, passes) in
+        [("drop(text);", true), ("std::mem::forget([text, \"1234567890\".repeat(4)]);", false)]
+    {
+        fs::write(folder.path().join("growth.rs"), COUNTED.replace("WORK", work)).expect("written");
+        rustc(&["--test", "--extern", "plimsoll_guard=libplimsoll_guard.rlib", "-o", "growth", "growth.rs"]);
+        let mut test = Command::new(folder.path().join("growth"));
+        let o = test.env("PLIMSOLL", env!("CARGO_BIN_EXE_plimsoll")).output().expect("it runs");
+        let said = stdout(&o) + &stderr(&o);
+        assert_eq!(o.status.success(), passes, "{work}: {said}");
+        assert!(passes || said.contains("GROWING") && said.contains("heap"), "{said}");
+    }
+    let (_, document) = guard(&[
+        "--",
+        &folder.path().join("growth").display().to_string(),
+        "growth",
+        "--exact",
+        "--nocapture",
+    ]);
+    let slope = metric(&document, "heap")["slopePerIteration"]["value"].as_f64().expect("a slope");
+    assert!((43.0..48.0).contains(&slope), "four or five digits, and 40 letters: {slope} B");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use plimsoll_core::mark::{Mark, MarkKind};
 use plimsoll_host::store;
 use serde_json::Value;
 
-use crate::{plimsoll, stderr, stdout};
+use crate::{on_path, plimsoll, skipped, stderr, stdout};
 
 const DAY: f64 = 86_400.0;
 
@@ -233,7 +233,66 @@ fn an_incident_is_shown_before_it_is_posted_and_is_redacted() {
     assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
     assert!(stderr(&out).contains("the server answers 403"), "{}", stderr(&out));
     assert_eq!(
-        incident(&folder, &["post", &id, "--as", "slack", "--url", "https://h/"]).status.code(),
+        incident(&folder, &["post", &id, "--as", "slack", "--url", "ftp://h/"]).status.code(),
         Some(2)
     );
+}
+
+/// A server of Python that takes one post over TLS, and writes what it got beside its certificate.
+const TLS_RECEIVER: &str = r#"
+import http.server, ssl, sys
+class Taker(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        open("got", "wb").write(body)
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+    def log_message(self, *args): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Taker)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("server.pem", "server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn an_incident_is_posted_over_tls_to_whom_an_authority_vouches_for() {
+    use std::io::BufRead as _;
+    let test = "incident::an_incident_is_posted_over_tls_to_whom_an_authority_vouches_for";
+    if !on_path("openssl") || !on_path("python3") {
+        return skipped(test, "there is no openssl, or no python3");
+    }
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = root.path().join("store");
+    let id = log(&folder)[0].clone();
+    crate::cluster::certificates(root.path());
+    let mut server = std::process::Command::new("python3")
+        .args(["-c", TLS_RECEIVER])
+        .current_dir(root.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut port = String::new();
+    std::io::BufReader::new(server.stdout.take().expect("piped")).read_line(&mut port).expect("a port");
+    let url = format!("https://localhost:{}/hooks/secret", port.trim());
+    let post = |more: &[&str]| {
+        let words = ["post", &id, "--as", "webhook", "--url", &url, "--go"];
+        incident(&folder, &[words.as_slice(), more].concat())
+    };
+    // Whom nobody vouches for gets nothing.
+    let refused = post(&[]);
+    let ca = root.path().join("ca.pem").display().to_string();
+    let taken = post(&["--ca", &ca]);
+    let key = root.path().join("ca.key").display().to_string();
+    let wrong = post(&["--ca", &key]);
+    server.kill().expect("killed");
+    server.wait().expect("reaped");
+    assert_eq!(refused.status.code(), Some(3), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--ca FILE"), "{}", stderr(&refused));
+    assert_eq!(taken.status.code(), Some(0), "{}", stderr(&taken));
+    let got: Value = serde_json::from_slice(&fs::read(root.path().join("got")).expect("got")).expect("JSON");
+    assert!(got.to_string().contains("shop-2"), "{got}");
+    assert_eq!(wrong.status.code(), Some(3), "{}", stderr(&wrong));
+    assert!(stderr(&wrong).contains("no certificate in PEM form"), "{}", stderr(&wrong));
+    assert!(!stderr(&taken).contains("secret") && !stderr(&refused).contains("secret"));
 }

@@ -11,6 +11,8 @@ pub enum Over {
     Avg,
     /// The lowest.
     Min,
+    /// The highest.
+    Max,
     /// How many samples.
     Count,
     /// How often the value changed.
@@ -23,6 +25,7 @@ impl Over {
             Over::Deriv => "deriv",
             Over::Avg => "avg_over_time",
             Over::Min => "min_over_time",
+            Over::Max => "max_over_time",
             Over::Count => "count_over_time",
             Over::Changes => "changes",
         }

@@ -27,6 +27,9 @@ pub const SLOPE: &str = "plimsoll:floor:slope";
 pub const CLIMB: &str = "plimsoll:floor:climb";
 /// Seconds to the limit, where it climbs.
 pub const CLOCK: &str = "plimsoll:clock:seconds";
+/// The same, where it is no warm-up, no batch and no day like the last.
+pub const STEADY: &str = "plimsoll:floor:steady_climb";
+const DAY_RISE: &str = "plimsoll:floor:day_rise";
 const SLOW: &str = "plimsoll:floor:slow_climb";
 const LIFE_SLOPE: &str = "plimsoll:floor:life_slope";
 const NEWEST_START: &str = "plimsoll:start:newest";
@@ -56,8 +59,20 @@ const DAY: f64 = 24.0 * HOUR;
 const MIB: f64 = 1_048_576.0;
 /// A half of the window must climb by this share of the whole, else the climb comes to rest.
 const KEEPS: f64 = 0.6;
-/// Share of a climb by which the floor must lie above the same hour of yesterday.
+/// Share of a climb by which the floor must lie above the same hour of yesterday, or above all of the day before.
 const ABOVE_YESTERDAY: f64 = 0.5;
+/// Share of what the day before ranged over that is to be added to it: where much moves, little is no news.
+const OF_RANGE: f64 = 0.12;
+/// The same hours of yesterday must have climbed by less than this share: else it is what the day does.
+const LIKE_YESTERDAY: f64 = 0.4;
+/// A climb that has lasted for a day lies above yesterday by more than this share of a day's climb.
+const A_DAY_LONG: f64 = 0.5;
+/// A life so young may still warm up or fill a cache: its climb must have kept on for [`YOUNG_WINDOW`], by [`YOUNG_KEEPS`].
+const YOUNG: f64 = 12.0 * HOUR;
+const YOUNG_WINDOW: f64 = 6.0 * HOUR;
+const YOUNG_KEEPS: f64 = 0.8;
+/// Every hour of this window must lie above the same hour of yesterday for a slow climb.
+const EVERY_HOUR: f64 = 12.0 * HOUR;
 /// Share of the horizon that counts where there is no yesterday.
 const FIRST_DAY: f64 = 0.25;
 /// Window of a slope.
@@ -172,37 +187,64 @@ fn slope(series: &'static str, window: f64, ago: f64) -> Expr {
     Expr::Over { over: Over::Deriv, series, window, ago }
 }
 
-/// The slope of a window, where it goes on: it climbs, in both halves, within one life, and is above yesterday.
-fn climb(series: &'static str, window: f64) -> Expr {
+/// The slope of a window, where it goes on: it climbs, in both halves by this share of the whole, within one life.
+fn goes_on(series: &'static str, window: f64, keeps: f64) -> Expr {
     let half = window / 2.0;
-    let share = || slope(series, window, 0.0).times(KEEPS);
-    let grown = slope(series, window, 0.0).times(ABOVE_YESTERDAY * window);
-    let above_yesterday = now(series).minus(ago(series, DAY)).above(grown);
+    let share = || slope(series, window, 0.0).times(keeps);
     slope(series, window, 0.0)
         .above(0.0)
         .and(slope(series, half, 0.0).above(share()))
         .and(slope(series, half, half).above(share()))
-        .and(Expr::Now.minus(now(START)).above(window + FLOOR_WINDOW))
-        .and(above_yesterday.or(now(series).unless(ago(series, DAY))))
+        .and(age().above(window + FLOOR_WINDOW))
+}
+
+/// Seconds since the process began.
+fn age() -> Expr {
+    Expr::Now.minus(now(START))
+}
+
+/// The same, above the same hour of yesterday.
+fn climb(series: &'static str, window: f64) -> Expr {
+    let grown = slope(series, window, 0.0).times(ABOVE_YESTERDAY * window);
+    let above_yesterday = now(series).minus(ago(series, DAY)).above(grown);
+    goes_on(series, window, KEEPS).and(above_yesterday.or(now(series).unless(ago(series, DAY))))
+}
+
+/// A climb of which nothing that comes to rest by itself is known: a young life must have climbed for long, as it may warm up; an
+/// older one must be higher than all of the day before, as a batch is not; and yesterday did not climb at this hour.
+fn steady(series: &'static str) -> Expr {
+    let before = |over| Expr::Over { over, series, window: DAY, ago: WINDOW };
+    let grown = slope(series, WINDOW, 0.0).times(ABOVE_YESTERDAY * WINDOW);
+    let ranged = before(Over::Max).minus(before(Over::Min)).times(OF_RANGE);
+    let higher = now(series).minus(before(Over::Max)).above(grown.plus(ranged));
+    let old = goes_on(series, WINDOW, KEEPS)
+        .and(age().above(YOUNG))
+        .and(higher.and(unlike_yesterday(series, WINDOW)).or(since_yesterday(series, WINDOW)));
+    let young = goes_on(series, YOUNG_WINDOW, YOUNG_KEEPS)
+        .and(age().below(DAY + WINDOW))
+        .and(unlike_yesterday(series, YOUNG_WINDOW).or(since_yesterday(series, YOUNG_WINDOW)));
+    old.or(young)
+}
+
+/// The same hours of yesterday did not climb like this, or there is no yesterday.
+fn unlike_yesterday(series: &'static str, window: f64) -> Expr {
+    let share = slope(series, window, 0.0).times(LIKE_YESTERDAY);
+    slope(series, window, DAY).below(share).or(now(series).unless(ago(series, DAY)))
+}
+
+/// It lies so far above yesterday that it has climbed like this since then.
+fn since_yesterday(series: &'static str, window: f64) -> Expr {
+    let since = slope(series, window, 0.0).times(A_DAY_LONG * DAY);
+    now(series).minus(ago(series, DAY)).above(since)
 }
 
 fn memory(t: &Thresholds) -> Vec<Rule> {
-    let alert = |name, horizon: f64, severity, summary, next| {
+    let alert = |name, (clock, needs): (fn() -> Expr, f64), horizon: f64, severity, summary, next| {
         // On a first day nobody knows what the day does to it: then only what is nearer counts.
-        let first_day = now(CLOCK).below(horizon * FIRST_DAY);
-        let when = now(CLOCK).below(horizon).and(ago(FLOOR, DAY).or(first_day));
+        let first_day = clock().below(horizon * FIRST_DAY);
+        let when = clock().below(horizon).and(ago(FLOOR, DAY).or(first_day));
         let lasting = 5.0 * MINUTE;
-        Rule {
-            name,
-            makes: Makes::Alert(Alert {
-                when,
-                lasting,
-                severity,
-                summary,
-                next,
-                needs: WINDOW / 2.0 + FLOOR_WINDOW,
-            }),
-        }
+        Rule { name, makes: Makes::Alert(Alert { when, lasting, severity, summary, next, needs }) }
     };
     let flag = |name, series, lasting, severity, (summary, next)| {
         let when = now(series).above(0.0);
@@ -212,8 +254,10 @@ fn memory(t: &Thresholds) -> Vec<Rule> {
         record(SLOPE, slope(FLOOR, WINDOW, 0.0)),
         record(CLIMB, climb(FLOOR, WINDOW)),
         record(CLOCK, now(LIMIT).minus(now(FLOOR)).per(now(CLIMB))),
+        record(STEADY, steady(FLOOR)),
         alert(
             "PlimsollMemoryEndsSoon",
+            (|| now(CLOCK), WINDOW / 2.0 + FLOOR_WINDOW),
             t.page,
             "page",
             "at this slope its memory is at the limit in {{ $value | humanizeDuration }}",
@@ -221,6 +265,7 @@ fn memory(t: &Thresholds) -> Vec<Rule> {
         ),
         alert(
             "PlimsollMemoryClimbs",
+            (|| now(LIMIT).minus(now(FLOOR)).per(now(STEADY)), WINDOW + FLOOR_WINDOW),
             t.ticket,
             "ticket",
             "its memory climbs, and is at the limit in {{ $value | humanizeDuration }}",
@@ -251,8 +296,8 @@ fn memory(t: &Thresholds) -> Vec<Rule> {
 
 /// Slow climbs, and those that restarts hide.
 fn slow(t: &Thresholds) -> Vec<Rule> {
-    let young = Expr::Now.minus(now(START)).above(LIFE + FLOOR_WINDOW);
-    let of_life = Expr::OfWorkload("avg", Box::new(slope(FLOOR, LIFE, 0.0).and(young)));
+    let long_enough = age().above(LIFE + FLOOR_WINDOW);
+    let of_life = Expr::OfWorkload("avg", Box::new(slope(FLOOR, LIFE, 0.0).and(long_enough)));
     let newest = Expr::OfWorkload("max", Box::new(now(START)));
     let masked = over(Over::Avg, LIFE_SLOPE, DAY)
         .above(t.borne)
@@ -260,8 +305,11 @@ fn slow(t: &Thresholds) -> Vec<Rule> {
         .and(over(Over::Count, LIFE_SLOPE, DAY).above(LIVES_SEEN / SLOWLY - 1.0))
         .and(over(Over::Changes, NEWEST_START, DAY).above(0.0));
     let slow = now(LIMIT).minus(now(FLOOR)).per(now(SLOW)).below(t.slow);
+    // What every hour of half a day rose by since yesterday: the slope of a day would be that of its hours, too.
+    let risen = over(Over::Min, DAY_RISE, EVERY_HOUR).per(DAY).above(0.0);
     vec![
-        record(SLOW, climb(FLOOR, DAY)),
+        record(DAY_RISE, now(FLOOR).minus(ago(FLOOR, DAY))),
+        record(SLOW, risen.and(climb(FLOOR, DAY))),
         record(LIFE_SLOPE, of_life),
         record(NEWEST_START, newest),
         Rule {
@@ -369,9 +417,9 @@ impl Beside {
             severity: "ticket",
             summary: self.summary,
             next: self.next,
-            needs: WINDOW / 2.0 + FLOOR_WINDOW,
+            needs: WINDOW + FLOOR_WINDOW,
         };
-        let climbing = record(self.climb, climb(self.floor, WINDOW));
+        let climbing = record(self.climb, steady(self.floor));
         let floor =
             (self.floor != self.needs).then(|| record(self.floor, over(Over::Min, self.needs, FLOOR_WINDOW)));
         let alert = Rule { name: self.alert, makes: Makes::Alert(alert) };

@@ -57,7 +57,7 @@ fn what_a_recording_cannot_decide_is_said() {
     let short = walk(&recording(leak, 60.0, 1.0), &all(), None);
     assert!(short.firings.is_empty() && !short.decided.contains(&"PlimsollMemoryClimbs"), "{short:?}");
     let why = short.silent.iter().find(|s| s.alert == "PlimsollMemoryClimbs").expect("told");
-    assert!(why.why.contains("looks back 105 min"), "{}", why.why);
+    assert!(why.why.contains("looks back 3 h 15 min"), "{}", why.why);
 }
 
 #[test]

@@ -200,6 +200,7 @@ impl Over {
         match self {
             Over::Avg => Some(mean),
             Over::Min => points.iter().map(|p| p.v).reduce(f64::min),
+            Over::Max => points.iter().map(|p| p.v).reduce(f64::max),
             Over::Count => Some(n),
             Over::Changes => Some(points.windows(2).filter(|w| w[0].v != w[1].v).count() as f64),
             Over::Deriv => {

@@ -115,6 +115,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(16..=128))]
     rounds: u16,
 
+    /// Rounds that are done though it could be told before: a longer run sees smaller leaks.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=128))]
+    least: u16,
+
     /// No round begins after this time.
     #[arg(long = "for", value_name = "TIME", value_parser = triage::duration)]
     longest: Option<f64>,
@@ -288,7 +292,7 @@ fn phase(
         until: args.longest.map(|s| began + Duration::from_secs_f64(s)),
         stop,
     };
-    let mut course = Course::new(tolerance, usize::from(args.rounds));
+    let mut course = Course::new(tolerance, usize::from(args.rounds)).at_least(usize::from(args.least));
     let progress = Progress::new();
     let ran = growth::run(&spec, load, &mut course, |c| {
         let (rounds, done) = (c.rounds().len(), units::thousands(c.iterations()));

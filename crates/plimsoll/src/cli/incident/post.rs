@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_core::agent::{About, Event, What};
 use plimsoll_host::export::post;
+use plimsoll_host::prometheus::Trust;
 
 use super::{add, all, find, now, seen};
 use crate::error::CliError;
@@ -22,13 +23,17 @@ pub(super) struct Post {
     #[arg(long = "as", value_enum, value_name = "FORM")]
     form: Form,
 
-    /// Where it is posted: http://HOST/PATH; TLS is not spoken. Of Alertmanager the address is enough.
+    /// Where it is posted: https://HOST/PATH, or http. Of Alertmanager the address is enough.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
     /// File of a bearer token for it.
     #[arg(long, value_name = "FILE", requires = "url")]
     token: Option<PathBuf>,
+
+    /// Authorities whose certificates are trusted over https, in place of the system's: a file in PEM form.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
 
     /// Post it; without, what would be posted is printed.
     #[arg(long, requires = "url")]
@@ -50,13 +55,16 @@ pub(super) fn run(folder: &Path, args: &Post) -> Result<u8, CliError> {
         output::result(&body)?;
         let how = match &args.url {
             Some(url) => format!("--go posts it to {}", host(url)),
-            None => "--url URL --go posts it, or pipe it to what speaks TLS: | curl -H 'Content-Type: application/json' -d @- URL".to_owned(),
+            None => "--url URL --go posts it".to_owned(),
         };
         tell(&format!("plimsoll: nothing was posted; {how}"));
         return Ok(exit_code::FINE);
     };
-    post::json(&target, token.as_deref(), &body).map_err(|why| {
-        CliError::cannot_judge(format!("it was not posted to {}", host(&target))).because(why)
+    let trust = Trust { authorities: args.ca.as_deref().map(authorities).transpose()?, identity: None };
+    post::json(&target, token.as_deref(), &trust, &body).map_err(|why| {
+        let is_unknown = why.contains("UnknownIssuer");
+        let failed = CliError::cannot_judge(format!("it was not posted to {}", host(&target))).because(why);
+        if is_unknown { failed.hint("--ca FILE names the authority of its certificate") } else { failed }
     })?;
     let form = format!("{:?}", args.form).to_lowercase();
     let text = format!("posted to {} as {form}", host(&target));
@@ -77,16 +85,18 @@ fn host(url: &str) -> &str {
 }
 
 fn address(url: &str, form: Form) -> Result<String, CliError> {
-    let rest = url.strip_prefix("http://").filter(|_| !host(url).is_empty()).ok_or_else(|| {
-        CliError::usage("only http://HOST is spoken, without TLS").hint(
-            "print it, and pipe it to what speaks TLS: | curl -H 'Content-Type: application/json' -d @- URL",
-        )
-    })?;
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = rest.filter(|_| !host(url).is_empty());
+    let rest = rest.ok_or_else(|| CliError::usage("the address must be https://HOST/… or http://HOST/…"))?;
     let is_bare = !rest.trim_end_matches('/').contains('/');
     if form == Form::Alertmanager && is_bare {
         return Ok(format!("{}/api/v2/alerts", url.trim_end_matches('/')));
     }
     Ok(url.to_owned())
+}
+
+fn authorities(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::read(path).map_err(|e| CliError::usage(format!("cannot read {}", path.display())).because(e))
 }
 
 fn token(path: &Path) -> Result<String, CliError> {
@@ -108,7 +118,8 @@ mod tests {
         );
         assert_eq!(address("http://h/x", Form::Alertmanager).ok().as_deref(), Some("http://h/x"));
         assert_eq!(address("http://h", Form::Slack).ok().as_deref(), Some("http://h"));
-        for wrong in ["https://h/", "http://", "h:9093"] {
+        assert_eq!(address("https://h", Form::Alertmanager).ok().as_deref(), Some("https://h/api/v2/alerts"));
+        for wrong in ["ftp://h/", "http://", "https://", "h:9093"] {
             assert!(address(wrong, Form::Webhook).is_err(), "{wrong}");
         }
     }
