@@ -389,6 +389,15 @@ fn commits_that_add_what_holds_memory_are_told_first() {
     assert_eq!((&first["id"], &first["findings"][0]["line"]), (&culprit.into(), &3.into()), "{first:#}");
     let (_, document) = repo.searched(&["suspects", "--good", &good, "--name", "shop.Sessions"]);
     assert_eq!(document["suspects"][0]["id"], named, "{document:#}");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let reading = folder.path().join("reading.json");
+    fs::write(&reading, r#"{"kind":"Reading","suspects":[{"owner":"shop.Sessions.byUser"}]}"#)
+        .expect("written");
+    let evidence = ["suspects", "--good", &good, "--evidence", reading.to_str().expect("text")];
+    let (_, document) = repo.searched(&evidence);
+    assert_eq!(document["suspects"][0]["id"], named, "{document:#}");
+    fs::write(&reading, "<html>").expect("written");
+    assert_eq!(repo.searched(&evidence).0.status.code(), Some(2));
     let out = repo.bisect(&["suspects", "--good", &good]).output().expect("it runs");
     assert!(stdout(&out).contains("a collection in static scope  a.go:3"), "{}", stdout(&out));
     let (out, _) = repo.searched(&["suspects", "--good", "nothing"]);
