@@ -18,7 +18,7 @@ const MARGIN_SHARE: f64 = 0.005;
 /// A file of up to so many bytes may lie in memory.
 const SMALL: f64 = 16.0 * 1024.0 * 1024.0;
 /// Seconds until a capture starts on a target that was never attached to.
-const ATTACH: f64 = 0.2;
+pub const ATTACH: f64 = 0.2;
 /// Part of a file system that stays free, and inodes that a capture may need.
 const SPARE: f64 = 0.05;
 const INODES: f64 = 16.0;

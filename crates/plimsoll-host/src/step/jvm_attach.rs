@@ -122,7 +122,7 @@ pub fn jcmd(world: &World, pid: i32, command: &str, patience: Duration) -> Resul
 }
 
 /// Whether somebody attached to the JVM `pid` before: then asking needs no signal.
-pub(crate) fn is_warm(world: &World, pid: i32) -> bool {
+pub fn is_warm(world: &World, pid: i32) -> bool {
     Jvm::find(world, pid).and_then(|jvm| jvm.try_connect()).is_ok_and(|stream| stream.is_some())
 }
 

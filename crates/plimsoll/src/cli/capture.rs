@@ -11,8 +11,10 @@ use plimsoll_core::plan::{self, Step};
 use plimsoll_core::preflight::{self, Check, Place};
 use plimsoll_core::recording::{API_VERSION, Recording};
 use plimsoll_core::runtime::rules::Cost;
+use plimsoll_core::target::RuntimeKind;
 use plimsoll_host::capture::{self, CaptureError, Folder, Order, place};
 use plimsoll_host::export::object::{self, Uploaded};
+use plimsoll_host::step::jvm_attach;
 use plimsoll_host::world::World;
 use serde_json::{Value, json};
 
@@ -90,6 +92,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) why: &'static str,
     pub(crate) cost: Result<Cost, String>,
     pub(crate) checks: Vec<Check>,
+    /// Seconds until a JVM begins to answer; none of what is not asked by attach.
+    pub(crate) attach: Option<f64>,
     pub(crate) place: Place,
     /// The others of the ladder.
     pub(crate) others: Vec<Step>,
@@ -217,7 +221,11 @@ fn plan<'a>(args: &Args, r: &'a Recording, j: &'a Judgement) -> Result<Plan<'a>,
     let checks = cost
         .as_ref()
         .map_or_else(|_| Vec::new(), |c| preflight::checks(c, &j.clock, r, &places, args.probe_budget));
-    Ok(Plan { recording: r, judgement: j, step, why, cost, checks, place: places.to, others: ladder })
+    let asked = r.target.runtime == RuntimeKind::Jvm
+        && step.as_ref().is_some_and(|s| !matches!(s.id, "smaps" | "core" | "profile"));
+    let attach =
+        asked.then(|| if jvm_attach::is_warm(&world, r.target.pid) { 0.0 } else { preflight::ATTACH });
+    Ok(Plan { recording: r, judgement: j, step, why, cost, checks, attach, place: places.to, others: ladder })
 }
 
 /// Why it is not done, when it must not be.

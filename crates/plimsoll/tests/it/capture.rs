@@ -142,6 +142,10 @@ fn a_plan_shows_the_cost_and_does_nothing() {
         plan["checks"].as_array().expect("checks").iter().filter_map(|c| c["term"].as_str()).collect();
     assert!(terms.contains(&"memory") && terms.contains(&"disk"), "{terms:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), before, "nothing is made");
+    // Whoever watches a JVM has attached to it; what is read from outside needs none of that.
+    assert_eq!(plan["attachSeconds"], 0.0, "{plan}");
+    let (plan, ..) = capture(folder.path(), &[&target.pid(), "--artifact", "smaps", "--to", &to]);
+    assert_eq!(plan["attachSeconds"], Value::Null, "{plan}");
 }
 
 #[test]
@@ -221,54 +225,77 @@ fn a_jvm_in_namespaces_of_its_own_gives_the_same_and_nothing_is_left_in_its_tmp(
     nothing_is_left(&pid);
 }
 
+/// Runs what follows as an ordinary user.
+fn nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command
+}
+
+/// A folder of that user's; none where the tests run as an ordinary user already, or that user cannot reach the build.
+fn folder_of_nobody(test: &str) -> Option<tempfile::TempDir> {
+    let folder = folder();
+    if !is_root() {
+        skipped(test, "the other tests run as an ordinary user already");
+        return None;
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("changed");
+    let reachable = nobody().arg("test").arg("-x").arg(env!("CARGO_BIN_EXE_plimsoll")).status();
+    if !reachable.is_ok_and(|s| s.success()) {
+        skipped(test, "another user cannot reach the build");
+        return None;
+    }
+    Some(folder)
+}
+
+/// What that user takes of a process of that user's.
+fn captured_by_nobody(folder: &Path, pid: &str, id: &str) -> Vec<String> {
+    let mut command = nobody();
+    command.arg(env!("CARGO_BIN_EXE_plimsoll")).args(["capture", pid, "--artifact", id, "--to"]).arg(folder);
+    command.args(["--go", "--for", "2s", "--window", "300ms", "-o", "json"]).env("PLIMSOLL_STATE", folder);
+    let out = command.output().expect("it runs");
+    assert_eq!(out.status.code(), Some(0), "{id}: {}{}", stdout(&out), stderr(&out));
+    let result: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+    pieces(&result)
+}
+
 #[test]
 fn a_jvm_of_an_ordinary_user_gives_to_that_user() {
     let test = "a_jvm_of_an_ordinary_user";
-    let folder = folder();
+    let Some(folder) = folder_of_nobody(test) else { return };
     let Some(outer) = java(test, folder.path()) else { return };
     drop(outer);
-    if !is_root() {
-        return skipped(test, "the other tests run as an ordinary user already");
-    }
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("changed");
-    let nobody = || {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command
-    };
-    let reachable = nobody().arg("test").arg("-x").arg(env!("CARGO_BIN_EXE_plimsoll")).status();
-    if !reachable.is_ok_and(|s| s.success()) {
-        return skipped(test, "another user cannot reach the build");
-    }
     let mut command = nobody();
     command.args(["java", "-Xmx200m", "-cp"]).arg(folder.path()).arg("Hoarder");
     let target = Target::start(&mut command).expect("java runs");
-    let (pid, to) = (target.pid(), folder.path().display().to_string());
+    let pid = target.pid();
     // An earlier JVM of this number, killed, may have left a socket that only root can remove.
     let _none = fs::remove_file(format!("/tmp/.java_pid{pid}"));
     for (id, file) in [("gclog", "gc.log"), ("heap", "heap.hprof")] {
-        let mut command = nobody();
-        command.arg(env!("CARGO_BIN_EXE_plimsoll")).args([
-            "capture",
-            &pid,
-            "--artifact",
-            id,
-            "--to",
-            &to,
-            "--go",
-        ]);
-        command.args(["--for", "2s", "--window", "300ms", "-o", "json"]).env("PLIMSOLL_STATE", folder.path());
-        let out = command.output().expect("it runs");
-        assert_eq!(out.status.code(), Some(0), "{id}: {}{}", stdout(&out), stderr(&out));
-        let result: Value = serde_json::from_str(&stdout(&out)).unwrap_or(Value::Null);
-        assert_eq!(
-            (out.status.code(), pieces(&result)),
-            (Some(0), vec![file.to_owned()]),
-            "{}",
-            stderr(&out)
-        );
+        assert_eq!(captured_by_nobody(folder.path(), &pid, id), [file]);
     }
     nothing_is_left(&pid);
+}
+
+#[test]
+fn programs_of_an_ordinary_user_give_to_that_user() {
+    let test = "programs_of_an_ordinary_user";
+    let Some(folder) = folder_of_nobody(test) else { return };
+    let Some(program) = go(test, folder.path(), GO) else { return };
+    let target = Target::start(nobody().arg(&program)).expect("it runs");
+    for (id, file) in [
+        ("stacks", "goroutines-outside.txt"),
+        ("sites", "sites-1.txt"),
+        ("goroutines", "goroutines.pb.gz"),
+        ("smaps", "smaps.txt"),
+    ] {
+        let files = captured_by_nobody(folder.path(), &target.pid(), id);
+        assert!(files.iter().any(|f| f == file), "{id}: {files:?}");
+    }
+    let Ok(target) = Target::start(nobody().args(["node", "--inspect=127.0.0.1:0", "-e", NODE])) else {
+        return skipped(test, "there is no Node.js");
+    };
+    assert_eq!(captured_by_nobody(folder.path(), &target.pid(), "statistics"), ["statistics.json"]);
 }
 
 #[test]
