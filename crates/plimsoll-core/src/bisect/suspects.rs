@@ -17,6 +17,8 @@ const NAMED_FILE: f64 = 2.0;
 const HALVES: i32 = 4;
 /// Findings of a commit that are kept to be shown.
 const KEPT: usize = 20;
+/// A commit weighs so many times as much beforehand, at most: what patterns say is worth a run or two, and no verdict.
+const HEAVIEST: f64 = 6.0;
 
 /// A commit's diff.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -325,6 +327,11 @@ pub fn rank(diffs: &[Diff], names: &[String]) -> Vec<Suspect> {
     let mut all: Vec<Suspect> = diffs.iter().map(|d| suspect(d, &names)).filter(|s| s.score > 0.0).collect();
     all.sort_by(|a, b| b.score.total_cmp(&a.score));
     all
+}
+
+/// What a commit with this score weighs beforehand in a search, beside 1 of those without any.
+pub fn prior(score: f64) -> f64 {
+    (1.0 + score.max(0.0)).min(HEAVIEST)
 }
 
 /// `com.shop.Cache.entries` is known in a diff as `Cache` and `entries`; of a path of packages, the last name.

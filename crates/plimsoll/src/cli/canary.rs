@@ -180,7 +180,7 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
     };
     let text = match format {
         Format::Table => format!(
-            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms; {} and more would have been seen 90 times in 100\nNEXT  {next}\n",
+            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\nNEXT  {next}\n",
             range(c.adds),
             range(c.canary),
             range(c.baseline),

@@ -396,6 +396,13 @@ fn commits_that_add_what_holds_memory_are_told_first() {
     let evidence = ["suspects", "--good", &good, "--evidence", reading.to_str().expect("text")];
     let (_, document) = repo.searched(&evidence);
     assert_eq!(document["suspects"][0]["id"], named, "{document:#}");
+    // The artifact itself does as well.
+    let raw = folder.path().join("goroutines.txt");
+    let text = "goroutine profile: total 900\n900 @ 0x1 0x2\n#\t0x1\tshop.Sessions+0x1d\t/shop/a.go:3\n#\t0x2\tmain.main+0x1\t/shop/b.go:4\n\n";
+    fs::write(&raw, text).expect("written");
+    let (_, document) =
+        repo.searched(&["suspects", "--good", &good, "--evidence", raw.to_str().expect("text")]);
+    assert_eq!(document["suspects"][0]["id"], named, "{document:#}");
     fs::write(&reading, "<html>").expect("written");
     assert_eq!(repo.searched(&evidence).0.status.code(), Some(2));
     let out = repo.bisect(&["suspects", "--good", &good]).output().expect("it runs");
@@ -404,4 +411,31 @@ fn commits_that_add_what_holds_memory_are_told_first() {
     assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
     let (out, _) = repo.searched(&["suspects", "--good", "HEAD"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}
+
+#[test]
+fn commits_that_add_what_holds_memory_are_run_sooner() {
+    let Some(repo) = Repo::new("bisect::commits_that_add_what_holds_memory_are_run_sooner") else { return };
+    let good = repo.commit("first", &[("a.go", "package a\n")]);
+    let mut culprit = String::new();
+    for n in 1..=60 {
+        let log = (format!("log{n}"), format!("change {n}"));
+        let leaks = if n == 7 { "package a\n\nvar seen = map[string]int{}\n" } else { "" };
+        let files = [(log.0.as_str(), log.1.as_str()), ("a.go", leaks)];
+        let id = repo.commit(&format!("change {n}"), if n == 7 { &files } else { &files[..1] });
+        if n == 7 {
+            culprit = id;
+        }
+    }
+    let runs = |prior: &[&str]| {
+        let command = ["--fresh", "--error", "0.01", "--", "sh", "-c", "! grep -q seen a.go"];
+        let (out, document) = repo.searched(&[&["commits", "--good", &good], prior, &command].concat());
+        assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+        assert_eq!(document["changes"][0]["id"], culprit, "{document:#}");
+        (document["runs"].as_array().map_or(0, Vec::len), document["notes"].to_string())
+    };
+    let (with, told) = runs(&[]);
+    let (without, silent) = runs(&["--no-prior"]);
+    assert!(told.contains("1 commits weigh more beforehand") && !silent.contains("weigh more"), "{told}");
+    assert!(with < without, "{with} runs instead of {without}");
 }

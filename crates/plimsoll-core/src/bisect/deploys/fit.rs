@@ -146,6 +146,11 @@ impl Data {
         (self.noise, self.alike_for)
     }
 
+    /// Floors that tell something of the noise, beyond those that the line of each life takes; neighbours that go along count as fewer.
+    pub(super) fn freedom(&self) -> f64 {
+        (self.effective - 2.0 * self.floors.len() as f64).max(1.0)
+    }
+
     /// Times within the history, evenly.
     pub(super) fn times(&self, most: usize) -> Vec<f64> {
         let times = || self.floors.iter().flat_map(|f| f.at.iter().copied());

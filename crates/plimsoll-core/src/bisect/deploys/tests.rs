@@ -1,5 +1,8 @@
 //! Histories with a culprit: versions, flags, replicas and restarts.
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 use crate::cluster::Replica;
 use crate::series::Point;
@@ -115,4 +118,49 @@ fn nothing_is_blamed_for_a_slope_that_was_always_there_or_began_between_the_mark
     // Too short for any slope.
     let short = workload(vec![replica(0.0, &[(0.0, 0.5, "v1")], |_, _| 0.0)]);
     assert!(blame(&short, &[]).expect_err("too short").contains("too little history"));
+}
+
+/// Replicas that run for three days, the noise of whose floors goes along for half an hour; `slope` is MiB an hour.
+fn random(rng: &mut ChaCha8Rng, replicas: usize, slope: f64) -> Workload {
+    let one = |n: usize, rng: &mut ChaCha8Rng| {
+        let (keeps, mut off) = ((-1.0_f64 / 6.0).exp(), 0.0);
+        let point = |k: usize| {
+            let hit: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+            off = keeps * off + (1.0 - keeps * keeps).sqrt() * hit;
+            let hour = k as f64 / 12.0;
+            Point { t: BEGIN + hour * HOUR, v: (200.0 + slope * hour + 2.0 * off) * MIB }
+        };
+        let points = (0..72 * 12).map(point).collect();
+        let life = Life { start: BEGIN, version: None, points };
+        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, load: Vec::new() }
+    };
+    workload((0..replicas).map(|n| one(n, rng)).collect())
+}
+
+/// Looked at every two hours: when it is first said to climb more.
+fn told_after(canary: &Workload, baseline: &Workload) -> Option<f64> {
+    (1..=36).map(|k| f64::from(2 * k)).find(|hours| {
+        let until = |w: &Workload| {
+            let mut w = w.clone();
+            let lives = w.replicas.iter_mut().flat_map(|r| &mut r.lives);
+            lives.for_each(|l| l.points.retain(|p| p.t <= BEGIN + hours * HOUR));
+            w
+        };
+        compare(&until(canary), &until(baseline)).is_some_and(|c| c.is_more)
+    })
+}
+
+#[test]
+fn a_canary_may_be_looked_at_as_often_as_one_likes() {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    let mut told = |slope: f64| -> Vec<f64> {
+        let pair = |_| (random(&mut rng, 1, slope), random(&mut rng, 3, 0.0));
+        let pairs: Vec<_> = (0..100).map(pair).collect();
+        pairs.iter().filter_map(|(canary, baseline)| told_after(canary, baseline)).collect()
+    };
+    let blamed = told(0.0);
+    assert!(blamed.len() <= 5, "{} of 100 canaries without an effect were blamed", blamed.len());
+    let mut found = told(1.0);
+    found.sort_by(f64::total_cmp);
+    assert!(found.len() >= 98 && found[found.len() / 2] <= 14.0, "{found:?}");
 }

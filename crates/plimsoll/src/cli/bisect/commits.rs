@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use plimsoll_core::bisect::Change;
+use plimsoll_core::bisect::suspects::prior;
 use plimsoll_host::bisect::{Repository, Worktree};
 
 use super::drive::{self, Common, Versions, git_failed};
+use super::suspects::Shown;
 use crate::error::CliError;
 use crate::output::Format;
 
@@ -38,6 +41,13 @@ pub(super) struct Args {
     first_parent: bool,
 
     #[command(flatten)]
+    shown: Shown,
+
+    /// Hold all commits for equally likely beforehand; else those that add what can hold memory weigh more.
+    #[arg(long)]
+    no_prior: bool,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -58,8 +68,30 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     if repository.is_dirty(&args.repository) {
         range.notes.push("the checkout has changes that are in no commit: they are not searched".to_owned());
     }
+    if !args.no_prior {
+        range.notes.extend(weigh(args, &repository, &mut range.changes)?);
+    }
     let head = args.common.head("commits", &range.good, &range.changes);
     let path = args.common.log.clone().unwrap_or_else(|| repository.own_folder().join(drive::name(&head)));
     let worktree = repository.worktree(&range.good).map_err(git_failed)?;
     drive::search(&args.common, head, &path, &worktree, range.notes, format)
+}
+
+/// Gives commits their weights by what their diffs add; says how many weigh more. Along first parents a merge stands for many
+/// commits, whose diffs are not its own.
+fn weigh(args: &Args, repository: &Repository, changes: &mut [Change]) -> Result<Option<String>, CliError> {
+    if args.first_parent {
+        return Ok(None);
+    }
+    let ranked = args.shown.rank(repository, &args.good, &args.bad)?;
+    let mut weightier = 0;
+    for change in changes {
+        if let Some(suspect) = ranked.suspects.iter().find(|s| s.id == change.id) {
+            (change.weight, weightier) = (prior(suspect.score), weightier + 1);
+        }
+    }
+    let said = format!(
+        "{weightier} commits weigh more beforehand, by what they add (plimsoll bisect suspects; --no-prior)"
+    );
+    Ok((weightier > 0).then_some(said))
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plimsoll_core::bisect::suspects::{Suspect, parse, rank};
 use plimsoll_core::recording::API_VERSION;
@@ -42,7 +43,7 @@ const RUNTIMES: &[&str] = &[
 #[command(after_help = "Examples:
   plimsoll bisect suspects --good v1.41 --bad v1.42
   plimsoll bisect suspects --good v1.41 --bad v1.42 --name com.shop.Sessions --name SessionCache.entries
-  plimsoll read heap.hprof -o json > reading.json && plimsoll bisect suspects --good v1.41 --evidence reading.json
+  plimsoll bisect suspects --good v1.41 --evidence heap.hprof
 Exit codes: 0 nothing of the kind, 1 told, 2 usage, 5 not all was read.")]
 pub(super) struct Args {
     /// The version before.
@@ -53,13 +54,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
     bad: String,
 
-    /// A class, field or function that an artifact showed (plimsoll read); may be given again.
-    #[arg(long = "name", value_name = "NAME")]
-    names: Vec<String>,
-
-    /// What plimsoll read -o json said of an artifact: the names of its suspects and of the stacks that grow are taken from it.
-    #[arg(long, value_name = "FILE")]
-    evidence: Option<PathBuf>,
+    #[command(flatten)]
+    shown: Shown,
 
     /// A folder of the repository.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
@@ -70,18 +66,45 @@ pub(super) struct Args {
     rows: usize,
 }
 
+/// What artifacts showed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Shown {
+    /// A class, field or function that an artifact showed (plimsoll read); may be given again.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+
+    /// An artifact, or what plimsoll read -o json said of one: the names of its suspects and of the stacks that grow are taken
+    /// from it.
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
+}
+
+/// Commits by what they add, how many were read, and whether that is not all.
+pub(super) struct Ranked {
+    pub(super) suspects: Vec<Suspect>,
+    pub(super) commits: usize,
+    pub(super) is_cut: bool,
+}
+
+impl Shown {
+    /// Reads the commits between two.
+    pub(super) fn rank(&self, repository: &Repository, good: &str, bad: &str) -> Result<Ranked, CliError> {
+        let (log, is_cut) = repository.diffs(good, bad).map_err(git_failed)?;
+        let diffs = parse(log.trim_start_matches('\0'));
+        let mut names = self.names.clone();
+        names.extend(self.evidence.as_deref().map(evidence).transpose()?.into_iter().flatten());
+        Ok(Ranked { suspects: rank(&diffs, &names), commits: diffs.len(), is_cut })
+    }
+}
+
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let repository = Repository::open(&args.repository).map_err(git_failed)?;
-    let (log, is_cut) = repository.diffs(&args.good, &args.bad).map_err(git_failed)?;
-    let diffs = parse(log.trim_start_matches('\0'));
-    let mut names = args.names.clone();
-    names.extend(args.evidence.as_deref().map(evidence).transpose()?.into_iter().flatten());
-    let suspects = rank(&diffs, &names);
+    let Ranked { suspects, commits, is_cut } = args.shown.rank(&repository, &args.good, &args.bad)?;
     let text = match format {
-        Format::Table => screen(&suspects, diffs.len(), is_cut, args),
+        Format::Table => screen(&suspects, commits, is_cut, args),
         _ => {
             let document = json!({
-                "apiVersion": API_VERSION, "kind": "SuspectCommits", "commits": diffs.len(), "isCut": is_cut, "suspects": suspects,
+                "apiVersion": API_VERSION, "kind": "SuspectCommits", "commits": commits, "isCut": is_cut, "suspects": suspects,
             });
             crate::render::json::text(&document, format)
         }
@@ -94,29 +117,38 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     })
 }
 
-/// Names out of a reading.
+/// Names out of an artifact, or of a reading of one.
 fn evidence(path: &Path) -> Result<Vec<String>, CliError> {
     let name = path.display();
-    let mut text = String::new();
-    let read = File::open(path).and_then(|f| f.take(LARGEST).read_to_string(&mut text));
-    read.map_err(|e| CliError::usage(format!("failed to read {name}")).because(e))?;
-    let no_reading = |e: Option<serde_json::Error>| {
-        let error = CliError::usage(format!("{name} is no reading of an artifact"));
-        let error = error.hint("plimsoll read ARTIFACT -o json > FILE writes one");
-        match e {
-            Some(e) => error.because(e),
-            None => error,
-        }
-    };
-    let document: Value = serde_json::from_str(&text).map_err(|e| no_reading(Some(e)))?;
-    if document["kind"] != "Reading" {
-        return Err(no_reading(None));
+    let mut text = Vec::new();
+    let read_it = File::open(path).and_then(|f| f.take(LARGEST).read_to_end(&mut text));
+    read_it.map_err(|e| CliError::usage(format!("failed to read {name}")).because(e))?;
+    if !is_reading(&text) {
+        text = read(path)?;
     }
+    let document: Value = serde_json::from_slice(&text)
+        .map_err(|e| CliError::usage(format!("{name} is no artifact that is read")).because(e))?;
     let found = names(&document);
     if found.is_empty() {
         tell(&format!("plimsoll: {name} names no class or function of the program's own"));
     }
     Ok(found)
+}
+
+/// Reads it as `plimsoll read` does, in a process of its own: its memory is given back when it ends.
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    let failed = |e: std::io::Error| CliError::usage(format!("failed to read {}", path.display())).because(e);
+    let own = std::env::current_exe().map_err(failed)?;
+    let out = Command::new(own).arg("read").arg(path).args(["-o", "json"]).output().map_err(failed)?;
+    match out.stdout.is_empty() {
+        true => Err(failed(std::io::Error::other(String::from_utf8_lossy(&out.stderr).trim().to_owned()))),
+        false => Ok(out.stdout),
+    }
+}
+
+/// Whether it is a document that `plimsoll read` wrote.
+fn is_reading(text: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(text).is_ok_and(|document| document["kind"] == "Reading")
 }
 
 /// Owners of what a heap retains, the field and its class; functions that stacks stand in, and that started them. What belongs to
@@ -125,7 +157,9 @@ fn names(document: &Value) -> Vec<String> {
     let each = |list: &str, fields: &[&str]| -> Vec<String> {
         let all = document[list].as_array().into_iter().flatten().take(NAMED);
         all.flat_map(|one| {
-            fields.iter().filter_map(|f| one[*f].as_str()).map(str::to_owned).collect::<Vec<_>>()
+            // A frame is told with its place: `main.handle (handle.go:7)`.
+            let said = fields.iter().filter_map(|f| one[*f].as_str()?.split(" (").next());
+            said.map(str::to_owned).collect::<Vec<_>>()
         })
         .collect()
     };
@@ -171,7 +205,7 @@ mod tests {
     fn names_are_those_of_the_program() {
         let reading = json!({"kind": "Reading",
             "suspects": [{"owner": "com.shop.Sessions.byUser"}, {"owner": "thread \"main\", local"}, {"owner": "java.util.Cache.all"}],
-            "groups": [{"top": "runtime.gopark", "creator": "main.handle"}, {"top": 7}]});
+            "groups": [{"top": "runtime.gopark", "creator": "main.handle (handle.go:7)"}, {"top": 7}]});
         assert_eq!(names(&reading), ["com.shop.Sessions.byUser", "com.shop.Sessions", "main.handle"]);
         assert!(names(&json!({})).is_empty());
     }
