@@ -179,8 +179,8 @@ fn a_real_prometheus_fires_where_it_must_and_replay_says_the_same() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let folder = folder.path();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
-    // On round hours of the grid that servers evaluate on.
-    let begin = ((now - HOURS * HOUR) / 300.0).floor() * 300.0;
+    // On round hours: servers evaluate subqueries on a grid of whole multiples of their steps, whenever this runs.
+    let begin = ((now - HOURS * HOUR) / HOUR).floor() * HOUR;
     let time = (begin, begin + HOURS * HOUR);
     fs::write(folder.join("page.om"), page(begin)).expect("written");
     let place = |name: &str| folder.join(name).to_str().expect("text").to_owned();
