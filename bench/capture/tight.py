@@ -51,7 +51,7 @@ def cells():
 
     # What writes its dump into a file first.
     old = tuple(f"{jvm} {gc}" for jvm in ("Jvm8", "Jvm11") for gc in ("G1", "Parallel", "Serial"))
-    add(old, "heap", ("plimsoll", "forced"), (4, 8, 12, 16, 20, 32), 2)
+    add(old, "heap", ("plimsoll", "forced"), (4, 8, 12, 16, 20, 32, 48), 2)
     add(("Python3.14 objects", "Python3.14"), "census", ("plimsoll", "forced"), (2, 4, 8, 16, 32), 2)
     jvms = ("Jvm G1", "Jvm Parallel", "Jvm Serial")
     rooms = (2, 4, 8, 16, 24, 32, 40, 48, 64)
