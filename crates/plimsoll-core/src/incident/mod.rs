@@ -59,6 +59,21 @@ pub struct Incident {
     pub events: Vec<Event>,
 }
 
+/// Artifacts by what they tell of who holds memory, the most first.
+const TELLING: [&str; 11] = [
+    "heap",
+    "snapshot",
+    "census",
+    "sites",
+    "histogram",
+    "core",
+    "profile",
+    "goroutines",
+    "stacks",
+    "threads",
+    "statistics",
+];
+
 impl Incident {
     fn begin(e: &Event) -> Incident {
         Incident {
@@ -80,6 +95,15 @@ impl Incident {
     /// Debts that nobody has paid.
     pub fn owed(&self) -> impl Iterator<Item = &Debt> {
         self.debts.iter().filter(|d| d.paid.is_none())
+    }
+
+    /// The folder of the capture that tells most of what holds memory: the newest of its kind.
+    pub fn telling(&self) -> Option<&str> {
+        let rank = |folder: &str| {
+            let artifact = folder.rsplit('-').next().unwrap_or_default();
+            TELLING.iter().rev().position(|known| *known == artifact)
+        };
+        self.captures.iter().map(String::as_str).max_by_key(|folder| rank(folder))
     }
 
     /// Whether it still has to be looked at.
@@ -196,6 +220,23 @@ mod tests {
 
     fn about(time: f64, what: What, about: About) -> Event {
         Event { about: Some(about), ..Event::new(time, "w", what, "text") }
+    }
+
+    #[test]
+    fn the_newest_capture_of_the_most_telling_kind_is_read_first() {
+        let stored = |time: f64, artifact: &str| Event {
+            folder: Some(format!("{time}-app-7-{artifact}")),
+            ..Event::new(time, "w", What::Stored, "")
+        };
+        let read_first = |stored: &[Event]| {
+            let all = [&[level(0.0, "w", Level::Light)], stored].concat();
+            incidents(&all).pop().and_then(|i| i.telling().map(str::to_owned))
+        };
+        let all = [stored(1.0, "census"), stored(2.0, "core"), stored(3.0, "census"), stored(4.0, "smaps")];
+        assert_eq!(read_first(&all).as_deref(), Some("3-app-7-census"));
+        assert_eq!(read_first(&all[..2]).as_deref(), Some("1-app-7-census"));
+        assert_eq!(read_first(&all[3..]).as_deref(), Some("4-app-7-smaps"));
+        assert_eq!(read_first(&[]), None);
     }
 
     #[test]

@@ -178,15 +178,12 @@ fn next(seen: &Seen<'_>) -> String {
     if i.owed().next().is_some() {
         return format!("find and fix it; then plimsoll incident close {id} --fix WHAT --guard FILE");
     }
-    match i.closed {
-        Some(_) => format!("plimsoll incident report {id} --html report.html"),
-        None if i.captures.is_empty() => {
-            format!("plimsoll incident report {id}; no evidence is stored: plimsoll capture")
+    match (i.closed, i.telling()) {
+        (Some(_), _) => format!("plimsoll incident report {id} --html report.html"),
+        (None, None) => format!("plimsoll incident report {id}; no evidence is stored: plimsoll capture"),
+        (None, Some(folder)) => {
+            format!("read what tells most: plimsoll read STORE/captures/{folder}")
         }
-        None => format!(
-            "read what was captured: plimsoll read STORE/captures/{}",
-            i.captures[i.captures.len() - 1]
-        ),
     }
 }
 
