@@ -271,9 +271,9 @@ fn a_wall_clock_that_is_set_holds_up_no_capture_and_takes_none_away() {
         "{}",
         said()
     );
-    // Its own times neither jump nor turn back.
+    // Its own times neither jump nor turn back; two threads may tell a moment in either order.
     assert!(
-        first.iter().zip(&first[1..]).all(|(a, b)| (0.0..100.0).contains(&(b.time - a.time))),
+        first.iter().zip(&first[1..]).all(|(a, b)| (-1.0..100.0).contains(&(b.time - a.time))),
         "{}",
         said()
     );
