@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Uid};
 
 use super::{CaptureError, Order};
 use crate::world::World;
@@ -43,7 +43,8 @@ pub(super) fn give(process: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-    rustix::fs::chown(path, Some(uid), Some(gid)).map_err(Into::into)
+    // Whoever may write there may have put a link in its place: it must not lead to a file of ours.
+    rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(Into::into)
 }
 
 /// A file that a target makes in its own `/tmp`, or that is made there for it; removed when dropped.
@@ -124,5 +125,31 @@ impl Drop for Inside {
             // The target may be gone, and its file system with it.
             let _left_behind: io::Result<()> = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_our_file_is_given_and_not_what_it_leads_to() {
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "the checks run as root");
+            let _unreported = writeln!(io::stderr(), "SKIPPED its_tmp: only root gives files away");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (process, ours, link) =
+            (folder.path().join("7"), folder.path().join("ours"), folder.path().join("link"));
+        fs::create_dir(&process).expect("made");
+        rustix::fs::chown(&process, Some(Uid::from_raw(65534)), Some(Gid::from_raw(65534))).expect("changed");
+        fs::write(&ours, "secret").expect("written");
+        std::os::unix::fs::symlink(&ours, &link).expect("made");
+        give(&process, &link).expect("given");
+        assert_eq!(fs::metadata(&ours).expect("there").uid(), 0);
+        assert_eq!(fs::symlink_metadata(&link).expect("there").uid(), 65534);
     }
 }

@@ -180,7 +180,8 @@ impl Fifo {
             .map_err(|e| failed(e.into()))?;
         let made = give(&process, &path).and_then(|()| {
             // Opened without waiting for the writer: else the first of the two would wait for ever.
-            fs::OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&path)
+            let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+            fs::OpenOptions::new().read(true).custom_flags(flags).open(&path)
         });
         match made {
             Ok(reader) => {
