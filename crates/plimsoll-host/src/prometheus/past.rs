@@ -6,7 +6,7 @@ use plimsoll_core::slope::Samples;
 use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
-use super::names::{Matcher, Metric, Number};
+use super::names::{self, Matcher, Metric, Number};
 use super::workloads::Options;
 
 /// Shortest time over which a rate is taken, seconds, and in steps: two scrapes must lie in it, however far apart they are.
@@ -23,6 +23,11 @@ pub(super) type Namespaces = BTreeMap<String, usize>;
 
 /// Series in time.
 pub(super) trait Past {
+    /// Numbers that may tell of whole containers there, best first.
+    fn usage(&self) -> Vec<&'static Number> {
+        names::USAGE.iter().collect()
+    }
+
     /// Series of a metric within the time looked at, by namespace; without a namespace where already those that are there now
     /// are more than may be.
     ///

@@ -8,7 +8,7 @@ use plimsoll_core::target::glob;
 use plimsoll_read::prometheus_api::{Answer, Labelled, Labels};
 
 use super::client::QueryError;
-use super::names::{Metric, Number};
+use super::names::{self, Metric, Number};
 use super::past::{Namespaces, Past};
 use super::workloads::Options;
 
@@ -47,8 +47,7 @@ impl<'a> Table<'a> {
         let wanted = wanted(&options.selector)?;
         let mut by_name: BTreeMap<String, Vec<Labelled>> = BTreeMap::new();
         for mut one in series {
-            let name =
-                one.labels.remove(NAME).unwrap_or_else(|| super::names::USAGE[0].metric.name.to_owned());
+            let name = one.labels.remove(NAME).unwrap_or_else(|| names::USAGE[0].metric.name.to_owned());
             // What tells of pods and owners has no label of the container: only labels that are there are compared.
             let fits = |w: &Wanted| one.labels.get(&w.label).is_none_or(|v| w.holds(v));
             if wanted.iter().all(fits) {
@@ -155,6 +154,10 @@ fn summed(series: Vec<Labelled>) -> Vec<Labelled> {
 }
 
 impl Past for Table<'_> {
+    fn usage(&self) -> Vec<&'static Number> {
+        names::USAGE.iter().chain([&names::TABLE]).collect()
+    }
+
     fn namespaces(&self, metric: &Metric<'_>) -> Result<Namespaces, QueryError> {
         let mut all = Namespaces::new();
         for series in self.of(metric) {
@@ -249,7 +252,7 @@ mod tests {
         let labels = Labels::from([(NAME.to_owned(), "process_resident_memory_bytes".to_owned())]);
         let series = vec![Labelled { labels, points }];
         let table = Table::new(series, &options).expect("no selector");
-        let floors = table.floors(&super::super::names::PROCESSES[0]).expect("answers");
+        let floors = table.floors(&names::PROCESSES[0]).expect("answers");
         let got: Vec<(f64, f64)> = floors.series[0].points.iter().map(|p| (p.t, p.v)).collect();
         assert_eq!(got, [(100.0, 9.0), (110.0, 5.0), (150.0, 1.0)]);
         assert!(!floors.series[0].labels.contains_key(NAME));

@@ -95,7 +95,7 @@ pub(super) struct Survey<'a> {
 impl<'a> Survey<'a> {
     pub(super) fn of(past: &dyn Past, options: &'a Options) -> Result<Survey<'a>, HistoryError> {
         let mut survey = Survey::default();
-        for number in names::USAGE {
+        for number in past.usage() {
             if survey.whole.is_empty() && survey.has(past, number, options.most_series)? {
                 survey.whole.push(number);
             }
@@ -261,7 +261,7 @@ impl Asker<'_> {
             .collect();
         let pods = self.latest(&names::POD_OWNER)?;
         let owner = |s: Labelled| {
-            let (namespace, name) = (label(&s, "namespace")?, owner_name(&s)?);
+            let (namespace, name) = (label(&s, "namespace").unwrap_or_default(), owner_name(&s)?);
             let pod = (namespace.clone(), label(&s, "pod")?);
             let owner = match above.get(&(namespace, name.clone())) {
                 Some(deployment) => Owner { name: deployment.clone(), revision: Some(name) },
