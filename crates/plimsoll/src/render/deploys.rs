@@ -7,6 +7,7 @@ use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
+use super::cluster::full_name;
 use super::json::{interval, number};
 use super::paint::Paint;
 use crate::cli::bisect::Told;
@@ -30,8 +31,8 @@ pub(crate) fn screen(told: &[Told], marks: usize, warnings: &[String], paint: Pa
 }
 
 fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
-    let mut out =
-        paint.bold(&format!("\n{}/{}:{}", plain(&row.namespace), plain(&row.name), plain(&row.container)));
+    let name = full_name(&row.cluster, &row.namespace, &row.name, &row.container);
+    let mut out = paint.bold(&format!("\n{name}"));
     match &row.verdict {
         Ok(v) => {
             let onset = v.onset.map_or_else(String::new, |o| {

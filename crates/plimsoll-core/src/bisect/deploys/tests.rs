@@ -33,12 +33,13 @@ fn replica(seed: f64, lives: &[(f64, f64, &str)], slope: impl Fn(&str, f64) -> f
         pod: format!("api-{seed}"),
         lives: lives.iter().map(life).collect(),
         limit: Some(2048.0 * MIB),
-        load: Vec::new(),
+        ..Replica::default()
     }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
     Workload {
+        cluster: String::new(),
         namespace: "shop".into(),
         name: "api".into(),
         container: "api".into(),
@@ -132,7 +133,7 @@ fn random(rng: &mut ChaCha8Rng, replicas: usize, slope: f64) -> Workload {
         };
         let points = (0..72 * 12).map(point).collect();
         let life = Life { start: BEGIN, version: None, points };
-        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, load: Vec::new() }
+        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, ..Replica::default() }
     };
     workload((0..replicas).map(|n| one(n, rng)).collect())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use plimsoll_core::bisect::deploys::{Blame, Cause, blame};
-use plimsoll_core::cluster::{Movement, Row};
+use plimsoll_core::cluster::{Movement, Row, Workload};
 
 use crate::cli::{mark, prometheus};
 use crate::error::CliError;
@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
     from: Option<PathBuf>,
 
-    /// Only this workload, NAMESPACE/NAME or NAME, whether it climbs or not.
+    /// Only this workload, NAME, NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, whether it climbs or not.
     #[arg(long, value_name = "WORKLOAD")]
     workload: Option<String>,
 
@@ -61,10 +61,8 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let source = prometheus::Source::of(args.prometheus.as_deref(), args.from.as_deref())?;
     let (history, asked) = prometheus::history(source, &args.history, None)?;
     let progress = Progress::new();
-    let is_wanted = |namespace: &str, name: &str| {
-        args.workload.as_ref().is_none_or(|w| w == name || w.split_once('/') == Some((namespace, name)))
-    };
-    let wanted: Vec<_> = history.workloads.into_iter().filter(|w| is_wanted(&w.namespace, &w.name)).collect();
+    let is_wanted = |w: &Workload| args.workload.as_ref().is_none_or(|words| w.is_called(words));
+    let wanted: Vec<_> = history.workloads.into_iter().filter(is_wanted).collect();
     if wanted.is_empty() {
         return Err(CliError::cannot_judge("no such workload is known there")
             .hint("plimsoll triage --prometheus lists them"));
@@ -81,7 +79,8 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     rows.truncate(args.rows);
     let of = |row: Row| {
         let workload = wanted.iter().find(|w| {
-            (&w.namespace, &w.name, &w.container) == (&row.namespace, &row.name, &row.container)
+            (&w.cluster, &w.namespace, &w.name, &w.container)
+                == (&row.cluster, &row.namespace, &row.name, &row.container)
                 && w.number == row.number
         });
         let blame = workload.map_or_else(|| Err("it is not there".to_owned()), |w| blame(w, &marks));
