@@ -95,6 +95,12 @@ impl Workload {
         own.into_iter().all(|own| asked.next().is_none_or(|part| part == own))
     }
 
+    /// How many versions ran.
+    pub fn versions(&self) -> usize {
+        let all = self.replicas.iter().flat_map(|r| &r.lives).filter_map(|l| l.version.as_ref());
+        all.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
     /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
     #[must_use]
     pub fn until(&self, t: f64) -> Workload {

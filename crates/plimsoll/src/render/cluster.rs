@@ -109,7 +109,7 @@ fn line(row: &Row, clusters: bool, paint: Paint) -> String {
     }
 }
 
-fn slope(i: Interval) -> String {
+pub(crate) fn slope(i: Interval) -> String {
     spread([i.mid, i.low, i.high].map(units::rate))
 }
 
@@ -137,13 +137,16 @@ fn time(v: &Verdict, limit: Option<f64>) -> String {
     }
 }
 
+/// What tells an image from others of its name.
+pub(crate) fn tag(version: &str) -> &str {
+    let last = version.rsplit('/').next().unwrap_or(version);
+    last.rsplit_once(':').map_or(last, |(_, tag)| tag)
+}
+
 /// The version that the climb came with, else when it began. Of an image, what tells it from others.
 fn since(v: &Verdict) -> String {
     match (&v.since, v.onset) {
-        (Some(version), _) => {
-            let last = version.rsplit('/').next().unwrap_or(version);
-            last.rsplit_once(':').map_or(last, |(_, tag)| tag).to_owned()
-        }
+        (Some(version), _) => tag(version).to_owned(),
         (None, Some(_)) if v.since_mark.is_some() => marked(v).unwrap_or_default(),
         (None, Some(onset)) => jiff::Timestamp::from_second(onset.mid as i64)
             .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string()),
@@ -285,18 +288,24 @@ fn bytes(v: f64) -> String {
 }
 
 fn next(rows: &[Row]) -> String {
-    let first = rows.first().filter(|row| row.is_finding());
-    let pod = first.and_then(|row| Some((row, row.verdict.as_ref().ok()?)));
-    match pod {
-        Some((row, v)) => format!(
+    let name = |row: &Row| name(row, has_clusters(rows));
+    // What climbs stands first, and what may climb behind it.
+    let first = rows.first().and_then(|row| Some((row, row.verdict.as_ref().ok()?)));
+    match first {
+        Some((row, v)) if row.is_finding() => format!(
             "\nNEXT  look at pod {} of {} first: plimsoll triage on its node, then plimsoll capture\n",
             plain(&v.pod),
-            name(row, has_clusters(rows))
+            name(row)
         ),
-        None if rows.iter().any(|row| row.verdict.is_ok()) => {
+        Some((row, v)) if v.movement == Movement::Undecided => {
+            let after =
+                v.undecided_for.map_or_else(|| "later".to_owned(), |s| format!("in {}", units::duration(s)));
+            format!("\nNEXT  nothing climbs for sure; {} may: look again {after}\n", name(row))
+        }
+        _ if rows.iter().any(|row| row.verdict.is_ok()) => {
             "\nnothing that could be judged climbs towards a limit\n".to_owned()
         }
-        None => "\nnothing can be judged yet\n".to_owned(),
+        _ => "\nnothing can be judged yet\n".to_owned(),
     }
 }
 

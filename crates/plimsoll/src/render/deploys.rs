@@ -7,7 +7,7 @@ use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
-use super::cluster::full_name;
+use super::cluster::{full_name, tag};
 use super::json::{interval, number};
 use super::paint::Paint;
 use crate::cli::bisect::Told;
@@ -109,7 +109,12 @@ fn next(blame: &Blame) -> String {
     match &first.cause {
         _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
         Cause::Version(v) if first.p >= 0.5 => {
-            format!("plimsoll bisect commits between the tags of {} and the version before it", plain(v))
+            let at = blame.versions.iter().position(|of| of.version == *v);
+            let before = at.and_then(|at| blame.versions.get(at.checked_sub(1)?));
+            let [good, bad] = [before.map_or("?", |of| tag(&of.version)), tag(v)].map(plain);
+            format!(
+                "plimsoll bisect suspects --good {good} --bad {bad} in its repository, then plimsoll bisect commits"
+            )
         }
         Cause::Switched(_, name) if first.p >= 0.5 => {
             format!("switch {} back on one replica and watch its slope", plain(name))

@@ -258,6 +258,7 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     let file = Place("--from", &page);
     ranked(&file);
     blamed(&file, folder.path(), now);
+    audited(&file);
     let out = file.ask(&["--selector", "pod=~\"a[bc]\""]);
     assert_eq!(out.status.code(), Some(3));
     assert!(
@@ -268,6 +269,35 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     merged(&file, folder.path());
     replayed(&file);
     compared(&file);
+}
+
+/// The one rollout of the week climbs more than what ran before; where there is none, that is said.
+fn audited(file: &Place<'_>) {
+    let ask = |more: &[&str]| plimsoll(&[&["bisect", "rollouts", file.0, file.1], more].concat());
+    let out = ask(&["-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let [one] = document["rollouts"].as_array().expect("rollouts").as_slice() else { panic!("{document:#}") };
+    assert_eq!(
+        (&one["name"], &one["from"], &one["to"]),
+        (&"rolled".into(), &"registry/rolled:1".into(), &"registry/rolled:2".into())
+    );
+    let adds = |q: &str| one["addsBytesPerSecond"][q].as_f64().expect("a rate") * HOUR / MIB;
+    assert!(
+        adds("p10") < 5.1 && adds("p90") > 4.9 && one["climbsMore"] == true && one["sameAge"] == true,
+        "{one:#}"
+    );
+    let screen = text(&ask(&[]).stdout);
+    for words in [
+        "1 rollouts, 1 of which climb more",
+        "1 → 2 ",
+        "NEXT  what 2 brought: plimsoll bisect suspects --good 1 --bad 2",
+    ] {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
+    let out = ask(&["--workload", "shop/leak"]);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(text(&out.stdout).contains("no workload had two versions"), "{}", text(&out.stdout));
 }
 
 /// A canary is as long as the noise asks for, and one that runs is told from its baseline.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use plimsoll_core::bisect::deploys::{Blame, Cause, blame};
-use plimsoll_core::cluster::{Movement, Row, Workload};
+use plimsoll_core::cluster::{Movement, Row};
 
+use super::Whose;
 use crate::cli::{mark, prometheus};
 use crate::error::CliError;
 use crate::exit_code;
@@ -24,19 +25,9 @@ const FOUND: f64 = 0.9;
   plimsoll bisect deploys --prometheus http://localhost:9090
   plimsoll bisect deploys --prometheus http://localhost:9090 --workload shop/api --past 14d --marks marks.jsonl
 Exit codes: 0 nothing climbs, 1 a cause has 0.9 or more, 2 usage, 3 it cannot be told, 70 internal.")]
-#[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"]).required(true)))]
 pub(super) struct Args {
-    /// What speaks the API of Prometheus: http[s]://HOST[:PORT][/PREFIX].
-    #[arg(long, value_name = "URL")]
-    prometheus: Option<String>,
-
-    /// Series in a file in its place: metrics text with times, or an answer of that API.
-    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
-    from: Option<PathBuf>,
-
-    /// Only this workload, NAME, NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, whether it climbs or not.
-    #[arg(long, value_name = "WORKLOAD")]
-    workload: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
 
     /// The agent's folder, or a file of marks; else the usual store.
     #[arg(long, value_name = "FILE")]
@@ -45,9 +36,6 @@ pub(super) struct Args {
     /// Most workloads.
     #[arg(long, default_value_t = 10)]
     rows: usize,
-
-    #[command(flatten)]
-    history: prometheus::Args,
 }
 
 /// A workload with what is known of its cause.
@@ -58,15 +46,8 @@ pub(crate) struct Told {
 
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let (marks, wrong) = mark::read(args.marks.as_deref())?;
-    let source = prometheus::Source::of(args.prometheus.as_deref(), args.from.as_deref())?;
-    let (history, asked) = prometheus::history(source, &args.history, None)?;
+    let (wanted, asked) = args.whose.workloads()?;
     let progress = Progress::new();
-    let is_wanted = |w: &Workload| args.workload.as_ref().is_none_or(|words| w.is_called(words));
-    let wanted: Vec<_> = history.workloads.into_iter().filter(is_wanted).collect();
-    if wanted.is_empty() {
-        return Err(CliError::cannot_judge("no such workload is known there")
-            .hint("plimsoll triage --prometheus lists them"));
-    }
     progress.show(&format!("judging {} workloads", wanted.len()));
     let mut rows = prometheus::judged(&wanted, asked.now, asked.step);
     plimsoll_core::cluster::rank(&mut rows);
@@ -74,7 +55,7 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         let movement = row.verdict.as_ref().ok().map(|v| v.movement);
         row.is_finding() || movement == Some(Movement::Undecided)
     };
-    rows.retain(|row| args.workload.is_some() || climbs(row));
+    rows.retain(|row| args.whose.workload.is_some() || climbs(row));
     let more = rows.len().saturating_sub(args.rows);
     rows.truncate(args.rows);
     let of = |row: Row| {
