@@ -1,6 +1,6 @@
 //! Which deploy, flag or setting it was, on one screen and as a document.
 
-use plimsoll_core::bisect::deploys::{Blame, Blamed, Cause, OfVersion, Tied};
+use plimsoll_core::bisect::deploys::{Blame, Blamed, Canary, Cause, OfVersion, Tied};
 use plimsoll_core::cluster::Row;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
@@ -52,7 +52,28 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
     }
     out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
     out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
+    if !is_told(blame) {
+        out += &canaries(blame);
+    }
     out + &format!("  NEXT  {}\n", next(blame))
+}
+
+/// Whether the history says what it was.
+fn is_told(blame: &Blame) -> bool {
+    let named = |c: &Blamed| matches!(c.cause, Cause::Version(_) | Cause::Switched(..)) && c.p >= 0.5;
+    blame.tied.is_empty() && blame.causes.first().is_some_and(named)
+}
+
+/// The experiment that would tell where the history does not.
+fn canaries(blame: &Blame) -> String {
+    let of = |c: &Canary| format!("{} for {}", c.replicas, units::duration(c.seconds));
+    match blame.canaries.iter().map(of).collect::<Vec<_>>() {
+        of if of.is_empty() => String::new(),
+        of => format!(
+            "  TRY   another version or setting on a canary: replicas {}, behind the warm-up, show whether this slope goes with it\n",
+            of.join(", or ")
+        ),
+    }
 }
 
 fn day(t: f64) -> String {
@@ -150,6 +171,8 @@ fn entry(t: &Told) -> Value {
             out["versions"] = blame.versions.iter().map(of_version).collect();
             let tied = |t: &Tied| json!({"causes": [name(&t.a), name(&t.b)], "replicaSeconds": t.seconds});
             out["tied"] = blame.tied.iter().map(tied).collect();
+            let canary = |c: &Canary| json!({"replicas": c.replicas, "seconds": c.seconds});
+            out["canaries"] = blame.canaries.iter().map(canary).collect();
             out["next"] = json!(next(blame));
         }
     }

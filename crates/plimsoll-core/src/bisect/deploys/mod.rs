@@ -29,6 +29,10 @@ const TIMES: usize = 40;
 const ALIKE: f64 = 0.97;
 /// What is less likely is not looked at when causes cannot be told apart.
 const LIKELY: f64 = 0.03;
+/// Replicas of the canaries that are named.
+const REPLICAS: [u32; 2] = [1, 3];
+/// A life that ended no earlier before the last one is alive, seconds.
+const ALIVE: f64 = 3600.0;
 
 /// What may have brought the slope.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,17 @@ pub struct Blame {
     pub versions: Vec<OfVersion>,
     /// What cannot be told apart.
     pub tied: Vec<Tied>,
+    /// Canaries that would show a slope like the workload's own beside as many replicas without it.
+    pub canaries: Vec<Canary>,
+}
+
+/// A canary that would do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Canary {
+    /// Its replicas.
+    pub replicas: u32,
+    /// Seconds that they must run behind their warm-up.
+    pub seconds: f64,
 }
 
 impl Blame {
@@ -151,7 +166,19 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
     causes.iter_mut().for_each(|c| c.p /= total);
     let tied = tied(&data, &models, &causes);
     let causes = gathered(causes);
-    Ok(Blame { causes, versions: of_versions(workload, &data, &lives, &versions), tied })
+    let canaries = canaries(&data, &lives);
+    Ok(Blame { causes, versions: of_versions(workload, &data, &lives, &versions), tied, canaries })
+}
+
+/// What would show the slope that the lives which were seen last have.
+fn canaries(data: &Data, lives: &[&Life]) -> Vec<Canary> {
+    let end = |at: &usize| lives[*at].points.last().map_or(f64::NEG_INFINITY, |p| p.t);
+    let all = 0..lives.len();
+    let last = all.clone().map(|at| end(&at)).fold(f64::NEG_INFINITY, f64::max);
+    let alive: Vec<usize> = all.filter(|at| last - end(at) <= ALIVE).collect();
+    let Some(slope) = data.pooled(&alive).map(|slope| slope.mid) else { return Vec::new() };
+    let of = |replicas| Some(Canary { replicas, seconds: data.seconds_to_tell(slope, f64::from(replicas))? });
+    REPLICAS.into_iter().filter_map(of).collect()
 }
 
 struct Model {
@@ -238,7 +265,7 @@ fn tied(data: &Data, models: &[Model], causes: &[Blamed]) -> Vec<Tied> {
     for (k, a) in likely.iter().enumerate() {
         for b in &likely[k + 1..] {
             if data.likeness(&a.activity, &b.activity) >= ALIKE {
-                let seconds = data.seconds_to_tell(a.fit.adds.mid);
+                let seconds = data.seconds_to_tell(a.fit.adds.mid, 1.0);
                 out.push(Tied { a: a.cause.clone(), b: b.cause.clone(), seconds });
             }
         }

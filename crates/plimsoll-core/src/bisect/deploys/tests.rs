@@ -110,6 +110,11 @@ fn nothing_is_blamed_for_a_slope_that_was_always_there_or_began_between_the_mark
     let always = workload((0..2).map(|n| replica(f64::from(n), &THREE, |_, _| 3.0)).collect());
     let told = blame(&always, &[flag("other", 70.0, false)]).expect("told");
     assert_eq!(told.causes[0].cause, Cause::Never, "{:#?}", told.causes);
+    // What would tell: three replicas sooner than one, each by the formula of a canary.
+    let [one, three] = told.canaries.as_slice() else { panic!("{:?}", told.canaries) };
+    assert_eq!((one.replicas, three.replicas), (1, 3));
+    let ratio = one.seconds / three.seconds;
+    assert!((ratio - 3.0_f64.cbrt()).abs() < 1e-9 && (1800.0..86_400.0).contains(&one.seconds), "{one:?}");
     let between = workload(
         (0..2).map(|n| replica(f64::from(n), &THREE, |_, h| if h > 72.0 { 3.0 } else { 0.0 })).collect(),
     );
