@@ -53,12 +53,12 @@ fn line(a: &Audited<'_>) -> String {
         cut(&plain(&format!("{} → {}", tag(&r.from), tag(&r.to))), 26),
         of(r.compared.map(|c| slope(c.baseline))),
         of(r.compared.map(|c| slope(c.canary))),
-        r.compared.map_or_else(|| "too short for a slope yet".to_owned(), |c| what(&c, r.same_age)),
+        r.compared.map_or_else(|| "too short for a slope yet".to_owned(), |c| what(&c)),
     )
 }
 
-fn what(c: &Compared, same_age: bool) -> String {
-    let youth = if same_age {
+fn what(c: &Compared) -> String {
+    let youth = if c.same_age {
         ""
     } else {
         "; the one before was not seen that young: a warm-up is not told from a climb"
@@ -96,7 +96,7 @@ fn entry(a: &Audited<'_>) -> Value {
     let of = |get: fn(&Compared) -> Value| r.compared.as_ref().map_or(Value::Null, get);
     json!({
         "cluster": w.cluster, "namespace": w.namespace, "name": w.name, "container": w.container, "number": w.number,
-        "from": r.from, "to": r.to, "sinceUnixSeconds": number(r.at), "sameAge": r.same_age,
+        "from": r.from, "to": r.to, "sinceUnixSeconds": number(r.at), "sameAge": of(|c| json!(c.same_age)),
         "climbsMore": of(|c| json!(c.is_more)), "beforeBytesPerSecond": of(|c| interval(c.baseline)),
         "nowBytesPerSecond": of(|c| interval(c.canary)), "addsBytesPerSecond": of(|c| interval(c.adds)),
         "smallestBytesPerSecond": of(|c| number(c.told_from)),
