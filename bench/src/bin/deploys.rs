@@ -143,7 +143,7 @@ impl Story {
             lives.push(Life { start: BEGIN + hour * HOUR, version: Some(format!("v{version}")), points });
             hour = ended.max(hour + STEP / HOUR);
         }
-        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT), load: Vec::new() }
+        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT), ..Replica::default() }
     }
 }
 
@@ -161,6 +161,7 @@ fn judged(seed: u64) -> Option<Outcome> {
     let story = story(&mut rng);
     let replicas = 1 + below(&mut rng, 6);
     let workload = Workload {
+        cluster: String::new(),
         namespace: "shop".into(),
         name: "api".into(),
         container: "api".into(),

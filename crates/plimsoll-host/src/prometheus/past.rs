@@ -6,7 +6,7 @@ use plimsoll_core::slope::Samples;
 use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
-use super::names::{Matcher, Metric, Number};
+use super::names::{self, Matcher, Metric, Number};
 use super::workloads::Options;
 
 /// Shortest time over which a rate is taken, seconds, and in steps: two scrapes must lie in it, however far apart they are.
@@ -15,8 +15,10 @@ const RATE_STEPS: f64 = 2.5;
 /// Seconds within which a series that is there has a sample, and how many such looks count what was there.
 const THERE: f64 = 900.0;
 const LOOKS: f64 = 24.0;
-/// Labels by which requests are told apart.
-const SERVED_BY: &str = "namespace,pod,job,instance";
+/// Labels by which requests are told apart, beside the cluster.
+pub(super) const SERVED_BY: &[&str] = &["namespace", "pod", "job", "instance"];
+/// Seconds over which what waits is looked at.
+pub(super) const LATELY: f64 = 3600.0;
 
 /// How many series there are of each namespace.
 pub(super) type Namespaces = BTreeMap<String, usize>;
@@ -53,6 +55,18 @@ pub(super) trait Past {
     /// # Errors
     /// When nobody answers.
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// The last value of the last minutes by one label, whatever is selected: what an agent tells has its own labels.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError>;
+
+    /// How fast each counter rose over the last hour, per second.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 }
 
 /// A server that speaks PromQL.
@@ -133,6 +147,16 @@ impl Past for Asked<'_> {
 
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
         let over = (RATE_STEPS * self.options.step).max(RATE).ceil();
-        self.range(&format!("sum by({SERVED_BY}) (rate({}[{over}s]))", self.selector(metric)))
+        let by: Vec<&str> = SERVED_BY.iter().chain(names::CLUSTERS).copied().collect();
+        self.range(&format!("sum by({}) (rate({}[{over}s]))", by.join(","), self.selector(metric)))
+    }
+
+    fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError> {
+        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", metric.name);
+        self.client.instant(&query, self.options.time.1)
+    }
+
+    fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        self.client.instant(&format!("rate({}[{LATELY}s])", self.selector(metric)), self.options.time.1)
     }
 }

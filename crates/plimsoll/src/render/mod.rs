@@ -20,5 +20,6 @@ pub(crate) mod overview;
 pub(crate) mod paint;
 pub(crate) mod picture;
 pub(crate) mod reading;
+pub(crate) mod rollouts;
 pub(crate) mod treemap;
 pub(crate) mod triage;

@@ -217,12 +217,12 @@ impl Data {
         own(&a, &b) / (own(&a, &a) * own(&b, &b)).sqrt()
     }
 
-    /// Seconds after which one replica tells whether its slope is larger by so much.
-    pub(super) fn seconds_to_tell(&self, adds: f64) -> Option<f64> {
+    /// Seconds after which so many replicas tell whether their slope is larger by so much.
+    pub(super) fn seconds_to_tell(&self, adds: f64, replicas: f64) -> Option<f64> {
         canary::length(&canary::Setting {
             noise: self.noise,
             alike_for: self.alike_for,
-            replicas: 1.0,
+            replicas,
             difference: adds,
         })
     }
