@@ -224,6 +224,13 @@ pub const LIMITS: &[Metric<'_>] = &[
     Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS },
 ];
 
+/// Memory of a node, best first: no limit of a container is above that of the largest.
+pub const NODES: &[Metric<'_>] = &[
+    Metric { name: "kube_node_status_capacity", only: &[is("resource", &["memory"])] },
+    all("machine_memory_bytes"),
+    all("node_memory_MemTotal_bytes"),
+];
+
 /// Start of a container's process, Unix seconds; and of a process that tells of itself.
 pub const START: Metric<'_> = Metric { name: "container_start_time_seconds", only: CONTAINERS };
 pub const PROCESS_START: &[Metric<'_>] =

@@ -56,7 +56,8 @@ pub(super) trait Past {
     /// When nobody answers.
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 
-    /// The last value of the last minutes by one label, whatever is selected: what an agent tells has its own labels.
+    /// The highest of the last values of the last minutes by one label, or of all, whatever is selected: what an agent or a node tells
+    /// has its own labels.
     ///
     /// # Errors
     /// When nobody answers.
@@ -77,9 +78,7 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     fn selector(&self, metric: &Metric<'_>) -> String {
-        let fixed = metric.only.iter().map(matcher);
-        let own = Some(self.options.selector.clone()).filter(|s| !s.is_empty());
-        format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
+        selector(metric, &self.options.selector)
     }
 
     fn window(&self) -> f64 {
@@ -89,6 +88,12 @@ impl Asked<'_> {
     fn range(&self, query: &str) -> Result<Answer, QueryError> {
         self.client.range(query, self.options.time, self.options.step)
     }
+}
+
+fn selector(metric: &Metric<'_>, own: &str) -> String {
+    let fixed = metric.only.iter().map(matcher);
+    let own = Some(own.to_owned()).filter(|s| !s.is_empty());
+    format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
 }
 
 /// One value is compared letter by letter; several are an alternative, in which nothing has another meaning.
@@ -152,7 +157,7 @@ impl Past for Asked<'_> {
     }
 
     fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError> {
-        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", metric.name);
+        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", selector(metric, ""));
         self.client.instant(&query, self.options.time.1)
     }
 
