@@ -106,6 +106,9 @@ pub const USAGE: &[Number] = &[
     ),
 ];
 
+/// What a table in a file has: its header does not say more.
+pub const TABLE: Number = whole(plimsoll_read::table::USAGE, "usage, as the table has it", &[]);
+
 /// Numbers of processes, where nobody tells of containers.
 pub const PROCESSES: &[Number] = &[
     whole("process_resident_memory_bytes", "resident memory (process_resident_memory_bytes)", &[]),

@@ -25,6 +25,11 @@ pub(super) type Namespaces = BTreeMap<String, usize>;
 
 /// Series in time.
 pub(super) trait Past {
+    /// Numbers that may tell of whole containers there, best first.
+    fn usage(&self) -> Vec<&'static Number> {
+        names::USAGE.iter().collect()
+    }
+
     /// Series of a metric within the time looked at, by namespace; without a namespace where already those that are there now
     /// are more than may be.
     ///

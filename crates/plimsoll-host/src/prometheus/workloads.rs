@@ -102,7 +102,7 @@ pub(super) struct Survey<'a> {
 impl<'a> Survey<'a> {
     pub(super) fn of(past: &dyn Past, options: &'a Options) -> Result<Survey<'a>, HistoryError> {
         let mut survey = Survey::default();
-        for number in names::USAGE {
+        for number in past.usage() {
             if survey.whole.is_empty() && survey.has(past, number, options.most_series)? {
                 survey.whole.push(number);
             }
@@ -307,7 +307,7 @@ impl Asker<'_> {
     fn owners(&mut self) -> Result<HashMap<Owned, Owner>, QueryError> {
         let of = |s: &Labelled, what: &str| {
             let cluster = label(s, key::CLUSTER).unwrap_or_default();
-            Some([cluster, label(s, "namespace")?, label(s, what)?])
+            Some([cluster, label(s, "namespace").unwrap_or_default(), label(s, what)?])
         };
         let above: HashMap<Owned, String> = self
             .latest(&names::REPLICASET_OWNER)?
