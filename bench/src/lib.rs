@@ -7,3 +7,4 @@ pub mod rivals;
 pub mod run;
 pub mod score;
 pub mod services;
+pub mod traces;

@@ -1,7 +1,9 @@
 //! Replays the estimator over a service, tick by tick, without looking ahead.
 
 use plimsoll_core::series::Point;
-use plimsoll_core::slope::{Death, Epoch, NotYet, Posterior, Question, Samples, estimate};
+use plimsoll_core::slope::{
+    Alarm, AlarmPolicy, Death, Epoch, NotYet, Posterior, Question, Samples, estimate,
+};
 
 use crate::services::Service;
 
@@ -82,4 +84,16 @@ impl<'a> Seen<'a> {
     pub fn ticks(&self) -> Vec<(usize, Option<Posterior>)> {
         (TICK..self.service.rss.len()).step_by(TICK).map(|minute| (minute, self.ask(minute).ok())).collect()
     }
+}
+
+/// Minute flags: an alarm stands until the next tick.
+pub fn flags(policy: AlarmPolicy, ticks: &[(usize, Option<Posterior>)], n: usize) -> Vec<bool> {
+    let mut alarm = Alarm::new(policy);
+    let mut out = vec![false; n];
+    for (minute, posterior) in ticks {
+        if alarm.tick(posterior.as_ref(), *minute as f64 * 60.0) {
+            out.iter_mut().skip(*minute).take(TICK).for_each(|x| *x = true);
+        }
+    }
+    out
 }

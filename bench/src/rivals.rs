@@ -16,7 +16,7 @@ pub struct Rival {
 const HORIZON: f64 = 240.0 * 60.0;
 
 /// All rules, in the order of the table.
-pub const RIVALS: [Rival; 15] = [
+pub static RIVALS: [Rival; 15] = [
     Rival { name: "predict_linear 1h→4h, 15 m, working set", rule: |s| predict(&s.ws, 60, 240.0, 15, 0.0) },
     Rival { name: "… RSS", rule: |s| predict(&s.rss, 60, 240.0, 15, 0.0) },
     Rival {
@@ -159,13 +159,16 @@ fn middle(mut v: Vec<f64>) -> f64 {
     v[v.len() / 2]
 }
 
-/// Theil–Sen slope and Mann–Kendall test on up to 96 means of the window, every half hour.
+/// Theil–Sen slope and Mann–Kendall test on up to 72 means of the window, or of what there is of it after six
+/// hours, every half hour.
 fn trend_test(v: &[f64], window: usize, hamed_rao: bool) -> Vec<bool> {
     let mut out = vec![false; v.len()];
     let width = window / 72;
-    for end in (window..v.len()).step_by(30) {
-        let means: Vec<f64> =
-            v[end - window..end].chunks_exact(width).map(|c| c.iter().sum::<f64>() / width as f64).collect();
+    for end in (window.min(360)..v.len()).step_by(30) {
+        let means: Vec<f64> = v[end.saturating_sub(window)..end]
+            .chunks_exact(width)
+            .map(|c| c.iter().sum::<f64>() / width as f64)
+            .collect();
         let slope = theil_sen(&means);
         let last = middle(means[means.len() - 5..].to_vec());
         let material = slope > 0.0 && last + slope / width as f64 * HORIZON > 1.0;

@@ -15,10 +15,15 @@ pub fn jobs(healthy: usize, leaking: usize) -> Vec<(usize, usize)> {
     (0..CLASSES.len()).flat_map(|c| (0..count(c)).map(move |i| (c, i))).collect()
 }
 
+/// Value of a flag of the command line.
+pub fn word(name: &str) -> Option<String> {
+    let mut args = std::env::args().skip_while(|a| a != name).skip(1);
+    args.next()
+}
+
 /// Value of a numeric flag of the command line.
 pub fn number(name: &str) -> Option<u64> {
-    let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).and_then(|v| v.parse().ok())
+    word(name).and_then(|v| v.parse().ok())
 }
 
 /// Whether a flag is on the command line.

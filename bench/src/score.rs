@@ -26,7 +26,7 @@ pub fn score(service: &Service, alarm: &[bool]) -> Outcome {
     let n = alarm.len();
     let onset = service.onset.unwrap_or(n);
     let end = service.kill.map_or(n, |k| k.min(n).saturating_sub(1));
-    let wrong_count = rising(&alarm[..onset.min(n)]);
+    let wrong_count = risings(&alarm[..onset.min(n)]).len();
     let first = (onset < end).then(|| (onset..end).find(|i| alarm[*i])).flatten();
     let life = service.life().unwrap_or(f64::INFINITY);
     let useful = first.is_some_and(|i| {
@@ -45,14 +45,16 @@ pub fn score(service: &Service, alarm: &[bool]) -> Outcome {
 }
 
 /// Separate alarms: rising edges at least an hour after the last flag.
-fn rising(alarm: &[bool]) -> usize {
+pub fn risings(alarm: &[bool]) -> Vec<usize> {
     let mut last: Option<usize> = None;
-    let mut count = 0;
+    let mut out = Vec::new();
     for (i, _) in alarm.iter().enumerate().filter(|(_, a)| **a) {
-        count += usize::from(last.is_none_or(|l| i - l > 60));
+        if last.is_none_or(|l| i - l > 60) {
+            out.push(i);
+        }
         last = Some(i);
     }
-    count
+    out
 }
 
 /// Figures of one detector over all services.

@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use plimsoll_bench::intervals::{Answer, Figures, figures};
-use plimsoll_bench::replay::{Seen, TICK};
+use plimsoll_bench::replay::{Seen, flags};
 use plimsoll_bench::rivals::{RIVALS, line_interval};
 use plimsoll_bench::run::{SHARES, answers, given, in_parallel, jobs, number};
 use plimsoll_bench::score::{Outcome, Summary, score, summarise};
 use plimsoll_bench::services::{CLASSES, HEALTHY, Service, generate};
-use plimsoll_core::slope::{Alarm, AlarmPolicy, Posterior};
+use plimsoll_core::slope::AlarmPolicy;
 
 /// Seed of the reported table; development used others.
 const REPORTED_SEED: u64 = 20_261_123;
@@ -117,18 +117,6 @@ fn time_full(seen: &Seen<'_>, minute: usize) -> f64 {
         }
         (cpu_seconds() - began) / 10.0
     })
-}
-
-/// Minute flags: an alarm stands until the next tick.
-fn flags(policy: AlarmPolicy, ticks: &[(usize, Option<Posterior>)], n: usize) -> Vec<bool> {
-    let mut alarm = Alarm::new(policy);
-    let mut out = vec![false; n];
-    for (minute, posterior) in ticks {
-        if alarm.tick(posterior.as_ref(), *minute as f64 * 60.0) {
-            out.iter_mut().skip(*minute).take(TICK).for_each(|x| *x = true);
-        }
-    }
-    out
 }
 
 /// What a straight line through six hours implies, at the same instants.

@@ -84,9 +84,15 @@ fn workload(first: usize, replicas: usize, now: f64) -> Workload {
         };
         let points = (0..count).map(point).collect();
         let life = Life { start: now - WEEK, version: Some("v1".to_owned()), points };
-        Replica { pod: format!("pod-{container}"), lives: vec![life], limit: Some(LIMIT), load: Vec::new() }
+        Replica {
+            pod: format!("pod-{container}"),
+            lives: vec![life],
+            limit: Some(LIMIT),
+            ..Replica::default()
+        }
     };
     Workload {
+        cluster: String::new(),
         namespace: "bench".to_owned(),
         name: format!("workload-{first}"),
         container: "main".to_owned(),

@@ -206,6 +206,7 @@ mod tests {
     fn a_leak_that_kills_twice_is_foreseen_and_a_flat_one_is_left_alone() {
         let (step, to) = (300.0, 1_760_000_000.0);
         let workload = |lives: Vec<Life>| Workload {
+            cluster: String::new(),
             namespace: "shop".into(),
             name: "api".into(),
             container: "api".into(),
@@ -217,7 +218,7 @@ mod tests {
                 pod: "api-0".into(),
                 lives,
                 limit: Some(1024.0 * MIB),
-                load: Vec::new(),
+                ..Replica::default()
             }],
             kills: None,
         };

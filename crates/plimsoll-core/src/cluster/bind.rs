@@ -10,7 +10,7 @@ pub fn bind(rows: Vec<Row>) -> Vec<Row> {
     let mut bound: Vec<Row> = Vec::with_capacity(rows.len());
     let mut at = std::collections::BTreeMap::new();
     for row in rows {
-        let key = (row.namespace.clone(), row.name.clone(), row.container.clone());
+        let key = (row.cluster.clone(), row.namespace.clone(), row.name.clone(), row.container.clone());
         match at.get(&key).and_then(|at: &usize| bound.get_mut(*at)) {
             None => {
                 at.insert(key, bound.len());
@@ -21,6 +21,9 @@ pub fn bind(rows: Vec<Row>) -> Vec<Row> {
                     if goes_before(&row, other) { (row, other.clone()) } else { (other.clone(), row) };
                 first.kills = first.kills.or(second.kills);
                 first.restarts = first.restarts.max(second.restarts);
+                if first.waits.is_none() {
+                    first.waits.clone_from(&second.waits);
+                }
                 if let (None, Ok(v)) = (&first.other, &second.verdict) {
                     let number = second.number.clone();
                     first.other = Some(Other { number, is_heap: second.is_heap, movement: v.movement });

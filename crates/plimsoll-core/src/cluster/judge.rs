@@ -1,10 +1,11 @@
 //! One question to the estimator for all lives of a workload, and the words for its answer.
 
+use super::net::net;
 use super::wave::wave;
-use super::work;
 use super::{Life, Movement, Replica, Row, Verdict, Workload};
+use super::{calm, work};
 use crate::series::Point;
-use crate::slope::{self, Epoch, Posterior, Question, Shape};
+use crate::slope::{self, Epoch, Posterior, Question};
 use crate::units;
 
 /// Lives that go into one question: the estimator's work grows with them, what they tell hardly.
@@ -50,6 +51,7 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         },
     };
     let row = Row {
+        cluster: workload.cluster.clone(),
         namespace: workload.namespace.clone(),
         name: workload.name.clone(),
         container: workload.container.clone(),
@@ -60,9 +62,17 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
         kills: workload.kills,
         limit,
+        net: net(workload, nearest),
+        waits: waits(&alive),
         verdict,
     };
     (row, posterior)
+}
+
+/// Who waits for memory the most.
+fn waits(alive: &[&Replica]) -> Option<(String, f64)> {
+    let told = alive.iter().filter_map(|r| Some((r.pod.clone(), r.waits?)));
+    told.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// Why a limit cannot be the one that the kernel keeps: what it limits is far above it, and alive.
@@ -174,11 +184,7 @@ fn movement(p: &Posterior, nearest: &Replica) -> Movement {
     if p.p_leak > NONE {
         return Movement::Undecided;
     }
-    match p.shape {
-        Shape::Saturating => Movement::Saturating,
-        Shape::Step => Movement::Step,
-        Shape::Flat | Shape::Linear | Shape::Sublinear | Shape::Onset => Movement::Flat,
-    }
+    calm::movement(p.shape, nearest)
 }
 
 /// The version that ran first around the onset of the climb; nothing where none came with it.
@@ -210,7 +216,9 @@ fn enough(
     let limit = nearest.limit.filter(|_| !workload.is_heap)?;
     let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
     let oldest = lives().filter_map(|l| l.points.first()).map(|p| p.t).fold(f64::INFINITY, f64::min);
-    if !matches!(movement, Movement::Flat | Movement::Step) || now - oldest < LONG {
+    if !matches!(movement, Movement::Flat | Movement::WarmUp | Movement::Step | Movement::Daily)
+        || now - oldest < LONG
+    {
         return None;
     }
     (highest < ROOMY * limit).then_some(highest * SPARE)

@@ -6,8 +6,10 @@
 //! die together: that is a [`Wave`].
 
 mod bind;
+mod calm;
 mod judge;
 mod marked;
+mod net;
 #[cfg(test)]
 mod tests;
 mod wave;
@@ -16,6 +18,7 @@ mod work;
 pub use bind::bind;
 pub use judge::{judge, judge_with, rank};
 pub use marked::set_against;
+pub use net::Net;
 pub use work::Work;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +39,7 @@ pub struct Life {
 }
 
 /// One container of one pod, over its restarts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Replica {
     /// Name of the pod.
     pub pod: String,
@@ -46,6 +49,10 @@ pub struct Replica {
     pub limit: Option<f64>,
     /// Requests per second that it serves, where that is known.
     pub load: Vec<Point>,
+    /// Share of the last hour in which something in it waited for memory, where that is known.
+    pub waits: Option<f64>,
+    /// Whether an agent says that evidence of it would be written, where one watches it.
+    pub net: Option<bool>,
 }
 
 impl Replica {
@@ -57,6 +64,8 @@ impl Replica {
 /// All replicas of one container of one deployment, stateful set and so on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
+    /// The cluster, where several are told apart; else empty.
+    pub cluster: String,
     /// Namespace.
     pub namespace: String,
     /// Name of what owns the pods.
@@ -78,6 +87,20 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether `words` name it: NAME, NAMESPACE/NAME, or CLUSTER/NAMESPACE/NAME.
+    #[must_use]
+    pub fn is_called(&self, words: &str) -> bool {
+        let mut asked = words.rsplitn(3, '/');
+        let own = [&self.name, &self.namespace, &self.cluster];
+        own.into_iter().all(|own| asked.next().is_none_or(|part| part == own))
+    }
+
+    /// How many versions ran.
+    pub fn versions(&self) -> usize {
+        let all = self.replicas.iter().flat_map(|r| &r.lives).filter_map(|l| l.version.as_ref());
+        all.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
     /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
     #[must_use]
     pub fn until(&self, t: f64) -> Workload {
@@ -97,10 +120,13 @@ impl Workload {
             lives: r.lives.iter().map(life).filter(|l| !l.points.is_empty()).collect(),
             limit: r.limit,
             load: kept(&r.load),
+            waits: r.waits,
+            net: r.net,
         };
         let replicas = self.replicas.iter().map(replica).filter(|r| !r.lives.is_empty()).collect();
         Workload {
             replicas,
+            cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             container: self.container.clone(),
@@ -118,8 +144,12 @@ pub enum Movement {
     Leak,
     /// The same, and restarts have kept it from showing.
     RestartMasked,
-    /// Rises towards a plateau: a warm-up, or a cache that fills.
+    /// Rose in its first hours, and stays there.
+    WarmUp,
+    /// Rises towards a plateau over longer: a cache that fills.
     Saturating,
+    /// Rises and falls with the time of day.
+    Daily,
     /// Jumped once.
     Step,
     /// Stays where it is.
@@ -134,7 +164,9 @@ impl Movement {
         match self {
             Movement::Leak => "leak",
             Movement::RestartMasked => "leak, restarts hide it",
+            Movement::WarmUp => "warmed up, then flat",
             Movement::Saturating => "fills up to a plateau",
+            Movement::Daily => "goes with the day",
             Movement::Step => "a step, then flat",
             Movement::Flat => "flat",
             Movement::Undecided => "climb or plateau",
@@ -202,6 +234,8 @@ pub struct Wave {
 /// One row of the screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
+    /// The cluster, where several are told apart; else empty.
+    pub cluster: String,
     /// Namespace, owner and container.
     pub namespace: String,
     /// Owner of the pods.
@@ -222,6 +256,10 @@ pub struct Row {
     pub kills: Option<u64>,
     /// The limit of the pod whose clock it is, bytes.
     pub limit: Option<f64>,
+    /// What would be left of it.
+    pub net: Net,
+    /// The pod in which something waited for memory the longest of the last hour, and the share of it.
+    pub waits: Option<(String, f64)>,
     /// What is known, or why nothing is and seconds until it can be.
     pub verdict: Result<Verdict, (String, Option<f64>)>,
 }

@@ -25,11 +25,12 @@ fn life(start: f64, end: f64, version: &str, level: impl Fn(f64) -> f64) -> Life
 }
 
 fn replica(pod: &str, lives: Vec<Life>) -> Replica {
-    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB), load: Vec::new() }
+    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB), ..Replica::default() }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
     Workload {
+        cluster: String::new(),
         namespace: "shop".to_owned(),
         name: "api".to_owned(),
         container: "api".to_owned(),
@@ -158,7 +159,7 @@ fn a_climb_by_requests_is_told_from_one_by_time() {
     assert!(found.share < 0.2, "{found:?}");
     // What is only held while requests are served is no leak, however busy the days.
     let busy = work(0.0, 0.0, 500_000.0);
-    assert_eq!(busy.movement, Movement::Flat, "{busy:?}");
+    assert_eq!(busy.movement, Movement::Daily, "{busy:?}");
 }
 
 #[test]
@@ -218,4 +219,62 @@ fn an_onset_is_set_against_the_marks_that_concern_it() {
     assert_eq!(set(&others), None);
     let all = [&others[..], std::slice::from_ref(&flag)].concat();
     assert_eq!(set(&all), Some((flag, 0)));
+}
+
+#[test]
+fn what_goes_with_the_day_is_told_from_a_warm_up_and_from_a_cache_that_fills() {
+    let movement = |days: f64, level: &dyn Fn(f64) -> f64| {
+        let row =
+            judge(&workload(vec![replica("api-1", vec![life(days * DAY, 0.0, "v1", level)])]), NOW, STEP);
+        row.verdict.expect("judged").movement
+    };
+    let day = |age: f64| (300.0 + 60.0 * (age / DAY * std::f64::consts::TAU).sin()) * MIB;
+    assert_eq!(movement(6.0, &day), Movement::Daily);
+    // The same in bursts that keep to no hour, and too little of it to matter.
+    let bursts = |age: f64| (300.0 + 60.0 * (age / (17.3 * HOUR) * std::f64::consts::TAU).sin()) * MIB;
+    assert_ne!(movement(6.0, &bursts), Movement::Daily);
+    let faint = |age: f64| (300.0 + 3.0 * (age / DAY * std::f64::consts::TAU).sin()) * MIB;
+    assert_eq!(movement(6.0, &faint), Movement::Flat);
+    let towards = |hours: f64| move |age: f64| (300.0 - 200.0 * (-age / (hours * HOUR)).exp()) * MIB;
+    assert_eq!(movement(2.0, &towards(0.5)), Movement::WarmUp);
+    assert_eq!(movement(4.0, &towards(10.0)), Movement::Saturating);
+}
+
+#[test]
+fn what_would_be_left_is_what_an_agent_says_or_what_the_kind_of_death_leaves() {
+    let of = |death: Death, limit: Option<f64>, net: Option<bool>| {
+        let one = Replica { limit, net, ..replica("api-1", vec![life(DAY, 0.0, "v1", climb)]) };
+        judge(&Workload { death, ..workload(vec![one]) }, NOW, STEP).net
+    };
+    let limit = Some(1024.0 * MIB);
+    assert_eq!(of(Death::AtUsage, limit, Some(true)), Net::Ready);
+    assert_eq!(of(Death::AtFloor, limit, Some(false)), Net::NotReady);
+    assert_eq!(of(Death::AtUsage, limit, None), Net::NoneSeen);
+    assert_eq!(of(Death::AtFloor, limit, None), Net::Own);
+    assert_eq!(of(Death::AtUsage, None, None), Net::Unknown);
+}
+
+#[test]
+fn the_pod_that_waits_the_most_is_told_and_names_may_be_short_where_they_are_one() {
+    let waits =
+        |pod: &str, waits| Replica { waits, ..replica(pod, vec![life(DAY, 0.0, "v1", |_| 200.0 * MIB)]) };
+    let all = [waits("api-1", Some(0.1)), waits("api-2", Some(0.3)), waits("api-3", None)];
+    let mut one = workload(all.to_vec());
+    assert_eq!(judge(&one, NOW, STEP).waits, Some(("api-2".to_owned(), 0.3)));
+    one.cluster = "eu".to_owned();
+    for (words, is_it) in [
+        ("api", true),
+        ("shop/api", true),
+        ("eu/shop/api", true),
+        ("us/shop/api", false),
+        ("store/api", false),
+    ] {
+        assert_eq!(one.is_called(words), is_it, "{words}");
+    }
+    // The same name in another cluster is another row.
+    let rows = ["eu", "us"].map(|cluster| {
+        let cluster = cluster.to_owned();
+        judge(&Workload { cluster, ..one.clone() }, NOW, STEP)
+    });
+    assert_eq!(bind(rows.to_vec()).len(), 2);
 }

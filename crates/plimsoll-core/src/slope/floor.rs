@@ -122,7 +122,11 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let needed = if q.samples == Samples::PostCollection { MIN_EXACT } else { MIN_POINTS };
     if have < needed || of_live < MIN_LIVE {
         let more = (needed.saturating_sub(have)).max(MIN_LIVE.saturating_sub(of_live));
-        let why = format!("only {have} of {needed} floor points yet, {of_live} of the live version");
+        let why = if have < needed {
+            format!("only {have} of {needed} floor points yet")
+        } else {
+            format!("only {of_live} of {MIN_LIVE} floor points of the live version yet")
+        };
         return Err(missing(&why, Some(more as f64 * block)));
     }
     Ok(Floor {

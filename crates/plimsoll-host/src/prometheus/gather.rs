@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use plimsoll_core::cluster::{Life, Replica, Workload};
+use plimsoll_core::death::Workload as Group;
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::Samples;
 use plimsoll_read::prometheus_api::Labelled;
@@ -24,6 +25,9 @@ pub(super) struct Part {
     pub(super) limits: HashMap<Key, f64>,
 }
 
+/// Cluster, namespace and name of what is owned.
+pub(super) type Owned = [String; 3];
+
 /// Who owns a pod.
 pub(super) struct Owner {
     pub(super) name: String,
@@ -38,25 +42,29 @@ pub(super) struct Image {
 
 /// What is known beside the numbers.
 #[derive(Default)]
-pub(super) struct Beside {
+pub(super) struct Beside<'a> {
     /// Starts by all labels that tell containers apart.
     pub(super) starts: HashMap<(Key, String), f64>,
     /// When the process that ran at a time began.
     pub(super) process_starts: HashMap<Key, Vec<Point>>,
     pub(super) limits: HashMap<Key, f64>,
-    pub(super) owners: HashMap<(String, String), Owner>,
+    pub(super) owners: HashMap<Owned, Owner>,
     pub(super) images: HashMap<Key, Image>,
     pub(super) kills: Option<HashMap<Key, u64>>,
     pub(super) loads: HashMap<Key, Vec<Point>>,
+    pub(super) waits: HashMap<Key, f64>,
+    /// What agents say of the net, by the group in their words.
+    pub(super) nets: Option<&'a HashMap<String, bool>>,
 }
 
 /// Workloads, and how many series told of the same as others. What stands first tells of the whole; of the heaps the first that
 /// a process has is taken.
-pub(super) fn gather(parts: Vec<Part>, beside: &Beside, options: &Options) -> (Vec<Workload>, usize) {
+pub(super) fn gather(parts: Vec<Part>, beside: &Beside<'_>, options: &Options) -> (Vec<Workload>, usize) {
     let rebuilt = rebuilt(beside);
     let mut workloads: BTreeMap<(Key, bool), Workload> = BTreeMap::new();
     let mut containers: HashMap<Key, Vec<(String, Vec<Life>)>> = HashMap::new();
     let mut heaps: HashMap<Key, ()> = HashMap::new();
+    let mut nets: HashMap<Key, bool> = HashMap::new();
     let mut twice = 0;
     for part in parts {
         let is_heap = part.number.is_heap();
@@ -76,6 +84,9 @@ pub(super) fn gather(parts: Vec<Part>, beside: &Beside, options: &Options) -> (V
                 of.of_container = lives.map_or(&[][..], |(_, lives)| lives);
             }
             let instance = key::instance(&series.labels);
+            if let Some(net) = beside.nets.and_then(|nets| nets.get(&Group::of(&instance).words())) {
+                nets.insert(at.clone(), *net);
+            }
             let lives = of.lives(series, &at, part.number.samples);
             let all = replicas.entry(at).or_default();
             for life in lives {
@@ -107,12 +118,13 @@ pub(super) fn gather(parts: Vec<Part>, beside: &Beside, options: &Options) -> (V
             let of = Key { pod: name.clone(), ..at.clone() };
             let workload = workloads
                 .entry((of, is_heap))
-                .or_insert_with(|| workload(&at, name, part.number, is_heap, beside));
+                .or_insert_with(|| workload(&at, name, part.number, beside, options));
             if let (Some(sum), Some(kills)) = (&mut workload.kills, &beside.kills) {
                 *sum += kills.get(&at).copied().unwrap_or(0);
             }
             let load = beside.loads.get(&key::server(at.clone())).cloned().unwrap_or_default();
-            workload.replicas.push(Replica { pod: at.pod, lives, limit, load });
+            let (waits, net) = (beside.waits.get(&at).copied(), nets.get(&at).copied());
+            workload.replicas.push(Replica { pod: at.pod, lives, limit, load, waits, net });
         }
     }
     (workloads.into_values().collect(), twice)
@@ -124,16 +136,21 @@ fn overlap(a: &Life, b: &Life) -> bool {
 }
 
 /// Who owns the pod; where nobody tells, its name without what a controller adds. Outside of a cluster, the job.
-fn name(at: &Key, beside: &Beside) -> String {
+fn name(at: &Key, beside: &Beside<'_>) -> String {
     if !at.is_pod {
         return at.container.clone();
     }
-    let owner = beside.owners.get(&(at.namespace.clone(), at.pod.clone()));
-    owner.map_or_else(|| key::by_pattern(&at.pod).to_owned(), |o| o.name.clone())
+    owner(at, beside).map_or_else(|| key::by_pattern(&at.pod).to_owned(), |o| o.name.clone())
 }
 
-fn workload(at: &Key, name: String, number: &Number, is_heap: bool, beside: &Beside) -> Workload {
+fn owner<'a>(at: &Key, beside: &'a Beside<'_>) -> Option<&'a Owner> {
+    beside.owners.get(&[&at.cluster, &at.namespace, &at.pod].map(String::clone))
+}
+
+fn workload(at: &Key, name: String, number: &Number, beside: &Beside<'_>, options: &Options) -> Workload {
+    let is_heap = number.is_heap();
     Workload {
+        cluster: if at.cluster.is_empty() { options.cluster.clone() } else { at.cluster.clone() },
         namespace: at.namespace.clone(),
         name,
         container: at.container.clone(),
@@ -150,7 +167,7 @@ fn limit(
     at: &Key,
     number: &Number,
     own: &HashMap<Key, f64>,
-    beside: &Beside,
+    beside: &Beside<'_>,
     options: &Options,
 ) -> Option<f64> {
     // What tells of a heap may not name the container.
@@ -161,7 +178,7 @@ fn limit(
 }
 
 /// Names of images that were built more than once: there the digest tells versions apart.
-fn rebuilt(beside: &Beside) -> Vec<&str> {
+fn rebuilt<'a>(beside: &'a Beside<'_>) -> Vec<&'a str> {
     let mut ids: HashMap<&str, &str> = HashMap::new();
     let mut rebuilt = Vec::new();
     for image in beside.images.values().filter(|i| !i.id.is_empty()) {
@@ -175,7 +192,7 @@ fn rebuilt(beside: &Beside) -> Vec<&str> {
 
 /// Cuts series into lives.
 struct Lives<'a> {
-    beside: &'a Beside,
+    beside: &'a Beside<'a>,
     options: &'a Options,
     rebuilt: &'a [&'a str],
     /// Lives of the container that the process runs in.
@@ -230,8 +247,8 @@ impl Lives<'_> {
             (Some(image), Some((_, id))) => Some(format!("{image}@{}", id.get(..DIGEST).unwrap_or(id))),
             (image, _) => image,
         };
-        let owner = || self.beside.owners.get(&(at.namespace.clone(), at.pod.clone()));
-        image.or_else(|| label("version")).or_else(|| owner().and_then(|o| o.revision.clone()))
+        let revision = || owner(at, self.beside)?.revision.clone();
+        image.or_else(|| label("version")).or_else(revision)
     }
 }
 
@@ -245,16 +262,21 @@ mod tests {
     use super::super::names;
     use super::*;
 
-    #[test]
-    fn containers_of_one_pod_are_lives_of_one_replica_and_pods_of_one_owner_a_workload() {
-        let options = Options {
+    fn options() -> Options {
+        Options {
             selector: String::new(),
             time: (0.0, 1000.0),
             step: 10.0,
             limit: Some(5.0),
             most_series: 10,
             load: None,
-        };
+            cluster: String::new(),
+        }
+    }
+
+    #[test]
+    fn containers_of_one_pod_are_lives_of_one_replica_and_pods_of_one_owner_a_workload() {
+        let options = options();
         let series = |pod: &str, id: &str, image: &str, from: f64| Labelled {
             labels: [("namespace", "shop"), ("pod", pod), ("container", "api"), ("id", id), ("image", image)]
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -262,20 +284,24 @@ mod tests {
             points: vec![Point { t: from, v: 1.0 }, Point { t: from + 10.0, v: 2.0 }],
         };
         let at = |pod: &str| Key {
+            cluster: String::new(),
             namespace: "shop".to_owned(),
             pod: pod.to_owned(),
             container: "api".to_owned(),
             is_pod: true,
         };
+        let nets = HashMap::from([("control group /a".to_owned(), true)]);
         let owner = || Owner { name: "api".to_owned(), revision: Some("api-1".to_owned()) };
         let beside = Beside {
             starts: HashMap::from([((at("api-1-a"), "/b".to_owned()), 190.0)]),
             limits: HashMap::from([(at("api-1-b"), 7.0)]),
             owners: HashMap::from([
-                (("shop".to_owned(), "api-1-a".to_owned()), owner()),
-                (("shop".to_owned(), "api-1-b".to_owned()), owner()),
+                (["", "shop", "api-1-a"].map(str::to_owned), owner()),
+                (["", "shop", "api-1-b"].map(str::to_owned), owner()),
             ]),
             kills: Some(HashMap::from([(at("api-1-a"), 1)])),
+            waits: HashMap::from([(at("api-1-b"), 0.25)]),
+            nets: Some(&nets),
             ..Beside::default()
         };
         let usage = vec![
@@ -310,6 +336,8 @@ mod tests {
         assert_eq!((lives[1].start, lives[1].version.as_deref()), (190.0, Some("api:2")));
         assert_eq!(workload.replicas[0].limit, Some(5.0), "what was said on the command line");
         let second = &workload.replicas[1];
+        assert_eq!((workload.replicas[0].net, workload.replicas[0].waits), (Some(true), None));
+        assert_eq!((heap.replicas[0].net, second.net, second.waits), (Some(true), None, Some(0.25)));
         assert_eq!((second.limit, second.lives[0].version.as_deref()), (Some(7.0), Some("api-1")));
     }
 }

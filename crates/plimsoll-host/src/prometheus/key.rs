@@ -2,9 +2,14 @@
 
 use plimsoll_read::prometheus_api::Labels;
 
+/// The label that tells the cluster, whatever it was called where it came from.
+pub(super) const CLUSTER: &str = "cluster";
+
 /// What is told apart: a container of a pod, or a process by whom it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
+    /// Cluster, where series tell it; else empty.
+    pub(super) cluster: String,
     /// Namespace; empty outside of a cluster.
     pub(super) namespace: String,
     /// Name of the pod, or the address.
@@ -20,10 +25,15 @@ pub(super) struct Key {
 pub(super) fn of(labels: &Labels) -> Option<Key> {
     let of = |name: &str| labels.get(name).filter(|v| !v.is_empty()).cloned();
     let pod = of("namespace").zip(of("pod"));
+    let cluster = of(CLUSTER).unwrap_or_default();
     match pod {
-        Some((namespace, pod)) => {
-            Some(Key { namespace, pod, container: of("container").unwrap_or_default(), is_pod: true })
-        }
+        Some((namespace, pod)) => Some(Key {
+            cluster,
+            namespace,
+            pod,
+            container: of("container").unwrap_or_default(),
+            is_pod: true,
+        }),
         None => {
             let program = of("groupname").or_else(|| of("job"));
             let pod = || of("pod").map(|pod| (pod, of("container").unwrap_or_default()));
@@ -31,7 +41,7 @@ pub(super) fn of(labels: &Labels) -> Option<Key> {
                 Some(program) => (of("instance").unwrap_or_default(), program, false),
                 None => pod().map(|(pod, container)| (pod, container, true))?,
             };
-            Some(Key { namespace: String::new(), pod, container, is_pod })
+            Some(Key { cluster, namespace: String::new(), pod, container, is_pod })
         }
     }
 }

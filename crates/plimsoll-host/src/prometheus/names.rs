@@ -211,10 +211,27 @@ pub const LOADS: &[Metric<'_>] = &[
     all("istio_requests_total"),
 ];
 
+/// Labels that tell the cluster, where one server knows several.
+pub const CLUSTERS: &[&str] = &["cluster", "cluster_name", "k8s_cluster_name"];
+
+/// Seconds in which something in a container waited for memory, as a counter; its pressure (PSI).
+pub const WAITS: Metric<'_> =
+    Metric { name: "container_pressure_memory_waiting_seconds_total", only: CONTAINERS };
+/// What our own agent says of the net, and its label for whom it says it of.
+pub const NET: Metric<'_> = all("plimsoll_net_ready");
+pub const NET_OF: &str = "workload";
+
 /// Limits, by namespace, pod and container; best first.
 pub const LIMITS: &[Metric<'_>] = &[
     Metric { name: "kube_pod_container_resource_limits", only: &[is("resource", &["memory"])] },
     Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS },
+];
+
+/// Memory of a node, best first: no limit of a container is above that of the largest.
+pub const NODES: &[Metric<'_>] = &[
+    Metric { name: "kube_node_status_capacity", only: &[is("resource", &["memory"])] },
+    all("machine_memory_bytes"),
+    all("node_memory_MemTotal_bytes"),
 ];
 
 /// Start of a container's process, Unix seconds; and of a process that tells of itself.

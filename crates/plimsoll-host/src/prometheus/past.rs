@@ -15,8 +15,10 @@ const RATE_STEPS: f64 = 2.5;
 /// Seconds within which a series that is there has a sample, and how many such looks count what was there.
 const THERE: f64 = 900.0;
 const LOOKS: f64 = 24.0;
-/// Labels by which requests are told apart.
-const SERVED_BY: &str = "namespace,pod,job,instance";
+/// Labels by which requests are told apart, beside the cluster.
+pub(super) const SERVED_BY: &[&str] = &["namespace", "pod", "job", "instance"];
+/// Seconds over which what waits is looked at.
+pub(super) const LATELY: f64 = 3600.0;
 
 /// How many series there are of each namespace.
 pub(super) type Namespaces = BTreeMap<String, usize>;
@@ -58,6 +60,19 @@ pub(super) trait Past {
     /// # Errors
     /// When nobody answers.
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// The highest of the last values of the last minutes by one label, or of all, whatever is selected: what an agent or a node tells
+    /// has its own labels.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError>;
+
+    /// How fast each counter rose over the last hour, per second.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 }
 
 /// A server that speaks PromQL.
@@ -68,9 +83,7 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     fn selector(&self, metric: &Metric<'_>) -> String {
-        let fixed = metric.only.iter().map(matcher);
-        let own = Some(self.options.selector.clone()).filter(|s| !s.is_empty());
-        format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
+        selector(metric, &self.options.selector)
     }
 
     fn window(&self) -> f64 {
@@ -80,6 +93,12 @@ impl Asked<'_> {
     fn range(&self, query: &str) -> Result<Answer, QueryError> {
         self.client.range(query, self.options.time, self.options.step)
     }
+}
+
+fn selector(metric: &Metric<'_>, own: &str) -> String {
+    let fixed = metric.only.iter().map(matcher);
+    let own = Some(own.to_owned()).filter(|s| !s.is_empty());
+    format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
 }
 
 /// One value is compared letter by letter; several are an alternative, in which nothing has another meaning.
@@ -138,6 +157,16 @@ impl Past for Asked<'_> {
 
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
         let over = (RATE_STEPS * self.options.step).max(RATE).ceil();
-        self.range(&format!("sum by({SERVED_BY}) (rate({}[{over}s]))", self.selector(metric)))
+        let by: Vec<&str> = SERVED_BY.iter().chain(names::CLUSTERS).copied().collect();
+        self.range(&format!("sum by({}) (rate({}[{over}s]))", by.join(","), self.selector(metric)))
+    }
+
+    fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError> {
+        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", selector(metric, ""));
+        self.client.instant(&query, self.options.time.1)
+    }
+
+    fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        self.client.instant(&format!("rate({}[{LATELY}s])", self.selector(metric)), self.options.time.1)
     }
 }

@@ -9,7 +9,7 @@ use plimsoll_read::prometheus_api::{Answer, Labelled, Labels};
 
 use super::client::QueryError;
 use super::names::{self, Metric, Number};
-use super::past::{Namespaces, Past};
+use super::past::{LATELY, Namespaces, Past, SERVED_BY};
 use super::workloads::Options;
 
 /// The label of a metric's name.
@@ -50,7 +50,8 @@ impl<'a> Table<'a> {
             let name = one.labels.remove(NAME).unwrap_or_else(|| names::USAGE[0].metric.name.to_owned());
             // What tells of pods and owners has no label of the container: only labels that are there are compared.
             let fits = |w: &Wanted| one.labels.get(&w.label).is_none_or(|v| w.holds(v));
-            if wanted.iter().all(fits) {
+            // What an agent tells has its own labels.
+            if name == names::NET.name || wanted.iter().all(fits) {
                 by_name.entry(name).or_default().push(one);
             }
         }
@@ -199,17 +200,35 @@ impl Past for Table<'_> {
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
         let rates = self.of(metric).map(|s| {
             let mut labels = s.labels.clone();
-            labels.retain(|name, _| ["namespace", "pod", "job", "instance"].contains(&name.as_str()));
+            let is_by = |name: &&str| SERVED_BY.contains(name) || names::CLUSTERS.contains(name);
+            labels.retain(|name, _| is_by(&name.as_str()));
             let counts = self.steps_of(&s.points, newest);
-            // A counter that falls began anew.
-            let rate = |w: &[Point]| {
-                let rise = if w[1].v < w[0].v { w[1].v } else { w[1].v - w[0].v };
-                Point { t: w[1].t, v: rise / (w[1].t - w[0].t) }
-            };
+            let rate = |w: &[Point]| Point { t: w[1].t, v: rise(w) / (w[1].t - w[0].t) };
             Labelled { labels, points: counts.windows(2).map(rate).collect() }
         });
         answer(summed(rates.collect()).into_iter())
     }
+
+    fn here(&self, metric: &Metric<'_>, _: &str) -> Result<Answer, QueryError> {
+        self.latest(metric)
+    }
+
+    fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let now = self.options.time.1;
+        let rates = self.of(metric).filter_map(|s| {
+            let from = s.points.partition_point(|p| p.t < now - LATELY);
+            let last = s.points.get(from..).filter(|last| last.len() > 1)?;
+            let seconds = last.last()?.t - last.first()?.t;
+            let v = last.windows(2).map(rise).sum::<f64>() / seconds;
+            Some(Labelled { labels: s.labels.clone(), points: vec![Point { t: now, v }] })
+        });
+        answer(rates)
+    }
+}
+
+/// How much a counter rose between two samples; one that falls began anew.
+fn rise(w: &[Point]) -> f64 {
+    if w[1].v < w[0].v { w[1].v } else { w[1].v - w[0].v }
 }
 
 #[cfg(test)]
@@ -224,6 +243,7 @@ mod tests {
             limit: None,
             most_series: 10,
             load: None,
+            cluster: String::new(),
         }
     }
 

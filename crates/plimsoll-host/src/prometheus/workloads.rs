@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use plimsoll_core::cluster::Workload;
 use plimsoll_core::series::Point;
+use plimsoll_core::units;
 use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
-use super::gather::{Beside, Image, Owner, Part, gather};
+use super::gather::{Beside, Image, Owned, Owner, Part, gather};
 use super::key::{self, Key};
 use super::names::{self, Metric, Number};
 use super::past::{Asked, Namespaces, Past};
@@ -28,6 +29,8 @@ pub struct Options {
     pub most_series: usize,
     /// The counter of requests, where it is none of those that are known.
     pub load: Option<String>,
+    /// Name of the cluster, where series do not tell it; may be empty.
+    pub cluster: String,
 }
 
 /// What the server has.
@@ -90,6 +93,10 @@ pub(super) struct Survey<'a> {
     /// Series of each namespace.
     pub(super) namespaces: Namespaces,
     sum: usize,
+    /// What agents say of the net, by the group in their words.
+    nets: HashMap<String, bool>,
+    /// Memory of the largest node, bytes.
+    largest_node: Option<f64>,
 }
 
 impl<'a> Survey<'a> {
@@ -111,6 +118,15 @@ impl<'a> Survey<'a> {
         for metric in named.map_or(names::LOADS.to_vec(), |one| vec![one]) {
             if !past.namespaces(&metric)?.is_empty() {
                 survey.loads.push(metric);
+            }
+        }
+        let nets = past.here(&names::NET, names::NET_OF)?;
+        let of = |s: &Labelled| Some((label(s, names::NET_OF)?, s.points.last()?.v > 0.0));
+        survey.nets = nets.series.iter().filter_map(of).collect();
+        for metric in names::NODES {
+            if survey.largest_node.is_none() {
+                let nodes = past.here(metric, "")?;
+                survey.largest_node = nodes.series.iter().filter_map(|s| limit(&s.points)).reduce(f64::max);
             }
         }
         Ok(survey)
@@ -146,7 +162,7 @@ impl<'a> Survey<'a> {
 
     /// The history of what the options select, with the numbers that were found.
     pub(super) fn history(&self, past: &dyn Past, options: &Options) -> Result<History, HistoryError> {
-        let mut asker = Asker { past, warnings: Vec::new() };
+        let mut asker = Asker { past, warnings: Vec::new(), cluster: None };
         let tell_starts =
             !self.heaps.is_empty() || self.whole.iter().any(|n| n.metric.name != names::USAGE[0].metric.name);
         let mut parts = Vec::new();
@@ -159,15 +175,18 @@ impl<'a> Survey<'a> {
         let beside = Beside {
             starts: asker.starts()?,
             process_starts: if tell_starts { asker.process_starts()? } else { HashMap::new() },
-            limits: asker.limits()?,
+            limits: asker.limits(self.largest_node)?,
             owners: asker.owners()?,
             images: asker.images()?,
             kills: asker.kills()?,
             loads: asker.loads(&self.loads)?,
+            waits: asker.waits()?,
+            nets: Some(&self.nets),
         };
         let (mut workloads, twice) = gather(parts, &beside, options);
         workloads.sort_by(|a, b| {
-            (&a.namespace, &a.name, &a.container).cmp(&(&b.namespace, &b.name, &b.container))
+            let key = |w: &Workload| [&w.cluster, &w.namespace, &w.name, &w.container].map(String::clone);
+            key(a).cmp(&key(b))
         });
         if twice > 0 {
             asker.warnings.push(format!(
@@ -181,6 +200,8 @@ impl<'a> Survey<'a> {
 struct Asker<'a> {
     past: &'a dyn Past,
     warnings: Vec<String>,
+    /// The label that tells the cluster, where all that was asked for first have it.
+    cluster: Option<Option<&'static str>>,
 }
 
 impl Asker<'_> {
@@ -195,7 +216,25 @@ impl Asker<'_> {
             self.warnings
                 .push(format!("{} samples were no numbers, out of order, or came twice", answer.left_out));
         }
-        answer.series
+        let mut series = answer.series;
+        self.name_clusters(&mut series);
+        series
+    }
+
+    /// One name for the label of the cluster. A label of that name on some series only is an application's own, and tells nothing.
+    fn name_clusters(&mut self, series: &mut [Labelled]) {
+        let on_all = |name: &&str| series.iter().all(|s| s.labels.get(*name).is_some_and(|v| !v.is_empty()));
+        let found = || names::CLUSTERS.iter().copied().find(|name| on_all(name));
+        let told = *self.cluster.get_or_insert_with(found);
+        for one in series {
+            let cluster = told.and_then(|name| one.labels.get(name).cloned());
+            names::CLUSTERS.iter().for_each(|name| {
+                one.labels.remove(*name);
+            });
+            if let Some(cluster) = cluster {
+                one.labels.insert(key::CLUSTER.to_owned(), cluster);
+            }
+        }
     }
 
     fn latest(&mut self, metric: &Metric<'_>) -> Result<Vec<Labelled>, QueryError> {
@@ -240,30 +279,46 @@ impl Asker<'_> {
         Ok(limits)
     }
 
-    fn limits(&mut self) -> Result<HashMap<Key, f64>, QueryError> {
+    /// Limits of containers. One above the memory of every node is none: the kernel never gets there, and its unit may be wrong.
+    fn limits(&mut self, largest_node: Option<f64>) -> Result<HashMap<Key, f64>, QueryError> {
+        let mut beyond = 0;
         let mut limits = HashMap::new();
         for metric in names::LIMITS {
             for Labelled { labels, points } in self.latest(metric)? {
-                if let (Some(key), Some(limit)) = (key::of(&labels), limit(&points)) {
-                    limits.entry(key).or_insert(limit);
+                match (key::of(&labels), limit(&points)) {
+                    (Some(_), Some(limit)) if largest_node.is_some_and(|most| limit > most) => beyond += 1,
+                    (Some(key), Some(limit)) => {
+                        limits.entry(key).or_insert(limit);
+                    }
+                    _ => {}
                 }
             }
+        }
+        if let (true, Some(most)) = (beyond > 0, largest_node) {
+            self.warnings.push(format!(
+                "{beyond} limits are above the {} of the largest node, which makes them none: are they in bytes?",
+                units::bytes(most)
+            ));
         }
         Ok(limits)
     }
 
     /// Owner of each pod by namespace and name: the deployment where a replica set is owned by one, with the revision.
-    fn owners(&mut self) -> Result<HashMap<(String, String), Owner>, QueryError> {
-        let above: HashMap<(String, String), String> = self
+    fn owners(&mut self) -> Result<HashMap<Owned, Owner>, QueryError> {
+        let of = |s: &Labelled, what: &str| {
+            let cluster = label(s, key::CLUSTER).unwrap_or_default();
+            Some([cluster, label(s, "namespace").unwrap_or_default(), label(s, what)?])
+        };
+        let above: HashMap<Owned, String> = self
             .latest(&names::REPLICASET_OWNER)?
             .into_iter()
-            .filter_map(|s| Some(((label(&s, "namespace")?, label(&s, "replicaset")?), owner_name(&s)?)))
+            .filter_map(|s| Some((of(&s, "replicaset")?, owner_name(&s)?)))
             .collect();
         let pods = self.latest(&names::POD_OWNER)?;
         let owner = |s: Labelled| {
-            let (namespace, name) = (label(&s, "namespace").unwrap_or_default(), owner_name(&s)?);
-            let pod = (namespace.clone(), label(&s, "pod")?);
-            let owner = match above.get(&(namespace, name.clone())) {
+            let (pod, name) = (of(&s, "pod")?, owner_name(&s)?);
+            let [cluster, namespace, _] = pod.clone();
+            let owner = match above.get(&[cluster, namespace, name.clone()]) {
                 Some(deployment) => Owner { name: deployment.clone(), revision: Some(name) },
                 None => Owner { name, revision: None },
             };
@@ -291,6 +346,13 @@ impl Asker<'_> {
                 && s.points.last().is_some_and(|p| p.v > 0.0)
         });
         Ok(Some(killed.filter_map(|s| Some((key::of(&s.labels)?, 1))).collect()))
+    }
+
+    /// Share of the last hour in which something waited for memory.
+    fn waits(&mut self) -> Result<HashMap<Key, f64>, QueryError> {
+        let answer = self.past.lately(&names::WAITS)?;
+        let series = self.taken(answer);
+        Ok(series.iter().filter_map(|s| Some((key::of(&s.labels)?, s.points.last()?.v))).collect())
     }
 
     /// Requests per second, by what serves them: the best counter that it has.

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "workload", conflicts_with = "prometheus")]
     from: Option<PathBuf>,
 
-    /// The workload that is the baseline: NAMESPACE/NAME, or NAME.
+    /// The workload that is the baseline: NAME, NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME.
     #[arg(long, value_name = "WORKLOAD", requires = "history")]
     workload: Option<String>,
 
@@ -118,11 +118,21 @@ fn history(args: &Args) -> Result<Vec<Workload>, CliError> {
 
 /// The workload that is meant: what the container uses as a whole before its heap.
 fn named<'a>(all: &'a [Workload], words: &str) -> Result<&'a Workload, CliError> {
-    let is_it = |w: &&Workload| words == w.name || words.split_once('/') == Some((&w.namespace, &w.name));
-    all.iter().filter(is_it).min_by_key(|w| w.is_heap).ok_or_else(|| {
+    let called = || all.iter().filter(|w| w.is_called(words));
+    let one = called().min_by_key(|w| w.is_heap).ok_or_else(|| {
         CliError::cannot_judge(format!("no workload {words} is known there"))
             .hint("plimsoll triage --prometheus lists them")
-    })
+    })?;
+    let whole = |w: &Workload| [&w.cluster, &w.namespace, &w.name].map(String::clone);
+    match called().find(|w| whole(w) != whole(one)) {
+        None => Ok(one),
+        Some(other) => Err(CliError::usage(format!(
+            "{words} may be {} or {}",
+            whole(one).join("/").trim_start_matches('/'),
+            whole(other).join("/").trim_start_matches('/')
+        ))
+        .hint("name it with its namespace, and its cluster: CLUSTER/NAMESPACE/NAME")),
+    }
 }
 
 fn plan(args: &Args, workloads: &[Workload]) -> Result<Plan, CliError> {
@@ -178,9 +188,14 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
             "a smaller slope needs a longer canary: plimsoll canary --gone-in",
         )
     };
+    let youth = if c.same_age {
+        ""
+    } else {
+        "BUT   the baseline was not seen as young as the canary: a warm-up, or a cache that fills, looks like a climb\n"
+    };
     let text = match format {
         Format::Table => format!(
-            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\nNEXT  {next}\n",
+            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\n{youth}NEXT  {next}\n",
             range(c.adds),
             range(c.canary),
             range(c.baseline),
@@ -191,7 +206,7 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
             let document = json!({
                 "apiVersion": API_VERSION, "kind": "CanaryVerdict", "climbsMore": c.is_more, "addsBytesPerSecond": interval(c.adds),
                 "canaryBytesPerSecond": interval(c.canary), "baselineBytesPerSecond": interval(c.baseline),
-                "smallestBytesPerSecond": c.told_from,
+                "smallestBytesPerSecond": c.told_from, "sameAge": c.same_age,
             });
             crate::render::json::text(&document, format)
         }

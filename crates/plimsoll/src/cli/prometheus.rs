@@ -60,6 +60,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METRIC", requires = "history")]
     load: Option<String>,
 
+    /// Name of the cluster, where its series do not tell it by a label: lines of several servers are put together by --from.
+    #[arg(long, value_name = "NAME", requires = "history", default_value = "", hide_default_value = true)]
+    cluster: String,
+
     /// File with a bearer token; PLIMSOLL_PROMETHEUS_TOKEN holds one too.
     #[arg(long, value_name = "FILE", requires = "prometheus", conflicts_with = "user")]
     token_file: Option<PathBuf>,
@@ -383,6 +387,7 @@ fn options(args: &Args, now: f64, limit: Option<f64>) -> Options {
         limit,
         most_series: args.most_series,
         load: args.load.clone(),
+        cluster: args.cluster.clone(),
     }
 }
 

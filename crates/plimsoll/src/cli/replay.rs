@@ -55,7 +55,7 @@ pub(super) fn cluster(
     let progress = Progress::new();
     progress.show(&format!("walking {} workloads through their history", workloads.len()));
     let one = |w: &Workload| Told {
-        name: render::cluster::full_name(&w.namespace, &w.name, &w.container),
+        name: render::cluster::full_name(&w.cluster, &w.namespace, &w.name, &w.container),
         number: w.number.clone(),
         tally: walk(w, (from, asked.now), every, asked.step),
     };

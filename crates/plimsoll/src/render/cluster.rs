@@ -1,11 +1,12 @@
 //! Workloads of a cluster on one screen, the next to die first.
 
-use plimsoll_core::cluster::{Movement, Row, Verdict, Work};
+use plimsoll_core::cluster::{Movement, Net, Row, Verdict, Work};
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
+use super::columns::Columns;
 use super::json::{interval, number};
 use super::overview::cut;
 use super::paint::Paint;
@@ -14,18 +15,31 @@ use crate::output::plain;
 
 /// Time below which there is no time to look at it in calm, seconds.
 const SOON: f64 = 24.0 * 3600.0;
+/// What stands above the cells of a row, and which cells are set to the right.
+const HEAD: [&str; 9] =
+    ["WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "NET", "RESTARTS"];
+const RIGHT: [bool; 9] = [false, true, false, true, false, false, false, false, false];
+/// Characters of a workload's name that are shown.
+const LONGEST: usize = 44;
+/// Share of an hour from which on waiting for memory is told.
+const WAITS: f64 = 0.02;
 /// Lines on waves and on limits that are too large, of each.
 const BESIDE: usize = 5;
 
 /// The screen as text.
 pub(crate) fn screen(rows: &[Row], asked: &Asked, most: usize, paint: Paint) -> String {
     let mut out = paint.dim(&head(rows, asked));
-    out += &paint.bold(&format!(
-        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {}\n",
-        "WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "RESTARTS"
-    ));
-    for row in rows.iter().take(most) {
-        out += &line(row, paint);
+    let clusters = has_clusters(rows);
+    let shown = rows.iter().take(most);
+    let lines: Vec<[String; 9]> = shown.clone().map(|row| cells(row, clusters)).collect();
+    let head = HEAD.map(str::to_owned);
+    let columns = Columns::of(lines.iter().chain([&head]), RIGHT);
+    out += &paint.bold(&columns.line(&head));
+    for (row, cells) in shown.zip(&lines) {
+        out += &match &row.verdict {
+            Err((why, more)) => paint.dim(&columns.words(&cells[0], &unknown(why, *more))),
+            Ok(v) => coloured(v, &columns.line(cells), paint),
+        };
     }
     if rows.len() > most {
         out += &paint.dim(&format!("and {} more (--rows)\n", rows.len() - most));
@@ -52,53 +66,62 @@ fn head(rows: &[Row], asked: &Asked) -> String {
     )
 }
 
-fn name(row: &Row) -> String {
-    full_name(&row.namespace, &row.name, &row.container)
+/// Whether the cluster must be told to know which workload is meant.
+fn has_clusters(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.cluster != rows[0].cluster)
+}
+
+fn name(row: &Row, clusters: bool) -> String {
+    let cluster = if clusters { row.cluster.as_str() } else { "" };
+    full_name(cluster, &row.namespace, &row.name, &row.container)
 }
 
 /// A workload's name as it is shown.
-pub(crate) fn full_name(namespace: &str, name: &str, container: &str) -> String {
-    let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+pub(crate) fn full_name(cluster: &str, namespace: &str, name: &str, container: &str) -> String {
+    let above =
+        [cluster, namespace].map(|part| if part.is_empty() { String::new() } else { format!("{part}/") });
     let is_told = container != name && !container.is_empty();
     let container = if is_told { format!(":{container}") } else { String::new() };
-    plain(&format!("{namespace}{name}{container}"))
+    plain(&format!("{}{name}{container}", above.concat()))
 }
 
-fn line(row: &Row, paint: Paint) -> String {
-    let limit = row.limit.map_or_else(|| "none known".to_owned(), units::bytes);
+/// What is shown of a row; only its name where it cannot be judged.
+fn cells(row: &Row, clusters: bool) -> [String; 9] {
+    let name = cut(&name(row, clusters), LONGEST);
+    let Ok(v) = &row.verdict else {
+        return std::array::from_fn(|at| if at == 0 { name.clone() } else { String::new() });
+    };
     let restarts = match row.kills {
         Some(kills) if kills > 0 => format!("{}, {kills} for memory", row.restarts),
         _ => row.restarts.to_string(),
     };
-    let v = match &row.verdict {
-        Err((why, more)) => {
-            let more = more.map_or_else(String::new, |s| format!("; ask again in {}", units::duration(s)));
-            return paint.dim(&format!(
-                "{:<34} cannot be judged yet: {}{more}\n",
-                cut(&name(row), 34),
-                plain(why)
-            ));
-        }
-        Ok(v) => v,
-    };
-    let text = format!(
-        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {restarts}\n",
-        cut(&name(row), 34),
+    [
+        name,
         units::bytes(v.floor),
         slope(v.slope),
-        limit,
+        row.limit.map_or_else(|| "none known".to_owned(), units::bytes),
         time(v, row.limit),
-        v.movement.name(),
+        v.movement.name().to_owned(),
         cut(&plain(&since(v)), 14),
-    );
+        row.net.name().to_owned(),
+        restarts,
+    ]
+}
+
+fn unknown(why: &str, more: Option<f64>) -> String {
+    let more = more.map_or_else(String::new, |s| format!("; ask again in {}", units::duration(s)));
+    format!("cannot be judged yet: {}{more}", plain(why))
+}
+
+fn coloured(v: &Verdict, line: &str, paint: Paint) -> String {
     match v.movement {
-        Movement::Leak | Movement::RestartMasked if v.time_to_limit.low < SOON => paint.red(&text),
-        Movement::Leak | Movement::RestartMasked => paint.yellow(&text),
-        _ => text,
+        Movement::Leak | Movement::RestartMasked if v.time_to_limit.low < SOON => paint.red(line),
+        Movement::Leak | Movement::RestartMasked => paint.yellow(line),
+        _ => line.to_owned(),
     }
 }
 
-fn slope(i: Interval) -> String {
+pub(crate) fn slope(i: Interval) -> String {
     spread([i.mid, i.low, i.high].map(units::rate))
 }
 
@@ -126,13 +149,16 @@ fn time(v: &Verdict, limit: Option<f64>) -> String {
     }
 }
 
+/// What tells an image from others of its name.
+pub(crate) fn tag(version: &str) -> &str {
+    let last = version.rsplit('/').next().unwrap_or(version);
+    last.rsplit_once(':').map_or(last, |(_, tag)| tag)
+}
+
 /// The version that the climb came with, else when it began. Of an image, what tells it from others.
 fn since(v: &Verdict) -> String {
     match (&v.since, v.onset) {
-        (Some(version), _) => {
-            let last = version.rsplit('/').next().unwrap_or(version);
-            last.rsplit_once(':').map_or(last, |(_, tag)| tag).to_owned()
-        }
+        (Some(version), _) => tag(version).to_owned(),
         (None, Some(_)) if v.since_mark.is_some() => marked(v).unwrap_or_default(),
         (None, Some(onset)) => jiff::Timestamp::from_second(onset.mid as i64)
             .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string()),
@@ -150,6 +176,8 @@ fn marked(v: &Verdict) -> Option<String> {
 /// What concerns several replicas, and what has room to give.
 fn beside(rows: &[Row], asked: &Asked) -> String {
     let mut out = String::new();
+    let clusters = has_clusters(rows);
+    let name = |row: &Row| name(row, clusters);
     let known = || rows.iter().filter_map(|row| Some((row, row.verdict.as_ref().ok()?)));
     let waves = known().filter_map(|(row, v)| Some((row, v.wave?)));
     for (row, wave) in waves.take(BESIDE) {
@@ -163,7 +191,19 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
         );
     }
     for (row, v) in known().filter(|(row, _)| row.is_finding()).take(2 * BESIDE) {
-        out += &notes(row, v);
+        out += &notes(&name(row), row, v);
+    }
+    out += &without_net(rows);
+    let mut waiting: Vec<_> = rows.iter().filter_map(|row| Some((row, row.waits.as_ref()?))).collect();
+    waiting.retain(|(_, (_, share))| *share >= WAITS);
+    waiting.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    for (row, (pod, share)) in waiting.iter().take(BESIDE) {
+        out += &format!(
+            "WAITS {}: in {:.0} % of the last hour something in {} waited for memory: it is slow before it dies\n",
+            name(row),
+            100.0 * share,
+            plain(pod),
+        );
     }
     let mut roomy: Vec<_> = known().filter_map(|(row, v)| Some((row, row.limit?, v.enough?))).collect();
     roomy.sort_by(|a, b| (b.1 - b.2).total_cmp(&(a.1 - a.2)));
@@ -179,8 +219,7 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
 }
 
 /// Which number it is that climbs, and what the others and the requests say of it.
-fn notes(row: &Row, v: &Verdict) -> String {
-    let name = name(row);
+fn notes(name: &str, row: &Row, v: &Verdict) -> String {
     let mut out = String::new();
     if let (Some((mark, more)), Some(words)) = (&v.since_mark, marked(v)) {
         let at = jiff::Timestamp::from_second(mark.unix_seconds as i64)
@@ -211,6 +250,7 @@ fn notes(row: &Row, v: &Verdict) -> String {
         None if row.is_heap => out += &format!("HEAP  {name}: {} was judged\n", row.number),
         None => {}
     }
+    out += &net(name, row);
     if let Some(w) = &v.work {
         out += &format!(
             "LOAD  {name}: {} a request, and {} without any ({:.0} % of the climb goes with requests)\n",
@@ -220,6 +260,32 @@ fn notes(row: &Row, v: &Verdict) -> String {
         );
     }
     out
+}
+
+/// What its net means for who looks at it now.
+fn net(name: &str, row: &Row) -> String {
+    match row.net {
+        Net::Ready | Net::NoneSeen | Net::Unknown => String::new(),
+        Net::NotReady => {
+            format!(
+                "NET   {name}: its agent says that nothing would be left of it: plimsoll audit says why\n"
+            )
+        }
+        Net::Own => format!(
+            "NET   {name}: its heap is full before the kernel kills, so its runtime may leave a dump, if it was told to: plimsoll audit\n"
+        ),
+    }
+}
+
+/// Of how many that climb nothing would be left.
+fn without_net(rows: &[Row]) -> String {
+    match rows.iter().filter(|row| row.is_finding() && row.net == Net::NoneSeen).count() {
+        0 => String::new(),
+        count => format!(
+            "NET   {count} that climb{} killed by the kernel, after which nothing in it writes; no agent that would write before is known here: plimsoll watch\n",
+            if count == 1 { "s is" } else { " are" }
+        ),
+    }
 }
 
 /// An amount that may be below one byte.
@@ -234,18 +300,24 @@ fn bytes(v: f64) -> String {
 }
 
 fn next(rows: &[Row]) -> String {
-    let first = rows.first().filter(|row| row.is_finding());
-    let pod = first.and_then(|row| Some((row, row.verdict.as_ref().ok()?)));
-    match pod {
-        Some((row, v)) => format!(
+    let name = |row: &Row| name(row, has_clusters(rows));
+    // What climbs stands first, and what may climb behind it.
+    let first = rows.first().and_then(|row| Some((row, row.verdict.as_ref().ok()?)));
+    match first {
+        Some((row, v)) if row.is_finding() => format!(
             "\nNEXT  look at pod {} of {} first: plimsoll triage on its node, then plimsoll capture\n",
             plain(&v.pod),
             name(row)
         ),
-        None if rows.iter().any(|row| row.verdict.is_ok()) => {
+        Some((row, v)) if v.movement == Movement::Undecided => {
+            let after =
+                v.undecided_for.map_or_else(|| "later".to_owned(), |s| format!("in {}", units::duration(s)));
+            format!("\nNEXT  nothing climbs for sure; {} may: look again {after}\n", name(row))
+        }
+        _ if rows.iter().any(|row| row.verdict.is_ok()) => {
             "\nnothing that could be judged climbs towards a limit\n".to_owned()
         }
-        None => "\nnothing can be judged yet\n".to_owned(),
+        _ => "\nnothing can be judged yet\n".to_owned(),
     }
 }
 
@@ -260,7 +332,7 @@ pub(crate) fn document(rows: &[Row], asked: &Asked) -> Value {
 /// One workload.
 pub(crate) fn row(row: &Row) -> Value {
     let mut out = json!({
-        "kind": "ClusterRow", "isHeap": row.is_heap, "other": row.other, "namespace": row.namespace, "name": row.name, "container": row.container, "number": row.number,
+        "kind": "ClusterRow", "cluster": row.cluster, "net": row.net, "waits": waits(row), "isHeap": row.is_heap, "other": row.other, "namespace": row.namespace, "name": row.name, "container": row.container, "number": row.number,
         "replicas": row.replicas, "restarts": row.restarts, "oomKills": row.kills, "limitBytes": row.limit,
     });
     match &row.verdict {
@@ -287,6 +359,10 @@ pub(crate) fn row(row: &Row) -> Value {
         }
     }
     out
+}
+
+fn waits(row: &Row) -> Value {
+    row.waits.as_ref().map_or(Value::Null, |(pod, share)| json!({"pod": pod, "share": number(*share)}))
 }
 
 fn work(w: &Work) -> Value {
@@ -322,6 +398,9 @@ pub(crate) fn parse(v: &Value) -> Option<Row> {
         }),
     };
     Some(Row {
+        cluster: text("cluster").unwrap_or_default(),
+        net: serde_json::from_value(v["net"].clone()).unwrap_or(Net::Unknown),
+        waits: v["waits"]["pod"].as_str().map(str::to_owned).zip(v["waits"]["share"].as_f64()),
         namespace: text("namespace")?,
         name: text("name")?,
         container: text("container")?,

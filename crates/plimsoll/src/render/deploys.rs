@@ -1,12 +1,13 @@
 //! Which deploy, flag or setting it was, on one screen and as a document.
 
-use plimsoll_core::bisect::deploys::{Blame, Blamed, Cause, OfVersion, Tied};
+use plimsoll_core::bisect::deploys::{Blame, Blamed, Canary, Cause, OfVersion, Tied};
 use plimsoll_core::cluster::Row;
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
+use super::cluster::{full_name, tag};
 use super::json::{interval, number};
 use super::paint::Paint;
 use crate::cli::bisect::Told;
@@ -30,8 +31,8 @@ pub(crate) fn screen(told: &[Told], marks: usize, warnings: &[String], paint: Pa
 }
 
 fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
-    let mut out =
-        paint.bold(&format!("\n{}/{}:{}", plain(&row.namespace), plain(&row.name), plain(&row.container)));
+    let name = full_name(&row.cluster, &row.namespace, &row.name, &row.container);
+    let mut out = paint.bold(&format!("\n{name}"));
     match &row.verdict {
         Ok(v) => {
             let onset = v.onset.map_or_else(String::new, |o| {
@@ -47,11 +48,31 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
     };
     for (at, cause) in blame.causes.iter().enumerate().take_while(|(_, c)| c.p >= FAINT).take(SHOWN) {
         let line = self::cause(cause);
-        out += &if at == 0 && cause.p >= 0.5 { paint.red(&line) } else { line };
+        out += &if at == 0 && cause.is_told(0.5) { paint.red(&line) } else { line };
     }
     out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
     out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
+    if !is_told(blame) {
+        out += &canaries(blame);
+    }
     out + &format!("  NEXT  {}\n", next(blame))
+}
+
+/// Whether the history says what it was.
+fn is_told(blame: &Blame) -> bool {
+    blame.tied.is_empty() && blame.causes.first().is_some_and(|c| c.is_told(0.5))
+}
+
+/// The experiment that would tell where the history does not.
+fn canaries(blame: &Blame) -> String {
+    let of = |c: &Canary| format!("{} for {}", c.replicas, units::duration(c.seconds));
+    match blame.canaries.iter().map(of).collect::<Vec<_>>() {
+        of if of.is_empty() => String::new(),
+        of => format!(
+            "  TRY   another version or setting on a canary: replicas {}, behind the warm-up, show whether this slope goes with it\n",
+            of.join(", or ")
+        ),
+    }
 }
 
 fn day(t: f64) -> String {
@@ -107,10 +128,15 @@ fn next(blame: &Blame) -> String {
     let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
     match &first.cause {
         _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
-        Cause::Version(v) if first.p >= 0.5 => {
-            format!("plimsoll bisect commits between the tags of {} and the version before it", plain(v))
+        Cause::Version(v) if first.is_told(0.5) => {
+            let at = blame.versions.iter().position(|of| of.version == *v);
+            let before = at.and_then(|at| blame.versions.get(at.checked_sub(1)?));
+            let [good, bad] = [before.map_or("?", |of| tag(&of.version)), tag(v)].map(plain);
+            format!(
+                "plimsoll bisect suspects --good {good} --bad {bad} in its repository, then plimsoll bisect commits"
+            )
         }
-        Cause::Switched(_, name) if first.p >= 0.5 => {
+        Cause::Switched(_, name) if first.is_told(0.5) => {
             format!("switch {} back on one replica and watch its slope", plain(name))
         }
         Cause::Unmarked(_) if first.p >= 0.5 => {
@@ -144,6 +170,8 @@ fn entry(t: &Told) -> Value {
             out["versions"] = blame.versions.iter().map(of_version).collect();
             let tied = |t: &Tied| json!({"causes": [name(&t.a), name(&t.b)], "replicaSeconds": t.seconds});
             out["tied"] = blame.tied.iter().map(tied).collect();
+            let canary = |c: &Canary| json!({"replicas": c.replicas, "seconds": c.seconds});
+            out["canaries"] = blame.canaries.iter().map(canary).collect();
             out["next"] = json!(next(blame));
         }
     }

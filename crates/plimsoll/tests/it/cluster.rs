@@ -41,6 +41,8 @@ struct Week {
     heaps: String,
     heap_limits: String,
     requests: String,
+    waits: String,
+    nets: String,
 }
 
 impl Week {
@@ -117,6 +119,25 @@ impl Week {
         self.life(now, &Life { pod, began: 5.0 * DAY, ended: 0.0, image: "busy:7", level: &level });
     }
 
+    /// A pod that waits for memory for a quarter of the time, and an agent that says of another one that its net would hold.
+    fn watched(&mut self, now: f64) {
+        for ago in (0..30).rev() {
+            let (t, seconds) = (now - f64::from(ago) * STEP, f64::from(30 - ago) * STEP / 4.0);
+            let _written = writeln!(
+                self.waits,
+                r#"container_pressure_memory_waiting_seconds_total{{namespace="shop",pod="dies-0",container="main",id="x"}} {seconds} {t}"#
+            );
+        }
+        for n in 1..4 {
+            let group = format!("control group /kubepods/leak-5d4f8c7b9c-aaaa{n}/{}", 4.0 * DAY);
+            let _written = writeln!(
+                self.nets,
+                r#"plimsoll_net_ready{{namespace="agents",pod="plimsoll-1",process="main",workload="{group}"}} 1 {}"#,
+                now - 60.0
+            );
+        }
+    }
+
     fn page(&self) -> String {
         let types = [
             ("container_memory_rss", &self.rss),
@@ -126,6 +147,8 @@ impl Week {
             ("jvm_memory_pool_collection_used_bytes", &self.heaps),
             ("jvm_memory_pool_max_bytes", &self.heap_limits),
             ("http_requests_total", &self.requests),
+            ("container_pressure_memory_waiting_seconds_total", &self.waits),
+            ("plimsoll_net_ready", &self.nets),
         ];
         let mut page = String::new();
         for (name, lines) in types {
@@ -182,6 +205,7 @@ fn week(now: f64) -> Week {
     }
     week.heap(now);
     week.busy(now);
+    week.watched(now);
     week
 }
 
@@ -234,6 +258,7 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     let file = Place("--from", &page);
     ranked(&file);
     blamed(&file, folder.path(), now);
+    audited(&file);
     let out = file.ask(&["--selector", "pod=~\"a[bc]\""]);
     assert_eq!(out.status.code(), Some(3));
     assert!(
@@ -244,6 +269,35 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     merged(&file, folder.path());
     replayed(&file);
     compared(&file);
+}
+
+/// The one rollout of the week climbs more than what ran before; where there is none, that is said.
+fn audited(file: &Place<'_>) {
+    let ask = |more: &[&str]| plimsoll(&[&["bisect", "rollouts", file.0, file.1], more].concat());
+    let out = ask(&["-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let [one] = document["rollouts"].as_array().expect("rollouts").as_slice() else { panic!("{document:#}") };
+    assert_eq!(
+        (&one["name"], &one["from"], &one["to"]),
+        (&"rolled".into(), &"registry/rolled:1".into(), &"registry/rolled:2".into())
+    );
+    let adds = |q: &str| one["addsBytesPerSecond"][q].as_f64().expect("a rate") * HOUR / MIB;
+    assert!(
+        adds("p10") < 5.1 && adds("p90") > 4.9 && one["climbsMore"] == true && one["sameAge"] == true,
+        "{one:#}"
+    );
+    let screen = text(&ask(&[]).stdout);
+    for words in [
+        "1 rollouts, 1 of which climb more",
+        "1 → 2 ",
+        "NEXT  what 2 brought: plimsoll bisect suspects --good 1 --bad 2",
+    ] {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
+    let out = ask(&["--workload", "shop/leak"]);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(text(&out.stdout).contains("no workload had two versions"), "{}", text(&out.stdout));
 }
 
 /// A canary is as long as the noise asks for, and one that runs is told from its baseline.
@@ -352,6 +406,9 @@ fn ranked(place: &Place<'_>) {
         "NEXT  look at pod",
         "HEAP  shop/jvm:main: heap after collection",
         "LOAD  shop/busy:main: ",
+        "WAITS shop/dies:main: in 25 % of the last hour something in dies-0 waited",
+        "NET   4 that climb are killed by the kernel",
+        "NET   shop/jvm:main: its heap is full before",
     ] {
         assert!(screen.contains(words), "no {words:?}:\n{screen}");
     }
@@ -377,6 +434,12 @@ fn told(document: &Value) {
     assert!(request("p10") < 105.0 && request("p90") > 100.0, "{busy:#}");
     assert!(busy["share"].as_f64().expect("a share") > 0.9, "{busy:#}");
     assert_eq!(of("leak")["work"], Value::Null);
+    let nets = ["leak", "dies", "jvm"].map(|name| of(name)["net"].as_str().expect("a net"));
+    assert_eq!(nets, ["ready", "none-seen", "own"], "{document:#}");
+    let waits = &of("dies")["waits"];
+    let share = waits["share"].as_f64().expect("a share");
+    assert!(waits["pod"] == "dies-0" && (share - 0.25).abs() < 0.01, "{waits:#}");
+    assert_eq!(of("leak")["waits"], Value::Null);
 }
 
 /// The version is blamed and not the flag of another day; a flag that was switched along with it cannot be told from it.
@@ -432,6 +495,39 @@ fn blamed(place: &Place<'_>, folder: &Path, now: f64) {
     {
         assert_eq!(plimsoll(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+#[test]
+fn clusters_on_one_server_are_told_apart_by_their_label() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let now = 1_790_000_000.0;
+    let mut week = Week::default();
+    let level = |age: f64| 300.0 + 4.0 * age / HOUR;
+    week.life(now, &Life { pod: "api-0", began: 4.0 * DAY, ended: 0.0, image: "api:1", level: &level });
+    let leak = week.page().replace("namespace=", "cluster=\"eu\",namespace=");
+    let mut week = Week::default();
+    week.life(now, &Life { pod: "api-0", began: 4.0 * DAY, ended: 0.0, image: "api:1", level: &|_| 300.0 });
+    let calm = week.page().replace("namespace=", "cluster=\"us\",namespace=");
+    let path = folder.path().join("two.om");
+    let ask = |page: &str, more: &[&str]| {
+        fs::write(&path, page).expect("written");
+        plimsoll(&[&["triage", "--from", path.to_str().expect("a name")][..], more].concat())
+    };
+    let both = leak.replace("# EOF\n", "") + &calm;
+    let screen = text(&ask(&both, &[]).stdout);
+    for words in ["2 workloads, 2 series", "eu/shop/api:main ", "us/shop/api:main "] {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
+    // A label that only some have is none of a cluster: an application's own.
+    let some = both.replace("cluster=\"us\",", "");
+    let screen = text(&ask(&some, &[]).stdout);
+    assert!(screen.contains("1 workloads") && !screen.contains("eu/"), "{screen}");
+    // What no label tells is told by who asks, and lines of several servers are put together.
+    let line = |page: &str, name: &str| text(&ask(page, &["--cluster", name, "-o", "jsonl"]).stdout);
+    let plain = |page: &str| page.replace("cluster=\"eu\",", "").replace("cluster=\"us\",", "");
+    let lines = line(&plain(&leak), "one") + &line(&plain(&calm), "two");
+    let screen = text(&ask(&lines, &[]).stdout);
+    assert!(screen.contains("one/shop/api:main ") && screen.contains("two/shop/api:main "), "{screen}");
 }
 
 /// A VictoriaMetrics of our own, ended with the test.

@@ -2,19 +2,24 @@
 //!
 //! All lives of all replicas are fitted at once: each has a level of its own, all share one slope, and a cause adds to it
 //! while it is active, which a version is in every life that runs it or a later one, and a flag from when it is switched on until it is
-//! switched off. Each cause is one model, beside those that the slope never changed and that it changed between the marks. What is
+//! switched off. What all processes do as they get older, a warm-up or a cache that fills, may explain it instead. Each cause is one model, beside those that the slope never changed and that it changed between the marks. What is
 //! active at the same times cannot be told apart, and is said.
 
+mod against;
 mod fit;
+mod rollouts;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use crate::canary;
 use crate::cluster::{Life, Workload};
 use crate::mark::{Mark, MarkKind};
 use crate::slope::Interval;
 
 use fit::{Activity, Data};
+
+pub use against::{Compared, compare};
+pub use rollouts::{Rollout, rollouts};
 
 /// Beforehand: the slope never changed; it changed where no mark is.
 const NEVER: f64 = 0.05;
@@ -25,6 +30,10 @@ const TIMES: usize = 40;
 const ALIKE: f64 = 0.97;
 /// What is less likely is not looked at when causes cannot be told apart.
 const LIKELY: f64 = 0.03;
+/// Replicas of the canaries that are named.
+const REPLICAS: [u32; 2] = [1, 3];
+/// A life that ended no earlier before the last one is alive, seconds.
+const ALIVE: f64 = 3600.0;
 
 /// What may have brought the slope.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +59,14 @@ pub struct Blamed {
     pub since: Option<f64>,
     /// What it adds to the slope, bytes per second.
     pub adds: Interval,
+}
+
+impl Blamed {
+    /// Whether something that has a name is likely to have brought a climb: with so much probability, and not about nothing.
+    pub fn is_told(&self, p: f64) -> bool {
+        let named = matches!(self.cause, Cause::Version(_) | Cause::Switched(..));
+        named && self.p >= p && self.adds.low > 0.0
+    }
 }
 
 /// The slope of one version.
@@ -87,6 +104,17 @@ pub struct Blame {
     pub versions: Vec<OfVersion>,
     /// What cannot be told apart.
     pub tied: Vec<Tied>,
+    /// Canaries that would show a slope like the workload's own beside as many replicas without it.
+    pub canaries: Vec<Canary>,
+}
+
+/// A canary that would do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Canary {
+    /// Its replicas.
+    pub replicas: u32,
+    /// Seconds that they must run behind their warm-up.
+    pub seconds: f64,
 }
 
 impl Blame {
@@ -108,69 +136,6 @@ pub fn noise(workload: &Workload) -> Option<(f64, f64)> {
     Some(data.noise())
 }
 
-/// What one workload climbs by more than another.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Compared {
-    /// Slope of the one that is judged, bytes per second.
-    pub canary: Interval,
-    /// Slope of the other.
-    pub baseline: Interval,
-    /// The difference.
-    pub adds: Interval,
-    /// Whether it is larger than chance ever makes it in 95 of 100 canaries, however often one looks.
-    pub is_more: bool,
-    /// The smallest difference that would have been told from what was seen of both.
-    pub told_from: f64,
-}
-
-/// A canary's look is planned for half a day, seconds: effects about three errors large by then are reckoned with.
-const PLANNED: f64 = 12.0 * 3600.0;
-const ALTERNATIVE: f64 = 3.0;
-/// Chance that a canary without an effect is ever called one that climbs more.
-const CHANCE: f64 = 0.05;
-
-/// Errors that a difference must exceed after so many seconds: the bound of a mixture of normal alternatives on one side, whose
-/// chance to be crossed ever is bounded. (1.6 would do for one look, planned beforehand.)
-fn always(seconds: f64) -> f64 {
-    // The error of a slope falls with the time to the power of three halves.
-    let ratio = (ALTERNATIVE * (seconds / PLANNED).powf(1.5)).powi(2);
-    ((1.0 + 1.0 / ratio) * ((1.0 + ratio).ln() - 2.0 * (2.0 * CHANCE).ln())).sqrt()
-}
-
-/// The bound where the error is an estimate itself, from so many floors beyond those that a line takes: Student's quantile beside the
-/// normal one, by its expansion.
-fn with_freedom(z: f64, freedom: f64) -> f64 {
-    let first = (z.powi(3) + z) / 4.0;
-    let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
-    z + first / freedom + second / freedom.powi(2)
-}
-
-/// Compares the slopes of two workloads over the time that both ran; nothing where one of them is too short. It may be looked at as
-/// often as one likes.
-pub fn compare(canary: &Workload, baseline: &Workload) -> Option<Compared> {
-    let pooled = |w: &Workload| {
-        let lives: Vec<&Life> = w.replicas.iter().flat_map(|r| &r.lives).collect();
-        let all: Vec<usize> = (0..lives.len()).collect();
-        let data = Data::new(&lives)?;
-        Some((data.pooled(&all)?, data.freedom()))
-    };
-    let since = |w: &Workload| {
-        let starts = w.replicas.iter().flat_map(|r| &r.lives).filter_map(|l| l.points.first());
-        starts.map(|p| p.t).fold(f64::INFINITY, f64::min)
-    };
-    let begin = since(canary);
-    let end = canary.replicas.iter().flat_map(|r| &r.lives).filter_map(|l| l.points.last());
-    let seconds = end.map(|p| p.t).fold(f64::NEG_INFINITY, f64::max) - begin;
-    let ((one, freedom), (other, _)) = (pooled(canary)?, pooled(&baseline.since(begin))?);
-    let error = |i: Interval| (i.high - i.low) / (2.0 * 1.2816);
-    let both = error(one).hypot(error(other));
-    let mid = one.mid - other.mid;
-    let adds = Interval { low: mid - 1.2816 * both, mid, high: mid + 1.2816 * both };
-    let bound = with_freedom(always(seconds), freedom);
-    let told_from = (bound + canary::SEEN) * both;
-    Some(Compared { canary: one, baseline: other, adds, is_more: mid > bound * both, told_from })
-}
-
 /// Says what brought the slope of a workload; `marks` are flags, settings, and deploys of workloads whose versions nobody tells.
 ///
 /// # Errors
@@ -180,7 +145,7 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
     let data =
         Data::new(&lives).ok_or("too little history: no life of a replica is long enough for a slope")?;
     let versions = versions(&lives);
-    let never = data.fit(None);
+    let never = data.fit().ok_or("too little history")?;
     let models = models(&data, &lives, &versions, workload, marks);
     let best = models.iter().map(|m| m.fit.log).fold(never.log, f64::max);
     let named = models.iter().filter(|m| !matches!(m.cause, Cause::Unmarked(_))).count();
@@ -210,14 +175,26 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
     causes.iter_mut().for_each(|c| c.p /= total);
     let tied = tied(&data, &models, &causes);
     let causes = gathered(causes);
-    Ok(Blame { causes, versions: of_versions(workload, &data, &lives, &versions), tied })
+    let canaries = canaries(&data, &lives);
+    Ok(Blame { causes, versions: of_versions(workload, &data, &lives, &versions), tied, canaries })
+}
+
+/// What would show the slope that the lives which were seen last have.
+fn canaries(data: &Data, lives: &[&Life]) -> Vec<Canary> {
+    let end = |at: &usize| lives[*at].points.last().map_or(f64::NEG_INFINITY, |p| p.t);
+    let all = 0..lives.len();
+    let last = all.clone().map(|at| end(&at)).fold(f64::NEG_INFINITY, f64::max);
+    let alive: Vec<usize> = all.filter(|at| last - end(at) <= ALIVE).collect();
+    let Some(slope) = data.pooled(&alive).map(|slope| slope.mid) else { return Vec::new() };
+    let of = |replicas| Some(Canary { replicas, seconds: data.seconds_to_tell(slope, f64::from(replicas))? });
+    REPLICAS.into_iter().filter_map(of).collect()
 }
 
 struct Model {
     cause: Cause,
     since: Option<f64>,
     activity: Activity,
-    fit: fit::Fit,
+    fit: view::Fit,
 }
 
 fn models(
@@ -297,7 +274,7 @@ fn tied(data: &Data, models: &[Model], causes: &[Blamed]) -> Vec<Tied> {
     for (k, a) in likely.iter().enumerate() {
         for b in &likely[k + 1..] {
             if data.likeness(&a.activity, &b.activity) >= ALIKE {
-                let seconds = data.seconds_to_tell(a.fit.adds.mid);
+                let seconds = data.seconds_to_tell(a.fit.adds.mid, 1.0);
                 out.push(Tied { a: a.cause.clone(), b: b.cause.clone(), seconds });
             }
         }

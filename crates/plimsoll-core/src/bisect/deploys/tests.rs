@@ -33,12 +33,13 @@ fn replica(seed: f64, lives: &[(f64, f64, &str)], slope: impl Fn(&str, f64) -> f
         pod: format!("api-{seed}"),
         lives: lives.iter().map(life).collect(),
         limit: Some(2048.0 * MIB),
-        load: Vec::new(),
+        ..Replica::default()
     }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
     Workload {
+        cluster: String::new(),
         namespace: "shop".into(),
         name: "api".into(),
         container: "api".into(),
@@ -109,6 +110,11 @@ fn nothing_is_blamed_for_a_slope_that_was_always_there_or_began_between_the_mark
     let always = workload((0..2).map(|n| replica(f64::from(n), &THREE, |_, _| 3.0)).collect());
     let told = blame(&always, &[flag("other", 70.0, false)]).expect("told");
     assert_eq!(told.causes[0].cause, Cause::Never, "{:#?}", told.causes);
+    // What would tell: three replicas sooner than one, each by the formula of a canary.
+    let [one, three] = told.canaries.as_slice() else { panic!("{:?}", told.canaries) };
+    assert_eq!((one.replicas, three.replicas), (1, 3));
+    let ratio = one.seconds / three.seconds;
+    assert!((ratio - 3.0_f64.cbrt()).abs() < 1e-9 && (1800.0..86_400.0).contains(&one.seconds), "{one:?}");
     let between = workload(
         (0..2).map(|n| replica(f64::from(n), &THREE, |_, h| if h > 72.0 { 3.0 } else { 0.0 })).collect(),
     );
@@ -132,7 +138,7 @@ fn random(rng: &mut ChaCha8Rng, replicas: usize, slope: f64) -> Workload {
         };
         let points = (0..72 * 12).map(point).collect();
         let life = Life { start: BEGIN, version: None, points };
-        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, load: Vec::new() }
+        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, ..Replica::default() }
     };
     workload((0..replicas).map(|n| one(n, rng)).collect())
 }
@@ -163,4 +169,84 @@ fn a_canary_may_be_looked_at_as_often_as_one_likes() {
     let mut found = told(1.0);
     found.sort_by(f64::total_cmp);
     assert!(found.len() >= 98 && found[found.len() / 2] <= 14.0, "{found:?}");
+}
+
+/// A workload whose second version took the place of the first one, two days after it; both fill the same cache at first, and the second
+/// one climbs by so many MiB an hour besides.
+fn rolled(rng: &mut ChaCha8Rng, slope: f64, first_from: f64) -> Workload {
+    let one = |n: usize, rng: &mut ChaCha8Rng| {
+        let (keeps, mut off) = ((-1.0_f64 / 6.0).exp(), 0.0);
+        let mut life = |version: &str, from: f64, seen_from: f64, slope: f64| {
+            let mut point = |k: usize| {
+                let hit: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+                off = keeps * off + (1.0 - keeps * keeps).sqrt() * hit;
+                let age = k as f64 / 12.0;
+                let level = 300.0 - 150.0 * (-age / 8.0).exp() + slope * age + 2.0 * off;
+                Point { t: BEGIN + (from + age) * HOUR, v: level * MIB }
+            };
+            let points = (((seen_from - from) * 12.0) as usize..48 * 12).map(&mut point).collect();
+            Life { start: BEGIN + from * HOUR, version: Some(version.to_owned()), points }
+        };
+        let lives = vec![life("v1", 0.0, first_from, 0.0), life("v2", 48.0, 48.0, slope)];
+        Replica { pod: format!("api-{n}"), lives, ..Replica::default() }
+    };
+    workload((0..2).map(|n| one(n, rng)).collect())
+}
+
+#[test]
+fn each_rollout_is_judged_against_what_ran_before_it_at_the_same_age() {
+    let mut rng = ChaCha8Rng::seed_from_u64(31);
+    let mut blamed = |slope: f64| {
+        let of = |_| rollouts(&rolled(&mut rng, slope, 0.0), 1).remove(0);
+        (0..100).map(of).filter(|r| r.compared.is_some_and(|c| c.is_more && c.same_age)).count()
+    };
+    let (none, some) = (blamed(0.0), blamed(2.0));
+    assert!(none <= 5 && some >= 98, "{none} of 100 without an effect, {some} of 100 with one");
+    // The first version was only seen when its cache was full: what is told then says so.
+    let late = rollouts(&rolled(&mut rng, 0.0, 40.0), 1).remove(0);
+    assert!(late.compared.is_some_and(|c| !c.same_age), "{late:?}");
+    assert_eq!((late.from.as_str(), late.to.as_str(), late.at), ("v1", "v2", BEGIN + 48.0 * HOUR));
+    // One of many must be surer.
+    let one = rolled(&mut rng, 2.0, 0.0);
+    let told_from = |among: usize| rollouts(&one, among)[0].compared.expect("long").told_from;
+    assert!(told_from(1000) > 1.2 * told_from(1));
+    // Just rolled out.
+    let mut young = rolled(&mut rng, 0.0, 0.0);
+    young.replicas.iter_mut().for_each(|r| r.lives[1].points.truncate(6));
+    assert_eq!(rollouts(&young, 1)[0].compared, None);
+}
+
+#[test]
+fn a_cache_that_fills_after_each_rollout_is_no_versions_fault() {
+    let mut rng = ChaCha8Rng::seed_from_u64(41);
+    let mut accused = |slope: f64| {
+        let of = |_| blame(&rolled(&mut rng, slope, 0.0), &[]).expect("told").causes.remove(0);
+        (0..50).map(of).filter(|first| first.is_told(0.9)).count()
+    };
+    let (none, some) = (accused(0.0), accused(2.0));
+    assert!(none <= 2 && some >= 48, "{none} of 50 without an effect, {some} of 50 with one");
+}
+
+#[test]
+fn a_young_canary_that_fills_its_cache_is_no_leak_beside_an_old_baseline() {
+    let mut rng = ChaCha8Rng::seed_from_u64(43);
+    // The baseline began two days before the canary, and was seen from then on; or only when its cache was full.
+    let mut pair = |slope: f64, seen_from: f64| {
+        let mut both = rolled(&mut rng, slope, seen_from);
+        let mut canary = both.clone();
+        canary.replicas.iter_mut().for_each(|r| drop(r.lives.remove(0)));
+        both.replicas.iter_mut().for_each(|r| {
+            let (level, end) = (r.lives[0].points.last().expect("long").v, r.lives[1].points.clone());
+            r.lives.truncate(1);
+            r.lives[0].points.extend(end.iter().map(|p| Point { t: p.t, v: level }));
+        });
+        compare(&canary, &both).expect("long")
+    };
+    for _ in 0..20 {
+        let calm = pair(0.0, 0.0);
+        assert!(calm.same_age && !calm.is_more, "{calm:?}");
+        let leak = pair(2.0, 0.0);
+        assert!(leak.same_age && leak.is_more, "{leak:?}");
+    }
+    assert!(!pair(0.0, 40.0).same_age);
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use plimsoll_core::bisect::deploys::{Blame, Cause, blame};
+use plimsoll_core::bisect::deploys::{Blame, blame};
 use plimsoll_core::cluster::{Movement, Row};
 
+use super::Whose;
 use crate::cli::{mark, prometheus};
 use crate::error::CliError;
 use crate::exit_code;
@@ -24,19 +25,9 @@ const FOUND: f64 = 0.9;
   plimsoll bisect deploys --prometheus http://localhost:9090
   plimsoll bisect deploys --prometheus http://localhost:9090 --workload shop/api --past 14d --marks marks.jsonl
 Exit codes: 0 nothing climbs, 1 a cause has 0.9 or more, 2 usage, 3 it cannot be told, 70 internal.")]
-#[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"]).required(true)))]
 pub(super) struct Args {
-    /// What speaks the API of Prometheus: http[s]://HOST[:PORT][/PREFIX].
-    #[arg(long, value_name = "URL")]
-    prometheus: Option<String>,
-
-    /// Series in a file in its place: metrics text with times, or an answer of that API.
-    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
-    from: Option<PathBuf>,
-
-    /// Only this workload, NAMESPACE/NAME or NAME, whether it climbs or not.
-    #[arg(long, value_name = "WORKLOAD")]
-    workload: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
 
     /// The agent's folder, or a file of marks; else the usual store.
     #[arg(long, value_name = "FILE")]
@@ -45,9 +36,6 @@ pub(super) struct Args {
     /// Most workloads.
     #[arg(long, default_value_t = 10)]
     rows: usize,
-
-    #[command(flatten)]
-    history: prometheus::Args,
 }
 
 /// A workload with what is known of its cause.
@@ -58,17 +46,8 @@ pub(crate) struct Told {
 
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let (marks, wrong) = mark::read(args.marks.as_deref())?;
-    let source = prometheus::Source::of(args.prometheus.as_deref(), args.from.as_deref())?;
-    let (history, asked) = prometheus::history(source, &args.history, None)?;
+    let (wanted, asked) = args.whose.workloads()?;
     let progress = Progress::new();
-    let is_wanted = |namespace: &str, name: &str| {
-        args.workload.as_ref().is_none_or(|w| w == name || w.split_once('/') == Some((namespace, name)))
-    };
-    let wanted: Vec<_> = history.workloads.into_iter().filter(|w| is_wanted(&w.namespace, &w.name)).collect();
-    if wanted.is_empty() {
-        return Err(CliError::cannot_judge("no such workload is known there")
-            .hint("plimsoll triage --prometheus lists them"));
-    }
     progress.show(&format!("judging {} workloads", wanted.len()));
     let mut rows = prometheus::judged(&wanted, asked.now, asked.step);
     plimsoll_core::cluster::rank(&mut rows);
@@ -76,12 +55,13 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
         let movement = row.verdict.as_ref().ok().map(|v| v.movement);
         row.is_finding() || movement == Some(Movement::Undecided)
     };
-    rows.retain(|row| args.workload.is_some() || climbs(row));
+    rows.retain(|row| args.whose.workload.is_some() || climbs(row));
     let more = rows.len().saturating_sub(args.rows);
     rows.truncate(args.rows);
     let of = |row: Row| {
         let workload = wanted.iter().find(|w| {
-            (&w.namespace, &w.name, &w.container) == (&row.namespace, &row.name, &row.container)
+            (&w.cluster, &w.namespace, &w.name, &w.container)
+                == (&row.cluster, &row.namespace, &row.name, &row.container)
                 && w.number == row.number
         });
         let blame = workload.map_or_else(|| Err("it is not there".to_owned()), |w| blame(w, &marks));
@@ -105,7 +85,7 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 fn code(told: &[Told]) -> u8 {
     let is_found = |t: &Told| {
         let first = t.blame.as_ref().ok().and_then(|b| b.causes.first());
-        first.is_some_and(|c| c.p >= FOUND && matches!(c.cause, Cause::Version(_) | Cause::Switched(..)))
+        first.is_some_and(|c| c.is_told(FOUND))
     };
     if told.iter().any(is_found) {
         exit_code::FINDINGS
