@@ -1,6 +1,6 @@
 //! Monitoring systems that are down, slow, closed, broken, or wrong: what can be judged is, and what is wrong is told.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::{plimsoll, stderr, stdout};
+use crate::{plimsoll, rig, stderr, stdout};
 
 const MIB: f64 = 1_048_576.0;
 const STEP: f64 = 300.0;
@@ -55,20 +55,7 @@ impl Server {
 }
 
 fn answer(stream: TcpStream, asked: &Mutex<Vec<String>>, answers: &Answers) -> std::io::Result<()> {
-    let mut input = BufReader::new(stream.try_clone()?);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        input.read_line(&mut line)?;
-        if let Some(number) = line.to_lowercase().strip_prefix("content-length:") {
-            length = number.trim().parse().expect("a length");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    input.read_exact(&mut body)?;
+    let (_, body) = rig::received(&stream)?;
     let form = String::from_utf8_lossy(&body).into_owned();
     let field =
         |name: &str| form.split('&').find_map(|f| f.strip_prefix(name)?.strip_prefix('=').map(decoded));

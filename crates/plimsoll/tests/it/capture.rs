@@ -110,6 +110,16 @@ pub(crate) fn read(path: &str) -> Value {
     serde_json::from_str(&stdout(&out)).unwrap_or_else(|e| panic!("{e}: {}", stderr(&out)))
 }
 
+/// What a JVM gives, by its name on the command line, and the files of each.
+pub(crate) const OF_A_JVM: [(&str, &[&str]); 6] = [
+    ("threads", &["threads.txt"]),
+    ("nmt", &["nmt.txt"]),
+    ("gclog", &["gc.log"]),
+    ("jfr", &["recording.jfr"]),
+    ("histogram", &["histogram-1.txt", "histogram-2.txt"]),
+    ("heap", &["heap.hprof"]),
+];
+
 /// What a capture took, checked against the disk: names, sizes, modes, sums.
 pub(crate) fn pieces(result: &Value) -> Vec<String> {
     let folder = PathBuf::from(result["folder"].as_str().expect("a folder"));
@@ -153,14 +163,7 @@ fn a_jvm_gives_all_that_is_asked_of_it_and_lives() {
     let folder = folder();
     let Some(mut target) = java("a_jvm_gives_all", folder.path()) else { return };
     let (pid, to) = (target.pid(), folder.path().display().to_string());
-    for (id, files) in [
-        ("threads", vec!["threads.txt"]),
-        ("nmt", vec!["nmt.txt"]),
-        ("gclog", vec!["gc.log"]),
-        ("jfr", vec!["recording.jfr"]),
-        ("histogram", vec!["histogram-1.txt", "histogram-2.txt"]),
-        ("heap", vec!["heap.hprof"]),
-    ] {
+    for (id, files) in OF_A_JVM {
         let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
         assert_eq!(code, Some(0), "{id}: {said}");
         assert_eq!(pieces(&result), files, "{id}");

@@ -1,13 +1,13 @@
 //! The growth test on real programs. What it decides on simulated runs is tested in core.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::rig::{Cage, Climber, MIB, cage};
-use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout};
+use crate::{on_path, plimsoll, plimsoll_command, skipped, stderr, stdout, tools};
 
 /// A program of Python that speaks the marker protocol; `work` is one iteration.
 fn speaker(folder: &Path, work: &str) -> String {
@@ -290,9 +290,7 @@ fn the_template_of_go_tells_a_leak() {
 #[test]
 fn the_template_of_java_tells_a_leak() {
     let test = "guard::the_template_of_java_tells_a_leak";
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let jars = cache.expect("a folder").join("plimsoll-tools/junit");
+    let jars = tools().join("junit");
     if !jars.join("ready").exists() || !on_path("javac") {
         return skipped(test, "there is no JUnit 5 or no JDK: scripts/setup");
     }

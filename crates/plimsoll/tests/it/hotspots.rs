@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::capture::{JAVA, Target, capture, folder, is_root, nothing_is_left, pieces, read};
+use crate::capture::{JAVA, OF_A_JVM, Target, capture, folder, is_root, nothing_is_left, pieces, read};
 use crate::{on_path, plimsoll_command, skipped, stderr, stdout, tools};
 
 #[test]
@@ -66,14 +66,7 @@ fn gives_all(test: &str, (version, java): (u32, &PathBuf), command: impl Fn(&Pat
     assert!(compiled.as_ref().is_ok_and(|o| o.status.success()), "{compiled:?}");
     let mut target = Target::start(&mut command(classes.path())).expect("java runs");
     let (pid, to) = (target.pid(), folder.path().display().to_string());
-    for (id, files) in [
-        ("threads", vec!["threads.txt"]),
-        ("nmt", vec!["nmt.txt"]),
-        ("gclog", vec!["gc.log"]),
-        ("jfr", vec!["recording.jfr"]),
-        ("histogram", vec!["histogram-1.txt", "histogram-2.txt"]),
-        ("heap", vec!["heap.hprof"]),
-    ] {
+    for (id, files) in OF_A_JVM {
         let (result, code, said) = capture(folder.path(), &[&pid, "--artifact", id, "--to", &to, "--go"]);
         if (id, version) == ("gclog", 8) {
             assert_eq!(code, Some(3), "{said}");

@@ -166,27 +166,12 @@ fn a_report_is_redacted_and_no_event_writes_into_the_page() {
 
 /// A server that takes one post and answers it; what it got.
 fn receiver(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::io::Write as _;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let taken = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
-        let mut input = BufReader::new(stream.try_clone().expect("a stream"));
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            input.read_line(&mut line).expect("a line");
-            let lower = line.to_ascii_lowercase();
-            if let Some(n) = lower.strip_prefix("content-length:") {
-                length = n.trim().parse().expect("a number");
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        input.read_exact(&mut body).expect("the body");
+        let (head, body) = crate::rig::received(&stream).expect("a request");
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
             .expect("answered");
         head + "\n" + &String::from_utf8(body).expect("text")

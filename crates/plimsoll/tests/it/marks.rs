@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Agent, until};
+use crate::rig::{self, Agent, until};
 use crate::{plimsoll, plimsoll_command, stderr, stdout};
 
 const TOKEN: &str = "0123456789abcdef0123";
@@ -43,21 +43,7 @@ fn site() -> (Arc<Site>, String) {
 
 impl Site {
     fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut input = BufReader::new(stream.try_clone()?);
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            input.read_line(&mut line)?;
-            if let Some(number) = line.to_lowercase().strip_prefix("content-length:") {
-                length = number.trim().parse().expect("a length");
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            head += &line;
-        }
-        let mut body = vec![0; length];
-        input.read_exact(&mut body)?;
+        let (head, body) = rig::received(&stream)?;
         let request = head.lines().next().unwrap_or_default().to_owned();
         if request.contains("EventStream") {
             return self.stream(stream, &head, &body);

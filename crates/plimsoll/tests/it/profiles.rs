@@ -2,13 +2,13 @@
 //! much of Pyroscope's `/ingest` as a push needs.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::rig::{Agent, cage};
+use crate::rig::{self, Agent, cage};
 use crate::{on_path, plimsoll, skipped, stderr, stdout};
 
 const PROGRAM: &str = r#"
@@ -46,21 +46,7 @@ impl Drop for Target {
 /// Takes one push: its head and its body.
 fn receive(listener: &TcpListener) -> (String, Vec<u8>) {
     let (mut stream, _) = listener.accept().expect("a caller");
-    let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a line");
-        if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = n.trim().parse().expect("a number");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push_str(&line);
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
+    let (head, body) = rig::received(&stream).expect("a request");
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("answered");
     (head, body)
 }

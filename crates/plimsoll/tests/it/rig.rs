@@ -34,6 +34,26 @@ public class NAME {
 }
 "#;
 
+/// One request over HTTP: its head, line by line, and its body.
+pub(crate) fn received(stream: &TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+    let mut input = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line)?;
+        if let Some(number) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = number.trim().parse().expect("a length");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    Ok((head, body))
+}
+
 /// A control group of version 1 with a limit; removed again.
 pub(crate) struct Cage(pub(crate) PathBuf);
 

@@ -12,7 +12,7 @@ use plimsoll_core::guard::rules::shapes::{HOURS, SHAPES, Shape};
 use serde_json::Value;
 
 use crate::prometheus::Prometheus;
-use crate::{on_path, plimsoll, skipped, stderr, stdout};
+use crate::{on_path, plimsoll, skipped, stderr, stdout, tools};
 
 const HOUR: f64 = 3600.0;
 /// A server evaluates each group at a moment within its interval that it takes from the name of the file, which differs from run to
@@ -276,9 +276,7 @@ fn shown(server: &Prometheus, now: f64) {
 #[test]
 fn the_dashboard_is_one_by_grafanas_types() {
     let test = "rules::the_dashboard_is_one_by_grafanas_types";
-    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let modules = home.unwrap_or_default().join("plimsoll-tools/grafana/node_modules");
+    let modules = tools().join("grafana/node_modules");
     if !on_path("node") || !modules.join("@grafana/schema").is_dir() {
         return skipped(test, "Grafana's types are not here (scripts/setup gets them)");
     }
