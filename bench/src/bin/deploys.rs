@@ -1,6 +1,6 @@
 //! Which release or flag brought the slope, on simulated histories whose culprit is known.
 //!
-//!     cargo run --release -p plimsoll-bench --bin deploys [-- HISTORIES]
+//!     cargo run --release -p plimsoll-bench --bin deploys [-- HISTORIES [FIRST SEED]]
 
 use std::io::Write as _;
 
@@ -43,6 +43,8 @@ struct Story {
     culprit: Cause,
     /// Bytes per second that the culprit adds.
     adds: f64,
+    /// A cache that fills in each process: bytes, and hours to most of it.
+    cache: Option<(f64, f64)>,
 }
 
 fn story(rng: &mut ChaCha8Rng) -> Story {
@@ -67,7 +69,31 @@ fn story(rng: &mut ChaCha8Rng) -> Story {
     };
     // Half of the limit is gone after so many hours.
     let adds = LIMIT / 2.0 / (log_uniform(rng, 24.0, 240.0) * HOUR);
-    Story { days, versions, flags, culprit, adds }
+    Story { days, versions, flags, culprit, adds, cache: None }
+}
+
+impl Story {
+    /// The same with a cache in every process, and without a culprit where there is to be none.
+    fn varied(mut self, kind: Kind, rng: &mut ChaCha8Rng) -> Story {
+        if kind != Kind::Culprit {
+            self.cache = Some((uniform(rng, 0.05, 0.3) * LIMIT, log_uniform(rng, 2.0, 24.0)));
+        }
+        if kind == Kind::CacheAlone {
+            self.culprit = Cause::Never;
+        }
+        self
+    }
+}
+
+/// What a history is like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// One version or flag climbs.
+    Culprit,
+    /// The same, and every process fills a cache.
+    CulpritAndCache,
+    /// Every process fills a cache, and nothing climbs.
+    CacheAlone,
 }
 
 impl Story {
@@ -131,6 +157,7 @@ impl Story {
                 let value = base
                     + grown
                     + warm * (1.0 - (-age / 2400.0).exp())
+                    + self.cache.map_or(0.0, |(bytes, hours)| bytes * (1.0 - (-age / HOUR / hours).exp()))
                     + noise * drift
                     + day
                     + teeth * uniform(rng, 0.0, 0.3);
@@ -154,11 +181,13 @@ struct Outcome {
     tied: bool,
     p: f64,
     confident_and_wrong: bool,
+    /// A version or a flag is named with 0.9 or more, and is not the culprit.
+    accused: bool,
 }
 
-fn judged(seed: u64) -> Option<Outcome> {
+fn judged(seed: u64, kind: Kind) -> Option<Outcome> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let story = story(&mut rng);
+    let story = story(&mut rng).varied(kind, &mut ChaCha8Rng::seed_from_u64(!seed));
     let replicas = 1 + below(&mut rng, 6);
     let workload = Workload {
         cluster: String::new(),
@@ -180,30 +209,41 @@ fn judged(seed: u64) -> Option<Outcome> {
         tied: !blame.tied.is_empty(),
         p: first.p,
         confident_and_wrong: first.p >= 0.9 && first.cause != story.culprit,
+        accused: first.p >= 0.9
+            && first.cause != story.culprit
+            && matches!(first.cause, Cause::Version(_) | Cause::Switched(..)),
     })
 }
 
 fn main() -> std::io::Result<()> {
-    let histories: u64 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(200);
-    let all: Vec<Outcome> = (0..histories).filter_map(judged).collect();
-    let share = |is: &dyn Fn(&Outcome) -> bool| {
-        100.0 * all.iter().filter(|o| is(o)).count() as f64 / all.len() as f64
-    };
+    let number = |at: usize| std::env::args().nth(at).and_then(|a| a.parse::<u64>().ok());
+    let (histories, seed) = (number(1).unwrap_or(200), number(2).unwrap_or(0));
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} histories judged of {histories}", all.len())?;
-    writeln!(out, "culprit first: {:.1} %", share(&|o| o.first))?;
-    writeln!(out, "culprit in the 90 % set: {:.1} %", share(&|o| o.credible))?;
-    writeln!(out, "first with 0.9 or more, and wrong: {:.1} %", share(&|o| o.confident_and_wrong))?;
-    writeln!(out, "said to be tied: {:.1} %", share(&|o| o.tied))?;
     writeln!(
         out,
-        "probability of the first, mean: {:.3}",
-        all.iter().map(|o| o.p).sum::<f64>() / all.len() as f64
+        "| {histories} histories | judged | right first | in the 90 % set | wrong with 0.9 or more | a version or flag wrongly with 0.9 | tied | mean p of the first |"
     )?;
-    for (seed, _) in
-        (0..histories).map(|s| (s, judged(s))).filter(|(_, o)| o.as_ref().is_some_and(|o| !o.first))
-    {
-        writeln!(out, "wrong: {seed}")?;
+    writeln!(out, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
+    for (kind, words) in [
+        (Kind::Culprit, "a culprit"),
+        (Kind::CulpritAndCache, "a culprit, and a cache fills in each process"),
+        (Kind::CacheAlone, "only a cache fills in each process"),
+    ] {
+        let all: Vec<Outcome> = (seed..seed + histories).filter_map(|seed| judged(seed, kind)).collect();
+        let share = |is: &dyn Fn(&Outcome) -> bool| {
+            100.0 * all.iter().filter(|o| is(o)).count() as f64 / all.len() as f64
+        };
+        writeln!(
+            out,
+            "| {words} | {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.3} |",
+            all.len(),
+            share(&|o| o.first),
+            share(&|o| o.credible),
+            share(&|o| o.confident_and_wrong),
+            share(&|o| o.accused),
+            share(&|o| o.tied),
+            all.iter().map(|o| o.p).sum::<f64>() / all.len() as f64
+        )?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub enum CsvError {
 }
 
 /// Amounts above this are no memory of any machine.
-const ABSURD: f64 = 1e18;
+pub(crate) const ABSURD: f64 = 1e18;
 /// A drop below this share of the level may be a restart, where the table does not say.
 const RESTART_DROP: f64 = 0.5;
 /// Rows that must lie between two such drops: the teeth of a collector are closer together.
@@ -113,14 +113,18 @@ fn observation(row: &csv::StringRecord, c: &Columns, options: &Options) -> Optio
     Some(o)
 }
 
-/// Unix seconds, Unix milliseconds or RFC 3339, as Unix seconds.
-fn time(text: &str) -> Option<f64> {
+/// Unix seconds, Unix milliseconds, RFC 3339, or date and time without a zone, taken as UTC; as Unix seconds.
+pub(crate) fn time(text: &str) -> Option<f64> {
     if let Ok(t) = text.parse::<f64>() {
         let seconds = if t > 1e11 { t / 1000.0 } else { t };
         return (seconds.is_finite() && seconds >= 0.0).then_some(seconds);
     }
-    let t: jiff::Timestamp = text.parse().ok()?;
-    Some(t.as_millisecond() as f64 / 1000.0)
+    let zoned = || text.parse::<jiff::Timestamp>().ok();
+    let t = zoned().or_else(|| {
+        let at: jiff::civil::DateTime = text.parse().ok()?;
+        at.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp())
+    })?;
+    Some(t.as_millisecond() as f64 / 1000.0).filter(|t| *t >= 0.0)
 }
 
 fn assemble(mut rows: Vec<Observation>, skipped: usize, c: &Columns, options: &Options) -> Recording {
@@ -162,19 +166,26 @@ fn assemble(mut rows: Vec<Observation>, skipped: usize, c: &Columns, options: &O
 /// Without a `start` column a deep drop after a long stretch is taken as a restart, and said.
 fn guess_restarts(rows: &mut [Observation]) -> Option<String> {
     let usage = |o: &Observation| o.facts.get(&Fact::RecordedUsage).copied().unwrap_or(0.0);
-    let mut last = 0;
-    let mut guessed = 0;
-    for i in 1..rows.len() {
-        let (Some(a), Some(b)) = (rows.get(i - 1).map(usage), rows.get(i).map(usage)) else { continue };
-        if b < RESTART_DROP * a && i - last >= RESTART_APART {
-            last = i;
-            guessed += 1;
-            if let Some(row) = rows.get_mut(i) {
-                row.start = Some(row.t);
-            }
+    let guessed = restarts(rows.iter().map(usage));
+    for i in &guessed {
+        if let Some(row) = rows.get_mut(*i) {
+            row.start = Some(row.t);
         }
     }
-    (guessed > 0).then(|| format!("no start column: {guessed} deep drops taken as restarts"))
+    (!guessed.is_empty()).then(|| format!("no start column: {} deep drops taken as restarts", guessed.len()))
+}
+
+/// Deep drops after long stretches, by their places.
+pub(crate) fn restarts(usage: impl Iterator<Item = f64>) -> Vec<usize> {
+    let (mut found, mut last, mut before) = (Vec::new(), 0, 0.0);
+    for (i, now) in usage.enumerate() {
+        if now < RESTART_DROP * before && i - last >= RESTART_APART {
+            last = i;
+            found.push(i);
+        }
+        before = now;
+    }
+    found
 }
 
 #[cfg(test)]
@@ -215,7 +226,9 @@ mod tests {
     fn milliseconds_and_rfc3339() {
         assert_eq!(time("1700000000000"), Some(1_700_000_000.0));
         assert_eq!(time("2023-11-14T22:13:20Z"), Some(1_700_000_000.0));
+        assert_eq!(time("2023-11-14 22:13:20"), Some(1_700_000_000.0));
         assert_eq!(time("tomorrow"), None);
+        assert_eq!(time("1900-01-01 00:00:00"), None);
     }
 
     #[test]

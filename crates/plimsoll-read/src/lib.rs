@@ -53,6 +53,7 @@ pub mod redact;
 pub mod secrets;
 pub mod series_file;
 pub mod smaps;
+pub mod table;
 pub mod thread_dump;
 pub mod v8_trace_gc;
 mod zstd;

@@ -8,6 +8,7 @@ const KEPT: usize = 8 << 10;
 /// Lines of a stream, without their ends.
 pub(crate) struct Lines<R: Read> {
     from: BufReader<R>,
+    kept: usize,
     bytes: u64,
     is_whole: bool,
 }
@@ -15,7 +16,12 @@ pub(crate) struct Lines<R: Read> {
 impl<R: Read> Lines<R> {
     /// Lines of `from`.
     pub(crate) fn new(from: R) -> Self {
-        Lines { from: BufReader::with_capacity(64 << 10, from), bytes: 0, is_whole: true }
+        Lines::up_to(from, KEPT)
+    }
+
+    /// The same with so many bytes of a line kept.
+    pub(crate) fn up_to(from: R, kept: usize) -> Self {
+        Lines { from: BufReader::with_capacity(64 << 10, from), kept, bytes: 0, is_whole: true }
     }
 
     /// Bytes read so far.
@@ -50,7 +56,7 @@ impl<R: Read> Iterator for Lines<R> {
             }
             let end = piece.iter().position(|b| *b == b'\n');
             let part = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
-            let room = KEPT.saturating_sub(line.len());
+            let room = self.kept.saturating_sub(line.len());
             line.extend_from_slice(part.get(..room).unwrap_or(part));
             let used = part.len() + usize::from(end.is_some());
             self.bytes = self.bytes.saturating_add(used as u64);

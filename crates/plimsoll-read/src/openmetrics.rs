@@ -43,7 +43,7 @@ pub fn read(input: impl Read) -> Answer {
                 continue;
             }
             None => {
-                let Some(labels) = labels(head) else {
+                let Some(labels) = named(head) else {
                     answer.left_out += 1;
                     continue;
                 };
@@ -114,17 +114,25 @@ fn closing(line: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// Labels of `name{a="b",c="d"}`.
-fn labels(head: &str) -> Option<Labels> {
-    let (name, inside) = match head.split_once('{') {
-        Some((name, rest)) => (name.trim(), rest.strip_suffix('}')?),
-        None => (head.trim(), ""),
-    };
+/// Name and labels of `name{a="b",c="d"}`.
+fn named(head: &str) -> Option<Labels> {
+    let name = head.split('{').next().unwrap_or_default().trim();
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.');
     if name.is_empty() || !name.chars().all(is_name) {
         return None;
     }
-    let mut labels = Labels::from([(NAME.to_owned(), name.to_owned())]);
+    let mut labels = labels(head)?;
+    labels.insert(NAME.to_owned(), name.to_owned());
+    Some(labels)
+}
+
+/// Labels alone, whatever stands before them.
+pub(crate) fn labels(head: &str) -> Option<Labels> {
+    let inside = match head.split_once('{') {
+        Some((_, rest)) => rest.strip_suffix('}')?,
+        None => "",
+    };
+    let mut labels = Labels::new();
     let mut rest = inside.trim();
     while !rest.is_empty() {
         let (label, after) = rest.split_once('=')?;

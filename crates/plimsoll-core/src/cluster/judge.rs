@@ -4,6 +4,7 @@ use super::net::net;
 use super::wave::wave;
 use super::{Life, Movement, Replica, Row, Verdict, Workload};
 use super::{calm, work};
+use crate::series::Point;
 use crate::slope::{self, Epoch, Posterior, Question};
 use crate::units;
 
@@ -95,6 +96,8 @@ fn verdict(
     alive: &[&Replica],
     now: f64,
 ) -> Result<(Verdict, Posterior), (String, Option<f64>)> {
+    // Looked at from front to end before anything else: memory is quickest that way, and all that follows finds it near.
+    let highest = highest(workload);
     let lives = lives(workload, nearest);
     let versions = versions(&lives);
     let epochs: Vec<Epoch<'_>> = lives
@@ -137,7 +140,7 @@ fn verdict(
         since_mark: None,
         undecided_for: posterior.undecided_for,
         wave: wave(&posterior, nearest, alive),
-        enough: enough(workload, movement, nearest, now),
+        enough: enough(workload, (movement, highest), nearest, now),
         work: work::work(workload),
     };
     Ok((verdict, posterior))
@@ -203,8 +206,13 @@ fn since(workload: &Workload, p: &Posterior) -> Option<String> {
         .map(|(version, _)| (*version).to_owned())
 }
 
-/// A limit that would do for what stays far below the one it has.
-fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) -> Option<f64> {
+/// A limit that would do for what stays far below the one it has, by how it moves and its highest use.
+fn enough(
+    workload: &Workload,
+    (movement, highest): (Movement, f64),
+    nearest: &Replica,
+    now: f64,
+) -> Option<f64> {
     let limit = nearest.limit.filter(|_| !workload.is_heap)?;
     let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
     let oldest = lives().filter_map(|l| l.points.first()).map(|p| p.t).fold(f64::INFINITY, f64::min);
@@ -213,8 +221,21 @@ fn enough(workload: &Workload, movement: Movement, nearest: &Replica, now: f64) 
     {
         return None;
     }
-    let highest = lives().flat_map(|l| &l.points).fold(0.0, |most, p| if p.v > most { p.v } else { most });
     (highest < ROOMY * limit).then_some(highest * SPARE)
+}
+
+/// The highest sample of all lives, at least zero. Four at a time: a comparison need not wait for the one before.
+fn highest(workload: &Workload) -> f64 {
+    let mut most = [0.0_f64; 4];
+    let higher = |most: &mut f64, p: &Point| *most = if p.v > *most { p.v } else { *most };
+    for life in workload.replicas.iter().flat_map(|r| &r.lives) {
+        let (fours, last) = life.points.as_chunks::<4>();
+        for four in fours {
+            most.iter_mut().zip(four).for_each(|(most, p)| higher(most, p));
+        }
+        last.iter().for_each(|p| higher(&mut most[0], p));
+    }
+    most.into_iter().fold(0.0, f64::max)
 }
 
 /// The next to die first; then what cannot be told yet; then what is calm, the fullest first.

@@ -2,8 +2,8 @@
 //! two by two) regression per model.
 
 use super::floor::Floor;
-use super::linalg::{Chol, MAX, dot, sum};
-use super::models::{Design, Family, Model, Term};
+use super::linalg::{Chol, MAX, dot, dots, inner, moments};
+use super::models::{Design, Family, Model, Term, WARM};
 use super::noise::{self, Noise};
 
 /// Standard deviation of the floor that no fit is believed to go below, as a share of the scale.
@@ -41,6 +41,8 @@ pub(super) struct Fit {
     /// Residuals of all points against the best model.
     pub(super) residuals: Vec<f64>,
     sums: Sums,
+    /// Factor of the base.
+    base: Chol,
 }
 
 /// Coefficients of one model: mean and factor of the precision matrix.
@@ -87,6 +89,19 @@ struct Sums {
 struct Rest {
     xx: f64,
     xy: f64,
+    /// The part that it does, in the coordinates of the base's factor.
+    base: [f64; MAX],
+}
+
+/// What is left of floor and columns when the base has explained its part.
+struct Rests {
+    /// Factor of the base.
+    base: Chol,
+    nb: usize,
+    /// What draws coefficients towards zero.
+    ridge: f64,
+    yy: f64,
+    columns: Vec<Rest>,
 }
 
 /// Fits all models: plain first, then with robust weights, adopting a warm-up when one shows.
@@ -99,17 +114,19 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut sums = Sums::new(floor, &design);
     let mut noise =
         Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
+    let priors = Priors::of(&design);
     for round in 0..ROUNDS {
         sums.compute(floor, &design, &y, &weights);
+        let mut rests = Rests::new(&design, &sums, &noise)?;
         if round == 0
-            && let Some(c) = warm_up(&design, &sums, &noise)
+            && let Some(c) = warm_up(&design, &sums, &rests, &noise)
         {
             design.adopt(c);
             sums.extend_base(floor, &design, &weights);
+            rests = Rests::new(&design, &sums, &noise)?;
         }
-        let scored = score(&design, &sums, &noise);
-        let best = *scored.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
-        let coefficients = coefficients(&design, &sums, &noise, &best)?;
+        let best = best(&design, &sums, &rests, &noise, &priors)?;
+        let coefficients = coefficients(&design, &sums, &rests.base, &noise, &best)?;
         residuals_of(floor, &design, &sums, &coefficients, &best.model, &y, &mut residuals);
         let spread = noise::scale(&residuals, &mut scratch, FINEST);
         if round + 1 < ROUNDS {
@@ -117,17 +134,18 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
         }
         noise = noise::measure(floor, &residuals, &weights, spread);
     }
-    let scored = score(&design, &sums, &noise);
+    let rests = Rests::new(&design, &sums, &noise)?;
+    let scored = score(&design, &sums, &rests, &noise, &priors);
     let tail = residuals.len().saturating_sub(3);
     let mut newest = residuals[tail..].to_vec();
     let residual = super::linalg::median(&mut newest);
-    Some(Fit { design, scored, noise, scale, residual, residuals, sums })
+    Some(Fit { design, scored, noise, scale, residual, residuals, sums, base: rests.base })
 }
 
 impl Fit {
     /// Coefficients of one scored model.
     pub(super) fn coefficients(&self, s: &Scored) -> Option<Coefficients> {
-        coefficients(&self.design, &self.sums, &self.noise, s)
+        coefficients(&self.design, &self.sums, &self.base, &self.noise, s)
     }
 }
 
@@ -149,30 +167,26 @@ impl Sums {
     }
 
     fn compute(&mut self, floor: &Floor, design: &Design, y: &[f64], weights: &[f64]) {
-        let n = design.n;
-        self.mass.fill(0.0);
-        self.y_mean.fill(0.0);
-        for ((p, w), v) in floor.points.iter().zip(weights).zip(y) {
-            self.mass[p.run] += w;
-            self.y_mean[p.run] += w * v;
-        }
-        self.y_mean.iter_mut().zip(&self.mass).for_each(|(m, w)| *m /= w.max(1e-12));
         self.wy.clear();
-        let centred = floor.points.iter().zip(weights).zip(y);
-        self.wy.extend(centred.map(|((p, w), v)| w * (v - self.y_mean[p.run])));
+        for (run, bound) in floor.bounds.windows(2).enumerate() {
+            let (weights, y) = (&weights[bound[0]..bound[1]], &y[bound[0]..bound[1]]);
+            let (mass, sum) =
+                weights.iter().zip(y).fold((0.0, 0.0), |(mass, sum), (w, v)| (mass + w, sum + w * v));
+            let mean = sum / mass.max(1e-12);
+            (self.mass[run], self.y_mean[run]) = (mass, mean);
+            self.wy.extend(weights.iter().zip(y).map(|(w, v)| w * (v - mean)));
+        }
         self.yy = self.wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
         self.base(floor, design, weights, 0);
-        let mut wx = vec![0.0; n];
         for c in 0..design.terms.len() {
             let from = design.from[c];
-            let (x, w, wx) = (&design.column(c)[from..], &weights[from..], &mut wx[from..]);
-            wx.iter_mut().zip(x).zip(w).for_each(|((o, x), w)| *o = x * w);
-            let centre = self.centre(floor, wx, from, c);
-            self.xx[c] = dot(wx, x) - centre;
-            self.xy[c] = dot(&self.wy[from..], x);
+            let (x, w) = (&design.column(c)[from..], &weights[from..]);
+            let [sum, xx, xy] = moments(w, &self.wy[from..], x);
+            let centre = self.centre(floor, (w, x, sum), from, c);
+            (self.xx[c], self.xy[c]) = (xx - centre, xy);
         }
         self.base_cross(design, 0);
-        self.warm_pairs(design, weights, &mut wx);
+        self.warm_pairs(design, weights);
     }
 
     /// Takes in base columns that were added since the last pass.
@@ -185,23 +199,39 @@ impl Sums {
     /// Cross products of all columns with the base columns from the given one on.
     fn base_cross(&mut self, design: &Design, first: usize) {
         let n = design.n;
+        let last = design.base.len();
         for c in 0..design.terms.len() {
             let from = design.from[c];
             let x = &design.column(c)[from..];
-            for b in first..design.base.len() {
-                self.xb[c][b] = dot(&self.weighted_base[b * n + from..(b + 1) * n], x);
+            let base = |b: usize| &self.weighted_base[b * n + from..(b + 1) * n];
+            let mut b = first;
+            if b + 4 <= last {
+                let four = dots([base(b), base(b + 1), base(b + 2), base(b + 3)], x);
+                self.xb[c][b..b + 4].copy_from_slice(&four);
+                b += 4;
+            }
+            for b in b..last {
+                self.xb[c][b] = dot(base(b), x);
             }
         }
     }
 
-    /// Means of a column per run, given its weighted values from one point on; returns what centring takes
+    /// Means of a column per run, given weights, values and weighted sum from one point on; returns what centring takes
     /// from its square sum.
-    fn centre(&mut self, floor: &Floor, wx: &[f64], from: usize, c: usize) -> f64 {
+    fn centre(
+        &mut self,
+        floor: &Floor,
+        (weights, x, sum): (&[f64], &[f64], f64),
+        from: usize,
+        c: usize,
+    ) -> f64 {
+        let is_one = self.groups == 1;
         let means = &mut self.col_mean[c * self.groups..(c + 1) * self.groups];
         let mut taken = 0.0;
         for ((m, w), bound) in means.iter_mut().zip(&self.mass).zip(floor.bounds.windows(2)) {
             let (a, b) = (bound[0].max(from) - from, bound[1].max(from) - from);
-            *m = sum(&wx[a..b]) / w.max(1e-12);
+            let sum = if is_one { sum } else { dot(&weights[a..b], &x[a..b]) };
+            *m = sum / w.max(1e-12);
             taken += *m * *m * w;
         }
         taken
@@ -214,13 +244,14 @@ impl Sums {
         for b in first..nb {
             let x = design.base_column(b);
             let means = &mut self.base_mean[b * self.groups..(b + 1) * self.groups];
-            means.fill(0.0);
-            for ((p, w), v) in floor.points.iter().zip(weights).zip(x) {
-                means[p.run] += w * v / self.mass[p.run];
-            }
             let out = &mut self.weighted_base[b * n..(b + 1) * n];
-            for (((o, p), w), v) in out.iter_mut().zip(&floor.points).zip(weights).zip(x) {
-                *o = w * (v - means[p.run]);
+            for ((mean, mass), bound) in means.iter_mut().zip(&self.mass).zip(floor.bounds.windows(2)) {
+                let of = bound[0]..bound[1];
+                let (weights, x) = (&weights[of.clone()], &x[of.clone()]);
+                *mean = weights.iter().zip(x).fold(0.0, |sum, (w, v)| sum + w * v / mass);
+                for ((o, w), v) in out[of].iter_mut().zip(weights).zip(x) {
+                    *o = w * (v - *mean);
+                }
             }
         }
         for b in first..nb {
@@ -234,14 +265,22 @@ impl Sums {
     }
 
     /// Cross products of the warm-ups with the slower movements.
-    fn warm_pairs(&mut self, design: &Design, weights: &[f64], wx: &mut [f64]) {
+    fn warm_pairs(&mut self, design: &Design, weights: &[f64]) {
         let g = self.groups;
-        for (k, &w) in design.warm.iter().enumerate() {
-            wx.iter_mut().zip(design.column(w)).zip(weights).for_each(|((o, x), w)| *o = x * w);
-            for c in 0..design.aged {
+        let weighted = |w: &usize| design.column(*w).iter().zip(weights).map(|(x, w)| x * w).collect();
+        let warm: Vec<Vec<f64>> = design.warm.iter().map(weighted).collect();
+        for c in 0..design.aged {
+            let x = design.column(c);
+            let mut products = [0.0; WARM];
+            if let [a, b, c] = &warm[..] {
+                products = dots([a, b, c], x);
+            } else {
+                products.iter_mut().zip(&warm).for_each(|(p, w)| *p = dot(w, x));
+            }
+            for (k, (&w, product)) in design.warm.iter().zip(products).enumerate() {
                 let (mw, mc) = (&self.col_mean[w * g..(w + 1) * g], &self.col_mean[c * g..(c + 1) * g]);
                 let centre: f64 = mw.iter().zip(mc).zip(&self.mass).map(|((x, z), m)| x * z * m).sum();
-                self.warm[k * design.aged + c] = dot(wx, design.column(c)) - centre;
+                self.warm[k * design.aged + c] = product - centre;
             }
         }
     }
@@ -265,60 +304,159 @@ impl Sums {
     }
 }
 
-/// Posterior weights of all models under the given noise.
-fn score(design: &Design, sums: &Sums, noise: &Noise) -> Vec<Scored> {
-    let nb = design.base.len();
-    let n = design.n as f64;
-    let ridge = (noise.scale * noise.scale).max(FINEST * FINEST);
-    let Some(chol) = base_factor(sums, nb, ridge) else { return Vec::new() };
-    let zy = chol.forward(&sums.by);
-    let yy = (sums.yy - dot(&zy[..nb], &zy[..nb])).max(0.0);
-    let rests: Vec<(Rest, [f64; MAX])> = (0..design.terms.len())
-        .map(|c| {
-            let z = chol.forward(&sums.xb[c]);
-            (Rest { xx: sums.xx[c] - dot(&z[..nb], &z[..nb]), xy: sums.xy[c] - dot(&z[..nb], &zy[..nb]) }, z)
-        })
-        .collect();
-    let mut out = Vec::with_capacity(design.models.len());
-    for model in &design.models {
-        let (gain, count, negative) = match (model.level, model.main) {
-            (_, None) => (0.0, 0, false),
-            (None, Some(c)) => {
-                let r = &rests[c].0;
-                if r.xx <= 1e-9 * (sums.xx[c].abs() + 1e-12) || r.xx < 1e-9 {
-                    continue;
-                }
-                (r.xy * r.xy / (r.xx + ridge), 1, r.xy < 0.0)
-            }
-            (Some(a), Some(c)) => {
-                let ((ra, za), (rc, zc)) = (&rests[a], &rests[c]);
-                let cross = sums.pair(design, a, c) - dot(&za[..nb], &zc[..nb]);
-                let (xa, xc) = (ra.xx + ridge, rc.xx + ridge);
-                let det = xa * xc - cross * cross;
-                if ra.xx < 1e-9 || rc.xx < 1e-9 || det <= 1e-9 * xa * xc {
-                    continue;
-                }
-                let (ba, bc) = ((ra.xy * xc - rc.xy * cross) / det, (rc.xy * xa - ra.xy * cross) / det);
-                (ba * ra.xy + bc * rc.xy, 2, bc < 0.0 || (ba < 0.0 && a < design.aged))
-            }
+impl Rests {
+    /// Takes out the base under the given noise; nothing where the base itself is not determined.
+    fn new(design: &Design, sums: &Sums, noise: &Noise) -> Option<Rests> {
+        let nb = design.base.len();
+        let ridge = ridge(noise);
+        let base = base_factor(sums, nb, ridge)?;
+        let zy = base.forward(&sums.by);
+        let yy = (sums.yy - inner(&zy, &zy, nb)).max(0.0);
+        let rest = |c: usize| {
+            let z = base.forward(&sums.xb[c]);
+            let (xx, xy) = (inner(&z, &z, nb), inner(&z, &zy, nb));
+            Rest { xx: sums.xx[c] - xx, xy: sums.xy[c] - xy, base: z }
         };
-        let sse = (yy - gain).max(0.0) + n * FINEST * FINEST;
-        let parameters = (nb + count) as f64;
-        if parameters + 2.0 > n {
-            continue;
+        Some(Rests { base, nb, ridge, yy, columns: (0..design.terms.len()).map(rest).collect() })
+    }
+
+    /// What two columns share beyond the base, given what they share with it.
+    fn cross(&self, shared: f64, a: &Rest, b: &Rest) -> f64 {
+        shared - inner(&a.base, &b.base, self.nb)
+    }
+}
+
+/// Logarithms of the prior weights, model by model.
+struct Priors(Vec<f64>);
+
+impl Priors {
+    fn of(design: &Design) -> Priors {
+        Priors(design.models.iter().map(|m| log_prior(m.prior)).collect())
+    }
+}
+
+fn log_prior(prior: f64) -> f64 {
+    prior.max(1e-300).ln()
+}
+
+/// What a model gains over the base.
+struct Gain {
+    /// The drop of the residual square sum.
+    sse: f64,
+    columns: usize,
+    /// Whether what should rise falls.
+    negative: bool,
+}
+
+/// Gain of one model; nothing where its columns are not determined.
+fn gain(design: &Design, sums: &Sums, rests: &Rests, model: &Model) -> Option<Gain> {
+    match (model.level, model.main) {
+        (_, None) => Some(Gain { sse: 0.0, columns: 0, negative: false }),
+        (None, Some(c)) => {
+            let r = &rests.columns[c];
+            if r.xx <= 1e-9 * (sums.xx[c].abs() + 1e-12) || r.xx < 1e-9 {
+                return None;
+            }
+            Some(Gain { sse: r.xy * r.xy / (r.xx + rests.ridge), columns: 1, negative: r.xy < 0.0 })
         }
-        let spread =
-            (noise.n_eff * sse / n + EXPECTED_WEIGHT * EXPECTED * EXPECTED) / (noise.n_eff + EXPECTED_WEIGHT);
-        let bic = (noise.n_eff + EXPECTED_WEIGHT) * spread.ln() + parameters * (noise.n_eff + 1.0).ln();
+        (Some(a), Some(c)) => {
+            let (ra, rc) = (&rests.columns[a], &rests.columns[c]);
+            let cross = rests.cross(sums.pair(design, a, c), ra, rc);
+            let (xa, xc) = (ra.xx + rests.ridge, rc.xx + rests.ridge);
+            let det = xa * xc - cross * cross;
+            if ra.xx < 1e-9 || rc.xx < 1e-9 || det <= 1e-9 * xa * xc {
+                return None;
+            }
+            let (ba, bc) = ((ra.xy * xc - rc.xy * cross) / det, (rc.xy * xa - ra.xy * cross) / det);
+            let negative = bc < 0.0 || (ba < 0.0 && a < design.aged);
+            Some(Gain { sse: ba * ra.xy + bc * rc.xy, columns: 2, negative })
+        }
+    }
+}
+
+/// What a model's weight follows from.
+struct Evidence {
+    sse: f64,
+    parameters: f64,
+    /// Logarithm of the prior weight.
+    prior: f64,
+}
+
+/// Models with what their weights follow from; those that the floor determines.
+fn weighed<'a>(
+    design: &'a Design,
+    sums: &'a Sums,
+    rests: &'a Rests,
+    priors: &'a Priors,
+) -> impl Iterator<Item = (&'a Model, Evidence)> {
+    let n = design.n as f64;
+    design.models.iter().zip(&priors.0).filter_map(move |(model, prior)| {
+        let gain = gain(design, sums, rests, model)?;
+        let sse = (rests.yy - gain.sse).max(0.0) + n * FINEST * FINEST;
+        let parameters = (rests.nb + gain.columns) as f64;
         let rising = matches!(model.family, Family::Saturating | Family::Plateau)
             || model.level.is_some_and(|c| c < design.aged);
-        let sign = if negative && rising { 0.05 } else { 1.0 };
-        out.push(Scored { model: *model, weight: -0.5 * bic + (model.prior * sign).max(1e-300).ln(), sse });
+        let prior = if gain.negative && rising { log_prior(model.prior * 0.05) } else { *prior };
+        (parameters + 2.0 <= n).then_some((model, Evidence { sse, parameters, prior }))
+    })
+}
+
+/// From evidence to the logarithm of a posterior weight, up to a constant.
+struct Scale<'a> {
+    noise: &'a Noise,
+    n: f64,
+    /// What a parameter costs.
+    free: f64,
+}
+
+impl Scale<'_> {
+    fn new<'a>(design: &Design, noise: &'a Noise) -> Scale<'a> {
+        Scale { noise, n: design.n as f64, free: (noise.n_eff + 1.0).ln() }
     }
+
+    fn weight(&self, e: &Evidence) -> f64 {
+        let n_eff = self.noise.n_eff;
+        let spread =
+            (n_eff * e.sse / self.n + EXPECTED_WEIGHT * EXPECTED * EXPECTED) / (n_eff + EXPECTED_WEIGHT);
+        let bic = (n_eff + EXPECTED_WEIGHT) * spread.ln() + e.parameters * self.free;
+        -0.5 * bic + e.prior
+    }
+}
+
+/// Posterior weights of all models under the given noise.
+fn score(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise, priors: &Priors) -> Vec<Scored> {
+    let scale = Scale::new(design, noise);
+    let mut out = Vec::with_capacity(design.models.len());
+    out.extend(weighed(design, sums, rests, priors).map(|(model, e)| Scored {
+        model: *model,
+        weight: scale.weight(&e),
+        sse: e.sse,
+    }));
     normalise(&mut out);
     out
 }
 
+/// The model of the highest weight alone. What explains less with no fewer parameters and no higher prior than the best so far
+/// cannot be it: its logarithm is not taken.
+fn best(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise, priors: &Priors) -> Option<Scored> {
+    let scale = Scale::new(design, noise);
+    let mut best: Option<(Scored, Evidence)> = None;
+    for (model, e) in weighed(design, sums, rests, priors) {
+        let beaten = best
+            .as_ref()
+            .is_some_and(|(_, b)| e.sse > b.sse && e.parameters >= b.parameters && e.prior <= b.prior);
+        if beaten {
+            continue;
+        }
+        let weight = scale.weight(&e);
+        if best.as_ref().is_none_or(|(b, _)| weight.total_cmp(&b.weight).is_ge()) {
+            best = Some((Scored { model: *model, weight, sse: e.sse }, e));
+        }
+    }
+    best.map(|(scored, _)| scored)
+}
+
+/// From logarithms of weights to weights that sum to one.
 fn normalise(scored: &mut [Scored]) {
     let top = scored.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.weight));
     let mut sum = 0.0;
@@ -327,6 +465,11 @@ fn normalise(scored: &mut [Scored]) {
         sum += s.weight;
     }
     scored.iter_mut().for_each(|s| s.weight /= sum);
+}
+
+/// What draws coefficients towards zero.
+fn ridge(noise: &Noise) -> f64 {
+    (noise.scale * noise.scale).max(FINEST * FINEST)
 }
 
 fn base_factor(sums: &Sums, nb: usize, ridge: f64) -> Option<Chol> {
@@ -338,41 +481,40 @@ fn base_factor(sums: &Sums, nb: usize, ridge: f64) -> Option<Chol> {
 }
 
 /// The warm-up that helps the most beside any slower movement, when it is worth its parameter.
-fn warm_up(design: &Design, sums: &Sums, noise: &Noise) -> Option<usize> {
-    let nb = design.base.len();
-    let ridge = FINEST * FINEST;
-    let chol = base_factor(sums, nb, ridge)?;
-    let zy = chol.forward(&sums.by);
-    let z: Vec<[f64; MAX]> = sums.xb.iter().map(|x| chol.forward(x)).collect();
-    let rest = |c: usize| Rest {
-        xx: sums.xx[c] - dot(&z[c][..nb], &z[c][..nb]) + ridge,
-        xy: sums.xy[c] - dot(&z[c][..nb], &zy[..nb]),
-    };
-    let yy = (sums.yy - dot(&zy[..nb], &zy[..nb])).max(0.0);
+fn warm_up(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise) -> Option<usize> {
+    let drawn = |c: usize| Rest { xx: rests.columns[c].xx + rests.ridge, ..rests.columns[c] };
     let alone = design.models.iter().filter_map(|m| m.main.filter(|_| m.level.is_none()));
     let best = alone
         .map(|c| {
-            let r = rest(c);
+            let r = drawn(c);
             r.xy * r.xy / r.xx
         })
         .fold(0.0, f64::max);
     let n = design.n as f64;
-    let cost = |gain: f64| noise.n_eff * (((yy - gain).max(0.0) + n * FINEST * FINEST) / n).ln();
-    let mut found = (cost(best) - (noise.n_eff + 1.0).ln(), None);
+    let left = |gain: f64| ((rests.yy - gain).max(0.0) + n * FINEST * FINEST) / n;
+    let cost = |left: f64| noise.n_eff * left.ln();
+    let mut found = (cost(left(best)) - (noise.n_eff + 1.0).ln(), None);
+    // A logarithm is taken only where less is left than by any pair before.
+    let mut least = f64::INFINITY;
     let partners: Vec<usize> = partners(design);
     for &w in &design.warm {
-        let rw = rest(w);
+        let rw = drawn(w);
         for &c in partners.iter().filter(|c| !design.warm.contains(c)) {
-            let rc = rest(c);
-            let cross = sums.warm_cross(design, w, c) - dot(&z[w][..nb], &z[c][..nb]);
+            let rc = drawn(c);
+            let cross = rests.cross(sums.warm_cross(design, w, c), &rw, &rc);
             let det = rw.xx * rc.xx - cross * cross;
             if det <= 1e-6 * rw.xx * rc.xx {
                 continue;
             }
             let bw = (rw.xy * rc.xx - rc.xy * cross) / det;
             let bc = (rc.xy * rw.xx - rw.xy * cross) / det;
-            let total = cost(bw * rw.xy + bc * rc.xy);
-            if bw > 0.0 && total < found.0 {
+            let left = left(bw * rw.xy + bc * rc.xy);
+            if bw <= 0.0 || left >= least {
+                continue;
+            }
+            least = left;
+            let total = cost(left);
+            if total < found.0 {
                 found = (total, Some(w));
             }
         }
@@ -391,34 +533,31 @@ fn own_columns(model: &Model) -> impl Iterator<Item = usize> {
     model.level.into_iter().chain(model.main)
 }
 
-fn coefficients(design: &Design, sums: &Sums, noise: &Noise, s: &Scored) -> Option<Coefficients> {
+fn coefficients(
+    design: &Design,
+    sums: &Sums,
+    base: &Chol,
+    noise: &Noise,
+    s: &Scored,
+) -> Option<Coefficients> {
     let (nb, g) = (design.base.len(), sums.groups);
-    let ridge = (noise.scale * noise.scale).max(FINEST * FINEST);
-    let (mut m, mut rhs, mut centre) = (sums.bb, sums.by, [0.0; MAX]);
+    let (mut chol, mut rhs, mut centre) = (*base, sums.by, [0.0; MAX]);
     for (b, c) in centre.iter_mut().enumerate().take(nb) {
         *c = sums.base_mean[b * g + sums.live];
     }
     let mut count = nb;
     for c in own_columns(&s.model) {
-        m[count][..nb].copy_from_slice(&sums.xb[c][..nb]);
-        for (row, x) in m.iter_mut().zip(&sums.xb[c][..nb]) {
-            row[count] = *x;
-        }
+        let mut common = sums.xb[c];
         if count > nb
             && let Some(step) = s.model.level
         {
-            m[count][nb] = sums.pair(design, step, c);
-            m[nb][count] = m[count][nb];
+            common[nb] = sums.pair(design, step, c);
         }
-        m[count][count] = sums.xx[c];
+        chol.widen(&common, sums.xx[c] + (ridge(noise) + 1e-9))?;
         rhs[count] = sums.xy[c];
         centre[count] = sums.col_mean[c * g + sums.live];
         count += 1;
     }
-    for (k, row) in m.iter_mut().enumerate().take(count) {
-        row[k] += ridge + 1e-9;
-    }
-    let chol = Chol::new(&m, count)?;
     let freedom = (noise.n_eff - count as f64).max(1.0);
     let variance = s.sse / (design.n as f64) * noise.inflation * (noise.n_eff / freedom);
     Some(Coefficients {
@@ -442,12 +581,13 @@ fn residuals_of(
     out: &mut [f64],
 ) {
     let g = sums.groups;
-    for ((o, p), v) in out.iter_mut().zip(&floor.points).zip(y) {
-        *o = v - sums.y_mean[p.run];
+    let runs = || floor.bounds.windows(2).map(|bound| bound[0]..bound[1]);
+    for (of, mean) in runs().zip(&sums.y_mean) {
+        out[of.clone()].iter_mut().zip(&y[of]).for_each(|(o, v)| *o = v - mean);
     }
     let mut subtract = |x: &[f64], means: &[f64], beta: f64| {
-        for ((o, p), v) in out.iter_mut().zip(&floor.points).zip(x) {
-            *o -= beta * (v - means[p.run]);
+        for (of, mean) in runs().zip(means) {
+            out[of.clone()].iter_mut().zip(&x[of]).for_each(|(o, v)| *o -= beta * (v - mean));
         }
     };
     for b in 0..design.base.len() {

@@ -170,11 +170,19 @@ fn usable_runs<'a>(q: &Question<'a>) -> Vec<Run<'a>> {
 
 /// Samples of a run up to `now`, without its first minutes.
 fn settled<'a>(epoch: &Epoch<'a>, now: f64) -> &'a [Point] {
-    let points = epoch.points;
-    let points = &points[..points.partition_point(|p| p.t <= now)];
+    let mut points = epoch.points;
+    // Mostly nothing is later than now, and little is cut off the front: no search through memory that nobody has touched yet.
+    if points.last().is_some_and(|p| p.t > now) {
+        points = &points[..points.partition_point(|p| p.t <= now)];
+    }
     let Some(last) = points.last() else { return points };
     let skip = ((last.t - epoch.start) * 0.05).clamp(0.0, START_UP);
-    &points[points.partition_point(|p| p.t < epoch.start + skip)..]
+    let early = |p: &Point| p.t < epoch.start + skip;
+    let mut enough = 1;
+    while points.get(enough).is_some_and(early) {
+        enough *= 2;
+    }
+    &points[points[..enough.min(points.len())].partition_point(early)..]
 }
 
 /// Block length: long enough to hold a collection, short enough to leave points.
@@ -202,15 +210,22 @@ fn teeth_period(q: &Question<'_>, runs: &[Run<'_>]) -> Option<f64> {
     if points.len() < 16 {
         return None;
     }
-    let mut sizes: Vec<f64> = points.windows(2).map(|p| (p[1].v - p[0].v).abs()).collect();
-    let typical = median(&mut sizes);
     let level = points[points.len() - 1].v.abs();
     let scale = if q.limit.is_finite() { q.limit.min(level * 4.0) } else { level };
-    let large = (6.0 * typical).max(0.003 * scale);
-    let drops = points.windows(2).filter(|p| p[0].v - p[1].v > large).count();
     let span = points[points.len() - 1].t - points[0].t;
-    let period = span / drops.max(1) as f64;
-    (drops >= 3 && span > 0.0 && period <= PERIOD_MAX).then_some(period)
+    let period = |large: f64| {
+        let drops = points.windows(2).filter(|p| p[0].v - p[1].v > large).count();
+        let period = span / drops.max(1) as f64;
+        (drops >= 3 && span > 0.0 && period <= PERIOD_MAX).then_some(period)
+    };
+    // What is typical takes longer to find: not where even the smallest drops that could count are too few.
+    let least = 0.003 * scale;
+    period(least)?;
+    // The bits of what is not negative are ordered as the numbers are, and quicker to compare.
+    let mut sizes: Vec<u64> = points.windows(2).map(|p| (p[1].v - p[0].v).abs().to_bits()).collect();
+    let middle = ((sizes.len() - 1) as f64 * 0.5).round() as usize;
+    let typical = f64::from_bits(*sizes.select_nth_unstable(middle).1);
+    period((6.0 * typical).max(least))
 }
 
 /// Without a collection in sight a young climb may be the first tooth of garbage. The longer it lasts and the
@@ -280,15 +295,23 @@ fn blocks_of(
     out[begin..].reverse();
 }
 
-/// Lowest sample and highest value. Written so that it needs no jump: which sample is the lowest cannot be guessed.
+/// Lowest sample and highest value. Four at a time and without a jump: which sample is the lowest cannot be guessed.
 fn lowest(body: &[Point]) -> (Point, f64) {
-    let (mut at, mut low, mut high) = (0, body[0].v, body[0].v);
-    for (i, p) in body.iter().enumerate() {
-        at = if p.v < low { i } else { at };
-        low = if p.v < low { p.v } else { low };
-        high = if p.v > high { p.v } else { high };
+    let (mut low, mut high) = ([body[0].v; 4], [body[0].v; 4]);
+    let (fours, last) = body.as_chunks::<4>();
+    let mut take = |k: usize, v: f64| {
+        low[k] = if v < low[k] { v } else { low[k] };
+        high[k] = if v > high[k] { v } else { high[k] };
+    };
+    for four in fours {
+        for (k, p) in four.iter().enumerate() {
+            take(k, p.v);
+        }
     }
-    (body[at], high)
+    last.iter().for_each(|p| take(0, p.v));
+    let low = low.into_iter().fold(body[0].v, |m, v| if v < m { v } else { m });
+    let high = high.into_iter().fold(body[0].v, |m, v| if v > m { v } else { m });
+    (body.iter().find(|p| p.v == low).copied().unwrap_or(body[0]), high)
 }
 
 /// How far usage rises above the floor; zero where only the floor matters. What the floor itself climbs

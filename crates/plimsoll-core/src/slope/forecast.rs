@@ -1,13 +1,14 @@
 //! From weighted models to the question asked: which of them reach the death level, when, and how fast the
 //! floor climbs now.
 
+use super::Interval;
 use super::burst::Bursts;
 use super::fit::{Coefficients, Fit, Scored};
 use super::floor::Floor;
-use super::linalg::{MAX, dot};
+use super::linalg::{MAX, inner, quantile};
 use super::load::{Daily, Load, SLOT, SLOTS};
-use super::models::{DEADLY_PLATEAU, Family, Place, Term};
-use super::quasi::{Quasi, normal_cdf, normal_quantile};
+use super::models::{DEADLY_PLATEAU, Family, Place, Term, base_at};
+use super::quasi::{BURST, DRIFT, LEVEL, PACE, Quasi, normal_cdf, normal_quantile};
 
 /// Draws of the posterior.
 pub(super) const DRAWS: usize = 128;
@@ -41,8 +42,8 @@ pub(super) struct Forecast {
     pub(super) p_leak: f64,
     /// Sorted times to the death level, seconds.
     pub(super) draws: Vec<f64>,
-    /// Sorted draws of the slope now, scaled units per second.
-    pub(super) slopes: Vec<f64>,
+    /// The slope now, scaled units per second.
+    pub(super) slope: Interval,
     /// The floor now.
     pub(super) level: f64,
     /// Sum of the weights by family.
@@ -71,8 +72,10 @@ struct Prospect {
 /// Computes the forecast.
 pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
     let place = o.place();
-    let mut prospects: Vec<Prospect> =
-        o.fit.scored.iter().filter(|s| s.weight > NEGLIGIBLE).filter_map(|s| o.prospect(s, &place)).collect();
+    let now = base_at(&o.fit.design.base, &place, o.fit.design.unit);
+    let weighty = || o.fit.scored.iter().filter(|s| s.weight > NEGLIGIBLE);
+    let mut prospects = Vec::with_capacity(weighty().count());
+    prospects.extend(weighty().filter_map(|s| o.prospect(s, &place, &now)));
     let total: f64 = prospects.iter().map(|p| p.weight).sum::<f64>().max(1e-300);
     prospects.iter_mut().for_each(|p| p.weight /= total);
     let p_leak: f64 = prospects.iter().map(|p| p.weight * p.deadly).sum();
@@ -82,7 +85,7 @@ pub(super) fn forecast(o: &Outlook<'_>, seed: u64) -> Forecast {
     Forecast {
         p_leak: p_leak.clamp(0.0, 1.0),
         draws,
-        slopes: slopes(&prospects),
+        slope: slope(&prospects),
         level,
         families: families(&prospects),
         work_share: o.work_share(&prospects) / p_leak.max(1e-9),
@@ -99,7 +102,8 @@ impl Outlook<'_> {
         Place { t: self.now, age: (self.now - start).max(0.0), load: recent, work: work.max(0.0), live: true }
     }
 
-    fn prospect(&self, s: &Scored, place: &Place) -> Option<Prospect> {
+    /// Prepares one model; `base` are the values of the base at the place.
+    fn prospect(&self, s: &Scored, place: &Place, base: &[f64; MAX]) -> Option<Prospect> {
         let c = self.fit.coefficients(s)?;
         let (design, nb) = (&self.fit.design, self.fit.design.base.len());
         let mut onset = f64::NEG_INFINITY;
@@ -111,7 +115,7 @@ impl Outlook<'_> {
             if let Term::Ramp { at } | Term::LiveLinear { since: at } = term {
                 onset = at;
             }
-            at_now[k] = term.at(place, design.unit) - c.centre[k];
+            at_now[k] = if k < nb { base[k] } else { term.at(place, design.unit) } - c.centre[k];
             pace[k] = term.slope(place, design.unit);
             rest[k] = term.remaining(place, design.unit);
         }
@@ -167,24 +171,33 @@ impl Outlook<'_> {
     fn hits(&self, prospects: &[Prospect], place: &Place, quasi: &mut Quasi) -> Vec<f64> {
         let mut draws = Vec::with_capacity(DRAWS);
         if self.death.is_finite() {
+            let day = self.day();
             let mut sum = 0.0;
             for p in prospects {
                 let before = (sum * DRAWS as f64).round();
                 sum += p.weight * p.deadly;
                 let count = ((sum * DRAWS as f64).round() - before) as usize;
                 if count > 0 {
-                    self.draw(p, place, count, quasi, &mut draws);
+                    self.draw(p, (place, &day), count, quasi, &mut draws);
                 }
             }
         }
-        draws.resize(DRAWS, f64::INFINITY);
         draws.sort_unstable_by(f64::total_cmp);
+        draws.resize(DRAWS, f64::INFINITY);
         draws
     }
 
-    fn draw(&self, p: &Prospect, place: &Place, count: usize, quasi: &mut Quasi, out: &mut Vec<f64>) {
-        let swing = self.swing(p);
+    fn draw(
+        &self,
+        p: &Prospect,
+        (place, day): (&Place, &[[f64; MAX]]),
+        count: usize,
+        quasi: &mut Quasi,
+        out: &mut Vec<f64>,
+    ) {
+        let swing = self.swing(p, day);
         let level_sd = (p.coefficients.variance / p.coefficients.mass).sqrt();
+        let memory = -self.floor.block / self.fit.noise.rho.clamp(0.05, 0.98).ln();
         for _ in 0..count.min(DRAWS - out.len()) {
             let mut time = f64::INFINITY;
             // Only draws that are deadly count here: a few tries find one.
@@ -193,15 +206,25 @@ impl Outlook<'_> {
                 let beta = p.coefficients.sample(quasi);
                 let level = p.coefficients.origin
                     + inner(&beta, &p.at_now, p.coefficients.count)
-                    + level_sd * quasi.normal(MAX);
+                    + level_sd * quasi.normal(LEVEL);
                 let luck = Luck {
-                    drift: quasi.normal(MAX + 3),
-                    chance: -quasi.uniform(MAX + 1).max(1e-9).ln(),
-                    pace: self.pace(quasi.normal(MAX + 2)),
+                    drift: quasi.normal(DRIFT),
+                    chance: -quasi.uniform(BURST).max(1e-9).ln(),
+                    pace: self.pace(quasi.normal(PACE)),
                 };
-                time = Path { outlook: self, prospect: p, beta, level, place, swing: swing.as_ref(), luck }
-                    .hit();
-                if time.is_finite() {
+                let hit = Path {
+                    outlook: self,
+                    prospect: p,
+                    beta,
+                    level,
+                    place,
+                    swing: swing.as_ref(),
+                    luck,
+                    memory,
+                }
+                .hit();
+                if hit.is_finite() {
+                    time = hit;
                     break;
                 }
             }
@@ -227,39 +250,35 @@ impl Outlook<'_> {
         (share * self.load_spread.min(0.6) * z).exp()
     }
 
-    /// Daily swing of the floor over the coming day, when the base has one.
-    fn swing(&self, p: &Prospect) -> Option<Swing> {
+    /// Values of the base in the slots of the coming day; empty when nothing in it comes back daily.
+    fn day(&self) -> Vec<[f64; MAX]> {
         let design = &self.fit.design;
-        let waves = |t: &Term| matches!(t, Term::Load | Term::Wave { .. });
-        if !design.base.iter().any(waves) {
-            return None;
-        }
-        let mut slots = [0.0; SLOTS];
-        for (k, slot) in slots.iter_mut().enumerate() {
+        let slot = |k: usize| {
             let t = self.now + (k as f64 + 0.5) * SLOT;
-            let place = Place {
-                t,
-                age: 0.0,
-                load: self.daily.as_ref().map_or(1.0, |l| l.rate[k]),
-                work: 0.0,
-                live: true,
-            };
-            let terms = design.base.iter().zip(&p.coefficients.mean).zip(&p.at_now);
-            *slot = terms
-                .filter(|((t, _), _)| waves(t))
-                .map(|((t, b), a)| b * (t.at(&place, design.unit) - a - self.centre_of(p, t)))
-                .sum();
+            let load = self.daily.as_ref().map_or(1.0, |l| l.rate[k]);
+            base_at(&design.base, &Place { t, age: 0.0, load, work: 0.0, live: true }, design.unit)
+        };
+        if design.base.iter().any(comes_back) { (0..SLOTS).map(slot).collect() } else { Vec::new() }
+    }
+
+    /// Daily swing of the floor over the coming day, when the base has one.
+    fn swing(&self, p: &Prospect, day: &[[f64; MAX]]) -> Option<Swing> {
+        let c = &p.coefficients;
+        let mut slots = [0.0; SLOTS];
+        for (slot, values) in slots.iter_mut().zip(day) {
+            let terms = self.fit.design.base.iter().enumerate().filter(|(_, t)| comes_back(t));
+            *slot = terms.map(|(k, _)| c.mean[k] * (values[k] - p.at_now[k] - c.centre[k])).sum();
         }
         let peak = slots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let deep = slots.iter().copied().fold(f64::INFINITY, f64::min);
         // A swing within the noise only costs time.
         (peak - deep > 2.0 * self.fit.noise.scale).then_some(Swing { slots, peak })
     }
+}
 
-    fn centre_of(&self, p: &Prospect, term: &Term) -> f64 {
-        let k = self.fit.design.base.iter().position(|t| t == term).unwrap_or(0);
-        p.coefficients.centre[k]
-    }
+/// Whether a term of the base comes back every day.
+fn comes_back(term: &Term) -> bool {
+    matches!(term, Term::Load | Term::Wave { .. })
 }
 
 fn own_column(s: &Scored, k: usize) -> usize {
@@ -267,15 +286,11 @@ fn own_column(s: &Scored, k: usize) -> usize {
     columns.into_iter().flatten().nth(k).unwrap_or(0)
 }
 
-fn inner(a: &[f64; MAX], b: &[f64; MAX], n: usize) -> f64 {
-    dot(&a[..n], &b[..n])
-}
-
 impl Coefficients {
     /// Standard deviation of a linear functional of the coefficients.
     fn deviation(&self, functional: &[f64; MAX]) -> f64 {
         let z = self.chol.forward(functional);
-        (self.variance * dot(&z[..self.count], &z[..self.count])).sqrt()
+        (self.variance * inner(&z, &z, self.count)).sqrt()
     }
 
     /// A draw of the coefficients.
@@ -326,6 +341,8 @@ struct Path<'a> {
     place: &'a Place,
     swing: Option<&'a Swing>,
     luck: Luck,
+    /// How long the present residual lasts, seconds.
+    memory: f64,
 }
 
 impl Path<'_> {
@@ -432,8 +449,7 @@ impl Path<'_> {
 
     fn fading(&self, g: f64) -> f64 {
         let fit = self.outlook.fit;
-        let memory = -self.outlook.floor.block / fit.noise.rho.clamp(0.05, 0.98).ln();
-        let mut sum = fit.residual * (-g / memory).exp();
+        let mut sum = fit.residual * (-g / self.memory).exp();
         for (k, term) in fit.design.base.iter().enumerate() {
             if let Term::Saturating { .. } = term {
                 let then = Place { age: self.place.age + g, ..*self.place };
@@ -465,8 +481,8 @@ fn invert(term: &Term, beta: f64, rise: f64, now: f64, place: &Place, unit: f64)
     }
 }
 
-/// Sorted draws of the present slope over all models.
-fn slopes(prospects: &[Prospect]) -> Vec<f64> {
+/// The present slope over all models, by draws of it.
+fn slope(prospects: &[Prospect]) -> Interval {
     let mut out = Vec::with_capacity(DRAWS);
     let mut sum = 0.0;
     for p in prospects {
@@ -477,8 +493,8 @@ fn slopes(prospects: &[Prospect]) -> Vec<f64> {
             (0..count).map(|k| p.slope + p.slope_sd * normal_quantile((k as f64 + 0.5) / count as f64)),
         );
     }
-    out.sort_unstable_by(f64::total_cmp);
-    out
+    let [low, mid, high] = [0.1, 0.5, 0.9].map(|q| quantile(&mut out, q));
+    Interval { low, mid, high }
 }
 
 fn families(prospects: &[Prospect]) -> Vec<(Family, f64)> {

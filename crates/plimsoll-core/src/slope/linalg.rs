@@ -1,7 +1,7 @@
 //! Cholesky of the very small systems that the floor models need (a handful of columns), on the stack.
 
-/// Most columns that one model may have.
-pub(crate) const MAX: usize = 10;
+/// Most columns that one model may have: four waves of the day or the load, a warm-up, and two of its own.
+pub(crate) const MAX: usize = 8;
 
 /// Lower factor `L` of a symmetric positive definite matrix `L·Lᵀ`.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,22 @@ pub(crate) struct Chol {
 }
 
 impl Chol {
+    /// Takes in one more row and column: what it has in common with the rows before, and its own square. Nothing, and
+    /// no change, when nothing of its own is left.
+    pub(super) fn widen(&mut self, common: &[f64; MAX], square: f64) -> Option<()> {
+        let n = self.n;
+        let row = self.forward(common);
+        let dot: f64 = row[..n].iter().map(|x| x * x).sum();
+        let rest = square - dot;
+        if !(rest > 1e-12 * square.abs() && rest.is_finite()) {
+            return None;
+        }
+        self.l[n][..n].copy_from_slice(&row[..n]);
+        self.l[n][n] = rest.sqrt();
+        self.n = n + 1;
+        Some(())
+    }
+
     /// Factor of the leading `n`×`n` part of `m`; `None` when it is not positive definite.
     pub(crate) fn new(m: &[[f64; MAX]; MAX], n: usize) -> Option<Chol> {
         let mut l = [[0.0; MAX]; MAX];
@@ -31,6 +47,7 @@ impl Chol {
     }
 
     /// `L⁻¹·b`.
+    #[inline]
     pub(super) fn forward(&self, b: &[f64; MAX]) -> [f64; MAX] {
         let mut x = [0.0; MAX];
         for i in 0..self.n {
@@ -56,6 +73,13 @@ impl Chol {
     }
 }
 
+/// Dot product of the first `n` numbers of two short rows, in the order of [`dot`]; what lies beyond `n` is zero.
+#[inline]
+pub(super) fn inner(a: &[f64; MAX], b: &[f64; MAX], n: usize) -> f64 {
+    let first = (a[0] * b[0] + a[1] * b[1]) + (a[2] * b[2] + a[3] * b[3]);
+    first + a[..n].iter().zip(b).skip(4).map(|(x, y)| x * y).sum::<f64>()
+}
+
 /// Dot product with four running sums, so that the compiler can use vector registers.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0_f64; 4];
@@ -69,17 +93,46 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
-/// Sum with four running sums, for the same reason.
-pub(super) fn sum(a: &[f64]) -> f64 {
-    let mut sums = [0.0_f64; 4];
-    let chunks = a.chunks_exact(4);
-    let rest: f64 = chunks.remainder().iter().sum();
-    for x in chunks {
-        for k in 0..4 {
-            sums[k] += x[k];
+/// [`dot`] of several rows with the same column, which is loaded once; the sums of all rows run side by side.
+#[inline]
+pub(super) fn dots<const K: usize>(rows: [&[f64]; K], x: &[f64]) -> [f64; K] {
+    let (columns, last) = x.as_chunks::<4>();
+    let parts = rows.map(|row| row[..x.len()].as_chunks::<4>());
+    let mut sums = [[0.0_f64; 4]; K];
+    for (i, x) in columns.iter().enumerate() {
+        for (sum, (row, _)) in sums.iter_mut().zip(&parts) {
+            let row = &row[i];
+            for k in 0..4 {
+                sum[k] += row[k] * x[k];
+            }
         }
     }
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    std::array::from_fn(|k| {
+        let rest: f64 = parts[k].1.iter().zip(last).map(|(a, b)| a * b).sum();
+        (sums[k][0] + sums[k][1]) + (sums[k][2] + sums[k][3]) + rest
+    })
+}
+
+/// For a column: its weighted sum, its weighted square, and its product with a row; the weights come first.
+#[inline]
+pub(super) fn moments(w: &[f64], row: &[f64], x: &[f64]) -> [f64; 3] {
+    let (columns, last) = x.as_chunks::<4>();
+    let (weights, last_weights) = w[..x.len()].as_chunks::<4>();
+    let (rows, last_row) = row[..x.len()].as_chunks::<4>();
+    let mut sums = [[0.0_f64; 4]; 3];
+    for ((x, w), row) in columns.iter().zip(weights).zip(rows) {
+        for k in 0..4 {
+            let weighted = x[k] * w[k];
+            sums[0][k] += weighted;
+            sums[1][k] += weighted * x[k];
+            sums[2][k] += row[k] * x[k];
+        }
+    }
+    let mut rest = [0.0; 3];
+    for ((x, w), row) in last.iter().zip(last_weights).zip(last_row) {
+        rest = [rest[0] + x * w, rest[1] + x * w * x, rest[2] + row * x];
+    }
+    std::array::from_fn(|k| (sums[k][0] + sums[k][1]) + (sums[k][2] + sums[k][3]) + rest[k])
 }
 
 /// Median by selection; reorders `v`. Zero when empty.
@@ -129,6 +182,50 @@ mod tests {
         let a: Vec<f64> = (0..11).map(f64::from).collect();
         let plain: f64 = a.iter().map(|x| x * x).sum();
         assert_eq!(dot(&a, &a), plain);
+    }
+
+    #[test]
+    fn dots_are_the_same_as_one_by_one() {
+        let column = |a: f64| (0..23).map(|i| (f64::from(i) * a).sin()).collect::<Vec<f64>>();
+        let (a, b, c, x) = (column(0.3), column(1.7), column(2.9), column(0.11));
+        for n in 0..x.len() {
+            assert_eq!(
+                dots([&a, &b, &c], &x[..n]),
+                [dot(&a[..n], &x[..n]), dot(&b[..n], &x[..n]), dot(&c[..n], &x[..n])]
+            );
+        }
+    }
+
+    #[test]
+    fn moments_and_short_rows_add_up_as_long_ones_do() {
+        let column = |a: f64| (0..23).map(|i| (f64::from(i) * a).sin()).collect::<Vec<f64>>();
+        let (w, row, x) = (column(0.3), column(1.7), column(0.11));
+        for n in 0..x.len() {
+            let weighted: Vec<f64> = x[..n].iter().zip(&w).map(|(x, w)| x * w).collect();
+            let one_by_one = [dot(&w[..n], &x[..n]), dot(&weighted, &x[..n]), dot(&row[..n], &x[..n])];
+            assert_eq!(moments(&w, &row, &x[..n]), one_by_one);
+        }
+        for n in 0..MAX {
+            let short = |v: &[f64]| std::array::from_fn(|k| if k < n { v[k] } else { 0.0 });
+            assert_eq!(inner(&short(&row), &short(&x), n), dot(&row[..n], &x[..n]));
+        }
+    }
+
+    #[test]
+    fn a_wider_factor_is_that_of_the_wider_system() {
+        let mut m = [[0.0; MAX]; MAX];
+        for (i, row) in m.iter_mut().enumerate() {
+            for (j, x) in row.iter_mut().enumerate() {
+                *x = if i == j { 3.0 } else { 1.0 / (1.0 + i as f64 + j as f64) };
+            }
+        }
+        let whole = Chol::new(&m, 4).expect("positive definite");
+        let mut wider = Chol::new(&m, 3).expect("positive definite");
+        wider.widen(&m[3], m[3][3]).expect("positive definite");
+        let b = [1.0, -2.0, 0.5, 4.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(whole.solve(&b), wider.solve(&b));
+        assert!(wider.widen(&m[4], 0.0).is_none(), "nothing of its own is left");
+        assert_eq!(whole.solve(&b), wider.solve(&b));
     }
 
     #[test]

@@ -246,7 +246,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: 
         f.draws.fill(0.0);
     }
     let time_to_limit = interval(&f.draws);
-    let slope = interval(&f.slopes);
+    let slope = f.slope;
     let scale = fit.scale;
     Posterior {
         p_leak: f.p_leak,

@@ -4,6 +4,7 @@
 use std::f64::consts::SQRT_2;
 
 use super::floor::{Floor, FloorPoint};
+use super::linalg::MAX;
 
 const HOUR: f64 = 3_600.0;
 /// Longest time constant that is told apart from a straight climb, seconds.
@@ -21,7 +22,7 @@ pub(super) const DEADLY_PLATEAU: f64 = 0.1;
 /// Onset candidates at most.
 const HINGES: usize = 10;
 /// Time constants at most that may serve as warm-up.
-const WARM: usize = 3;
+pub(super) const WARM: usize = 3;
 /// Prior mass of a new plateau that begins within the run, without and with a jump, and its time constants, in times since,
 /// with their shares: what fills up is mostly full by now.
 const NEW_PLATEAU: f64 = 0.06;
@@ -111,17 +112,30 @@ fn rise(age: f64, tau: f64) -> f64 {
     if x < -1e-3 { 1.0 - x.exp() } else { -x.exp_m1() }
 }
 
+/// Logarithm of an age beside the oldest one.
+fn logarithm(age: f64, unit: f64) -> f64 {
+    (age / unit).max(1e-12).ln()
+}
+
 impl Term {
+    /// The instant before which the term is zero, where there is one.
+    fn onset(&self) -> Option<f64> {
+        match *self {
+            Term::Step { at } | Term::Ramp { at } | Term::Plateau { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
     /// Value at a place; `unit` (the oldest age seen) makes it of order one.
     pub(super) fn at(&self, p: &Place, unit: f64) -> f64 {
         match *self {
             Term::Load => p.load - 1.0,
             Term::Wave { cycles, sine } => {
-                let phase = p.t / 86_400.0 * std::f64::consts::TAU * cycles;
+                let phase = phase(p.t) * cycles;
                 if sine { phase.sin() } else { phase.cos() }
             }
             Term::Linear => p.age / unit,
-            Term::Power(e) => (e * (p.age / unit).max(1e-12).ln()).exp(),
+            Term::Power(e) => (e * logarithm(p.age, unit)).exp(),
             Term::Work => p.work / unit,
             Term::Saturating { tau } => rise(p.age, tau) / rise(unit, tau),
             Term::Step { at } => f64::from(p.t >= at),
@@ -377,32 +391,35 @@ impl Design {
     }
 
     /// Evaluates all columns. Time constants fall in octaves, so that one exponential per point is
-    /// enough for all of them.
+    /// enough for all of them; powers share one logarithm, and the columns of an onset its first point.
     fn fill(&mut self, floor: &Floor) {
-        let n = self.n;
+        let (n, unit) = (self.n, self.unit);
         self.values.resize(self.terms.len() * n, 0.0);
         self.base_values.resize(self.base.len() * n, 0.0);
-        for (term, column) in self.base.iter().zip(self.base_values.chunks_exact_mut(n)) {
-            for (x, p) in column.iter_mut().zip(&floor.points) {
-                *x = term.at(&Place::from(p), self.unit);
-            }
+        for (at, p) in floor.points.iter().enumerate() {
+            let values = base_at(&self.base, &Place::from(p), unit);
+            self.base_values.iter_mut().skip(at).step_by(n).zip(values).for_each(|(x, v)| *x = v);
         }
+        let logarithms: Vec<f64> = floor.points.iter().map(|p| logarithm(p.age, unit)).collect();
         let mut chain: Vec<f64> = vec![0.0; n];
-        let mut onset = None;
+        let (mut onset, mut onset_of_chain) = ((f64::NAN, 0), None);
         for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
-            let points = floor.points.iter();
-            let from = first_point(term, &floor.points);
+            if let Some(at) = term.onset().filter(|at| *at != onset.0) {
+                onset = (at, floor.points.iter().position(|p| p.t >= at).unwrap_or(n));
+            }
+            let from = term.onset().map_or(0, |_| onset.1);
             self.from.push(from);
+            let (column, points) = (&mut column[from..], &floor.points[from..]);
             match *term {
-                Term::Saturating { tau } => octave(column, &mut chain, points, tau, self.unit),
+                Term::Saturating { tau } => octave(column, &mut chain, points, tau, unit),
                 Term::Plateau { at, tau } => {
-                    let longest = onset.replace(at) != Some(at);
-                    let (column, chain) = (&mut column[from..], &mut chain[from..]);
-                    since_onset(column, chain, &floor.points[from..], (at, tau), longest);
+                    let longest = onset_of_chain.replace(at) != Some(at);
+                    since_onset(column, &mut chain[from..], points, (at, tau), longest);
                 }
-                _ => {
-                    column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), self.unit));
+                Term::Power(e) => {
+                    column.iter_mut().zip(&logarithms).for_each(|(x, ln)| *x = (e * ln).exp());
                 }
+                _ => column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), unit)),
             }
         }
     }
@@ -425,10 +442,8 @@ impl Design {
     }
 }
 
-type Points<'a> = std::slice::Iter<'a, FloorPoint>;
-
 /// Saturating columns come in falling octaves: the first takes an exponential, each later one a square.
-fn octave(column: &mut [f64], chain: &mut [f64], points: Points<'_>, tau: f64, unit: f64) {
+fn octave(column: &mut [f64], chain: &mut [f64], points: &[FloorPoint], tau: f64, unit: f64) {
     let first = tau > 0.6 * TAU_MAX;
     let norm = 1.0 / rise(unit, tau);
     for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
@@ -452,14 +467,26 @@ fn since_onset(
     }
 }
 
-/// First point at which a term can differ from zero.
-fn first_point(term: &Term, points: &[FloorPoint]) -> usize {
-    match *term {
-        Term::Step { at } | Term::Ramp { at } | Term::Plateau { at, .. } => {
-            points.iter().position(|p| p.t >= at).unwrap_or(points.len())
+/// Values of the terms of a base at one place. Cosine and sine of a wave stand together and are taken together.
+pub(super) fn base_at(base: &[Term], place: &Place, unit: f64) -> [f64; MAX] {
+    let (mut out, mut taken) = ([0.0; MAX], (f64::NAN, (0.0, 0.0)));
+    for (x, term) in out.iter_mut().zip(base) {
+        *x = match *term {
+            Term::Wave { cycles, sine } => {
+                if taken.0 != cycles {
+                    taken = (cycles, (phase(place.t) * cycles).sin_cos());
+                }
+                if sine { taken.1.0 } else { taken.1.1 }
+            }
+            _ => term.at(place, unit),
         }
-        _ => 0,
     }
+    out
+}
+
+/// Phase of the day, radians.
+fn phase(t: f64) -> f64 {
+    t / 86_400.0 * std::f64::consts::TAU
 }
 
 /// Prior mass of one octave of time constants.

@@ -6,11 +6,17 @@ use std::sync::OnceLock;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::linalg::MAX;
-
 const TABLE: usize = 4_096;
-/// Dimensions: coefficients, then level, burst, load and drift.
-pub(super) const DIMENSIONS: usize = MAX + 4;
+/// Dimensions: first those of the coefficients, then these four.
+pub(super) const LEVEL: usize = 10;
+/// The hazard of bursts.
+pub(super) const BURST: usize = LEVEL + 1;
+/// The load to come.
+pub(super) const PACE: usize = LEVEL + 2;
+/// The wander of the floor.
+pub(super) const DRIFT: usize = LEVEL + 3;
+/// All of them.
+const DIMENSIONS: usize = LEVEL + 4;
 
 /// A rotated additive recurrence in [`DIMENSIONS`] dimensions.
 pub(super) struct Quasi {

@@ -20,7 +20,8 @@ pub(super) struct Key {
     pub(super) is_pod: bool,
 }
 
-/// Namespace and pod where there are both, with the container; else the program or job, and the address.
+/// Namespace and pod where there are both, with the container; else the program or job, and the address; else the pod alone, as a
+/// table may name it.
 pub(super) fn of(labels: &Labels) -> Option<Key> {
     let of = |name: &str| labels.get(name).filter(|v| !v.is_empty()).cloned();
     let pod = of("namespace").zip(of("pod"));
@@ -33,13 +34,15 @@ pub(super) fn of(labels: &Labels) -> Option<Key> {
             container: of("container").unwrap_or_default(),
             is_pod: true,
         }),
-        None => Some(Key {
-            cluster,
-            namespace: String::new(),
-            pod: of("instance").unwrap_or_default(),
-            container: of("groupname").or_else(|| of("job"))?,
-            is_pod: false,
-        }),
+        None => {
+            let program = of("groupname").or_else(|| of("job"));
+            let pod = || of("pod").map(|pod| (pod, of("container").unwrap_or_default()));
+            let (pod, container, is_pod) = match program {
+                Some(program) => (of("instance").unwrap_or_default(), program, false),
+                None => pod().map(|(pod, container)| (pod, container, true))?,
+            };
+            Some(Key { cluster, namespace: String::new(), pod, container, is_pod })
+        }
     }
 }
 
@@ -107,6 +110,8 @@ mod tests {
             of(&[("job", "exporter"), ("groupname", "java"), ("instance", "h:9")]),
             is("", "h:9", "java")
         );
+        assert_eq!(of(&[("pod", "api-1"), ("job", "x")]), is("", "", "x"));
+        assert_eq!(of(&[("pod", "api-1")]), is("", "api-1", ""));
         assert_eq!(of(&[("namespace", "shop")]), None);
     }
 }

@@ -106,6 +106,9 @@ pub const USAGE: &[Number] = &[
     ),
 ];
 
+/// What a table in a file has: its header does not say more.
+pub const TABLE: Number = whole(plimsoll_read::table::USAGE, "usage, as the table has it", &[]);
+
 /// Numbers of processes, where nobody tells of containers.
 pub const PROCESSES: &[Number] = &[
     whole("process_resident_memory_bytes", "resident memory (process_resident_memory_bytes)", &[]),
@@ -222,6 +225,13 @@ pub const NET_OF: &str = "workload";
 pub const LIMITS: &[Metric<'_>] = &[
     Metric { name: "kube_pod_container_resource_limits", only: &[is("resource", &["memory"])] },
     Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS },
+];
+
+/// Memory of a node, best first: no limit of a container is above that of the largest.
+pub const NODES: &[Metric<'_>] = &[
+    Metric { name: "kube_node_status_capacity", only: &[is("resource", &["memory"])] },
+    all("machine_memory_bytes"),
+    all("node_memory_MemTotal_bytes"),
 ];
 
 /// Start of a container's process, Unix seconds; and of a process that tells of itself.

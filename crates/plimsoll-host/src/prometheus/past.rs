@@ -25,6 +25,11 @@ pub(super) type Namespaces = BTreeMap<String, usize>;
 
 /// Series in time.
 pub(super) trait Past {
+    /// Numbers that may tell of whole containers there, best first.
+    fn usage(&self) -> Vec<&'static Number> {
+        names::USAGE.iter().collect()
+    }
+
     /// Series of a metric within the time looked at, by namespace; without a namespace where already those that are there now
     /// are more than may be.
     ///
@@ -56,7 +61,8 @@ pub(super) trait Past {
     /// When nobody answers.
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 
-    /// The last value of the last minutes by one label, whatever is selected: what an agent tells has its own labels.
+    /// The highest of the last values of the last minutes by one label, or of all, whatever is selected: what an agent or a node tells
+    /// has its own labels.
     ///
     /// # Errors
     /// When nobody answers.
@@ -77,9 +83,7 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     fn selector(&self, metric: &Metric<'_>) -> String {
-        let fixed = metric.only.iter().map(matcher);
-        let own = Some(self.options.selector.clone()).filter(|s| !s.is_empty());
-        format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
+        selector(metric, &self.options.selector)
     }
 
     fn window(&self) -> f64 {
@@ -89,6 +93,12 @@ impl Asked<'_> {
     fn range(&self, query: &str) -> Result<Answer, QueryError> {
         self.client.range(query, self.options.time, self.options.step)
     }
+}
+
+fn selector(metric: &Metric<'_>, own: &str) -> String {
+    let fixed = metric.only.iter().map(matcher);
+    let own = Some(own.to_owned()).filter(|s| !s.is_empty());
+    format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
 }
 
 /// One value is compared letter by letter; several are an alternative, in which nothing has another meaning.
@@ -152,7 +162,7 @@ impl Past for Asked<'_> {
     }
 
     fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError> {
-        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", metric.name);
+        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", selector(metric, ""));
         self.client.instant(&query, self.options.time.1)
     }
 

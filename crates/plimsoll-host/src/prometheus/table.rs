@@ -155,6 +155,10 @@ fn summed(series: Vec<Labelled>) -> Vec<Labelled> {
 }
 
 impl Past for Table<'_> {
+    fn usage(&self) -> Vec<&'static Number> {
+        names::USAGE.iter().chain([&names::TABLE]).collect()
+    }
+
     fn namespaces(&self, metric: &Metric<'_>) -> Result<Namespaces, QueryError> {
         let mut all = Namespaces::new();
         for series in self.of(metric) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use plimsoll_core::cluster::Workload;
 use plimsoll_core::series::Point;
+use plimsoll_core::units;
 use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
@@ -94,12 +95,14 @@ pub(super) struct Survey<'a> {
     sum: usize,
     /// What agents say of the net, by the group in their words.
     nets: HashMap<String, bool>,
+    /// Memory of the largest node, bytes.
+    largest_node: Option<f64>,
 }
 
 impl<'a> Survey<'a> {
     pub(super) fn of(past: &dyn Past, options: &'a Options) -> Result<Survey<'a>, HistoryError> {
         let mut survey = Survey::default();
-        for number in names::USAGE {
+        for number in past.usage() {
             if survey.whole.is_empty() && survey.has(past, number, options.most_series)? {
                 survey.whole.push(number);
             }
@@ -120,6 +123,12 @@ impl<'a> Survey<'a> {
         let nets = past.here(&names::NET, names::NET_OF)?;
         let of = |s: &Labelled| Some((label(s, names::NET_OF)?, s.points.last()?.v > 0.0));
         survey.nets = nets.series.iter().filter_map(of).collect();
+        for metric in names::NODES {
+            if survey.largest_node.is_none() {
+                let nodes = past.here(metric, "")?;
+                survey.largest_node = nodes.series.iter().filter_map(|s| limit(&s.points)).reduce(f64::max);
+            }
+        }
         Ok(survey)
     }
 
@@ -166,7 +175,7 @@ impl<'a> Survey<'a> {
         let beside = Beside {
             starts: asker.starts()?,
             process_starts: if tell_starts { asker.process_starts()? } else { HashMap::new() },
-            limits: asker.limits()?,
+            limits: asker.limits(self.largest_node)?,
             owners: asker.owners()?,
             images: asker.images()?,
             kills: asker.kills()?,
@@ -270,14 +279,26 @@ impl Asker<'_> {
         Ok(limits)
     }
 
-    fn limits(&mut self) -> Result<HashMap<Key, f64>, QueryError> {
+    /// Limits of containers. One above the memory of every node is none: the kernel never gets there, and its unit may be wrong.
+    fn limits(&mut self, largest_node: Option<f64>) -> Result<HashMap<Key, f64>, QueryError> {
+        let mut beyond = 0;
         let mut limits = HashMap::new();
         for metric in names::LIMITS {
             for Labelled { labels, points } in self.latest(metric)? {
-                if let (Some(key), Some(limit)) = (key::of(&labels), limit(&points)) {
-                    limits.entry(key).or_insert(limit);
+                match (key::of(&labels), limit(&points)) {
+                    (Some(_), Some(limit)) if largest_node.is_some_and(|most| limit > most) => beyond += 1,
+                    (Some(key), Some(limit)) => {
+                        limits.entry(key).or_insert(limit);
+                    }
+                    _ => {}
                 }
             }
+        }
+        if let (true, Some(most)) = (beyond > 0, largest_node) {
+            self.warnings.push(format!(
+                "{beyond} limits are above the {} of the largest node, which makes them none: are they in bytes?",
+                units::bytes(most)
+            ));
         }
         Ok(limits)
     }
@@ -286,7 +307,7 @@ impl Asker<'_> {
     fn owners(&mut self) -> Result<HashMap<Owned, Owner>, QueryError> {
         let of = |s: &Labelled, what: &str| {
             let cluster = label(s, key::CLUSTER).unwrap_or_default();
-            Some([cluster, label(s, "namespace")?, label(s, what)?])
+            Some([cluster, label(s, "namespace").unwrap_or_default(), label(s, what)?])
         };
         let above: HashMap<Owned, String> = self
             .latest(&names::REPLICASET_OWNER)?

@@ -188,9 +188,14 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
             "a smaller slope needs a longer canary: plimsoll canary --gone-in",
         )
     };
+    let youth = if c.same_age {
+        ""
+    } else {
+        "BUT   the baseline was not seen as young as the canary: a warm-up, or a cache that fills, looks like a climb\n"
+    };
     let text = match format {
         Format::Table => format!(
-            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\nNEXT  {next}\n",
+            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\n{youth}NEXT  {next}\n",
             range(c.adds),
             range(c.canary),
             range(c.baseline),
@@ -201,7 +206,7 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
             let document = json!({
                 "apiVersion": API_VERSION, "kind": "CanaryVerdict", "climbsMore": c.is_more, "addsBytesPerSecond": interval(c.adds),
                 "canaryBytesPerSecond": interval(c.canary), "baselineBytesPerSecond": interval(c.baseline),
-                "smallestBytesPerSecond": c.told_from,
+                "smallestBytesPerSecond": c.told_from, "sameAge": c.same_age,
             });
             crate::render::json::text(&document, format)
         }

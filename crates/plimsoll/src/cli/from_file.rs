@@ -1,5 +1,5 @@
-//! Opening what history comes in: recordings that `--record` wrote, CSV tables, metrics text, answers of the Prometheus API, and
-//! lines of judged workloads.
+//! Opening what history comes in: recordings that `--record` wrote, tables and JSON rows of one target or many, metrics text,
+//! answers of the Prometheus API, and lines of judged workloads.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use plimsoll_core::recording::Recording;
 use plimsoll_read::prometheus_api::{self, Answer};
-use plimsoll_read::{csv_series, openmetrics};
+use plimsoll_read::{csv_series, openmetrics, table};
 
 use crate::error::{CliError, Kind};
 
@@ -47,7 +47,9 @@ pub(crate) fn read(path: &Path, unit: f64, limit: Option<f64>) -> Result<Opened,
     };
     let unreadable =
         |e: io::Error| CliError::new(Kind::CannotJudge, format!("failed to read {shown}")).because(e);
-    match kind(input.fill_buf().map_err(unreadable)?) {
+    let name = || path.file_stem().map_or_else(|| "recording".into(), |s| s.to_string_lossy().into_owned());
+    let form = kind(input.fill_buf().map_err(unreadable)?);
+    match form {
         Form::Nothing => Err(CliError::cannot_judge(format!("{shown} is empty"))),
         Form::Answer => prometheus_api::read(input).map(Opened::Series).map_err(|e| {
             CliError::cannot_judge(format!("failed to read the answer of a server in {shown}")).because(e)
@@ -63,9 +65,20 @@ pub(crate) fn read(path: &Path, unit: f64, limit: Option<f64>) -> Result<Opened,
             })
         }
         Form::Metrics => Ok(Opened::Series(openmetrics::read(input))),
+        Form::Many | Form::Rows => {
+            let options = table::Options { unit, name: name() };
+            let read = match form {
+                Form::Rows => table::read_json(input, &options),
+                _ => table::read_csv(input, &options),
+            };
+            read.map(Opened::Series).map_err(|e| {
+                CliError::cannot_judge(format!("failed to read the table {shown}")).because(e).hint(
+                    "one row a sample: time, value and whose it is (pod, workload, namespace, container); or a column for each target",
+                )
+            })
+        }
         Form::Table => {
-            let name =
-                path.file_stem().map_or_else(|| "recording".into(), |s| s.to_string_lossy().into_owned());
+            let name = name();
             let read = csv_series::read(input, &csv_series::Options { unit, limit, name });
             read.map(|r| Opened::Recording(Box::new(r))).map_err(|e| {
                 CliError::cannot_judge(format!("failed to read the table {shown}")).because(e).hint(
@@ -76,14 +89,19 @@ pub(crate) fn read(path: &Path, unit: f64, limit: Option<f64>) -> Result<Opened,
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Nothing,
     Answer,
     Judged,
     Recording,
     Metrics,
+    /// A table of one target.
     Table,
+    /// A table of many.
+    Many,
+    /// Rows as JSON.
+    Rows,
 }
 
 /// What comes, by its first bytes.
@@ -97,9 +115,15 @@ fn kind(first: &[u8]) -> Form {
             Form::Answer
         } else if line.contains("\"kind\":\"ClusterRow\"") {
             Form::Judged
+        } else if is_row(line) {
+            Form::Rows
         } else {
             Form::Recording
         }
+    } else if line.starts_with('[') {
+        Form::Rows
+    } else if table::is_of_many(line) {
+        Form::Many
     } else if line.starts_with("# ")
         || line.contains("{")
         || line.split(' ').count() == 3 && !line.contains(',')
@@ -108,6 +132,13 @@ fn kind(first: &[u8]) -> Form {
     } else {
         Form::Table
     }
+}
+
+/// Whether a line is an object with a time and an amount, and no head of a recording.
+fn is_row(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let has = |names: &[&str]| names.iter().any(|n| line.contains(&format!("\"{n}\"")));
+    has(&["time", "timestamp"]) && has(&["value", "usage", "rss", "bytes"]) && !has(&["apiversion"])
 }
 
 #[cfg(test)]
@@ -127,6 +158,10 @@ mod tests {
             ("a 1 2\n", Form::Metrics),
             ("time,value\n1,2\n", Form::Table),
             ("time, value, limit\n", Form::Table),
+            ("time,pod,value\n", Form::Many),
+            ("Time,\"{pod=\"\"a\"\"}\",\"{pod=\"\"b\"\"}\"\n", Form::Many),
+            ("{\"time\":1,\"pod\":\"a\",\"value\":2}\n", Form::Rows),
+            ("[\n{\"time\":1", Form::Rows),
         ] {
             assert_eq!(kind(first.as_bytes()), form, "{first}");
         }

@@ -54,8 +54,9 @@ pub(crate) struct Args {
     record: Option<PathBuf>,
 
     /// Judge a recording or a CSV table (header time,value[,live][,limit][,load][,start][,version]); - is stdin.
-    /// Or what an agent has kept: its folder, of one with --target. Or many at once: metrics text with times (OpenMetrics), an
-    /// answer of the Prometheus API, or lines that -o jsonl gave.
+    /// Or what an agent has kept: its folder, of one with --target. Or many at once: a table with a column that names the target
+    /// or with a column for each, metrics text with times (OpenMetrics), an answer of the Prometheus API, or lines that -o jsonl
+    /// gave.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     from: Option<PathBuf>,
 
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     limit: Option<f64>,
 
-    /// Unit of the values of a CSV table: B, KiB, MiB, GiB, MB …
+    /// Unit of the values of a table: B, KiB, MiB, GiB, MB …
     #[arg(long, value_name = "UNIT", default_value = "B", value_parser = unit)]
     unit: f64,
 

@@ -6,6 +6,7 @@ use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
 use serde_json::{Value, json};
 
+use super::columns::Columns;
 use super::json::{interval, number};
 use super::overview::cut;
 use super::paint::Paint;
@@ -14,6 +15,12 @@ use crate::output::plain;
 
 /// Time below which there is no time to look at it in calm, seconds.
 const SOON: f64 = 24.0 * 3600.0;
+/// What stands above the cells of a row, and which cells are set to the right.
+const HEAD: [&str; 9] =
+    ["WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "NET", "RESTARTS"];
+const RIGHT: [bool; 9] = [false, true, false, true, false, false, false, false, false];
+/// Characters of a workload's name that are shown.
+const LONGEST: usize = 44;
 /// Share of an hour from which on waiting for memory is told.
 const WAITS: f64 = 0.02;
 /// Lines on waves and on limits that are too large, of each.
@@ -22,13 +29,17 @@ const BESIDE: usize = 5;
 /// The screen as text.
 pub(crate) fn screen(rows: &[Row], asked: &Asked, most: usize, paint: Paint) -> String {
     let mut out = paint.dim(&head(rows, asked));
-    out += &paint.bold(&format!(
-        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {:<9} {}\n",
-        "WORKLOAD", "FLOOR", "SLOPE [80 %]", "LIMIT", "TIME LEFT [80 %]", "WHAT", "SINCE", "NET", "RESTARTS"
-    ));
     let clusters = has_clusters(rows);
-    for row in rows.iter().take(most) {
-        out += &line(row, clusters, paint);
+    let shown = rows.iter().take(most);
+    let lines: Vec<[String; 9]> = shown.clone().map(|row| cells(row, clusters)).collect();
+    let head = HEAD.map(str::to_owned);
+    let columns = Columns::of(lines.iter().chain([&head]), RIGHT);
+    out += &paint.bold(&columns.line(&head));
+    for (row, cells) in shown.zip(&lines) {
+        out += &match &row.verdict {
+            Err((why, more)) => paint.dim(&columns.words(&cells[0], &unknown(why, *more))),
+            Ok(v) => coloured(v, &columns.line(cells), paint),
+        };
     }
     if rows.len() > most {
         out += &paint.dim(&format!("and {} more (--rows)\n", rows.len() - most));
@@ -74,38 +85,39 @@ pub(crate) fn full_name(cluster: &str, namespace: &str, name: &str, container: &
     plain(&format!("{}{name}{container}", above.concat()))
 }
 
-fn line(row: &Row, clusters: bool, paint: Paint) -> String {
-    let limit = row.limit.map_or_else(|| "none known".to_owned(), units::bytes);
+/// What is shown of a row; only its name where it cannot be judged.
+fn cells(row: &Row, clusters: bool) -> [String; 9] {
+    let name = cut(&name(row, clusters), LONGEST);
+    let Ok(v) = &row.verdict else {
+        return std::array::from_fn(|at| if at == 0 { name.clone() } else { String::new() });
+    };
     let restarts = match row.kills {
         Some(kills) if kills > 0 => format!("{}, {kills} for memory", row.restarts),
         _ => row.restarts.to_string(),
     };
-    let v = match &row.verdict {
-        Err((why, more)) => {
-            let more = more.map_or_else(String::new, |s| format!("; ask again in {}", units::duration(s)));
-            return paint.dim(&format!(
-                "{:<34} cannot be judged yet: {}{more}\n",
-                cut(&name(row, clusters), 34),
-                plain(why)
-            ));
-        }
-        Ok(v) => v,
-    };
-    let text = format!(
-        "{:<34} {:>9} {:<28} {:>9} {:<26} {:<22} {:<14} {:<9} {restarts}\n",
-        cut(&name(row, clusters), 34),
+    [
+        name,
         units::bytes(v.floor),
         slope(v.slope),
-        limit,
+        row.limit.map_or_else(|| "none known".to_owned(), units::bytes),
         time(v, row.limit),
-        v.movement.name(),
+        v.movement.name().to_owned(),
         cut(&plain(&since(v)), 14),
-        row.net.name(),
-    );
+        row.net.name().to_owned(),
+        restarts,
+    ]
+}
+
+fn unknown(why: &str, more: Option<f64>) -> String {
+    let more = more.map_or_else(String::new, |s| format!("; ask again in {}", units::duration(s)));
+    format!("cannot be judged yet: {}{more}", plain(why))
+}
+
+fn coloured(v: &Verdict, line: &str, paint: Paint) -> String {
     match v.movement {
-        Movement::Leak | Movement::RestartMasked if v.time_to_limit.low < SOON => paint.red(&text),
-        Movement::Leak | Movement::RestartMasked => paint.yellow(&text),
-        _ => text,
+        Movement::Leak | Movement::RestartMasked if v.time_to_limit.low < SOON => paint.red(line),
+        Movement::Leak | Movement::RestartMasked => paint.yellow(line),
+        _ => line.to_owned(),
     }
 }
 

@@ -48,7 +48,7 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
     };
     for (at, cause) in blame.causes.iter().enumerate().take_while(|(_, c)| c.p >= FAINT).take(SHOWN) {
         let line = self::cause(cause);
-        out += &if at == 0 && cause.p >= 0.5 { paint.red(&line) } else { line };
+        out += &if at == 0 && cause.is_told(0.5) { paint.red(&line) } else { line };
     }
     out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
     out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
@@ -60,8 +60,7 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
 
 /// Whether the history says what it was.
 fn is_told(blame: &Blame) -> bool {
-    let named = |c: &Blamed| matches!(c.cause, Cause::Version(_) | Cause::Switched(..)) && c.p >= 0.5;
-    blame.tied.is_empty() && blame.causes.first().is_some_and(named)
+    blame.tied.is_empty() && blame.causes.first().is_some_and(|c| c.is_told(0.5))
 }
 
 /// The experiment that would tell where the history does not.
@@ -129,7 +128,7 @@ fn next(blame: &Blame) -> String {
     let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
     match &first.cause {
         _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
-        Cause::Version(v) if first.p >= 0.5 => {
+        Cause::Version(v) if first.is_told(0.5) => {
             let at = blame.versions.iter().position(|of| of.version == *v);
             let before = at.and_then(|at| blame.versions.get(at.checked_sub(1)?));
             let [good, bad] = [before.map_or("?", |of| tag(&of.version)), tag(v)].map(plain);
@@ -137,7 +136,7 @@ fn next(blame: &Blame) -> String {
                 "plimsoll bisect suspects --good {good} --bad {bad} in its repository, then plimsoll bisect commits"
             )
         }
-        Cause::Switched(_, name) if first.p >= 0.5 => {
+        Cause::Switched(_, name) if first.is_told(0.5) => {
             format!("switch {} back on one replica and watch its slope", plain(name))
         }
         Cause::Unmarked(_) if first.p >= 0.5 => {

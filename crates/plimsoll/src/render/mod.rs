@@ -7,6 +7,7 @@ pub(crate) mod capture;
 pub(crate) mod chart;
 pub(crate) mod ci;
 pub(crate) mod cluster;
+mod columns;
 pub(crate) mod deploys;
 pub(crate) mod guard;
 pub(crate) mod heap;

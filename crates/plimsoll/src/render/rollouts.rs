@@ -6,6 +6,7 @@ use plimsoll_core::units;
 use serde_json::{Value, json};
 
 use super::cluster::{full_name, slope, tag};
+use super::columns::Columns;
 use super::json::{interval, number};
 use super::overview::cut;
 use super::paint::Paint;
@@ -19,12 +20,12 @@ pub(crate) fn screen(all: &[Audited<'_>], most: usize, warnings: &[String], pain
         "{} rollouts, {more} of which climb more than what ran before; 5 % false alarms for all together, however often one looks\n",
         all.len()
     ));
-    out += &paint.bold(&format!(
-        "{:<34} {:<12} {:<26} {:<28} {:<28} {}\n",
-        "WORKLOAD", "SINCE", "VERSIONS", "BEFORE [80 %]", "NOW [80 %]", "WHAT"
-    ));
-    for audited in all.iter().take(most) {
-        let line = line(audited);
+    let lines: Vec<[String; 6]> = all.iter().take(most).map(cells).collect();
+    let head = ["WORKLOAD", "SINCE", "VERSIONS", "BEFORE [80 %]", "NOW [80 %]", "WHAT"].map(str::to_owned);
+    let columns = Columns::of(lines.iter().chain([&head]), [false; 6]);
+    out += &paint.bold(&columns.line(&head));
+    for (audited, cells) in all.iter().zip(&lines) {
+        let line = columns.line(cells);
         out += &if audited.is_more() { paint.red(&line) } else { line };
     }
     if all.len() > most {
@@ -42,23 +43,23 @@ fn name(a: &Audited<'_>) -> String {
     full_name(&w.cluster, &w.namespace, &w.name, &w.container) + heap
 }
 
-fn line(a: &Audited<'_>) -> String {
+fn cells(a: &Audited<'_>) -> [String; 6] {
     let r = &a.rollout;
     let since = jiff::Timestamp::from_second(r.at as i64)
         .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string());
     let of = |slope: Option<String>| slope.unwrap_or_else(|| "?".to_owned());
-    format!(
-        "{:<34} {since:<12} {:<26} {:<28} {:<28} {}\n",
-        cut(&name(a), 34),
-        cut(&plain(&format!("{} → {}", tag(&r.from), tag(&r.to))), 26),
+    [
+        cut(&name(a), 44),
+        since,
+        cut(&plain(&format!("{} → {}", tag(&r.from), tag(&r.to))), 40),
         of(r.compared.map(|c| slope(c.baseline))),
         of(r.compared.map(|c| slope(c.canary))),
-        r.compared.map_or_else(|| "too short for a slope yet".to_owned(), |c| what(&c, r.same_age)),
-    )
+        r.compared.map_or_else(|| "too short for a slope yet".to_owned(), |c| what(&c)),
+    ]
 }
 
-fn what(c: &Compared, same_age: bool) -> String {
-    let youth = if same_age {
+fn what(c: &Compared) -> String {
+    let youth = if c.same_age {
         ""
     } else {
         "; the one before was not seen that young: a warm-up is not told from a climb"
@@ -96,7 +97,7 @@ fn entry(a: &Audited<'_>) -> Value {
     let of = |get: fn(&Compared) -> Value| r.compared.as_ref().map_or(Value::Null, get);
     json!({
         "cluster": w.cluster, "namespace": w.namespace, "name": w.name, "container": w.container, "number": w.number,
-        "from": r.from, "to": r.to, "sinceUnixSeconds": number(r.at), "sameAge": r.same_age,
+        "from": r.from, "to": r.to, "sinceUnixSeconds": number(r.at), "sameAge": of(|c| json!(c.same_age)),
         "climbsMore": of(|c| json!(c.is_more)), "beforeBytesPerSecond": of(|c| interval(c.baseline)),
         "nowBytesPerSecond": of(|c| interval(c.canary)), "addsBytesPerSecond": of(|c| interval(c.adds)),
         "smallestBytesPerSecond": of(|c| number(c.told_from)),

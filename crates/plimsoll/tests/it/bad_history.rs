@@ -147,6 +147,10 @@ impl Cluster {
             let series = json!({"metric": labels, "values": values});
             return success("matrix", &Value::from(vec![series; self.times]));
         }
+        if is_about("kube_node_status_capacity") {
+            let memory = json!([asked.to, (64.0 * 1024.0 * MIB).to_string()]);
+            return success("vector", &json!([{"metric": {}, "value": memory}]));
+        }
         match self.limit.filter(|_| is_about("kube_pod_container_resource_limits") && !is_about("count")) {
             Some(limit) => success("vector", &json!([{"metric": labels, "value": [asked.to, limit]}])),
             None => nothing(),
@@ -357,6 +361,10 @@ fn a_limit_that_is_missing_or_of_another_unit_gives_no_time() {
     let (row, out) = Cluster { limit: Some("1048576"), ..GOOD }.row(&[]);
     let why = row["unknown"].as_str().unwrap_or_else(|| panic!("{}", stdout(&out)));
     assert!(why.contains("is that limit in bytes"), "{why}");
+    // The same number of MiB, 1,024 times too much: no node has so much.
+    let (row, out) = Cluster { limit: Some("1099511627776"), ..GOOD }.row(&[]);
+    assert_eq!(row["limitBytes"], Value::Null);
+    assert!(stdout(&out).contains("above the 64.0 GiB of the largest node"), "{}", stdout(&out));
     for none in ["0", "-1", "9223372036854771712", "+Inf", "NaN"] {
         let (row, _) = Cluster { limit: Some(none), ..GOOD }.row(&[]);
         assert_eq!(row["limitBytes"], Value::Null, "{none}");

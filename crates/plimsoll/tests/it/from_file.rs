@@ -75,6 +75,69 @@ fn what_cannot_be_judged_exits_with_three_and_says_why() {
     assert_eq!(plimsoll(&["triage", "--from", "/no/such/file"]).status.code(), Some(2));
 }
 
+/// Whom a table of two days ranks, by namespace, name and movement, as `-o json` tells them; and all that it says.
+fn ranked(text: &str, more: &[&str]) -> (Vec<String>, serde_json::Value) {
+    let o = from(text, &[&["--unit", "MiB", "-o", "json"], more].concat());
+    assert_eq!(o.status.code(), Some(1), "{}", stderr(&o));
+    let doc: serde_json::Value = serde_json::from_str(&stdout(&o)).expect("JSON");
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or("-").to_owned();
+    let rows = doc["workloads"].as_array().expect("workloads");
+    let row = |row| format!("{}/{}: {}", text(row, "namespace"), text(row, "name"), text(row, "movement"));
+    (rows.iter().map(row).collect(), doc)
+}
+
+/// MiB of a target that climbs by so much an hour, some noise on top.
+fn mib(minute: u32, per_hour: f64) -> f64 {
+    120.0 + per_hour * f64::from(minute) / 60.0 + f64::from(minute * 7 % 5) * 0.2
+}
+
+#[test]
+fn targets_of_one_table_are_ranked_as_those_of_a_cluster() {
+    let mut rows = "time,namespace,workload,pod,value,limit\n".to_owned();
+    let mut columns = "Time;{namespace=\"shop\", pod=\"api-5d4f8c7b9c-x2x7z\"};shop/db-0\n".to_owned();
+    let mut json = String::new();
+    for minute in (0..2880).step_by(5) {
+        let t = 1_795_000_000 + minute * 60;
+        let (leaks, rests) = (mib(minute, 3.0), mib(minute, 0.0));
+        rows += &format!(
+            "{t},shop,api,api-a,{leaks},512\n{t},shop,api,api-b,{leaks},512\n{t},shop,db,db-0,{rests},512\n"
+        );
+        columns += &format!("{t};{leaks};{rests}\n").replace('.', ",");
+        json += &format!(
+            "{{\"time\":{t},\"host\":\"api-0\",\"usage\":{leaks}}}\n{{\"time\":{t},\"host\":\"db\",\"usage\":{rests}}}\n"
+        );
+    }
+    let (found, doc) = ranked(&rows, &[]);
+    assert_eq!(found, ["shop/api: leak", "shop/db: flat"], "{doc}");
+    assert_eq!(doc["workloads"][0]["replicas"], 2);
+    let left = doc["workloads"][0]["timeToLimitSeconds"]["p50"].as_f64().expect("a time");
+    let truth = (512.0 - mib(2875, 3.0)) / 3.0 * 3600.0;
+    assert!((left / truth - 1.0).abs() < 0.1, "{left} {truth}");
+    assert_eq!(ranked(&columns, &["--limit", "512MiB"]).0, ["shop/api: leak", "shop/db: flat"]);
+    assert_eq!(ranked(&json, &["--limit", "512MiB"]).0, ["/api: leak", "/db: flat"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_table_of_many_is_said_with_its_line() {
+    for (text, why) in [
+        ("time,pod\n1,a\n", "line 1: no column \"value\""),
+        ("time,pod,host,value\n1,a,b,2\n", "line 1: two columns tell the same"),
+        ("time,pod,value\n1,a,x\n", "the first in line 2"),
+        ("[\n]\n", "no row of the table"),
+    ] {
+        let o = from(text, &[]);
+        assert_eq!(o.status.code(), Some(3), "{text:?}: {}", stderr(&o));
+        assert!(stderr(&o).contains(why), "{text:?}: {}", stderr(&o));
+    }
+    let mut text = "time,pod,value\n".to_owned();
+    for i in 0..600 {
+        text += &format!("{},a,{}\n", 1_795_000_000 + i * 300, mib(i * 5, 3.0));
+    }
+    text += "soon,a,1\n";
+    let (_, doc) = ranked(&text, &["--limit", "512MiB"]);
+    assert!(doc["warnings"].to_string().contains("the first in line 602"), "{doc}");
+}
+
 #[test]
 fn a_replay_never_looks_ahead() {
     let replay = |rows: u32| {

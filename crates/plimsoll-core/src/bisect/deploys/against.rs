@@ -18,11 +18,15 @@ pub struct Compared {
     pub is_more: bool,
     /// The smallest difference that would have been told from what was seen of both.
     pub told_from: f64,
+    /// Whether both were seen at the same age, and the verdict holds there: else a warm-up, or a cache that fills, is not told from a climb.
+    pub same_age: bool,
 }
 
 /// A canary's look is planned for half a day, seconds: effects about three errors large by then are reckoned with.
 const PLANNED: f64 = 12.0 * 3600.0;
 const ALTERNATIVE: f64 = 3.0;
+/// Share of the age of what is judged in which lives of the other one must have been seen first.
+const YOUNG: f64 = 0.25;
 /// Chance that a canary without an effect is ever called one that climbs more.
 pub(super) const CHANCE: f64 = 0.05;
 
@@ -44,13 +48,45 @@ fn with_freedom(z: f64, freedom: f64) -> f64 {
 
 /// Compares the slopes of two workloads over the time that both ran; nothing where one of them is too short. It may be looked at as
 /// often as one likes.
-pub fn compare(canary: &Workload, baseline: &Workload) -> Option<Compared> {
+pub fn compare(canary: &Workload, whole: &Workload) -> Option<Compared> {
     let points = || canary.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
     let begin = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
     let end = points().map(|p| p.t).fold(f64::NEG_INFINITY, f64::max);
-    let baseline = baseline.since(begin);
+    let baseline = whole.since(begin);
     let lives = |w: &Workload| w.replicas.iter().flat_map(|r| r.lives.iter().cloned()).collect::<Vec<_>>();
-    against(&lives(canary), &lives(&baseline), end - begin, CHANCE)
+    let (canary, baseline, young) = (lives(canary), lives(&baseline), lives(whole));
+    let mut found = against(&canary, &baseline, end - begin, CHANCE)?;
+    if let Some(young) = at_the_same_age(&canary, &young, end - begin, CHANCE) {
+        // A load that both have at the same time, and a cache that both fill at the same age, are no climb of the canary's own.
+        found.is_more &= young.is_more;
+        found.same_age = true;
+    }
+    Some(found)
+}
+
+/// Compares lives with others as these were at the same age; nothing where they were not seen that young.
+pub(super) fn at_the_same_age(
+    lives: &[Life],
+    others: &[Life],
+    seconds: f64,
+    chance: f64,
+) -> Option<Compared> {
+    let age = |life: &Life| Some(life.points.last()?.t - life.start);
+    let oldest = lives.iter().filter_map(age).fold(0.0, f64::max);
+    let young: Vec<Life> = others.iter().filter_map(|life| in_youth(life, oldest)).collect();
+    Some(Compared { same_age: true, ..against(lives, &young, seconds, chance)? })
+}
+
+/// A life as it was until it had an age; nothing where its youth was not seen.
+fn in_youth(life: &Life, oldest: f64) -> Option<Life> {
+    let first = life.points.first()?;
+    let until = life.points.partition_point(|p| p.t - life.start <= oldest);
+    let seen = first.t - life.start <= YOUNG * oldest;
+    seen.then(|| Life {
+        start: life.start,
+        version: life.version.clone(),
+        points: life.points[..until].to_vec(),
+    })
 }
 
 /// Compares lives that were seen for so many seconds with others; nothing where they are too short for a slope. `chance` bounds that of
@@ -69,5 +105,6 @@ pub(super) fn against(lives: &[Life], others: &[Life], seconds: f64, chance: f64
     let adds = Interval { low: mid - 1.2816 * both, mid, high: mid + 1.2816 * both };
     let bound = with_freedom(always(seconds, chance), freedom);
     let told_from = (bound + canary::SEEN) * both;
-    Some(Compared { canary: one, baseline: other, adds, is_more: mid > bound * both, told_from })
+    let is_more = mid > bound * both;
+    Some(Compared { canary: one, baseline: other, adds, is_more, told_from, same_age: false })
 }

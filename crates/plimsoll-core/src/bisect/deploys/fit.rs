@@ -1,5 +1,6 @@
-//! The regression: every life has a level of its own, all share a slope, and a cause adds to it while it is active.
+//! The floors of all lives, and how well each cause explains them.
 
+use super::view::{Aging, Fit, View};
 use crate::canary;
 use crate::cluster::Life;
 use crate::guard::trend::{Level, trend};
@@ -15,13 +16,13 @@ const WARM_SHARE: f64 = 0.25;
 const FEWEST: usize = 4;
 /// Lives that are looked at, the longest first.
 const LIVES: usize = 200;
+/// The least error of a slope, bytes per second.
+const NO_ERROR: f64 = 1e-9;
 /// Correlation of neighbours: taken to be this with the weight of so many floors, and never more.
 const ALIKE: (f64, f64) = (0.5, 12.0);
 const MOST_ALIKE: f64 = 0.9;
-/// Share of the slope that a cause brings at least.
-const MATERIAL: f64 = 0.3;
 /// Standard normal quantile of 90 %.
-const TENTH: f64 = 1.2816;
+pub(super) const TENTH: f64 = 1.2816;
 
 /// When a cause is active.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,30 +64,28 @@ impl Activity {
             }
         }
     }
+
+    /// The seconds at each floor, about the middle of its life.
+    fn column(&self, floors: &[Floors]) -> Vec<Vec<f64>> {
+        let of = |f: &Floors| centred(f.at.iter().map(|t| self.seconds(f.life, f.start, *t)).collect());
+        floors.iter().map(of).collect()
+    }
 }
 
 /// Floors of one life, about their own middle.
-struct Floors {
-    life: usize,
-    start: f64,
-    at: Vec<f64>,
-    time: Vec<f64>,
-    value: Vec<f64>,
-}
-
-/// How well a cause explains the floors.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fit {
-    /// Logarithm of its likelihood, what it costs to have it taken off.
-    pub(super) log: f64,
-    /// What it adds to the slope.
-    pub(super) adds: Interval,
+pub(super) struct Floors {
+    pub(super) life: usize,
+    pub(super) start: f64,
+    pub(super) at: Vec<f64>,
+    pub(super) time: Vec<f64>,
+    pub(super) value: Vec<f64>,
 }
 
 /// All floors, and their noise.
 pub(super) struct Data {
     floors: Vec<Floors>,
-    count: f64,
+    /// As they are; and without what goes with the age, where some were young.
+    views: Vec<View>,
     /// Independent floors among them.
     effective: f64,
     /// Deviation of a floor from its life's own line, and for how long neighbours go along, seconds.
@@ -98,13 +97,13 @@ fn middle(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn centred(mut values: Vec<f64>) -> Vec<f64> {
+pub(super) fn centred(mut values: Vec<f64>) -> Vec<f64> {
     let middle = middle(&values);
     values.iter_mut().for_each(|v| *v -= middle);
     values
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
@@ -131,12 +130,15 @@ impl Data {
         }
         let alike = if squares > 0.0 { products / squares * count / pairs } else { 0.0 };
         let alike = ((alike * pairs + ALIKE.0 * ALIKE.1) / (pairs + ALIKE.1)).clamp(0.0, MOST_ALIKE);
+        let effective = count * (1.0 - alike) / (1.0 + alike);
+        let plain = View::of(&floors, Aging::default(), effective);
+        let aged = Aging::of(&floors).map(|aging| View::of(&floors, aging, effective));
         Some(Data {
-            effective: count * (1.0 - alike) / (1.0 + alike),
+            views: std::iter::once(plain).chain(aged).collect(),
+            effective,
             noise: (squares / count).sqrt(),
             // Floors that do not go along at all are half a block apart from doing so.
             alike_for: if alike > 0.0 { (-block / alike.ln()).max(block / 2.0) } else { block / 2.0 },
-            count,
             floors,
         })
     }
@@ -158,63 +160,20 @@ impl Data {
         (1..=most).map(|k| low + (high - low) * k as f64 / (most + 1) as f64).collect()
     }
 
-    fn regressor(&self, activity: &Activity) -> Vec<Vec<f64>> {
-        let of = |f: &Floors| centred(f.at.iter().map(|t| activity.seconds(f.life, f.start, *t)).collect());
-        self.floors.iter().map(of).collect()
-    }
-
-    fn sum(&self, of: impl Fn(usize, &Floors) -> f64) -> f64 {
-        self.floors.iter().enumerate().map(|(k, f)| of(k, f)).sum()
-    }
-
     /// The fit of a cause; `None` where it is never active, or always.
     pub(super) fn fit_of(&self, activity: &Activity) -> Option<Fit> {
-        let active = self.regressor(activity);
-        let (tt, aa) = (self.sum(|_, f| dot(&f.time, &f.time)), self.sum(|k, _| dot(&active[k], &active[k])));
-        let ta = self.sum(|k, f| dot(&f.time, &active[k]));
-        // What is active for nearly all or nearly none of the time has no slope of its own.
-        let own = tt * aa - ta * ta;
-        (own > 1e-3 * tt * aa && aa > 0.0).then(|| self.fit(Some((&active, ta, aa))))
+        let column = activity.column(&self.floors);
+        Fit::of_both(self.views.iter().filter_map(|view| view.fit_of(column.clone())))
     }
 
-    /// The fit of a cause with its regressor, or of none.
-    pub(super) fn fit(&self, cause: Option<(&[Vec<f64>], f64, f64)>) -> Fit {
-        let tt = self.sum(|_, f| dot(&f.time, &f.time));
-        let tv = self.sum(|_, f| dot(&f.time, &f.value));
-        let vv = self.sum(|_, f| dot(&f.value, &f.value));
-        let none = Interval { low: 0.0, mid: 0.0, high: 0.0 };
-        let without = (vv - tv * tv / tt).max(1e-9 * vv).max(f64::MIN_POSITIVE);
-        let log = |rest: f64| -self.effective / 2.0 * (rest / self.count).ln();
-        let Some((active, ta, aa)) = cause else { return Fit { log: log(without), adds: none } };
-        let av = self.sum(|k, f| dot(&active[k], &f.value));
-        let own = aa - ta * ta / tt;
-        let adds = (av - ta * tv / tt) / own;
-        let least = (1e-9 * vv).max(f64::MIN_POSITIVE);
-        let with = (without - adds * adds * own).max(least);
-        let error = (with / self.count / own * (self.count / self.effective)).sqrt();
-        let interval = Interval { low: adds - TENTH * error, mid: adds, high: adds + TENTH * error };
-        let base = (tv - adds * ta) / tt;
-        let explained = if adds > 0.0 && adds >= MATERIAL * (base + adds) {
-            with
-        } else {
-            // What brings less than that is no cause: it fits as well as the least that would be one.
-            let beside = (1.0 - MATERIAL) / MATERIAL;
-            let zv = (beside * tv + av).max(0.0);
-            let zz = beside * beside * tt + 2.0 * beside * ta + aa;
-            (vv - zv * zv / zz).max(least)
-        };
-        Fit { log: log(explained) - 0.5 * self.effective.ln(), adds: interval }
+    /// The fit without any cause.
+    pub(super) fn fit(&self) -> Option<Fit> {
+        Fit::of_both(self.views.iter().map(View::fit))
     }
 
     /// How alike two causes are beside the slope that all share.
     pub(super) fn likeness(&self, a: &Activity, b: &Activity) -> f64 {
-        let (a, b) = (self.regressor(a), self.regressor(b));
-        let tt = self.sum(|_, f| dot(&f.time, &f.time));
-        let own = |x: &[Vec<f64>], y: &[Vec<f64>]| {
-            let (tx, ty) = (self.sum(|k, f| dot(&f.time, &x[k])), self.sum(|k, f| dot(&f.time, &y[k])));
-            self.sum(|k, _| dot(&x[k], &y[k])) - tx * ty / tt
-        };
-        own(&a, &b) / (own(&a, &a) * own(&b, &b)).sqrt()
+        self.views[0].likeness(&a.column(&self.floors), &b.column(&self.floors))
     }
 
     /// Seconds after which so many replicas tell whether their slope is larger by so much.
@@ -237,7 +196,8 @@ impl Data {
         let mine = self.floors.iter().filter(|f| lives.contains(&f.life));
         let slopes: Vec<(f64, f64)> = mine.filter_map(of).collect();
         let least = slopes.iter().map(|(s, _)| s.abs()).fold(0.0, f64::max) * 1e-6;
-        let weight = |error: f64| error.max(least).max(f64::MIN_POSITIVE).powi(-2);
+        // Memory that does not move at all has no error.
+        let weight = |error: f64| error.max(least).max(NO_ERROR).powi(-2);
         let weights: f64 = slopes.iter().map(|(_, e)| weight(*e)).sum();
         if weights <= 0.0 {
             return None;

@@ -2,7 +2,7 @@
 //!
 //! All lives of all replicas are fitted at once: each has a level of its own, all share one slope, and a cause adds to it
 //! while it is active, which a version is in every life that runs it or a later one, and a flag from when it is switched on until it is
-//! switched off. Each cause is one model, beside those that the slope never changed and that it changed between the marks. What is
+//! switched off. What all processes do as they get older, a warm-up or a cache that fills, may explain it instead. Each cause is one model, beside those that the slope never changed and that it changed between the marks. What is
 //! active at the same times cannot be told apart, and is said.
 
 mod against;
@@ -10,6 +10,7 @@ mod fit;
 mod rollouts;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use crate::cluster::{Life, Workload};
 use crate::mark::{Mark, MarkKind};
@@ -58,6 +59,14 @@ pub struct Blamed {
     pub since: Option<f64>,
     /// What it adds to the slope, bytes per second.
     pub adds: Interval,
+}
+
+impl Blamed {
+    /// Whether something that has a name is likely to have brought a climb: with so much probability, and not about nothing.
+    pub fn is_told(&self, p: f64) -> bool {
+        let named = matches!(self.cause, Cause::Version(_) | Cause::Switched(..));
+        named && self.p >= p && self.adds.low > 0.0
+    }
 }
 
 /// The slope of one version.
@@ -136,7 +145,7 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
     let data =
         Data::new(&lives).ok_or("too little history: no life of a replica is long enough for a slope")?;
     let versions = versions(&lives);
-    let never = data.fit(None);
+    let never = data.fit().ok_or("too little history")?;
     let models = models(&data, &lives, &versions, workload, marks);
     let best = models.iter().map(|m| m.fit.log).fold(never.log, f64::max);
     let named = models.iter().filter(|m| !matches!(m.cause, Cause::Unmarked(_))).count();
@@ -185,7 +194,7 @@ struct Model {
     cause: Cause,
     since: Option<f64>,
     activity: Activity,
-    fit: fit::Fit,
+    fit: view::Fit,
 }
 
 fn models(

@@ -198,13 +198,13 @@ fn each_rollout_is_judged_against_what_ran_before_it_at_the_same_age() {
     let mut rng = ChaCha8Rng::seed_from_u64(31);
     let mut blamed = |slope: f64| {
         let of = |_| rollouts(&rolled(&mut rng, slope, 0.0), 1).remove(0);
-        (0..100).map(of).filter(|r| r.same_age && r.compared.is_some_and(|c| c.is_more)).count()
+        (0..100).map(of).filter(|r| r.compared.is_some_and(|c| c.is_more && c.same_age)).count()
     };
     let (none, some) = (blamed(0.0), blamed(2.0));
     assert!(none <= 5 && some >= 98, "{none} of 100 without an effect, {some} of 100 with one");
     // The first version was only seen when its cache was full: what is told then says so.
     let late = rollouts(&rolled(&mut rng, 0.0, 40.0), 1).remove(0);
-    assert!(!late.same_age && late.compared.is_some(), "{late:?}");
+    assert!(late.compared.is_some_and(|c| !c.same_age), "{late:?}");
     assert_eq!((late.from.as_str(), late.to.as_str(), late.at), ("v1", "v2", BEGIN + 48.0 * HOUR));
     // One of many must be surer.
     let one = rolled(&mut rng, 2.0, 0.0);
@@ -214,4 +214,39 @@ fn each_rollout_is_judged_against_what_ran_before_it_at_the_same_age() {
     let mut young = rolled(&mut rng, 0.0, 0.0);
     young.replicas.iter_mut().for_each(|r| r.lives[1].points.truncate(6));
     assert_eq!(rollouts(&young, 1)[0].compared, None);
+}
+
+#[test]
+fn a_cache_that_fills_after_each_rollout_is_no_versions_fault() {
+    let mut rng = ChaCha8Rng::seed_from_u64(41);
+    let mut accused = |slope: f64| {
+        let of = |_| blame(&rolled(&mut rng, slope, 0.0), &[]).expect("told").causes.remove(0);
+        (0..50).map(of).filter(|first| first.is_told(0.9)).count()
+    };
+    let (none, some) = (accused(0.0), accused(2.0));
+    assert!(none <= 2 && some >= 48, "{none} of 50 without an effect, {some} of 50 with one");
+}
+
+#[test]
+fn a_young_canary_that_fills_its_cache_is_no_leak_beside_an_old_baseline() {
+    let mut rng = ChaCha8Rng::seed_from_u64(43);
+    // The baseline began two days before the canary, and was seen from then on; or only when its cache was full.
+    let mut pair = |slope: f64, seen_from: f64| {
+        let mut both = rolled(&mut rng, slope, seen_from);
+        let mut canary = both.clone();
+        canary.replicas.iter_mut().for_each(|r| drop(r.lives.remove(0)));
+        both.replicas.iter_mut().for_each(|r| {
+            let (level, end) = (r.lives[0].points.last().expect("long").v, r.lives[1].points.clone());
+            r.lives.truncate(1);
+            r.lives[0].points.extend(end.iter().map(|p| Point { t: p.t, v: level }));
+        });
+        compare(&canary, &both).expect("long")
+    };
+    for _ in 0..20 {
+        let calm = pair(0.0, 0.0);
+        assert!(calm.same_age && !calm.is_more, "{calm:?}");
+        let leak = pair(2.0, 0.0);
+        assert!(leak.same_age && leak.is_more, "{leak:?}");
+    }
+    assert!(!pair(0.0, 40.0).same_age);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use plimsoll_core::bisect::deploys::{Blame, Cause, blame};
+use plimsoll_core::bisect::deploys::{Blame, blame};
 use plimsoll_core::cluster::{Movement, Row};
 
 use super::Whose;
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 fn code(told: &[Told]) -> u8 {
     let is_found = |t: &Told| {
         let first = t.blame.as_ref().ok().and_then(|b| b.causes.first());
-        first.is_some_and(|c| c.p >= FOUND && matches!(c.cause, Cause::Version(_) | Cause::Switched(..)))
+        first.is_some_and(|c| c.is_told(FOUND))
     };
     if told.iter().any(is_found) {
         exit_code::FINDINGS
