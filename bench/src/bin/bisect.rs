@@ -1,7 +1,7 @@
 //! The search over commits on simulated histories whose culprit is known, with runs that are wrong one time in ten; the
 //! bound that no search can beat beside it, and `git bisect run` on the same histories in real repositories.
 //!
-//!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES]]
+//!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES [SURE]]]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -75,10 +75,9 @@ impl Noise {
         Evidence::Slope { value: level + error * normal(rng), error }
     }
 
-    /// Share of runs on the wrong side of the threshold, and bits that a run tells at most on average: the capacity of the
-    /// channel, which no search can beat.
-    fn channel(self, rng: &mut ChaCha8Rng) -> (f64, f64) {
-        let (mut wrong, mut bits, times) = (0, 0.0, 200_000);
+    /// What one run can tell.
+    fn channel(self, rng: &mut ChaCha8Rng) -> Channel {
+        let (mut wrong, mut bits, mut against, times) = (0, 0.0, 0.0, 200_000);
         for _ in 0..times {
             let (is_wrong, p_wrong) = match self.run(false, rng) {
                 Evidence::Verdict { bad } => (bad, if bad { 0.9 } else { 0.1 }),
@@ -91,8 +90,29 @@ impl Noise {
             wrong += usize::from(is_wrong);
             // One bit, without what is still open after the run.
             bits += 1.0 + (1.0 - p_wrong).max(1e-300).log2();
+            // Nothing is held for surer than one in 10^300.
+            against += ((1.0 - p_wrong).max(1e-300) / p_wrong.max(1e-300)).log2();
         }
-        (f64::from(wrong as u32) / f64::from(times), bits / f64::from(times))
+        let mean = |sum: f64| sum / f64::from(times);
+        Channel { wrong: mean(f64::from(wrong as u32)), bits: mean(bits), against: mean(against) }
+    }
+}
+
+/// What one run tells, on average.
+struct Channel {
+    /// Share of runs on the wrong side of the threshold.
+    wrong: f64,
+    /// Bits at most: the capacity of the channel.
+    bits: f64,
+    /// Bits against what is not so, once one change is suspected.
+    against: f64,
+}
+
+impl Channel {
+    /// Runs below which no search comes that may choose each run by those before, errs as rarely as that, and knows levels and errors
+    /// from the start (Burnashev): first the change is found, then it is made sure of. The two ends come on top.
+    fn bound(&self, n: usize, sure: f64) -> f64 {
+        (n as f64).log2() / self.bits + (1.0 / (1.0 - sure)).log2() / self.against + 2.0
     }
 }
 
@@ -103,13 +123,13 @@ struct Score {
     most: usize,
 }
 
-fn search(n: usize, branches: bool, noise: Noise, searches: u64) -> Score {
+fn search((n, branches): (usize, bool), noise: Noise, searches: u64, rules: Rules) -> Score {
     let mut score = Score { right: 0.0, runs: 0.0, most: 0 };
     for seed in 0..searches {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let history = history(n, branches, &mut rng);
         let culprit = (uniform(&mut rng) * n as f64) as usize;
-        let mut search = Search::new(history, RULES);
+        let mut search = Search::new(history, rules);
         let end = loop {
             match search.next() {
                 Next::Run(place) => {
@@ -183,27 +203,33 @@ fn git(n: usize, searches: u64) -> std::io::Result<Score> {
 fn main() -> std::io::Result<()> {
     let number = |at: usize| std::env::args().nth(at).and_then(|a| a.parse().ok());
     let searches: u64 = number(1).unwrap_or(500);
+    let sure = std::env::args().nth(3).and_then(|a| a.parse().ok()).unwrap_or(RULES.sure);
+    let rules = Rules { sure, ..RULES };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{searches} searches each.\n")?;
+    writeln!(out, "{searches} searches each, until one change has {sure}.\n")?;
     writeln!(
         out,
-        "| commits | one run | wrong | right | runs (most) | beside halving | bound |\n|---|---|---|---|---|---|---|"
+        "| commits | one run | wrong, alone | right | runs (most) | beside clear runs | beside halving | bound, runs |\n|---|---|---|---|---|---|---|---|"
     )?;
     for (n, branches) in [(30, false), (128, false), (128, true), (1000, false)] {
+        let mut clear = None;
         for (noise, name) in Noise::ALL {
-            let (wrong, bits) = noise.channel(&mut ChaCha8Rng::seed_from_u64(1));
-            let score = search(n, branches, noise, searches);
+            let channel = noise.channel(&mut ChaCha8Rng::seed_from_u64(1));
+            let score = search((n, branches), noise, searches, rules);
             let halving = (n as f64).log2();
+            // The first row is the one without noise.
+            let noiseless = *clear.get_or_insert(score.runs);
             let kind = if branches { " with branches" } else { "" };
             writeln!(
                 out,
-                "| {n}{kind} | {name} | {:.0} % | {:.1} % | {:.1} ({}) | {:.2} | {:.2} |",
-                wrong * 100.0,
+                "| {n}{kind} | {name} | {:.0} % | {:.1} % | {:.1} ({}) | {:.2} | {:.2} | {:.1} |",
+                channel.wrong * 100.0,
                 score.right * 100.0,
                 score.runs,
                 score.most,
+                score.runs / noiseless,
                 score.runs / halving,
-                1.0 / bits
+                channel.bound(n, sure)
             )?;
             out.flush()?;
         }

@@ -29,6 +29,7 @@ const SAMPLES: usize = 100_000_000;
 const COLUMNS: &[(Column, &[&str])] = &[
     (Column::Time, &["time", "timestamp"]),
     (Column::Value, &["value", "usage", "rss", "bytes"]),
+    (Column::Cluster, &["cluster"]),
     (Column::Namespace, &["namespace"]),
     (Column::Workload, &["workload", "deployment", "statefulset", "service"]),
     (Column::Pod, &["pod", "target", "instance", "host"]),
@@ -44,6 +45,7 @@ const COLUMNS: &[(Column, &[&str])] = &[
 enum Column {
     Time,
     Value,
+    Cluster,
     Namespace,
     Workload,
     Pod,
@@ -245,9 +247,9 @@ impl Header {
 /// Labels of a column's target: `{pod="…"}` as dashboards export them, `namespace/pod`, `namespace/pod/container`, or a name.
 fn target(cell: &str) -> Labels {
     if let Some(labels) = cell.find('{').and_then(|_| openmetrics::labels(cell)) {
-        let kept = ["namespace", "pod", "container", "job", "instance"];
+        let kept = ["cluster", "namespace", "pod", "container", "job", "instance"];
         let kept: Labels = labels.into_iter().filter(|(name, _)| kept.contains(&name.as_str())).collect();
-        if kept.keys().any(|name| name != "namespace") {
+        if kept.keys().any(|name| !["cluster", "namespace"].contains(&name.as_str())) {
             return kept;
         }
     }
@@ -326,7 +328,9 @@ impl<'a> Table<'a> {
         let names = [Column::Pod, Column::Workload, Column::Container].into_iter();
         let pod = names.filter_map(&cell).next().unwrap_or_else(|| self.options.name.clone());
         let mut labels = Labels::from([("pod".to_owned(), pod)]);
-        for (name, column) in [("namespace", Column::Namespace), ("container", Column::Container)] {
+        for (name, column) in
+            [("cluster", Column::Cluster), ("namespace", Column::Namespace), ("container", Column::Container)]
+        {
             labels.extend(cell(column).map(|v| (name.to_owned(), v)));
         }
         let version = cell(Column::Version);
@@ -507,14 +511,16 @@ mod tests {
 
     #[test]
     fn rows_are_gathered_by_the_target_that_they_name() {
-        let text = "Timestamp;namespace;workload;pod;container;usage;limit;load;start;version\n\
-            200;shop;api;api-1;main;2,5;8;3;90;v1\n\
-            100;shop;api;api-1;main;1;8;3;90;v1\n\
-            300;shop;api;api-1;main;1;9;;290;v2\n\
+        let text = "Timestamp;namespace;workload;pod;container;usage;limit;load;start;version;cluster\n\
+            200;shop;api;api-1;main;2,5;8;3;90;v1;eu\n\
+            100;shop;api;api-1;main;1;8;3;90;v1;eu\n\
+            300;shop;api;api-1;main;1;9;;290;v2;eu\n\
+            100;shop;api;api-1;main;3;9;;;v1;us\n\
             100;shop;api;\"api;2\";main;7;;;;\n";
         let answer = read_csv(text.as_bytes(), &options()).expect("readable");
         let usage = of(&answer, USAGE, "api-1");
-        assert_eq!(usage.len(), 2, "a version, a series");
+        assert_eq!(usage.len(), 3, "a version, a series; and a cluster");
+        assert_eq!(usage.iter().filter(|s| s.labels["cluster"] == "us").count(), 1);
         assert_eq!(usage[0].points, [Point { t: 100.0, v: 1024.0 }, Point { t: 200.0, v: 2560.0 }]);
         let labels = &usage[1].labels;
         assert_eq!((labels["namespace"].as_str(), labels["version"].as_str()), ("shop", "v2"));

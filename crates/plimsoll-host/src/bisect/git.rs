@@ -110,22 +110,16 @@ impl Repository {
     }
 
     /// What the commits between two change, as git prints it: a zero byte, the commit, a zero byte, its title, its diff; and whether that was
-    /// cut for its size. Merges are left out: what they bring, their parents brought.
+    /// cut for its size. Merges are left out: what they bring, their parents brought. Along first parents they are all that is told of
+    /// what they bring, beside the commits on that line.
     ///
     /// # Errors
     /// When one of both is no commit, or git fails.
-    pub fn diffs(&self, good: &str, bad: &str) -> Result<(String, bool), GitError> {
+    pub fn diffs(&self, good: &str, bad: &str, first_parents: bool) -> Result<(String, bool), GitError> {
         let range = format!("{}..{}", self.resolve(good)?, self.resolve(bad)?);
         let mut git = self.git();
-        git.args([
-            "log",
-            "--no-merges",
-            "--patch",
-            "--unified=0",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-        ]);
+        git.arg("log").args(if first_parents { &["--first-parent", "-m"][..] } else { &["--no-merges"] });
+        git.args(["--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"]);
         git.args([
             "--no-renames",
             "--src-prefix=a/",

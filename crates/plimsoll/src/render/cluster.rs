@@ -282,8 +282,8 @@ fn without_net(rows: &[Row]) -> String {
     match rows.iter().filter(|row| row.is_finding() && row.net == Net::NoneSeen).count() {
         0 => String::new(),
         count => format!(
-            "NET   {count} that climb{} killed by the kernel, after which nothing in it writes; no agent that would write before is known here: plimsoll watch\n",
-            if count == 1 { "s is" } else { " are" }
+            "NET   nothing would be left of {count} that climb{}: the kernel's kill lets nothing be written, and no agent that writes before it is known here: plimsoll watch\n",
+            if count == 1 { "s" } else { "" }
         ),
     }
 }

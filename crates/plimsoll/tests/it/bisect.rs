@@ -414,6 +414,34 @@ fn commits_that_add_what_holds_memory_are_told_first() {
 }
 
 #[test]
+fn along_first_parents_a_merge_is_told_with_all_that_it_brings() {
+    let Some(repo) = Repo::new("bisect::along_first_parents_a_merge_is_told_with_all_that_it_brings") else {
+        return;
+    };
+    let good = repo.commit("first", &[("a.go", "package a\n")]);
+    repo.git(&["checkout", "--quiet", "-b", "side"]);
+    let brought = repo.commit(
+        "remember",
+        &[("b.go", "package a\n\nvar (\n\tlimit = 5\n\tseen =\n\t\tmap[string]int{}\n)\n")],
+    );
+    repo.git(&["checkout", "--quiet", "main"]);
+    repo.commit("a word", &[("README.md", "words\n")]);
+    repo.git(&["merge", "--quiet", "--no-edit", "side"]);
+    let merge = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let told = |more: &[&str]| {
+        let (_, document) = repo.searched(&[&["suspects", "--good", &good], more].concat());
+        let first = &document["suspects"][0];
+        (document["commits"].clone(), first["id"].clone(), first["findings"][0]["line"].clone())
+    };
+    assert_eq!(told(&[]), (2.into(), brought.into(), 5.into()));
+    assert_eq!(told(&["--first-parent"]), (2.into(), merge.clone().into(), 5.into()));
+    let command = ["commits", "--good", &good, "--first-parent", "--", "sh", "-c", "! grep -q seen b.go"];
+    let (out, document) = repo.searched(&command);
+    assert_eq!(document["changes"][0]["id"], merge, "{}", stderr(&out));
+    assert!(document["notes"].to_string().contains("1 commits weigh more beforehand"), "{document:#}");
+}
+
+#[test]
 fn commits_that_add_what_holds_memory_are_run_sooner() {
     let Some(repo) = Repo::new("bisect::commits_that_add_what_holds_memory_are_run_sooner") else { return };
     let good = repo.commit("first", &[("a.go", "package a\n")]);

@@ -407,7 +407,7 @@ fn ranked(place: &Place<'_>) {
         "HEAP  shop/jvm:main: heap after collection",
         "LOAD  shop/busy:main: ",
         "WAITS shop/dies:main: in 25 % of the last hour something in dies-0 waited",
-        "NET   4 that climb are killed by the kernel",
+        "NET   nothing would be left of 4 that climb: ",
         "NET   shop/jvm:main: its heap is full before",
     ] {
         assert!(screen.contains(words), "no {words:?}:\n{screen}");

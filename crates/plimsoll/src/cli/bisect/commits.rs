@@ -77,13 +77,10 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     drive::search(&args.common, head, &path, &worktree, range.notes, format)
 }
 
-/// Gives commits their weights by what their diffs add; says how many weigh more. Along first parents a merge stands for many
-/// commits, whose diffs are not its own.
+/// Gives commits their weights by what their diffs add; says how many weigh more. Along first parents a merge has the diff of all that
+/// it brings.
 fn weigh(args: &Args, repository: &Repository, changes: &mut [Change]) -> Result<Option<String>, CliError> {
-    if args.first_parent {
-        return Ok(None);
-    }
-    let ranked = args.shown.rank(repository, &args.good, &args.bad)?;
+    let ranked = args.shown.rank(repository, (&args.good, &args.bad), args.first_parent)?;
     let mut weightier = 0;
     for change in changes {
         if let Some(suspect) = ranked.suspects.iter().find(|s| s.id == change.id) {

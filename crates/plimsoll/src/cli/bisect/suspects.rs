@@ -61,6 +61,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     repository: PathBuf,
 
+    /// Only commits along first parents: a merge is one change, with all that it brings.
+    #[arg(long)]
+    first_parent: bool,
+
     /// Most commits.
     #[arg(long, default_value_t = 10)]
     rows: usize,
@@ -88,8 +92,13 @@ pub(super) struct Ranked {
 
 impl Shown {
     /// Reads the commits between two.
-    pub(super) fn rank(&self, repository: &Repository, good: &str, bad: &str) -> Result<Ranked, CliError> {
-        let (log, is_cut) = repository.diffs(good, bad).map_err(git_failed)?;
+    pub(super) fn rank(
+        &self,
+        repository: &Repository,
+        (good, bad): (&str, &str),
+        first_parents: bool,
+    ) -> Result<Ranked, CliError> {
+        let (log, is_cut) = repository.diffs(good, bad, first_parents).map_err(git_failed)?;
         let diffs = parse(log.trim_start_matches('\0'));
         let mut names = self.names.clone();
         names.extend(self.evidence.as_deref().map(evidence).transpose()?.into_iter().flatten());
@@ -99,7 +108,8 @@ impl Shown {
 
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let repository = Repository::open(&args.repository).map_err(git_failed)?;
-    let Ranked { suspects, commits, is_cut } = args.shown.rank(&repository, &args.good, &args.bad)?;
+    let Ranked { suspects, commits, is_cut } =
+        args.shown.rank(&repository, (&args.good, &args.bad), args.first_parent)?;
     let text = match format {
         Format::Table => screen(&suspects, commits, is_cut, args),
         _ => {
