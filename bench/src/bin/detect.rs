@@ -36,18 +36,18 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     if !sweep {
         let at = |probability| AlarmPolicy { probability, ..default };
         return vec![
-            (format!("**Plimsoll**, default: P(OOM ≤ 240 h) ≥ {}", default.probability), default),
+            (format!("**Plimsoll**, default: evidence ≥ {}", default.probability), default),
             ("… early: ≥ 0.5".to_owned(), at(0.5)),
             ("… strict: ≥ 0.9".to_owned(), at(0.9)),
         ];
     }
     let mut out = vec![("default".to_owned(), default)];
-    for hours in [240.0, 360.0] {
-        for probability in [0.5, 0.6, 0.7, 0.8, 0.9] {
-            for (patience, most) in [(0.0, 4.0), (0.1, 4.0), (0.15, 6.0)] {
-                let name = format!("H{hours} p{probability} w{patience} {most}");
-                let (horizon, patience_most) = (hours * 3600.0, most * 3600.0);
-                out.push((name, AlarmPolicy { horizon, probability, patience, patience_most, ..default }));
+    for probability in [0.6, 0.65, 0.7, 0.72, 0.75, 0.8, 0.9] {
+        for (memory, hours) in [(0.1, 0.75), (0.15, 1.0), (0.2, 1.5)] {
+            for reach in [0.0, 0.1, 0.15] {
+                let name = format!("p{probability} m{memory} {hours} r{reach}");
+                let memory_least = hours * 3600.0;
+                out.push((name, AlarmPolicy { probability, memory, memory_least, reach, ..default }));
             }
         }
     }

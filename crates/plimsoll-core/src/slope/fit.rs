@@ -13,7 +13,7 @@ const EXPECTED: f64 = 0.002;
 /// Rounds of fitting: plain, then with robust weights.
 const ROUNDS: usize = 2;
 /// Weight of that expectation, in independent points.
-const EXPECTED_WEIGHT: f64 = 4.0;
+const EXPECTED_WEIGHT: f64 = 1.0;
 
 /// A model with its posterior weight.
 #[derive(Debug, Clone, Copy)]
@@ -290,7 +290,7 @@ impl Sums {
         self.warm[k * design.aged + c]
     }
 
-    /// Cross product of the two columns of a model. A ramp vanishes before its step; columns of different
+    /// Cross product of the two columns of a model. What begins with a step vanishes before it; columns of different
     /// versions never meet.
     fn pair(&self, design: &Design, level: usize, main: usize) -> f64 {
         match design.terms[level] {

@@ -23,6 +23,11 @@ pub(super) const DEADLY_PLATEAU: f64 = 0.1;
 const HINGES: usize = 10;
 /// Time constants at most that may serve as warm-up.
 pub(super) const WARM: usize = 3;
+/// Prior mass of a new plateau that begins within the run, without and with a jump, and its time constants, in times since,
+/// with their shares: what fills up is mostly full by now.
+const NEW_PLATEAU: f64 = 0.06;
+const JUMP_PLATEAU: f64 = 0.05;
+const PLATEAUS: [(f64, f64); 4] = [(4.5, 0.04), (1.5, 0.13), (0.5, 0.38), (1.0 / 6.0, 0.45)];
 /// Floor points needed on both sides of an onset.
 const HINGE_SIDE: usize = 4;
 
@@ -360,9 +365,11 @@ impl Design {
             self.model(None, step, Family::Step, (1.0 - P_LEAK) * 0.15 * share);
             self.model(None, ramp, Family::Onset, P_LEAK * 0.25 * share);
             self.model(Some(step), ramp, Family::Onset, P_LEAK * 0.1 * share);
-            for (tau, weight) in [(4.5, 0.15), (1.5, 0.2), (0.5, 0.3), (1.0 / 6.0, 0.35)] {
+            for (tau, weight) in PLATEAUS {
                 let c = self.add(Term::Plateau { at, tau: tau * ago });
-                self.model(None, c, Family::Plateau, (1.0 - P_LEAK) * 0.25 * share * weight);
+                let prior = (1.0 - P_LEAK) * share * weight;
+                self.model(None, c, Family::Plateau, prior * NEW_PLATEAU);
+                self.model(Some(step), c, Family::Plateau, prior * JUMP_PLATEAU);
             }
         }
     }
