@@ -32,15 +32,24 @@ pub(super) fn movement(shape: Shape, nearest: &Replica) -> Movement {
 
 /// Floors of a life, hour by hour of the clock; an hour without samples is left out.
 fn floors(life: &Life) -> Vec<(u64, f64)> {
-    let mut floors: Vec<(u64, f64)> = Vec::new();
-    for p in life.points.iter().filter(|p| p.t >= 0.0 && p.v.is_finite()) {
-        let hour = (p.t / BLOCK) as u64;
-        match floors.last_mut() {
-            Some((of, low)) if *of == hour => *low = low.min(p.v),
-            _ => floors.push((hour, p.v)),
+    let mut floors = Vec::with_capacity(life.points.len().min(1024));
+    let (mut end, mut low) = (f64::NEG_INFINITY, f64::INFINITY);
+    for p in &life.points {
+        // No division but at the begin of an hour: of each workload this is a pass over all samples.
+        if p.t >= end {
+            keep(&mut floors, end, low);
+            (end, low) = ((p.t / BLOCK).floor() * BLOCK + BLOCK, f64::INFINITY);
         }
+        low = if p.v < low { p.v } else { low };
     }
+    keep(&mut floors, end, low);
     floors
+}
+
+fn keep(floors: &mut Vec<(u64, f64)>, end: f64, low: f64) {
+    if low.is_finite() && end > 0.0 {
+        floors.push(((end / BLOCK) as u64 - 1, low));
+    }
 }
 
 /// Whether the hour of the day explains most of what moves, beyond what so many means explain of noise.

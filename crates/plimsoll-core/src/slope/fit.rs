@@ -12,6 +12,8 @@ const FINEST: f64 = 0.0008;
 const EXPECTED: f64 = 0.002;
 /// Rounds of fitting: plain, then with robust weights.
 const ROUNDS: usize = 2;
+/// Logarithm of what is left of the prior of a shape that should rise and falls: 0.05.
+const FALLING: f64 = -2.995_732_273_553_991;
 /// Weight of that expectation, in independent points.
 const EXPECTED_WEIGHT: f64 = 1.0;
 
@@ -367,9 +369,10 @@ fn gain(design: &Design, sums: &Sums, rests: &Rests, model: &Model) -> Option<Ga
             if ra.xx < 1e-9 || rc.xx < 1e-9 || det <= 1e-9 * xa * xc {
                 return None;
             }
-            let (ba, bc) = ((ra.xy * xc - rc.xy * cross) / det, (rc.xy * xa - ra.xy * cross) / det);
+            // Both coefficients, times the determinant.
+            let (ba, bc) = (ra.xy * xc - rc.xy * cross, rc.xy * xa - ra.xy * cross);
             let negative = bc < 0.0 || (ba < 0.0 && a < design.aged);
-            Some(Gain { sse: ba * ra.xy + bc * rc.xy, columns: 2, negative })
+            Some(Gain { sse: (ba * ra.xy + bc * rc.xy) / det, columns: 2, negative })
         }
     }
 }
@@ -396,29 +399,31 @@ fn weighed<'a>(
         let parameters = (rests.nb + gain.columns) as f64;
         let rising = matches!(model.family, Family::Saturating | Family::Plateau)
             || model.level.is_some_and(|c| c < design.aged);
-        let prior = if gain.negative && rising { log_prior(model.prior * 0.05) } else { *prior };
+        let prior = if gain.negative && rising { *prior + FALLING } else { *prior };
         (parameters + 2.0 <= n).then_some((model, Evidence { sse, parameters, prior }))
     })
 }
 
 /// From evidence to the logarithm of a posterior weight, up to a constant.
-struct Scale<'a> {
-    noise: &'a Noise,
-    n: f64,
+struct Scale {
+    /// Independent points, those of the expectation among them.
+    points: f64,
+    /// Variance by residual square sum: what it adds for each unit, and what is expected before.
+    spread: (f64, f64),
     /// What a parameter costs.
     free: f64,
 }
 
-impl Scale<'_> {
-    fn new<'a>(design: &Design, noise: &'a Noise) -> Scale<'a> {
-        Scale { noise, n: design.n as f64, free: (noise.n_eff + 1.0).ln() }
+impl Scale {
+    fn new(design: &Design, noise: &Noise) -> Scale {
+        let points = noise.n_eff + EXPECTED_WEIGHT;
+        let spread = (noise.n_eff / design.n as f64 / points, EXPECTED_WEIGHT * EXPECTED * EXPECTED / points);
+        Scale { points, spread, free: (noise.n_eff + 1.0).ln() }
     }
 
     fn weight(&self, e: &Evidence) -> f64 {
-        let n_eff = self.noise.n_eff;
-        let spread =
-            (n_eff * e.sse / self.n + EXPECTED_WEIGHT * EXPECTED * EXPECTED) / (n_eff + EXPECTED_WEIGHT);
-        let bic = (n_eff + EXPECTED_WEIGHT) * spread.ln() + e.parameters * self.free;
+        let (by_square, expected) = self.spread;
+        let bic = self.points * (by_square * e.sse + expected).ln() + e.parameters * self.free;
         -0.5 * bic + e.prior
     }
 }

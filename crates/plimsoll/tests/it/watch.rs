@@ -135,7 +135,8 @@ fn an_agent_that_is_killed_in_a_dump_leaves_a_living_target_and_nothing_else() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let Some(cage) = cage(test, "kill9", 600 * MIB) else { return };
     let store = folder.path().join("store");
-    let rules = "mode: capture\nevery: 200ms\nonly: [Orphan]\nheavyBelow: 10m\n";
+    // Late, so that there is much to dump: it must not be done before the agent is killed.
+    let rules = "mode: capture\nevery: 200ms\nonly: [Orphan]\nheavyBelow: 12s\n";
     let mut agent = Agent::start(&store, rules);
     let Some(mut java) = Target::java(folder.path(), &cage, ("Orphan", 20)) else {
         return skipped(test, "there is no JDK");
