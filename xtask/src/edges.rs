@@ -1,4 +1,4 @@
-//! Who may depend on whom: core < read < host < plimsoll, and nothing that waits or prints in core.
+//! Who may depend on whom: core < read < host < plimsoll, source < plimsoll, and nothing that waits or prints in core.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crates/plimsoll-source",
+        &[
+            "serde",
+            "tree-sitter",
+            "tree-sitter-c",
+            "tree-sitter-c-sharp",
+            "tree-sitter-cpp",
+            "tree-sitter-go",
+            "tree-sitter-java",
+            "tree-sitter-kotlin-ng",
+            "tree-sitter-python",
+            "tree-sitter-rust",
+            "tree-sitter-typescript",
+        ],
+    ),
+    (
         "crates/plimsoll",
         &[
             "clap",
@@ -53,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plimsoll-core",
             "plimsoll-host",
             "plimsoll-read",
+            "plimsoll-source",
             "ratatui",
             "rustix",
             "serde",

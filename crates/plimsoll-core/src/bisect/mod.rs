@@ -13,7 +13,6 @@ mod history;
 mod journal;
 mod likelihood;
 mod search;
-pub mod suspects;
 #[cfg(test)]
 mod tests;
 

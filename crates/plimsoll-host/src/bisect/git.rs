@@ -109,8 +109,8 @@ impl Repository {
         self.folder.join("plimsoll")
     }
 
-    /// What the commits between two change, as git prints it: a zero byte, the commit, a zero byte, its title, its diff; and whether that was
-    /// cut for its size. Merges are left out: what they bring, their parents brought. Along first parents they are all that is told of
+    /// What the commits between two change, as git prints it: a zero byte, the commit, a zero byte, its title, its diff with the full names
+    /// of blobs; and whether that was cut for its size. Merges are left out: what they bring, their parents brought. Along first parents they are all that is told of
     /// what they bring, beside the commits on that line.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Repository {
         let range = format!("{}..{}", self.resolve(good)?, self.resolve(bad)?);
         let mut git = self.git();
         git.arg("log").args(if first_parents { &["--first-parent", "-m"][..] } else { &["--no-merges"] });
-        git.args(["--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"]);
+        git.args(["--patch", "--unified=0", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"]);
         git.args([
             "--no-renames",
             "--src-prefix=a/",
@@ -301,7 +301,8 @@ impl Repository {
         Ok(worktree)
     }
 
-    fn git(&self) -> Command {
+    /// A command of git on this repository.
+    pub(super) fn git(&self) -> Command {
         let mut git = git(Path::new("/"));
         let mut folder = OsString::from("--git-dir=");
         folder.push(&self.folder);

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use plimsoll_core::bisect::Change;
-use plimsoll_core::bisect::suspects::prior;
 use plimsoll_host::bisect::{Repository, Worktree};
+use plimsoll_source::prior;
 
 use super::drive::{self, Common, Versions, git_failed};
 use super::suspects::Shown;
@@ -83,7 +83,7 @@ fn weigh(args: &Args, repository: &Repository, changes: &mut [Change]) -> Result
     let ranked = args.shown.rank(repository, (&args.good, &args.bad), args.first_parent)?;
     let mut weightier = 0;
     for change in changes {
-        if let Some(suspect) = ranked.suspects.iter().find(|s| s.id == change.id) {
+        if let Some(suspect) = ranked.ranking.suspects.iter().find(|s| s.id == change.id) {
             (change.weight, weightier) = (prior(suspect.score), weightier + 1);
         }
     }

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plimsoll_core::bisect::suspects::{Suspect, parse, rank};
 use plimsoll_core::recording::API_VERSION;
-use plimsoll_host::bisect::Repository;
+use plimsoll_host::bisect::{Blobs, Repository};
+use plimsoll_source::{Ranking, Texts, parse, rank};
 use serde_json::{Value, json};
 
 use super::drive::git_failed;
@@ -83,11 +83,20 @@ pub(super) struct Shown {
     evidence: Option<PathBuf>,
 }
 
-/// Commits by what they add, how many were read, and whether that is not all.
+/// Commits by what they add, how many were read, and whether the oldest are missing.
 pub(super) struct Ranked {
-    pub(super) suspects: Vec<Suspect>,
+    pub(super) ranking: Ranking,
     pub(super) commits: usize,
     pub(super) is_cut: bool,
+}
+
+/// The files of commits, as the ranking asks for them.
+struct OfRepository(Blobs);
+
+impl Texts for OfRepository {
+    fn text(&mut self, blob: &str) -> Option<String> {
+        self.0.text(blob)
+    }
 }
 
 impl Shown {
@@ -102,25 +111,27 @@ impl Shown {
         let diffs = parse(log.trim_start_matches('\0'));
         let mut names = self.names.clone();
         names.extend(self.evidence.as_deref().map(evidence).transpose()?.into_iter().flatten());
-        Ok(Ranked { suspects: rank(&diffs, &names), commits: diffs.len(), is_cut })
+        let mut texts = OfRepository(Blobs::of(repository).map_err(git_failed)?);
+        Ok(Ranked { ranking: rank(&diffs, &names, &mut texts), commits: diffs.len(), is_cut })
     }
 }
 
 pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let repository = Repository::open(&args.repository).map_err(git_failed)?;
-    let Ranked { suspects, commits, is_cut } =
-        args.shown.rank(&repository, (&args.good, &args.bad), args.first_parent)?;
+    let ranked = args.shown.rank(&repository, (&args.good, &args.bad), args.first_parent)?;
     let text = match format {
-        Format::Table => screen(&suspects, commits, is_cut, args),
+        Format::Table => screen(&ranked, args),
         _ => {
             let document = json!({
-                "apiVersion": API_VERSION, "kind": "SuspectCommits", "commits": commits, "isCut": is_cut, "suspects": suspects,
+                "apiVersion": API_VERSION, "kind": "SuspectCommits", "commits": ranked.commits, "isCut": ranked.is_cut,
+                "filesNotRead": ranked.ranking.unread, "suspects": ranked.ranking.suspects,
             });
             crate::render::json::text(&document, format)
         }
     };
     output::result(&text)?;
-    Ok(match (is_cut, suspects.is_empty()) {
+    let is_empty = ranked.ranking.suspects.is_empty();
+    Ok(match (ranked.is_cut || (is_empty && ranked.ranking.unread > 0), is_empty) {
         (true, _) => exit_code::PARTIAL,
         (false, true) => exit_code::FINE,
         (false, false) => exit_code::FINDINGS,
@@ -183,7 +194,8 @@ fn names(document: &Value) -> Vec<String> {
     found
 }
 
-fn screen(suspects: &[Suspect], commits: usize, is_cut: bool, args: &Args) -> String {
+fn screen(ranked: &Ranked, args: &Args) -> String {
+    let Ranked { ranking: Ranking { suspects, unread }, commits, is_cut } = ranked;
     let mut out = format!(
         "{} of {commits} commits add what can hold memory, or take away what let go of it\n",
         suspects.len()
@@ -201,7 +213,12 @@ fn screen(suspects: &[Suspect], commits: usize, is_cut: bool, args: &Args) -> St
     if suspects.len() > args.rows {
         out += &format!("and {} more (--rows)\n", suspects.len() - args.rows);
     }
-    if is_cut {
+    if *unread > 0 {
+        out += &format!(
+            "WARNING  {unread} files were not read: too large, too strange for the parser of their language, or not in this clone\n"
+        );
+    }
+    if *is_cut {
         out += "WARNING  the diffs are larger than is read: the oldest commits are missing\n";
     }
     out + "SURE  a hint: nothing was run, and what grows may have been there before\nNEXT  plimsoll bisect commits measures them\n"
