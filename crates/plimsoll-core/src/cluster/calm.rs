@@ -33,23 +33,23 @@ pub(super) fn movement(shape: Shape, nearest: &Replica) -> Movement {
 /// Floors of a life, hour by hour of the clock; an hour without samples is left out.
 fn floors(life: &Life) -> Vec<(u64, f64)> {
     let mut floors = Vec::with_capacity(life.points.len().min(1024));
-    let (mut end, mut low) = (f64::NEG_INFINITY, f64::INFINITY);
-    for p in &life.points {
-        // No division but at the begin of an hour: of each workload this is a pass over all samples.
-        if p.t >= end {
-            keep(&mut floors, end, low);
-            (end, low) = ((p.t / BLOCK).floor() * BLOCK + BLOCK, f64::INFINITY);
+    let (mut rest, mut length) = (&life.points[..], 0);
+    while let Some(first) = rest.first() {
+        let hour = (first.t / BLOCK).floor();
+        let end = (hour + 1.0) * BLOCK;
+        // Of each workload this is a pass over all samples: an hour mostly has as many as the one before.
+        let fits = length > 0 && rest.get(length - 1).is_some_and(|p| p.t < end);
+        if !(fits && rest.get(length).is_none_or(|p| p.t >= end)) {
+            length = rest.iter().position(|p| p.t >= end).unwrap_or(rest.len()).max(1);
         }
-        low = if p.v < low { p.v } else { low };
+        let (body, later) = rest.split_at(length);
+        rest = later;
+        let low = body.iter().fold(f64::INFINITY, |low, p| if p.v < low { p.v } else { low });
+        if low.is_finite() && hour >= 0.0 {
+            floors.push((hour as u64, low));
+        }
     }
-    keep(&mut floors, end, low);
     floors
-}
-
-fn keep(floors: &mut Vec<(u64, f64)>, end: f64, low: f64) {
-    if low.is_finite() && end > 0.0 {
-        floors.push(((end / BLOCK) as u64 - 1, low));
-    }
 }
 
 /// Whether the hour of the day explains most of what moves, beyond what so many means explain of noise.

@@ -96,6 +96,7 @@ struct Rest {
 }
 
 /// What is left of floor and columns when the base has explained its part.
+#[derive(Default)]
 struct Rests {
     /// Factor of the base.
     base: Chol,
@@ -117,14 +118,22 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut noise =
         Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
     let priors = Priors::of(&design);
+    let mut rests = Rests::default();
     for round in 0..ROUNDS {
-        sums.compute(floor, &design, &y, &weights);
-        let mut rests = Rests::new(&design, &sums, &noise)?;
+        let all: Vec<usize>;
+        let columns = if round == 0 {
+            &design.coarse
+        } else {
+            all = (0..design.terms.len()).collect();
+            &all
+        };
+        sums.compute(floor, &design, (&y, &weights), columns);
+        rests = Rests::new(&design, &sums, &noise)?;
         if round == 0
             && let Some(c) = warm_up(&design, &sums, &rests, &noise)
         {
             design.adopt(c);
-            sums.extend_base(floor, &design, &weights);
+            sums.extend_base(floor, &design, &weights, &design.coarse);
             rests = Rests::new(&design, &sums, &noise)?;
         }
         let best = best(&design, &sums, &rests, &noise, &priors)?;
@@ -136,7 +145,8 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
         }
         noise = noise::measure(floor, &residuals, &weights, spread);
     }
-    let rests = Rests::new(&design, &sums, &noise)?;
+    // What the base explains hardly depends on the noise: only what draws the other columns does.
+    let rests = Rests { ridge: ridge(&noise), ..rests };
     let scored = score(&design, &sums, &rests, &noise, &priors);
     let tail = residuals.len().saturating_sub(3);
     let mut newest = residuals[tail..].to_vec();
@@ -168,7 +178,8 @@ impl Sums {
         }
     }
 
-    fn compute(&mut self, floor: &Floor, design: &Design, y: &[f64], weights: &[f64]) {
+    /// Sums of these columns; others stay as they were, nothing at first.
+    fn compute(&mut self, floor: &Floor, design: &Design, (y, weights): (&[f64], &[f64]), columns: &[usize]) {
         self.wy.clear();
         for (run, bound) in floor.bounds.windows(2).enumerate() {
             let (weights, y) = (&weights[bound[0]..bound[1]], &y[bound[0]..bound[1]]);
@@ -180,29 +191,29 @@ impl Sums {
         }
         self.yy = self.wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
         self.base(floor, design, weights, 0);
-        for c in 0..design.terms.len() {
+        for &c in columns {
             let from = design.from[c];
             let (x, w) = (&design.column(c)[from..], &weights[from..]);
             let [sum, xx, xy] = moments(w, &self.wy[from..], x);
             let centre = self.centre(floor, (w, x, sum), from, c);
             (self.xx[c], self.xy[c]) = (xx - centre, xy);
         }
-        self.base_cross(design, 0);
+        self.base_cross(design, 0, columns);
         self.warm_pairs(design, weights);
     }
 
     /// Takes in base columns that were added since the last pass.
-    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64]) {
+    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64], columns: &[usize]) {
         let before = self.weighted_base.len() / design.n;
         self.base(floor, design, weights, before);
-        self.base_cross(design, before);
+        self.base_cross(design, before, columns);
     }
 
-    /// Cross products of all columns with the base columns from the given one on.
-    fn base_cross(&mut self, design: &Design, first: usize) {
+    /// Cross products of columns with the base columns from the given one on.
+    fn base_cross(&mut self, design: &Design, first: usize, columns: &[usize]) {
         let n = design.n;
         let last = design.base.len();
-        for c in 0..design.terms.len() {
+        for &c in columns {
             let from = design.from[c];
             let x = &design.column(c)[from..];
             let base = |b: usize| &self.weighted_base[b * n + from..(b + 1) * n];
@@ -315,6 +326,9 @@ impl Rests {
         let zy = base.forward(&sums.by);
         let yy = (sums.yy - inner(&zy, &zy, nb)).max(0.0);
         let rest = |c: usize| {
+            if sums.xx[c] == 0.0 {
+                return Rest { xx: 0.0, xy: 0.0, base: [0.0; MAX] };
+            }
             let z = base.forward(&sums.xb[c]);
             let (xx, xy) = (inner(&z, &z, nb), inner(&z, &zy, nb));
             Rest { xx: sums.xx[c] - xx, xy: sums.xy[c] - xy, base: z }

@@ -4,7 +4,7 @@
 use std::f64::consts::SQRT_2;
 
 use super::floor::{Floor, FloorPoint};
-use super::linalg::MAX;
+use super::linalg::{MAX, decay};
 
 const HOUR: f64 = 3_600.0;
 /// Longest time constant that is told apart from a straight climb, seconds.
@@ -19,6 +19,10 @@ const TAU_MASS: f64 = 7.8;
 pub(super) const P_LEAK: f64 = 0.15;
 /// A plateau above the death level kills as surely as a straight climb, but caches are rarely sized so.
 pub(super) const DEADLY_PLATEAU: f64 = 0.1;
+/// Powers of age below one: the least, the step to the next, and how many.
+const LEAST_POWER: f64 = 0.55;
+const POWER_STEP: f64 = 0.1;
+const POWERS: u8 = 4;
 /// Onset candidates at most.
 const HINGES: usize = 10;
 /// Time constants at most that may serve as warm-up.
@@ -28,6 +32,8 @@ pub(super) const WARM: usize = 3;
 const NEW_PLATEAU: f64 = 0.06;
 const JUMP_PLATEAU: f64 = 0.05;
 const PLATEAUS: [(f64, f64); 4] = [(4.5, 0.04), (1.5, 0.13), (0.5, 0.38), (1.0 / 6.0, 0.45)];
+/// The one of them that a first look needs.
+const COARSE_PLATEAU: f64 = 0.5;
 /// Floor points needed on both sides of an onset.
 const HINGE_SIDE: usize = 4;
 
@@ -115,6 +121,12 @@ fn rise(age: f64, tau: f64) -> f64 {
 /// Logarithm of an age beside the oldest one.
 fn logarithm(age: f64, unit: f64) -> f64 {
     (age / unit).max(1e-12).ln()
+}
+
+/// An age beside the oldest one to the least power, and to the step between powers.
+fn powers(age: f64, unit: f64) -> [f64; 2] {
+    let ln = logarithm(age, unit);
+    [decay(LEAST_POWER * ln), decay(POWER_STEP * ln)]
 }
 
 impl Term {
@@ -243,6 +255,9 @@ pub(super) struct Design {
     pub(super) warm: Vec<usize>,
     /// Number of columns, the first ones, that are functions of age alone.
     pub(super) aged: usize,
+    /// Columns that a first look needs, which is only to show which points stand out: a slow plateau is nearly a ramp
+    /// there, and a quick one a step.
+    pub(super) coarse: Vec<usize>,
     /// Scale of age, seconds.
     pub(super) unit: f64,
     /// Number of floor points.
@@ -271,6 +286,7 @@ impl Design {
             models: Vec::with_capacity(96),
             warm: Vec::new(),
             aged: 0,
+            coarse: Vec::new(),
             unit,
             n: floor.points.len(),
         };
@@ -281,6 +297,7 @@ impl Design {
             d.versions(floor);
         }
         d.aged = d.terms.len();
+        d.coarse = (0..d.aged).collect();
         d.warmed();
         d.onsets(floor, setting.now);
         d.fill(floor);
@@ -299,8 +316,8 @@ impl Design {
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
         self.model(None, linear, Family::Linear, P_LEAK * 0.45);
-        for power in [0.55, 0.65, 0.75, 0.85] {
-            let c = self.add(Term::Power(power));
+        for k in 0..POWERS {
+            let c = self.add(Term::Power(LEAST_POWER + POWER_STEP * f64::from(k)));
             self.model(None, c, Family::Sublinear, P_LEAK * 0.04);
         }
         if load {
@@ -362,11 +379,13 @@ impl Design {
             let at = now - ago;
             let step = self.add(Term::Step { at });
             let ramp = self.add(Term::Ramp { at });
+            self.coarse.extend([step, ramp]);
             self.model(None, step, Family::Step, (1.0 - P_LEAK) * 0.15 * share);
             self.model(None, ramp, Family::Onset, P_LEAK * 0.25 * share);
             self.model(Some(step), ramp, Family::Onset, P_LEAK * 0.1 * share);
             for (tau, weight) in PLATEAUS {
                 let c = self.add(Term::Plateau { at, tau: tau * ago });
+                self.coarse.extend((tau == COARSE_PLATEAU).then_some(c));
                 let prior = (1.0 - P_LEAK) * share * weight;
                 self.model(None, c, Family::Plateau, prior * NEW_PLATEAU);
                 self.model(Some(step), c, Family::Plateau, prior * JUMP_PLATEAU);
@@ -391,7 +410,7 @@ impl Design {
     }
 
     /// Evaluates all columns. Time constants fall in octaves, so that one exponential per point is
-    /// enough for all of them; powers share one logarithm, and the columns of an onset its first point.
+    /// enough for all of them; powers rise in steps, so that two are; and the columns of an onset its first point.
     fn fill(&mut self, floor: &Floor) {
         let (n, unit) = (self.n, self.unit);
         self.values.resize(self.terms.len() * n, 0.0);
@@ -400,7 +419,7 @@ impl Design {
             let values = base_at(&self.base, &Place::from(p), unit);
             self.base_values.iter_mut().skip(at).step_by(n).zip(values).for_each(|(x, v)| *x = v);
         }
-        let logarithms: Vec<f64> = floor.points.iter().map(|p| logarithm(p.age, unit)).collect();
+        let powers: Vec<[f64; 2]> = floor.points.iter().map(|p| powers(p.age, unit)).collect();
         let mut chain: Vec<f64> = vec![0.0; n];
         let (mut onset, mut onset_of_chain) = ((f64::NAN, 0), None);
         for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
@@ -417,7 +436,11 @@ impl Design {
                     since_onset(column, &mut chain[from..], points, (at, tau), longest);
                 }
                 Term::Power(e) => {
-                    column.iter_mut().zip(&logarithms).for_each(|(x, ln)| *x = (e * ln).exp());
+                    let steps = ((e - LEAST_POWER) / POWER_STEP).round() as i32;
+                    column
+                        .iter_mut()
+                        .zip(&powers)
+                        .for_each(|(x, [least, step])| *x = least * step.powi(steps));
                 }
                 _ => column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), unit)),
             }
@@ -447,7 +470,7 @@ fn octave(column: &mut [f64], chain: &mut [f64], points: &[FloorPoint], tau: f64
     let first = tau > 0.6 * TAU_MAX;
     let norm = 1.0 / rise(unit, tau);
     for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
-        *e = if first { (-p.age / tau).exp() } else { *e * *e };
+        *e = if first { decay(-p.age / tau) } else { *e * *e };
         *x = (1.0 - *e) * norm;
     }
 }
@@ -462,7 +485,7 @@ fn since_onset(
 ) {
     let (at, tau) = plateau;
     for ((x, e), p) in column.iter_mut().zip(chain).zip(points) {
-        *e = if longest { (-(p.t - at).max(0.0) / tau).exp() } else { *e * *e * *e };
+        *e = if longest { decay(-(p.t - at).max(0.0) / tau) } else { *e * *e * *e };
         *x = 1.0 - *e;
     }
 }

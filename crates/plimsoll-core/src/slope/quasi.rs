@@ -53,6 +53,11 @@ impl Quasi {
 
 /// Powers of the root of `x^(d+1) = x + 1`: the most evenly spreading steps known.
 fn steps() -> [f64; DIMENSIONS] {
+    static STEPS: OnceLock<[f64; DIMENSIONS]> = OnceLock::new();
+    *STEPS.get_or_init(powers_of_the_root)
+}
+
+fn powers_of_the_root() -> [f64; DIMENSIONS] {
     let mut root = 1.5_f64;
     for _ in 0..40 {
         root = (1.0 + root).powf(1.0 / (DIMENSIONS as f64 + 1.0));
