@@ -1,6 +1,7 @@
 //! Benchmarks beside the peers, and the calibration of the interval.
 
 pub mod change_point;
+pub mod dump;
 pub mod intervals;
 pub mod replay;
 pub mod rivals;

@@ -41,6 +41,8 @@ pub struct Source {
     pub name: &'static str,
     /// Folder below the directory of all traces.
     pub folder: &'static str,
+    /// The folder below that, where there is one a month.
+    pub month: Option<&'static str>,
     /// Where its files come from, and what may be done with them.
     pub origin: &'static str,
     /// Reads at most so many traces.
@@ -52,18 +54,21 @@ pub const SOURCES: [Source; 3] = [
     Source {
         name: "Alibaba GenTD26, pods",
         folder: "gentd26",
+        month: None,
         origin: "github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI: pod_memory_util_anon.csv and qps.csv; for research and study",
         read: pods,
     },
     Source {
         name: "Bitbrains rnd, virtual machines",
-        folder: "bitbrains/2013-8",
+        folder: "bitbrains",
+        month: Some("2013-8"),
         origin: "GWA-T-12 (Grid Workloads Archive), rnd, a file per machine",
         read: machines,
     },
     Source {
         name: "Alibaba 2018, hosts",
         folder: "alibaba2018-csv",
+        month: None,
         origin: "github.com/ansjin/memory_leak_detection, the m_*.xlsx as CSV by bench/detect/hosts-csv",
         read: hosts,
     },

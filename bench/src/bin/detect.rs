@@ -1,18 +1,21 @@
 //! Detection benchmark: our posterior beside the rivals' rules on the same labelled services.
 //!
-//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--sweep]`
+//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--sweep] [--dump FILE]`
 //!
 //! Without flags: 1,120 healthy and 880 leaking services of the reported seed, Markdown on stdout. `--sweep`
-//! prints many alarm policies instead of the rivals; it is meant for development seeds.
+//! prints many alarm policies instead of the rivals; it is meant for development seeds. `--dump` writes down what all posteriors
+//! said.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use plimsoll_bench::dump::{self, Dump};
 use plimsoll_bench::intervals::{Answer, Figures, figures};
 use plimsoll_bench::replay::{Seen, flags};
 use plimsoll_bench::rivals::{RIVALS, line_interval};
-use plimsoll_bench::run::{SHARES, answers, given, in_parallel, jobs, number};
+use plimsoll_bench::run::{SHARES, answers, given, in_parallel, jobs, number, word};
 use plimsoll_bench::score::{Outcome, Summary, score, summarise};
 use plimsoll_bench::services::{CLASSES, HEALTHY, Service, generate};
 use plimsoll_core::slope::AlarmPolicy;
@@ -29,32 +32,35 @@ struct Done {
     asked: usize,
     seconds: f64,
     full: Option<f64>,
+    dump: String,
 }
 
 fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     let default = AlarmPolicy::default();
     if !sweep {
-        let at = |probability| AlarmPolicy { probability, ..default };
-        return vec![
-            (format!("**Plimsoll**, default: evidence ≥ {}", default.probability), default),
-            ("… early: ≥ 0.5".to_owned(), at(0.5)),
-            ("… strict: ≥ 0.9".to_owned(), at(0.9)),
-        ];
+        let shifted = |by: f64| {
+            let (probability, since_onset) = (default.probability + by, default.since_onset + by);
+            let name = format!("evidence ≥ {probability:.2}, ≥ {since_onset:.2} since an onset");
+            (name, AlarmPolicy { probability, since_onset, ..default })
+        };
+        return [("**Plimsoll**, default", 0.0), ("… early", -0.12), ("… strict", 0.18)]
+            .map(|(name, by)| (name, shifted(by)))
+            .map(|(name, (asked, policy))| (format!("{name}: {asked}"), policy))
+            .to_vec();
     }
     let mut out = vec![("default".to_owned(), default)];
     for probability in [0.6, 0.65, 0.7, 0.72, 0.75, 0.8, 0.9] {
-        for (memory, hours) in [(0.1, 0.75), (0.15, 1.0), (0.2, 1.5)] {
+        for since_onset in [0.5, 0.56, 0.65, 0.72] {
             for reach in [0.0, 0.1, 0.15] {
-                let name = format!("p{probability} m{memory} {hours} r{reach}");
-                let memory_least = hours * 3600.0;
-                out.push((name, AlarmPolicy { probability, memory, memory_least, reach, ..default }));
+                let name = format!("p{probability} o{since_onset} r{reach}");
+                out.push((name, AlarmPolicy { probability, since_onset, reach, ..default }));
             }
         }
     }
     out
 }
 
-fn main() {
+fn main() -> std::io::Result<()> {
     let per_class = number("--per-class").map(|n| n as usize);
     let jobs = jobs(per_class.unwrap_or(140), per_class.unwrap_or(110));
     let (seed, sweep, load) =
@@ -62,6 +68,10 @@ fn main() {
     let began = Instant::now();
     let done = in_parallel(&jobs, |(class, index)| judge(&generate(seed, class, index), sweep, load));
     println!("{} series, seed {seed}, {:.0} s on two cores\n", jobs.len(), began.elapsed().as_secs_f64());
+    if let Some(path) = word("--dump") {
+        let mut dump = Dump::create(Path::new(&path))?;
+        done.iter().try_for_each(|d| dump.write(&d.dump))?;
+    }
     let mut rows: Vec<(String, Summary)> = Vec::new();
     for (k, (name, _)) in policies(sweep).iter().enumerate() {
         let outcomes: Vec<Outcome> = done.iter().map(|d| d.ours[k]).collect();
@@ -77,6 +87,7 @@ fn main() {
     print_classes(&rows);
     print_intervals(&done);
     print_speed(&done);
+    Ok(())
 }
 
 fn judge(service: &Service, sweep: bool, with_load: bool) -> Done {
@@ -97,7 +108,15 @@ fn judge(service: &Service, sweep: bool, with_load: bool) -> Done {
         asked: ticks.len(),
         seconds,
         full: whole.then(|| time_full(&seen, n - 1)),
+        dump: if given("--dump") { dump::lines(series(service), &ticks) } else { String::new() },
     }
+}
+
+/// A service as the head of its part of a dump.
+fn series(service: &Service) -> dump::Series<'_> {
+    let leak = service.onset.zip(service.life()).map(|(onset, life)| (onset as f64, onset as f64 + life));
+    let (set, name) = ("services", CLASSES[service.class]);
+    dump::Series { set, name, class: service.class, seed: 0, minutes: service.rss.len(), leak }
 }
 
 /// Processor time of this thread, seconds: the machine may be shared. Wall clock where the kernel does not say.

@@ -1,13 +1,20 @@
-//! Public traces: alarms on series as they are, and recall of a leak that is added to them, ours beside the
+//! Public traces: alarms on series as they are, and recall of leaks that are added to them, ours beside the
 //! rules that others ship.
 //!
-//! `cargo run --release -p plimsoll-bench --bin traces -- [--dir DIR] [--seed N] [--most N] [--ours] [--list]`
+//! `cargo run --release -p plimsoll-bench --bin traces -- [--dir DIR] [--seeds A-B] [--only NAME] [--month M] [--part even|odd]
+//! [--most N] [--ours] [--list] [--dump FILE]`
 //!
 //! The files are not ours. They are looked for in `--dir`, in `$PLIMSOLL_TRACES` or below
-//! `~/.cache/plimsoll-bench/traces`; what is missing is told. `--ours` leaves the rules of others
-//! out; `--list` tells every alarm of ours on an untouched series, and the series whose leak it missed.
+//! `~/.cache/plimsoll-bench/traces`; what is missing is told. Every seed adds one leak to every series. `--only` takes the sources whose
+//! name holds the word, `--month` another month of the virtual machines, `--part` every other series: what is tried out on one half
+//! has not seen the other. `--ours` leaves the rules of others out; `--list` tells every alarm of ours on an untouched series, and
+//! the series whose leak of the first seed it missed; `--dump` writes down what all posteriors said.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use plimsoll_bench::dump::{self, Dump};
 use plimsoll_bench::intervals::{Answer, figures};
 use plimsoll_bench::replay::{LIMIT, TICK, flags};
 use plimsoll_bench::rivals::{RIVALS, Rival};
@@ -21,9 +28,14 @@ use plimsoll_core::slope::{AlarmPolicy, Death, Epoch, Posterior, Question, Sampl
 const FULL: f64 = 0.95;
 /// Further climb that says the same, share of the limit: the mean of the last six hours against that of the hour before the alarm.
 const FURTHER: f64 = 0.05;
+/// Seeds of the leaks, unless others are asked for.
+const SEEDS: RangeInclusive<u64> = 1..=10;
 
-/// What one detector did on one series and on its twin with a leak.
-#[derive(Default)]
+/// Posteriors, tick by tick.
+type Ticks = Vec<(usize, Option<Posterior>)>;
+
+/// What one detector did on one series and on its twins with a leak.
+#[derive(Default, Clone)]
 struct Done {
     /// Alarms on the untouched series, minutes.
     alarms: Vec<usize>,
@@ -31,72 +43,136 @@ struct Done {
     full: usize,
     /// Of the others, followed by a further climb.
     further: usize,
-    /// Seconds left at the first alarm that the untouched series does not have.
-    lead: Option<f64>,
+    /// For every leak, the first alarm that the untouched series does not have.
+    found: Vec<Option<Found>>,
+}
+
+/// A leak that was found.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Seconds left.
+    lead: f64,
     /// Whether that was early enough to do something.
     useful: bool,
 }
 
 /// Everything measured on one series.
+#[derive(Default)]
 struct Judged {
     days: f64,
     detectors: Vec<Done>,
     answers: Vec<Answer>,
     list: Vec<String>,
+    dump: String,
 }
 
-fn main() {
+/// What was asked for on the command line.
+struct Asked {
+    seeds: RangeInclusive<u64>,
+    most: usize,
+    /// Remainder of the index by two.
+    part: Option<usize>,
+    rivals: bool,
+    dump: Option<String>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let asked = Asked::from_flags()?;
     let directory = directory(word("--dir"));
-    let most = number("--most").map_or(usize::MAX, |n| n as usize);
-    let seed = number("--seed").unwrap_or(1);
-    for source in SOURCES {
-        let folder = directory.join(source.folder);
-        match (source.read)(&folder, most) {
-            Ok(traces) if !traces.is_empty() => report(&source, &traces, seed),
+    let mut dump = asked.dump.as_deref().map(|path| Dump::create(Path::new(path))).transpose()?;
+    let only = word("--only").unwrap_or_default();
+    for source in SOURCES.iter().filter(|s| s.name.contains(&only)) {
+        let mut folder = directory.join(source.folder);
+        if let Some(usual) = source.month {
+            folder.push(word("--month").unwrap_or(usual.to_owned()));
+        }
+        match (source.read)(&folder, asked.most) {
+            Ok(traces) if !traces.is_empty() => {
+                let text = report(source, &traces, &asked);
+                dump.as_mut().map(|d| d.write(&text)).transpose()?;
+            }
             Ok(_) => println!("## {}: MISSING, no series in {}\n", source.name, folder.display()),
             Err(why) => println!("## {}: MISSING ({why})\n\nIt comes from {}.\n", source.name, source.origin),
         }
     }
+    Ok(())
 }
 
-fn report(source: &Source, traces: &[Trace], seed: u64) {
-    let jobs: Vec<(usize, usize)> = (0..traces.len()).map(|i| (0, i)).collect();
-    let all = in_parallel(&jobs, |(_, i)| judge(&traces[i], seed, i));
+impl Asked {
+    fn from_flags() -> Result<Asked, String> {
+        let part = match word("--part").as_deref() {
+            None => None,
+            Some("even") => Some(0),
+            Some("odd") => Some(1),
+            Some(other) => return Err(format!("--part is even or odd, not {other}")),
+        };
+        Ok(Asked {
+            seeds: word("--seeds").map_or(Ok(SEEDS), |text| seeds(&text))?,
+            most: number("--most").map_or(usize::MAX, |n| n as usize),
+            part,
+            rivals: !given("--ours"),
+            dump: word("--dump"),
+        })
+    }
+
+    fn rivals(&self) -> impl Iterator<Item = &'static Rival> {
+        RIVALS.iter().take(if self.rivals { RIVALS.len() } else { 0 })
+    }
+}
+
+/// A range of seeds, `A-B`, or one.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err(format!("--seeds takes A-B, not {text}")),
+    }
+}
+
+/// Prints the table of one source; returns what a dump holds of it.
+fn report(source: &Source, traces: &[Trace], asked: &Asked) -> String {
+    let jobs: Vec<(usize, usize)> =
+        (0..traces.len()).filter(|i| asked.part.is_none_or(|p| i % 2 == p)).map(|i| (0, i)).collect();
+    let all = in_parallel(&jobs, |(_, i)| judge(source, &traces[i], asked, i));
     let days: f64 = all.iter().map(|j| j.days).sum();
-    let with_load = traces.iter().filter(|t| !t.load.is_empty()).count();
+    let with_load = jobs.iter().filter(|j| !traces[j.1].load.is_empty()).count();
     println!(
-        "## {}: {} series, {days:.0} series-days, {with_load} with a load, leaks of seed {seed}\n",
+        "## {}: {} series, {days:.0} series-days, {with_load} with a load, leaks of seeds {:?}\n",
         source.name,
-        traces.len()
+        all.len(),
+        asked.seeds
     );
     println!("From {}.\n", source.origin);
     println!(
-        "| Detector | Alarms / series-day | series with one | alarms, of which before ≥ 95 % used; before a further climb | Recall of the added leak | Useful | Median lead, h |"
+        "| Detector | Alarms / series-day | series with one | alarms, of which before ≥ 95 % used; before a further climb | Recall of the added leaks | Useful | Median lead, h |"
     );
     println!("|---|---|---|---|---|---|---|");
-    let names = ["**Plimsoll**", "… without the load"].into_iter().chain(rivals().map(|r| r.name));
+    let names = ["**Plimsoll**", "… without the load"].into_iter().chain(asked.rivals().map(|r| r.name));
     for (k, name) in names.enumerate() {
-        print_row(name, &all.iter().map(|j| &j.detectors[k]), all.len(), days);
+        print_row(name, &all.iter().map(|j| &j.detectors[k]), days);
     }
     print_intervals(&all);
     if given("--list") {
         all.iter().flat_map(|j| &j.list).for_each(|line| println!("{line}"));
     }
+    all.into_iter().map(|j| j.dump).collect()
 }
 
-fn print_row<'a>(name: &str, of: &(impl Iterator<Item = &'a Done> + Clone), n: usize, days: f64) {
+fn print_row<'a>(name: &str, of: &(impl Iterator<Item = &'a Done> + Clone), days: f64) {
     let sum = |f: &dyn Fn(&Done) -> usize| of.clone().map(f).sum::<usize>();
-    let share = |f: &dyn Fn(&Done) -> bool| of.clone().filter(|d| f(d)).count() as f64 / n as f64;
     let alarms = sum(&|d| d.alarms.len());
+    let leaks: Vec<Option<Found>> = of.clone().flat_map(|d| d.found.iter().copied()).collect();
+    let found = || leaks.iter().flatten();
+    let share = |n: usize, all: usize| n as f64 / all.max(1) as f64;
     println!(
         "| {name} | {:.3} | {:.3} | {alarms}: {}; {} | {:.3} | {:.3} | {:.1} |",
         alarms as f64 / days,
-        share(&|d| !d.alarms.is_empty()),
+        share(sum(&|d| usize::from(!d.alarms.is_empty())), of.clone().count()),
         sum(&|d| d.full),
         sum(&|d| d.further),
-        share(&|d| d.lead.is_some()),
-        share(&|d| d.useful),
-        median(of.clone().filter_map(|d| d.lead).collect()) / 3600.0
+        share(found().count(), leaks.len()),
+        share(found().filter(|f| f.useful).count(), leaks.len()),
+        median(found().map(|f| f.lead).collect()) / 3600.0
     );
 }
 
@@ -114,43 +190,89 @@ fn print_intervals(all: &[Judged]) {
     println!();
 }
 
-fn judge(trace: &Trace, seed: u64, index: usize) -> Judged {
-    let twin = trace.with_leak(seed, index);
-    let (minutes, twin_minutes) = (trace.by_minute(), twin.by_minute());
-    let mut detectors = Vec::new();
-    let mut list = Vec::new();
+fn judge(source: &Source, trace: &Trace, asked: &Asked, index: usize) -> Judged {
+    let twins: Vec<(u64, Trace)> =
+        asked.seeds.clone().map(|seed| (seed, trace.with_leak(seed, index))).collect();
+    let mut judged = Judged {
+        days: trace.span() / 86_400.0,
+        answers: twins.iter().flat_map(|(_, t)| answers(t)).collect(),
+        ..Judged::default()
+    };
     for load in [true, false] {
-        if !load && trace.load.is_empty() {
-            let first: &Done = &detectors[0];
-            detectors.push(Done { alarms: first.alarms.clone(), ..*first });
-            continue;
+        if load || !trace.load.is_empty() {
+            ours(source, trace, &twins, (asked, load), &mut judged);
+        } else {
+            judged.detectors.extend_from_within(..1);
         }
-        let (untouched, leaking) = (ticks(trace, load), ticks(&twin, load));
-        let raised = |ticks: &[(usize, Option<Posterior>)], n| flags(AlarmPolicy::default(), ticks, n);
-        let (a, b) = (raised(&untouched, minutes.rss.len()), raised(&leaking, twin_minutes.rss.len()));
-        let done = compare(trace, &twin, &a, &b);
-        if load {
-            list.extend(done.alarms.iter().map(|m| told(trace, *m, &untouched)));
-            list.extend(done.lead.is_none().then(|| missed(&twin)));
-        }
-        detectors.push(done);
     }
-    for rival in rivals() {
-        detectors.push(compare(trace, &twin, &(rival.rule)(&minutes), &(rival.rule)(&twin_minutes)));
+    let by_minute = trace.by_minute();
+    let twins: Vec<_> = twins.iter().map(|(_, t)| (t, t.by_minute())).collect();
+    for rival in asked.rivals() {
+        let untouched = (rival.rule)(&by_minute);
+        let mut done = untouched_done(trace, &untouched);
+        done.found = twins.iter().map(|(t, minutes)| found(t, &untouched, &(rival.rule)(minutes))).collect();
+        judged.detectors.push(done);
     }
-    Judged { days: trace.span() / 86_400.0, detectors, answers: answers(&twin), list }
+    judged
 }
 
-/// The rules of others, unless they are left out.
-fn rivals() -> impl Iterator<Item = &'static Rival> {
-    RIVALS.iter().take(if given("--ours") { 0 } else { RIVALS.len() })
+/// Our alarms on a series and its twins, with or without the load.
+fn ours(
+    source: &Source,
+    trace: &Trace,
+    twins: &[(u64, Trace)],
+    (asked, load): (&Asked, bool),
+    out: &mut Judged,
+) {
+    let raised = |ticks: &Ticks, of: &Trace| flags(AlarmPolicy::default(), ticks, minutes(of));
+    let ticks = ticks(trace, load);
+    let untouched = raised(&ticks, trace);
+    let mut done = untouched_done(trace, &untouched);
+    let is_dumped = load && asked.dump.is_some();
+    if is_dumped {
+        out.dump += &dumped(source, trace, 0, &ticks);
+    }
+    for (seed, twin) in twins {
+        let leaking = ticks_of_twin(twin, &ticks, load);
+        done.found.push(found(twin, &untouched, &raised(&leaking, twin)));
+        if is_dumped {
+            out.dump += &dumped(source, twin, *seed, &leaking);
+        }
+    }
+    if load {
+        out.list.extend(done.alarms.iter().map(|m| told(trace, *m, &ticks)));
+        out.list.extend(done.found[0].is_none().then(|| missed(&twins[0].1)));
+    }
+    out.detectors.push(done);
+}
+
+fn minutes(trace: &Trace) -> usize {
+    (trace.span() / 60.0) as usize + 1
 }
 
 /// Our posteriors, every half hour.
-fn ticks(trace: &Trace, with_load: bool) -> Vec<(usize, Option<Posterior>)> {
+fn ticks(trace: &Trace, with_load: bool) -> Ticks {
     let bytes = in_bytes(trace);
-    let minutes = (trace.span() / 60.0) as usize + 1;
-    (TICK..minutes).step_by(TICK).map(|m| (m, ask(trace, &bytes, m as f64 * 60.0, with_load))).collect()
+    let asked = (TICK..minutes(trace)).step_by(TICK);
+    asked.map(|m| (m, ask(trace, &bytes, m as f64 * 60.0, with_load))).collect()
+}
+
+/// The same of a twin: up to the onset it is the untouched series.
+fn ticks_of_twin(twin: &Trace, untouched: &Ticks, with_load: bool) -> Ticks {
+    let bytes = in_bytes(twin);
+    let onset = twin.leak.map_or(0.0, |l| l.onset);
+    let tick = |(m, p): &(usize, Option<Posterior>)| {
+        let now = *m as f64 * 60.0;
+        (*m, if now <= onset { p.clone() } else { ask(twin, &bytes, now, with_load) })
+    };
+    untouched.iter().take_while(|t| t.0 < minutes(twin)).map(tick).collect()
+}
+
+fn dumped(source: &Source, trace: &Trace, seed: u64, ticks: &Ticks) -> String {
+    let leak = trace.leak.map(|l| (l.onset / 60.0, l.death / 60.0));
+    let series =
+        dump::Series { set: source.folder, name: &trace.name, class: 0, seed, minutes: minutes(trace), leak };
+    dump::lines(series, ticks)
 }
 
 fn in_bytes(trace: &Trace) -> Vec<Point> {
@@ -174,25 +296,27 @@ fn ask(trace: &Trace, bytes: &[Point], now: f64, with_load: bool) -> Option<Post
     estimate(&question).ok()
 }
 
-fn compare(trace: &Trace, twin: &Trace, untouched: &[bool], leaking: &[bool]) -> Done {
-    let alarms = risings(untouched);
+/// Alarms on an untouched series, and what came of them.
+fn untouched_done(trace: &Trace, flags: &[bool]) -> Done {
+    let alarms = risings(flags);
     let is_full = |m: &usize| trace.points.iter().any(|p| p.t >= *m as f64 * 60.0 && p.v >= FULL);
     let is_further = |m: &usize| further(trace, *m) >= FURTHER;
-    let mut done = Done {
+    Done {
         full: alarms.iter().filter(|m| is_full(m)).count(),
         further: alarms.iter().filter(|m| !is_full(m) && is_further(m)).count(),
         alarms,
-        ..Done::default()
-    };
-    let Some(leak) = twin.leak else { return done };
-    let first = (leak.onset / 60.0) as usize;
-    let new = (first..leaking.len()).find(|i| leaking[*i] && !untouched.get(*i).copied().unwrap_or(false));
-    if let Some(minute) = new {
-        let left = leak.death - minute as f64 * 60.0;
-        done.lead = Some(left);
-        done.useful = left >= 1800.0_f64.max(0.25 * (leak.death - leak.onset));
+        found: Vec::new(),
     }
-    done
+}
+
+/// The first alarm after the onset at a minute at which the untouched series has none.
+fn found(twin: &Trace, untouched: &[bool], leaking: &[bool]) -> Option<Found> {
+    let leak = twin.leak?;
+    let first = (leak.onset / 60.0) as usize;
+    let is_new = |i: &usize| leaking[*i] && !untouched.get(*i).copied().unwrap_or(false);
+    let minute = (first..leaking.len()).find(is_new)?;
+    let lead = leak.death - minute as f64 * 60.0;
+    Some(Found { lead, useful: lead >= 1800.0_f64.max(0.25 * (leak.death - leak.onset)) })
 }
 
 /// How far usage rose from an alarm to the end of the trace.

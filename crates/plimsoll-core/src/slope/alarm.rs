@@ -2,8 +2,9 @@
 //!
 //! One posterior flickers: its blocks end at the tick, and a model more or less in favour moves it by tenths. So the evidence is the
 //! probability averaged over the newest ticks, over longer where the clock is long and there is time to make sure. A
-//! cache that fills looks like a leak until much of the way has been seen: the farther the extrapolation, the
-//! more is asked.
+//! cache that fills looks like a leak until much of the way has been seen, and it fills from the start of the process: where the
+//! climb may have begun with the process more is asked, and the more, the farther the extrapolation. A climb that began within
+//! what was seen has shown that it is not the start.
 
 use super::Posterior;
 
@@ -12,7 +13,9 @@ use super::Posterior;
 pub struct AlarmPolicy {
     /// Horizon of the question "does it die?", seconds.
     pub horizon: f64,
-    /// Evidence that is asked for where the median time left is twice the time seen ...
+    /// Evidence that is asked for where the climb began within what was seen.
+    pub since_onset: f64,
+    /// Evidence that is asked for where it may have begun with the process and the median time left is twice the time seen ...
     pub probability: f64,
     /// ... and how much more for every e-fold of that ratio.
     pub reach: f64,
@@ -38,20 +41,21 @@ const USUAL_REACH: f64 = 2.0;
 const MEMORY_SPAN: f64 = 4.0;
 /// In a young process the least memory is this share of what has been seen: leaks of minutes have ticks of seconds.
 const YOUNG_MEMORY: f64 = 0.25;
-/// Weight of one tick at most, so that no single one raises an alarm.
-const ONE_TICK: f64 = 0.6;
+/// Weight of one tick at most: the first that finds an onset does not raise an alarm.
+const ONE_TICK: f64 = 0.55;
 
 impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
+            since_onset: 0.56,
             probability: 0.72,
             reach: 0.15,
             memory: 0.15,
             memory_least: 3_600.0,
             near: 0.8,
-            level: 0.9,
-            growth: 0.03,
+            level: 0.95,
+            growth: 0.04,
             keep: 0.3,
         }
     }
@@ -80,7 +84,7 @@ impl Alarm {
             let probability = if self.policy.is_material(p) { p.p_within(self.policy.horizon) } else { 0.0 };
             let weight = (1.0 - (-passed / self.policy.memory_of(p)).exp()).min(ONE_TICK);
             self.evidence += weight * (probability - self.evidence);
-            let asked = if self.since.is_some() { self.policy.keep } else { self.policy.asked(p, now) };
+            let asked = if self.since.is_some() { self.policy.keep } else { self.policy.asked(p) };
             self.evidence >= asked && self.policy.is_material(p)
         });
         self.since = if stands { self.since.or(Some(now)) } else { None };
@@ -95,9 +99,11 @@ impl Alarm {
 
 impl AlarmPolicy {
     /// Evidence asked for before an alarm.
-    fn asked(&self, p: &Posterior, now: f64) -> f64 {
-        let seen = p.onset.map_or(p.span, |o| now - o.mid).max(1e-3);
-        let reach = (p.time_to_limit.mid / seen).max(1e-3);
+    fn asked(&self, p: &Posterior) -> f64 {
+        if p.onset.is_some() {
+            return self.since_onset;
+        }
+        let reach = (p.time_to_limit.mid / p.span.max(1e-3)).max(1e-3);
         let asked = (self.probability + self.reach * (reach / USUAL_REACH).ln()).clamp(ASKED.0, ASKED.1);
         if self.is_near(p) { asked.min(self.probability) } else { asked }
     }
@@ -186,8 +192,23 @@ mod tests {
         let far = ticks_until(policy, &posterior(20.0, 70.0));
         assert!(near < far && far < 20, "{near} {far}");
         let seen = |hours: f64| Posterior { span: hours * 3600.0, ..posterior(20.0, 70.0) };
-        assert!(policy.asked(&seen(2.0), 0.0) > policy.asked(&seen(10.0), 0.0));
-        assert!((policy.asked(&seen(10.0), 0.0) - policy.probability).abs() < 1e-9);
+        assert!(policy.asked(&seen(2.0)) > policy.asked(&seen(10.0)));
+        assert!((policy.asked(&seen(10.0)) - policy.probability).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_climb_that_began_within_what_was_seen_is_no_cache_that_fills() {
+        let policy = AlarmPolicy::default();
+        let began = |hours: f64| {
+            let at = Interval { low: 0.0, mid: 1800.0, high: 3600.0 };
+            Posterior { onset: Some(at), ..posterior(hours, 70.0) }
+        };
+        for hours in [2.0, 20.0, 100.0] {
+            assert!(policy.asked(&began(hours)) < policy.asked(&posterior(hours, 70.0)), "{hours}");
+        }
+        assert_eq!(policy.asked(&began(2.0)), policy.asked(&began(100.0)));
+        assert!(ticks_until(policy, &began(100.0)) <= ticks_until(policy, &posterior(100.0, 70.0)));
+        assert!(ticks_until(policy, &began(1.0)) > 1, "one tick is not enough");
     }
 
     #[test]

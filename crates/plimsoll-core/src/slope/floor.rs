@@ -17,8 +17,11 @@ const LIVE_POINTS: f64 = 60.0;
 const ALL_POINTS: f64 = 140.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
-/// Longest block, seconds; together with [`LIVE_POINTS`] it bounds the window.
-const BLOCK_MAX: f64 = 7_200.0;
+/// Longest block that the length of the live run asks for, seconds; together with [`LIVE_POINTS`] it bounds the window. In longer
+/// ones a leak of a few hours is over before it is a handful of points.
+const BLOCK_MAX: f64 = 3_600.0;
+/// Longest block where there are collections, each of which has to fall into one. Seconds.
+const TOOTHED_BLOCK_MAX: f64 = 7_200.0;
 /// Start of a process that is never looked at: loading code is not growth. Seconds.
 const START_UP: f64 = 1_200.0;
 /// Collections farther apart than this are not told from bursts, seconds.
@@ -197,7 +200,7 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>], period: Option<f64>) -> f64 
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {
             let smooth = (live_span / 36.0).min(BLOCK).max(step);
-            let teeth = period.map_or(smooth, |p| (1.6 * p).min(BLOCK_MAX).max(step * 3.0));
+            let teeth = period.map_or(smooth, |p| (1.6 * p).min(TOOTHED_BLOCK_MAX).max(step * 3.0));
             coarse.max(teeth).max(smooth.min(BLOCK / 2.0)).max(1e-3)
         }
     }

@@ -31,7 +31,7 @@ pub(super) const WARM: usize = 3;
 /// with their shares: what fills up is mostly full by now.
 const NEW_PLATEAU: f64 = 0.06;
 const JUMP_PLATEAU: f64 = 0.05;
-const PLATEAUS: [(f64, f64); 4] = [(4.5, 0.04), (1.5, 0.13), (0.5, 0.38), (1.0 / 6.0, 0.45)];
+const PLATEAUS: [(f64, f64); 3] = [(1.5, 0.17), (0.5, 0.38), (1.0 / 6.0, 0.45)];
 /// The one of them that a first look needs.
 const COARSE_PLATEAU: f64 = 0.5;
 /// Floor points needed on both sides of an onset.
