@@ -13,8 +13,10 @@ use super::Posterior;
 pub struct AlarmPolicy {
     /// Horizon of the question "does it die?", seconds.
     pub horizon: f64,
-    /// Evidence that is asked for where the climb began within what was seen.
+    /// Evidence that is asked for where the climb began within what was seen ...
     pub since_onset: f64,
+    /// ... and where neither a load nor two days have been seen: the first rise of a day begins so, too.
+    pub without_day: f64,
     /// Evidence that is asked for where it may have begun with the process and the median time left is twice the time seen ...
     pub probability: f64,
     /// ... and how much more for every e-fold of that ratio.
@@ -49,6 +51,7 @@ impl Default for AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
             since_onset: 0.56,
+            without_day: 0.68,
             probability: 0.72,
             reach: 0.15,
             memory: 0.15,
@@ -101,7 +104,7 @@ impl AlarmPolicy {
     /// Evidence asked for before an alarm.
     fn asked(&self, p: &Posterior) -> f64 {
         if p.onset.is_some() {
-            return self.since_onset;
+            return if p.day_known { self.since_onset } else { self.without_day };
         }
         let reach = (p.time_to_limit.mid / p.span.max(1e-3)).max(1e-3);
         let asked = (self.probability + self.reach * (reach / USUAL_REACH).ln()).clamp(ASKED.0, ASKED.1);
@@ -144,6 +147,7 @@ mod tests {
             floor,
             death_level: 100.0,
             onset: None,
+            day_known: true,
             undecided_for: None,
             shape: Shape::Linear,
             span: 3600.0,
@@ -209,6 +213,8 @@ mod tests {
         assert_eq!(policy.asked(&began(2.0)), policy.asked(&began(100.0)));
         assert!(ticks_until(policy, &began(100.0)) <= ticks_until(policy, &posterior(100.0, 70.0)));
         assert!(ticks_until(policy, &began(1.0)) > 1, "one tick is not enough");
+        let first_day = Posterior { day_known: false, ..began(20.0) };
+        assert!(policy.asked(&first_day) > policy.asked(&began(20.0)), "it may be the rise of a day");
     }
 
     #[test]

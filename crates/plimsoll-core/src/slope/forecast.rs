@@ -277,7 +277,7 @@ impl Outlook<'_> {
 }
 
 /// Whether a term of the base comes back every day.
-fn comes_back(term: &Term) -> bool {
+pub(super) fn comes_back(term: &Term) -> bool {
     matches!(term, Term::Load | Term::Wave { .. })
 }
 

@@ -131,6 +131,8 @@ pub struct Posterior {
     pub death_level: f64,
     /// When the climb began, Unix seconds, when an onset lies inside the samples.
     pub onset: Option<Interval>,
+    /// Whether what goes with a load or with the day could be told from a climb: a load is known, or two days are.
+    pub day_known: bool,
     /// Seconds of further observation after which leak and plateau can be told apart, when they cannot now.
     pub undecided_for: Option<f64>,
     /// The model that holds most of the posterior.
@@ -255,6 +257,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: 
         floor: f.level * scale,
         death_level: death,
         onset: onset(&f, &models::onset_grid(floor, q.now), q.now),
+        day_known: fit.design.base.iter().any(forecast::comes_back),
         undecided_for: undecided_for(q, floor, &f),
         shape: shape(&f),
         draws: f.draws,
