@@ -1,11 +1,12 @@
 //! Public traces: alarms on series as they are, and recall of a leak that is added to them, ours beside the
 //! rules that others ship.
 //!
-//! `cargo run --release -p plimsoll-bench --bin traces -- [--dir DIR] [--seed N] [--most N] [--ours] [--list]`
+//! `cargo run --release -p plimsoll-bench --bin traces -- [--dir DIR] [--seed N] [--most N] [--ours] [--list] [--held-out]`
 //!
 //! The files are not ours. They are looked for in `--dir`, in `$PLIMSOLL_TRACES` or below
 //! `~/.cache/plimsoll-bench/traces`; what is missing is told. `--ours` leaves the rules of others
-//! out; `--list` tells every alarm of ours on an untouched series, and the series whose leak it missed.
+//! out; `--list` tells every alarm of ours on an untouched series, and the series whose leak it missed;
+//! `--held-out` takes series on which nothing was calibrated or chosen.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 
 use plimsoll_bench::intervals::{Answer, figures};
@@ -13,9 +14,9 @@ use plimsoll_bench::replay::{LIMIT, TICK, flags};
 use plimsoll_bench::rivals::{RIVALS, Rival};
 use plimsoll_bench::run::{SHARES, given, in_parallel, number, word};
 use plimsoll_bench::score::{median, risings};
-use plimsoll_bench::traces::{Leak, SOURCES, Source, Trace, directory};
+use plimsoll_bench::traces::{HELD_OUT, Leak, SOURCES, Source, Trace, directory, question};
 use plimsoll_core::series::Point;
-use plimsoll_core::slope::{AlarmPolicy, Death, Epoch, Posterior, Question, Samples, estimate};
+use plimsoll_core::slope::{AlarmPolicy, Epoch, Posterior, estimate};
 
 /// Usage from which on an alarm was right, whatever came of it.
 const FULL: f64 = 0.95;
@@ -49,11 +50,15 @@ fn main() {
     let directory = directory(word("--dir"));
     let most = number("--most").map_or(usize::MAX, |n| n as usize);
     let seed = number("--seed").unwrap_or(1);
-    for source in SOURCES {
-        let folder = directory.join(source.folder);
-        match (source.read)(&folder, most) {
-            Ok(traces) if !traces.is_empty() => report(&source, &traces, seed),
-            Ok(_) => println!("## {}: MISSING, no series in {}\n", source.name, folder.display()),
+    let sources = if given("--held-out") { HELD_OUT.as_slice() } else { SOURCES.as_slice() };
+    for source in sources {
+        match source.traces(&directory, most) {
+            Ok(traces) if !traces.is_empty() => report(source, &traces, seed),
+            Ok(_) => println!(
+                "## {}: MISSING, no series in {}\n",
+                source.name,
+                directory.join(source.folder).display()
+            ),
             Err(why) => println!("## {}: MISSING ({why})\n\nIt comes from {}.\n", source.name, source.origin),
         }
     }
@@ -148,30 +153,15 @@ fn rivals() -> impl Iterator<Item = &'static Rival> {
 
 /// Our posteriors, every half hour.
 fn ticks(trace: &Trace, with_load: bool) -> Vec<(usize, Option<Posterior>)> {
-    let bytes = in_bytes(trace);
+    let bytes = trace.in_bytes();
     let minutes = (trace.span() / 60.0) as usize + 1;
     (TICK..minutes).step_by(TICK).map(|m| (m, ask(trace, &bytes, m as f64 * 60.0, with_load))).collect()
 }
 
-fn in_bytes(trace: &Trace) -> Vec<Point> {
-    trace.points.iter().map(|p| Point { t: p.t, v: p.v * LIMIT }).collect()
-}
-
-/// The question as it stands for a container of which nothing but usage, limit and load are known.
 fn ask(trace: &Trace, bytes: &[Point], now: f64, with_load: bool) -> Option<Posterior> {
     let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points: bytes }];
     let load = if with_load { trace.load.as_slice() } else { &[] };
-    let question = Question {
-        epochs: &epochs,
-        load,
-        samples: Samples::Raw,
-        death: Death::AtUsage,
-        limit: LIMIT,
-        now,
-        garbage: false,
-        seed: 1,
-    };
-    estimate(&question).ok()
+    estimate(&question(&epochs, load, now)).ok()
 }
 
 fn compare(trace: &Trace, twin: &Trace, untouched: &[bool], leaking: &[bool]) -> Done {
@@ -238,7 +228,7 @@ fn missed(twin: &Trace) -> String {
 /// Our intervals at shares of a life that ends in the trace.
 fn answers(twin: &Trace) -> Vec<Answer> {
     let Some(Leak { onset, death, seen: true }) = twin.leak else { return Vec::new() };
-    let bytes = in_bytes(twin);
+    let bytes = twin.in_bytes();
     let at = |(share, part): (usize, &f64)| {
         let now = onset + part * (death - onset);
         let t = ask(twin, &bytes, now, true)?.time_to_limit;
