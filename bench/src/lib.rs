@@ -3,6 +3,7 @@
 pub mod change_point;
 pub mod dump;
 pub mod intervals;
+pub mod quantile_net;
 pub mod replay;
 pub mod rivals;
 pub mod run;

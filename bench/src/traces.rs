@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use plimsoll_core::series::Point;
+use plimsoll_core::slope::{Death, Epoch, Question, Samples};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::replay::LIMIT;
 use crate::services::{Run, Service};
 
 /// One real series. Times are seconds from its first sample, amounts shares of the limit.
@@ -35,6 +37,15 @@ pub struct Leak {
     pub seen: bool,
 }
 
+/// Which traces of a source are taken, by their place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All.
+    All,
+    /// The first, the third, …
+    Even,
+}
+
 /// A source of traces that may lie on this machine.
 pub struct Source {
     /// Name for the tables.
@@ -45,31 +56,58 @@ pub struct Source {
     pub month: Option<&'static str>,
     /// Where its files come from, and what may be done with them.
     pub origin: &'static str,
+    /// Which of them.
+    pub part: Part,
     /// Reads at most so many traces.
     pub read: fn(&Path, usize) -> Result<Vec<Trace>, String>,
 }
 
+impl Source {
+    /// The traces of its part, at most so many of all.
+    pub fn traces(&self, directory: &Path, most: usize) -> Result<Vec<Trace>, String> {
+        let is_taken = |place: usize| match self.part {
+            Part::All => true,
+            Part::Even => place.is_multiple_of(2),
+        };
+        let folder = self.month.iter().fold(directory.join(self.folder), |folder, month| folder.join(month));
+        let all = (self.read)(&folder, most)?.into_iter().enumerate();
+        Ok(all.filter(|(place, _)| is_taken(*place)).map(|(_, trace)| trace).collect())
+    }
+}
+
+const PODS: Source = Source {
+    name: "Alibaba GenTD26, pods",
+    folder: "gentd26",
+    month: None,
+    origin: "github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI: pod_memory_util_anon.csv and qps.csv; for research and study",
+    part: Part::All,
+    read: pods,
+};
+const MACHINES: Source = Source {
+    name: "Bitbrains rnd, virtual machines",
+    folder: "bitbrains",
+    month: Some("2013-8"),
+    origin: "GWA-T-12 (Grid Workloads Archive), rnd, a file per machine",
+    part: Part::All,
+    read: machines,
+};
+
+/// What intervals are calibrated on, beside the generator's services.
+pub const CALIBRATION: [Source; 2] = [
+    Source { name: "virtual machines", month: Some("2013-7"), ..MACHINES },
+    Source { name: "pods", part: Part::Even, ..PODS },
+];
+
 /// All sources, in the order of the tables.
 pub const SOURCES: [Source; 3] = [
-    Source {
-        name: "Alibaba GenTD26, pods",
-        folder: "gentd26",
-        month: None,
-        origin: "github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI: pod_memory_util_anon.csv and qps.csv; for research and study",
-        read: pods,
-    },
-    Source {
-        name: "Bitbrains rnd, virtual machines",
-        folder: "bitbrains",
-        month: Some("2013-8"),
-        origin: "GWA-T-12 (Grid Workloads Archive), rnd, a file per machine",
-        read: machines,
-    },
+    PODS,
+    MACHINES,
     Source {
         name: "Alibaba 2018, hosts",
         folder: "alibaba2018-csv",
         month: None,
         origin: "github.com/ansjin/memory_leak_detection, the m_*.xlsx as CSV by bench/detect/hosts-csv",
+        part: Part::All,
         read: hosts,
     },
 ];
@@ -141,6 +179,11 @@ impl Trace {
         Trace { name: self.name.clone(), points, load: self.load.clone(), leak }
     }
 
+    /// Its samples in bytes, of a limit as all services of the benchmarks have it.
+    pub fn in_bytes(&self) -> Vec<Point> {
+        self.points.iter().map(|p| Point { t: p.t, v: p.v * LIMIT }).collect()
+    }
+
     /// The trace by the minute, as the rules take it: the newest sample holds.
     pub fn by_minute(&self) -> Service {
         let mut at = 0;
@@ -164,6 +207,20 @@ impl Trace {
             kill: None,
             rss,
         }
+    }
+}
+
+/// The question as it stands for a container of which nothing but usage, limit and load are known.
+pub fn question<'a>(epochs: &'a [Epoch<'a>], load: &'a [Point], now: f64) -> Question<'a> {
+    Question {
+        epochs,
+        load,
+        samples: Samples::Raw,
+        death: Death::AtUsage,
+        limit: LIMIT,
+        now,
+        garbage: false,
+        seed: 1,
     }
 }
 

@@ -1,94 +1,200 @@
-//! Measures the calibration table of the estimator on leaking services with a known death and prints it as
-//! the Rust source that the core ships:
+//! Measures how far the times of the estimator are off, on leaks with a known death, learns what that depends on and
+//! prints the table that the core ships as Rust source:
 //!
-//! `cargo run --release -p plimsoll-bench --bin calibrate > crates/plimsoll-core/src/slope/calibration_table.rs`
-#![expect(clippy::print_stdout, reason = "its output is the table")]
+//! `cargo run --release -p plimsoll-bench --bin calibrate -- [--dir DIR] > crates/plimsoll-core/src/slope/calibration_table.rs`
+//!
+//! The leaks are the generator's, and such as are added to public traces where those lie on this machine (as for the
+//! benchmark `traces`); which ones were there stands in the table. Coverage by class goes to stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is the table")]
 
+use plimsoll_bench::quantile_net::{Asked, Learnt, Sample, learn};
 use plimsoll_bench::replay::Seen;
-use plimsoll_bench::run::{in_parallel, jobs, number};
-use plimsoll_bench::services::{Service, generate};
-use plimsoll_core::slope::{Regime, estimate_raw, spread};
+use plimsoll_bench::run::{in_parallel, jobs, number, word};
+use plimsoll_bench::services::{CLASSES, Service, generate};
+use plimsoll_bench::traces::{CALIBRATION, Leak, Trace, directory, question};
+use plimsoll_core::slope::{Epoch, HIDDEN, Question, estimate_raw};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-/// Seeds of the calibration set; the benchmark reports others.
+/// Seeds of the generator's calibration set; the benchmark reports others. The last ones are not learnt from.
 const SEEDS: std::ops::Range<u64> = 9_000..9_008;
-/// Shares of a life at which is asked.
-const SHARES: [f64; 9] = [0.15, 0.2, 0.25, 0.33, 0.42, 0.5, 0.6, 0.7, 0.8];
-/// Fewest errors that carry a row of their own.
-const FEWEST: usize = 120;
+const KEPT_BACK: u64 = 9_006;
+/// Seeds of the leaks that are added to traces.
+const LEAKS: std::ops::Range<u64> = 100..110;
+/// One trace in so many is not learnt from.
+const KEPT_BACK_TRACES: usize = 4;
+/// Shares of a life at which is asked, at random within as many equal parts: at fixed ones the time seen would tell the truth.
+const ASKED: (f64, f64, usize) = (0.08, 0.88, 12);
+/// Where in a life coverage counts, and how much answers before and after that do.
+const COUNTED: (f64, f64) = (0.2, 0.8);
+const ELSEWHERE: (f64, f64) = (0.6, 0.3);
+/// Ways in which a service of the generator is seen: with load, without, after collections; and what an answer counts.
+const WAYS: [(&str, f64); 3] = [("", 1.0), (", no load", 0.5), (", floor", 0.5)];
+/// What an answer of each of [`CALIBRATION`] counts: there are few pods.
+const TRACES: [f64; 2] = [1.0, 6.0];
 
-/// Standardised error of one answer.
-struct Error {
-    regime: Regime,
-    score: f64,
+/// One answer.
+struct Answer {
+    bounded: bool,
+    sample: Sample,
 }
 
 fn main() {
-    let per_class = number("--per-class").map_or(110, |n| n as usize);
-    let mut errors = Vec::new();
-    for seed in SEEDS {
-        let all = in_parallel(&jobs(0, per_class), |(class, index)| {
-            let service = generate(seed, class, index);
-            let mut found = errors_of(&service, &Seen::new(&service, true));
-            if service.managed {
-                found.extend(errors_of(&service, &Seen::after_collections(&service)));
+    let mut answers = of_generator();
+    let mut from = vec![format!("simulated services, {} answers", answers.len())];
+    let directory = directory(word("--dir"));
+    for (k, source) in CALIBRATION.iter().enumerate() {
+        match source.traces(&directory, usize::MAX) {
+            Ok(traces) if !traces.is_empty() => {
+                let own = of_traces(&traces, k);
+                from.push(format!("leaks in {}, {} answers: {}", source.folder, own.len(), source.origin));
+                answers.extend(own);
             }
-            found
-        });
-        errors.extend(all.into_iter().flatten());
+            _ => eprintln!("{}: MISSING, the table does without them", source.folder),
+        }
     }
-    println!("//! Quantiles of the standardised logarithmic error by regime: low, middle, high.");
-    println!("//!");
-    println!(
-        "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate` from {} answers",
-        errors.len()
-    );
-    println!("//! on simulated leaks; do not edit. Rows: `Regime::index`.\n");
-    println!("#[rustfmt::skip]");
-    println!("pub(super) const TABLE: [[f64; 3]; {}] = [", Regime::COUNT);
-    for row in 0..Regime::COUNT {
-        let (quantiles, n) = row_of(&errors, row);
-        println!("    [{:.3}, {:.3}, {:.3}], // {n}", quantiles[0], quantiles[1], quantiles[2]);
-    }
-    println!("];");
+    let (bounded, open): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|a| a.bounded);
+    let nets = in_parallel(&[(0, 0), (1, 0)], |(k, _)| {
+        let of = if k == 0 { &bounded } else { &open };
+        let samples: Vec<Sample> = of.iter().map(|a| a.sample.clone()).collect();
+        learn(&samples, groups(), Asked { bounded: k == 0 }, 1)
+    });
+    print(&from, &nets);
 }
 
-fn errors_of(service: &Service, seen: &Seen<'_>) -> Vec<Error> {
+/// Number of classes that have a weight of their own.
+fn groups() -> usize {
+    CLASSES.len() * WAYS.len() + TRACES.len()
+}
+
+fn of_generator() -> Vec<Answer> {
+    let per_class = number("--per-class").map_or(110, |n| n as usize);
+    let of_seed =
+        |seed: u64| in_parallel(&jobs(0, per_class), |(class, index)| of_service(seed, class, index));
+    SEEDS.flat_map(of_seed).flatten().collect()
+}
+
+fn of_service(seed: u64, class: usize, index: usize) -> Vec<Answer> {
+    let service = generate(seed, class, index);
     let (Some(onset), Some(life)) = (service.onset, service.life()) else { return Vec::new() };
-    let at = |share: &f64| {
-        let minute = onset + (share * life) as usize;
-        let left = service.time_left(minute).filter(|l| *l >= 1.0 && minute + 1 < service.rss.len())? * 60.0;
-        let (posterior, regime) = seen.with_question(minute, estimate_raw).ok()?;
-        let raw = posterior.time_to_limit;
-        Some(Error { regime, score: (left / raw.mid).ln() / spread(raw)? })
-    };
-    SHARES.iter().filter_map(at).collect()
+    let mut out = Vec::new();
+    for (way, (_, weight)) in WAYS.iter().enumerate() {
+        let seen = match way {
+            2 if !service.managed => continue,
+            2 => Seen::after_collections(&service),
+            _ => Seen::new(&service, way == 0),
+        };
+        let group = way * CLASSES.len() + class;
+        out.extend(shares(seed ^ ((index * 64 + group) as u64) << 20).filter_map(|share| {
+            let minute = onset + (share * life) as usize;
+            let left = left(&service, minute)?;
+            let sample = seen.with_question(minute, |q| ask(q, left))?;
+            Some(placed(sample, share, *weight, group, seed >= KEPT_BACK))
+        }));
+    }
+    out
 }
 
-/// Quantiles of a row, from the row alone where it has enough errors, else from all of its kind.
-fn row_of(errors: &[Error], row: usize) -> ([f64; 3], usize) {
-    let own: Vec<f64> = errors.iter().filter(|e| e.regime.index() == row).map(|e| e.score).collect();
-    let n = own.len();
-    let (bounded, restarted) = (row & 32 != 0, row & 31 == 25);
-    let kin = |e: &&Error| e.regime.bounded == bounded && e.regime.restarted == restarted;
-    let scores = if n >= FEWEST { own } else { errors.iter().filter(kin).map(|e| e.score).collect() };
-    // Without an upper end the interval is one-sided: the low end alone leaves out a fifth.
-    let low = if bounded { 0.1 } else { 0.2 };
-    let mid = quantile(&scores, 0.5).clamp(-1.0, 1.0);
-    (
-        [
-            quantile(&scores, low).min(mid - 0.2).min(-0.05),
-            mid,
-            quantile(&scores, 0.9).max(mid + 0.2).max(0.05),
-        ],
-        n,
-    )
+/// Seconds left at a minute that is in the series.
+fn left(service: &Service, minute: usize) -> Option<f64> {
+    service.time_left(minute).filter(|l| *l >= 1.0 && minute + 1 < service.rss.len()).map(|l| l * 60.0)
 }
 
-fn quantile(scores: &[f64], q: f64) -> f64 {
-    let mut sorted = scores.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    // The conformal correction for a finite sample: the next rank outwards.
-    let n = sorted.len() as f64;
-    let rank = if q > 0.5 { ((n + 1.0) * q).ceil() } else { ((n + 1.0) * q).floor() };
-    sorted.get((rank.max(1.0) as usize - 1).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+fn of_traces(traces: &[Trace], source: usize) -> Vec<Answer> {
+    let jobs: Vec<(usize, usize)> =
+        LEAKS.flat_map(|seed| (0..traces.len()).map(move |i| (seed as usize, i))).collect();
+    let all = in_parallel(&jobs, |(seed, index)| {
+        let twin = traces[index].with_leak(seed as u64, index);
+        let Some(Leak { onset, death, seen: true }) = twin.leak else { return Vec::new() };
+        let bytes = twin.in_bytes();
+        let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points: &bytes }];
+        let at = |share: f64| {
+            let now = onset + share * (death - onset);
+            let sample = ask(&question(&epochs, &twin.load, now), death - now)?;
+            let group = CLASSES.len() * WAYS.len() + source;
+            Some(placed(
+                sample,
+                share,
+                TRACES[source],
+                group,
+                index % KEPT_BACK_TRACES == KEPT_BACK_TRACES - 1,
+            ))
+        };
+        shares((seed * 100_000 + index) as u64).filter_map(at).collect()
+    });
+    all.into_iter().flatten().collect()
+}
+
+fn shares(seed: u64) -> impl Iterator<Item = f64> {
+    let (from, to, count) = ASKED;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(move |k| {
+        let unit = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        from + (to - from) * (k as f64 + unit) / count as f64
+    })
+}
+
+/// The answer to a question of which the truth is known, seconds.
+fn ask(q: &Question<'_>, truth: f64) -> Option<Answer> {
+    let standard = estimate_raw(q).ok()?.1?;
+    let error = (truth / standard.mid).ln() / standard.spread;
+    let sample =
+        Sample { features: standard.features, error, weight: 1.0, group: 0, counted: true, kept_back: false };
+    error.is_finite().then_some(Answer { bounded: standard.bounded, sample })
+}
+
+fn placed(mut answer: Answer, share: f64, weight: f64, group: usize, kept_back: bool) -> Answer {
+    let counted = (COUNTED.0..=COUNTED.1).contains(&share);
+    let elsewhere = if share < COUNTED.0 { ELSEWHERE.0 } else { ELSEWHERE.1 };
+    let weight = if counted { weight } else { weight * elsewhere };
+    answer.sample = Sample { weight, group, counted, kept_back, ..answer.sample };
+    answer
+}
+
+fn print(from: &[String], nets: &[Learnt]) {
+    println!(
+        "//! Where the quantiles of the standardised logarithmic error lie, by the features of the question.\n//!"
+    );
+    println!(
+        "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate`; do not edit. Learnt from:\n//!"
+    );
+    from.iter().for_each(|line| println!("//! - {line}"));
+    println!("\nuse super::calibration::{{Input, Net}};\n");
+    for (learnt, name, what) in [(&nets[0], "BOUNDED", "with"), (&nets[1], "OPEN", "without")] {
+        println!("/// For intervals {what} an upper end.\n#[rustfmt::skip]");
+        println!("pub(super) static {name}: Net<'static> = Net {{\n    inputs: &[");
+        for i in &learnt.inputs {
+            println!(
+                "        Input {{ name: {:?}, centre: {:.3}, scale: {:.3}, hidden: {}, direct: {} }},",
+                i.name,
+                i.centre,
+                i.scale,
+                row(&i.hidden),
+                row(&i.direct)
+            );
+        }
+        println!("    ],\n    hidden: {},\n    direct: {},", row(&learnt.hidden), row(&learnt.direct));
+        let outer: Vec<String> = learnt.outer.iter().map(|r: &[f64; HIDDEN]| row(r)).collect();
+        println!("    outer: [{}],\n    widen: {},\n}};", outer.join(", "), row(&learnt.widen));
+        tell(name, learnt);
+    }
+}
+
+fn row(of: &[f64]) -> String {
+    // Four digits: with more, one may be taken for a constant of mathematics.
+    let number = |x: &f64| if x.abs() < 1.0 { format!("{x:.4}") } else { format!("{x:.3}") };
+    let all: Vec<String> = of.iter().map(number).collect();
+    format!("[{}]", all.join(", "))
+}
+
+/// Coverage by class of the answers that were not learnt from.
+fn tell(name: &str, learnt: &Learnt) {
+    let ways = WAYS.iter().flat_map(|w| CLASSES.iter().map(move |c| format!("{c}{}", w.0)));
+    let names = ways.chain(CALIBRATION.iter().map(|s| s.name.to_owned()));
+    let told: Vec<String> = names
+        .zip(&learnt.coverage)
+        .filter(|(_, c)| c.is_finite())
+        .map(|(name, c)| format!("{name} {c:.2}"))
+        .collect();
+    eprintln!("{name}: widths times {}; covered: {}", row(&learnt.widen), told.join(" · "));
 }

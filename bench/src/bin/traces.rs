@@ -20,9 +20,9 @@ use plimsoll_bench::replay::{LIMIT, TICK, flags};
 use plimsoll_bench::rivals::{RIVALS, Rival};
 use plimsoll_bench::run::{SHARES, given, in_parallel, number, word};
 use plimsoll_bench::score::{median, risings};
-use plimsoll_bench::traces::{Leak, SOURCES, Source, Trace, directory};
+use plimsoll_bench::traces::{Leak, SOURCES, Source, Trace, directory, question};
 use plimsoll_core::series::Point;
-use plimsoll_core::slope::{AlarmPolicy, Death, Epoch, Posterior, Question, Samples, estimate};
+use plimsoll_core::slope::{AlarmPolicy, Epoch, Posterior, estimate};
 
 /// Usage from which on an alarm was right, whatever came of it.
 const FULL: f64 = 0.95;
@@ -252,14 +252,14 @@ fn minutes(trace: &Trace) -> usize {
 
 /// Our posteriors, every half hour.
 fn ticks(trace: &Trace, with_load: bool) -> Ticks {
-    let bytes = in_bytes(trace);
+    let bytes = trace.in_bytes();
     let asked = (TICK..minutes(trace)).step_by(TICK);
     asked.map(|m| (m, ask(trace, &bytes, m as f64 * 60.0, with_load))).collect()
 }
 
 /// The same of a twin: up to the onset it is the untouched series.
 fn ticks_of_twin(twin: &Trace, untouched: &Ticks, with_load: bool) -> Ticks {
-    let bytes = in_bytes(twin);
+    let bytes = twin.in_bytes();
     let onset = twin.leak.map_or(0.0, |l| l.onset);
     let tick = |(m, p): &(usize, Option<Posterior>)| {
         let now = *m as f64 * 60.0;
@@ -275,25 +275,10 @@ fn dumped(source: &Source, trace: &Trace, seed: u64, ticks: &Ticks) -> String {
     dump::lines(series, ticks)
 }
 
-fn in_bytes(trace: &Trace) -> Vec<Point> {
-    trace.points.iter().map(|p| Point { t: p.t, v: p.v * LIMIT }).collect()
-}
-
-/// The question as it stands for a container of which nothing but usage, limit and load are known.
 fn ask(trace: &Trace, bytes: &[Point], now: f64, with_load: bool) -> Option<Posterior> {
     let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points: bytes }];
     let load = if with_load { trace.load.as_slice() } else { &[] };
-    let question = Question {
-        epochs: &epochs,
-        load,
-        samples: Samples::Raw,
-        death: Death::AtUsage,
-        limit: LIMIT,
-        now,
-        garbage: false,
-        seed: 1,
-    };
-    estimate(&question).ok()
+    estimate(&question(&epochs, load, now)).ok()
 }
 
 /// Alarms on an untouched series, and what came of them.
@@ -362,7 +347,7 @@ fn missed(twin: &Trace) -> String {
 /// Our intervals at shares of a life that ends in the trace.
 fn answers(twin: &Trace) -> Vec<Answer> {
     let Some(Leak { onset, death, seen: true }) = twin.leak else { return Vec::new() };
-    let bytes = in_bytes(twin);
+    let bytes = twin.in_bytes();
     let at = |(share, part): (usize, &f64)| {
         let now = onset + part * (death - onset);
         let t = ask(twin, &bytes, now, true)?.time_to_limit;

@@ -44,6 +44,11 @@ impl Bursts {
         self.heights.get(k).copied().unwrap_or(0.0)
     }
 
+    /// Greatest height that was seen.
+    pub(super) fn greatest(&self) -> f64 {
+        self.heights.last().copied().unwrap_or(0.0)
+    }
+
     /// Height of the burst that ends a path: the level `h` at which the hazard gathered while the headroom
     /// shrinks to `h` equals what the path survives. `budget` is the climb of one block times the survived
     /// hazard; the mean excess above `h` has to equal it.

@@ -1,20 +1,18 @@
-//! Moves the quantiles of the time to where they cover as often as they say: split conformal calibration of
-//! the standardised logarithmic error, regime by regime.
+//! Moves the quantiles of the time to where they cover as often as they say: regression of the quantiles of
+//! the standardised logarithmic error, with split conformal calibration of the widths on top.
 //!
 //! The models know how far they are off in kind (few points, a wandering floor, a long way to extrapolate) but
-//! not exactly by how much. On services with a known death the quantiles of `ln(truth / median) / spread` are
-//! measured per [`Regime`] and shipped as a table; here the spread of the question at hand is multiplied back.
+//! not exactly by how much. On leaks with a known death `ln(truth / median) / spread` is measured, and a small
+//! [`Net`] learns its low, middle and high quantile from what the question has at hand ([`super::features`]). It is
+//! shipped as a table; here the spread of the question at hand is multiplied back.
 
-use super::calibration_table::TABLE;
-use super::forecast::Outlook;
-use super::{Interval, Posterior, Question, Samples, noise};
+use super::calibration_table::{BOUNDED, OPEN};
+use super::features::{FEATURES, Features, Times, features};
+use super::forecast::{Forecast, Outlook};
+use super::{Interval, Posterior, Question};
 
 /// Spread of the logarithm that no interval is believed to go below: the death level itself is blurred.
 const BLUR: f64 = 0.04;
-/// Bounds of the bins of [`Regime::reach`].
-const REACH: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
-/// Bounds of the bins of [`Regime::wander`].
-const WANDER: [f64; 3] = [1e-6, 0.05, 0.15];
 
 /// Below this age, seconds, a process is young: the simulated leaks of the table are hours long.
 pub(super) const YOUNG: f64 = 900.0;
@@ -29,86 +27,136 @@ pub(super) fn widen_young(time: &mut Interval) {
     time.high *= YOUNG_WIDTH.exp();
 }
 
-/// What tells apart questions whose intervals err differently.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Regime {
-    /// Samples were taken after collections.
-    pub post_collection: bool,
-    /// Restarts hide the later life of the process.
-    pub restarted: bool,
-    /// The upper end of the interval is finite.
-    pub bounded: bool,
-    /// Median time left over the time seen.
-    pub reach: f64,
-    /// Spread of the logarithm of the time that a wandering floor brings.
-    pub wander: f64,
-    /// The climb follows the load, and the load has been seen for less than a day.
-    pub young_load: bool,
-    /// The climb comes in few jumps.
-    pub jumpy: bool,
+/// Hidden units of a [`Net`].
+pub const HIDDEN: usize = 6;
+/// Results of a [`Net`]: middle, and logarithms of the widths below and above.
+pub const RESULTS: usize = 3;
+/// A feature counts at most so many standard deviations from its mean: beyond that nothing was learnt.
+pub const FARTHEST: f64 = 4.0;
+/// Bounds of the middle, and of the logarithms of the widths.
+const MIDDLE: f64 = 4.0;
+const WIDTH: (f64, f64) = (-6.0, 4.0);
+
+/// What a [`Net`] does with one feature.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Name of the feature.
+    pub name: &'a str,
+    /// Its mean over the calibration set.
+    pub centre: f64,
+    /// Its standard deviation there.
+    pub scale: f64,
+    /// Weights in the hidden units.
+    pub hidden: [f64; HIDDEN],
+    /// Weights in the results.
+    pub direct: [f64; RESULTS],
 }
 
-impl Regime {
-    /// Number of regimes.
-    pub const COUNT: usize = 128;
+/// Three linear functions of the features, and a few hidden units that bend them.
+#[derive(Debug, Clone, Copy)]
+pub struct Net<'a> {
+    /// One for each feature, in their order.
+    pub inputs: &'a [Input<'a>],
+    /// Constants of the hidden units.
+    pub hidden: [f64; HIDDEN],
+    /// Constants of the results.
+    pub direct: [f64; RESULTS],
+    /// Weights of the hidden units in the results.
+    pub outer: [[f64; HIDDEN]; RESULTS],
+    /// Split conformal factors of the widths below and above.
+    pub widen: [f64; 2],
+}
 
-    pub(super) fn of(q: &Question<'_>, o: &Outlook<'_>, p: &Posterior, work_share: f64) -> Regime {
-        let mid = p.time_to_limit.mid;
-        let started = p.onset.map_or(o.floor.live_start, |x| x.mid.max(o.floor.live_start));
-        let seen = (q.now - started.max(o.floor.live_first.min(q.now - o.floor.block))).max(o.floor.block);
-        let headroom = ((p.death_level - p.floor) / o.fit.scale).max(1e-3);
-        Regime {
-            post_collection: q.samples == Samples::PostCollection,
-            restarted: o.floor.hidden(),
-            bounded: p.time_to_limit.high.is_finite(),
-            reach: mid / seen,
-            wander: if mid.is_finite() { o.wander(headroom, mid) } else { 0.0 },
-            young_load: work_share > 0.2 && o.load.is_some_and(|l| l.span() < 82_000.0),
-            jumpy: noise::jumps(o.floor) > 0.4,
+impl Net<'_> {
+    /// Low, middle and high quantile of the standardised logarithmic error.
+    pub fn quantiles(&self, features: &Features) -> [f64; 3] {
+        let (mut hidden, mut results) = (self.hidden, self.direct);
+        for (input, x) in self.inputs.iter().zip(features) {
+            let x = ((x - input.centre) / input.scale).clamp(-FARTHEST, FARTHEST);
+            hidden.iter_mut().zip(&input.hidden).for_each(|(h, w)| *h += w * x);
+            results.iter_mut().zip(&input.direct).for_each(|(r, w)| *r += w * x);
         }
-    }
-
-    /// Row of the table, below [`Regime::COUNT`].
-    pub fn index(&self) -> usize {
-        let reach = REACH.iter().filter(|b| self.reach >= **b).count();
-        let wander = WANDER.iter().filter(|b| self.wander >= **b).count();
-        let cell = match (self.restarted, self.young_load, self.jumpy) {
-            (true, _, _) => 25,
-            (_, true, _) => 20 + reach,
-            (_, _, true) => 26 + reach,
-            _ => reach * 4 + wander,
-        };
-        cell + 32 * usize::from(self.bounded) + 64 * usize::from(self.post_collection)
+        let hidden = hidden.map(f64::tanh);
+        for (result, weights) in results.iter_mut().zip(&self.outer) {
+            *result += weights.iter().zip(&hidden).map(|(w, h)| w * h).sum::<f64>();
+        }
+        let [middle, below, above] = results;
+        let middle = middle.clamp(-MIDDLE, MIDDLE);
+        let width = |x: f64, widen: f64| x.clamp(WIDTH.0, WIDTH.1).exp() * widen;
+        [middle - width(below, self.widen[0]), middle, middle + width(above, self.widen[1])]
     }
 }
 
-/// Spread of an uncalibrated interval on the logarithmic scale; `None` when it has no usable median.
-pub fn spread(raw: Interval) -> Option<f64> {
-    if !(raw.mid.is_finite() && raw.mid > 0.0 && raw.low > 0.0) {
-        return None;
-    }
-    let low = (raw.mid / raw.low).ln();
-    let wide = if raw.high.is_finite() { 0.5 * (low + (raw.high / raw.mid).ln()) } else { low };
-    Some(wide.hypot(BLUR))
+/// Names of the features, in their order.
+pub fn feature_names() -> impl Iterator<Item = &'static str> {
+    FEATURES.iter().map(|f| f.name)
 }
 
-/// Moves interval and draws to their calibrated places.
-pub(super) fn apply(posterior: &mut Posterior, regime: &Regime) {
+/// What the calibration of one answer starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct Standard {
+    /// Median of the draws that ever reach the limit, seconds.
+    pub mid: f64,
+    /// Spread of their logarithm.
+    pub spread: f64,
+    /// Whether the interval has an upper end.
+    pub bounded: bool,
+    /// What tells questions apart.
+    pub features: Features,
+}
+
+impl Standard {
+    /// Of a posterior that is not calibrated yet; `None` where there is nothing to calibrate.
+    pub(super) fn of(
+        q: &Question<'_>,
+        o: &Outlook<'_>,
+        p: &Posterior,
+        forecast: &Forecast,
+    ) -> Option<Standard> {
+        let times = Times::of(&p.draws)?;
+        let spread = times.spread(BLUR);
+        Some(Standard {
+            mid: times.mid,
+            spread,
+            bounded: p.time_to_limit.high.is_finite(),
+            features: features(q, o, p, forecast, times, spread),
+        })
+    }
+
+    /// Where the quantiles belong.
+    fn interval(&self) -> Interval {
+        let net = if self.bounded { &BOUNDED } else { &OPEN };
+        let [low, mid, high] = net.quantiles(&self.features).map(|z| self.mid * (z * self.spread).exp());
+        Interval { low, mid, high }
+    }
+}
+
+/// Moves interval and draws to their calibrated places. What has no median or no upper end keeps none. Draws keep
+/// their order: the logarithm of their distance from the middle of those that ever reach the limit is stretched, on either
+/// side as the table says. Without an upper end the median counts the draws that never get there, as it did before:
+/// leaks alone were learnt from, and whether this is one is not for them to say.
+pub(super) fn apply(posterior: &mut Posterior, standard: &Standard) {
     let raw = posterior.time_to_limit;
-    let Some(spread) = spread(raw) else { return };
-    let [low, mid, high] = TABLE[regime.index()];
-    let at = |q: f64| raw.mid * (q * spread).exp();
-    let high = if raw.high.is_finite() { at(high) } else { raw.high };
-    let now = Interval { low: at(low), mid: at(mid), high };
-    let side = |new: f64, old: f64| if new != 1.0 && old != 1.0 { new.ln() / old.ln() } else { 1.0 };
-    let below = side(now.low / now.mid, raw.low / raw.mid).clamp(0.1, 10.0);
-    let above =
-        if high.is_finite() { side(high / now.mid, raw.high / raw.mid).clamp(0.1, 10.0) } else { below };
+    let to = standard.interval();
+    let stretch = |new: f64, old: f64| {
+        let (new, old) = ((new / to.mid).ln(), (old / standard.mid).ln());
+        if old == 0.0 { 1.0 } else { (new / old).clamp(0.1, 10.0) }
+    };
+    let below = stretch(to.low, raw.low);
+    let above = if standard.bounded { stretch(to.high, raw.high) } else { below };
+    let moved = |time: f64| {
+        let x = time / standard.mid;
+        to.mid * x.powf(if x < 1.0 { below } else { above })
+    };
     for d in posterior.draws.iter_mut().filter(|d| d.is_finite() && **d > 0.0) {
-        let x = *d / raw.mid;
-        *d = now.mid * x.powf(if x < 1.0 { below } else { above });
+        *d = moved(*d);
     }
-    posterior.time_to_limit = now;
+    posterior.time_to_limit = if standard.bounded {
+        to
+    } else {
+        let mid = if raw.mid.is_finite() { moved(raw.mid) } else { raw.mid };
+        Interval { low: to.low, mid, high: raw.high }
+    };
 }
 
 #[cfg(test)]
@@ -116,36 +164,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_regime_has_a_row_with_ordered_quantiles() {
-        for kind in [false, true] {
-            for restarted in [false, true] {
-                for bounded in [false, true] {
-                    for reach in [0.1, 0.7, 1.5, 3.0, 9.0] {
-                        for wander in [0.0, 0.05, 0.5] {
-                            for young_load in [false, true] {
-                                let r = Regime {
-                                    post_collection: kind,
-                                    restarted,
-                                    bounded,
-                                    reach,
-                                    wander,
-                                    young_load,
-                                    jumpy: wander > 0.3,
-                                };
-                                assert!(r.index() < Regime::COUNT);
-                                let [low, mid, high] = TABLE[r.index()];
-                                assert!(low < mid && mid < high && low < 0.0 && high > 0.0, "{r:?}");
-                            }
-                        }
-                    }
-                }
-            }
+    fn the_table_is_of_the_features_that_there_are() {
+        for net in [&BOUNDED, &OPEN] {
+            let learnt: Vec<&str> = net.inputs.iter().map(|i| i.name).collect();
+            assert_eq!(learnt, feature_names().collect::<Vec<_>>(), "run the calibration again");
+            assert!(net.inputs.iter().all(|i| i.scale > 0.0));
         }
     }
 
     #[test]
-    fn an_interval_without_a_median_is_left_alone() {
-        assert_eq!(spread(Interval { low: 5.0, mid: f64::INFINITY, high: f64::INFINITY }), None);
-        assert_eq!(spread(Interval { low: 0.0, mid: 0.0, high: 0.0 }), None);
+    fn quantiles_are_ordered_however_far_the_features_lie() {
+        for net in [&BOUNDED, &OPEN] {
+            for k in 0..FEATURES.len() {
+                for x in [-1e9, -1.0, 0.0, 1.0, 1e9] {
+                    let mut features = [0.0; FEATURES.len()];
+                    features[k] = x;
+                    let [low, mid, high] = net.quantiles(&features);
+                    assert!(low < mid && mid < high && low.is_finite() && high.is_finite(), "{k} {x}");
+                }
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod alarm;
 mod burst;
 mod calibration;
 mod calibration_table;
+mod features;
 mod fit;
 mod floor;
 mod forecast;
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
-pub use self::calibration::{Regime, spread};
+pub use self::calibration::{FARTHEST, HIDDEN, Input, Net, RESULTS, Standard, feature_names};
+pub use self::features::Features;
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
@@ -170,8 +172,10 @@ pub struct NotYet {
 /// kills: a cache that outgrows the limit is as deadly as a leak. Without a limit (`f64::INFINITY`) only the
 /// former count and all times are infinite.
 pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
-    let (mut posterior, regime) = estimate_raw(q)?;
-    calibration::apply(&mut posterior, &regime);
+    let (mut posterior, standard) = estimate_raw(q)?;
+    if let Some(standard) = standard {
+        calibration::apply(&mut posterior, &standard);
+    }
     let age = q.epochs.last().map_or(f64::INFINITY, |e| q.now - e.start);
     if age < calibration::YOUNG {
         calibration::widen_young(&mut posterior.time_to_limit);
@@ -179,9 +183,9 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     Ok(posterior)
 }
 
-/// [`estimate`] with the interval as the models give it, before calibration, and the regime that chooses the
-/// calibration. Only the program that makes the calibration table has a use for it.
-pub fn estimate_raw(q: &Question) -> Result<(Posterior, Regime), NotYet> {
+/// [`estimate`] with the interval as the models give it, before calibration, and what the calibration starts
+/// from. Only the program that makes the calibration table has a use for it.
+pub fn estimate_raw(q: &Question) -> Result<(Posterior, Option<Standard>), NotYet> {
     let load = Load::new(q.load, q.now);
     let floor = floor::collect(q, load.as_ref())?;
     let scale = scale_of(q, &floor);
@@ -205,11 +209,10 @@ pub fn estimate_raw(q: &Question) -> Result<(Posterior, Regime), NotYet> {
         load_spread,
         daily: load.as_ref().map(|l| Daily::new(l.profile(q.now))),
     };
-    let forecast = forecast::forecast(&outlook, q.seed);
-    let work_share = forecast.work_share;
-    let posterior = assemble(q, &floor, &fit, forecast, death);
-    let regime = Regime::of(q, &outlook, &posterior, work_share);
-    Ok((posterior, regime))
+    let mut forecast = forecast::forecast(&outlook, q.seed);
+    let posterior = assemble(q, &floor, &fit, &mut forecast, death);
+    let standard = Standard::of(q, &outlook, &posterior, &forecast);
+    Ok((posterior, standard))
 }
 
 /// Bytes per unit of level: the limit, or the level itself where the limit is far away or missing.
@@ -243,7 +246,7 @@ fn is_over(q: &Question<'_>, floor: &Floor) -> bool {
     }
 }
 
-fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: f64) -> Posterior {
+fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death: f64) -> Posterior {
     if is_over(q, floor) {
         f.draws.fill(0.0);
     }
@@ -256,11 +259,11 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, mut f: Forecast, death: 
         slope: Interval { low: slope.low * scale, mid: slope.mid * scale, high: slope.high * scale },
         floor: f.level * scale,
         death_level: death,
-        onset: onset(&f, &models::onset_grid(floor, q.now), q.now),
+        onset: onset(f, &models::onset_grid(floor, q.now), q.now),
         day_known: fit.design.base.iter().any(forecast::comes_back),
-        undecided_for: undecided_for(q, floor, &f),
-        shape: shape(&f),
-        draws: f.draws,
+        undecided_for: undecided_for(q, floor, f),
+        shape: shape(f),
+        draws: std::mem::take(&mut f.draws),
         span: floor.span,
         floor_points: floor.points.len(),
         effective_points: fit.noise.n_eff,
