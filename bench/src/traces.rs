@@ -94,8 +94,8 @@ const MACHINES: Source = Source {
 
 /// What intervals are calibrated on, beside the generator's services.
 pub const CALIBRATION: [Source; 2] = [
-    Source { name: "virtual machines", month: Some("2013-7"), ..MACHINES },
-    Source { name: "pods", part: Part::Even, ..PODS },
+    Source { name: "virtual machines of 2013-7", month: Some("2013-7"), ..MACHINES },
+    Source { name: "pods, every second one", part: Part::Even, ..PODS },
 ];
 
 /// All sources, in the order of the tables.

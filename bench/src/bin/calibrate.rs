@@ -47,7 +47,7 @@ fn main() {
         match source.traces(&directory, usize::MAX) {
             Ok(traces) if !traces.is_empty() => {
                 let own = of_traces(&traces, k);
-                from.push(format!("leaks in {}, {} answers: {}", source.folder, own.len(), source.origin));
+                from.push(format!("leaks in {}, {} answers: {}", source.name, own.len(), source.origin));
                 answers.extend(own);
             }
             _ => eprintln!("{}: MISSING, the table does without them", source.folder),

@@ -3,8 +3,8 @@
 //! Made by `cargo run --release -p plimsoll-bench --bin calibrate`; do not edit. Learnt from:
 //!
 //! - simulated services, 156110 answers
-//! - leaks in bitbrains, 26228 answers: GWA-T-12 (Grid Workloads Archive), rnd, a file per machine
-//! - leaks in gentd26, 2884 answers: github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI: pod_memory_util_anon.csv and qps.csv; for research and study
+//! - leaks in virtual machines of 2013-7, 26228 answers: GWA-T-12 (Grid Workloads Archive), rnd, a file per machine
+//! - leaks in pods, every second one, 2884 answers: github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI: pod_memory_util_anon.csv and qps.csv; for research and study
 
 use super::calibration::{Input, Net};
 
