@@ -139,6 +139,7 @@ fn run(case: &Case, options: &Options) -> Option<Outcome> {
         None => std::env::temp_dir().join(format!("plimsoll-verdicts-{}-{name}", std::process::id())),
     };
     if !file.exists() {
+        std::fs::create_dir_all(file.parent()?).ok()?;
         record(case, options, &file)?;
     }
     let recording =
