@@ -52,7 +52,7 @@ pub enum SwitchError {
     /// A file.
     #[error("failed to use {path}", path = .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// A file that is none of flagd's, or has no such flag or variant.
+    /// A file that is none of flagd's, has no such flag or variant, or in which something else decides.
     #[error("{path}: {1}", path = .0.display())]
     Flagd(PathBuf, String),
     /// The command.
@@ -70,6 +70,27 @@ pub enum SwitchError {
     /// A journal that nobody of us wrote.
     #[error("{path} is no journal of a switched flag", path = .0.display())]
     Journal(PathBuf),
+}
+
+impl Flag {
+    /// Whether it is on now, where that can be read: in a file of flagd.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its default variant does not decide what the flag gives.
+    pub fn stands(&self) -> Result<Option<bool>, SwitchError> {
+        let Way::Flagd(path, name) = &self.way else { return Ok(None) };
+        let before = fs::read_to_string(path).map_err(|e| SwitchError::File(path.clone(), e))?;
+        let wrong = |why: String| SwitchError::Flagd(path.clone(), why);
+        let of = in_flagd(self, &before)?["flags"][name.as_str()].take();
+        let variant = of["defaultVariant"].as_str().unwrap_or_default();
+        match self.words.iter().position(|word| word == variant) {
+            Some(at) => Ok(Some(at == 0)),
+            None if variant.is_empty() => {
+                Err(wrong(format!("{name} has no default variant, so nothing that could be put back")))
+            }
+            None => Err(wrong(format!("{name} stands at {variant:?}, which is neither of the two states"))),
+        }
+    }
 }
 
 /// A flag that is being switched; taken back when it is dropped.
@@ -90,11 +111,8 @@ impl Switched {
     pub fn begin(flag: Flag, folder: &Path, program: &Path) -> Result<Switched, SwitchError> {
         let journal = folder.join(format!("flag-{}.json", std::process::id()));
         let failed = |e: io::Error| SwitchError::File(journal.clone(), e);
-        if let Way::Flagd(path, _) = &flag.way {
-            // Refused before anything is promised.
-            let before = fs::read_to_string(path).map_err(|e| SwitchError::File(path.clone(), e))?;
-            flagd(&flag, &before, true)?;
-        }
+        // Refused before anything is promised.
+        flag.stands()?;
         fs::create_dir_all(folder).map_err(failed)?;
         let mut file = OpenOptions::new()
             .write(true)
@@ -112,6 +130,11 @@ impl Switched {
             SwitchError::Guard(e)
         })?;
         Ok(Switched { flag, journal, _held: file, guards, is_back: false })
+    }
+
+    /// What it was, and will be again.
+    pub fn was_on(&self) -> bool {
+        self.flag.was_on
     }
 
     /// Switches it.
@@ -244,21 +267,35 @@ fn run(line: &str) -> Result<(), SwitchError> {
     }
 }
 
+/// The document of a file of flagd in which the flag has both variants, and its default one decides.
+fn in_flagd(flag: &Flag, text: &str) -> Result<Value, SwitchError> {
+    let Way::Flagd(path, name) = &flag.way else { return Ok(Value::Null) };
+    let wrong = |why: String| Err(SwitchError::Flagd(path.clone(), why));
+    let document: Value = match serde_json::from_str(text) {
+        Ok(document) => document,
+        Err(e) => return wrong(format!("it is no JSON: {e}")),
+    };
+    let of = &document["flags"][name.as_str()];
+    if !of.is_object() {
+        return wrong(format!("there is no flag {name:?}"));
+    }
+    if let Some(word) = flag.words.iter().find(|word| of["variants"].get(word).is_none()) {
+        return wrong(format!("{name} has no variant {word:?}"));
+    }
+    if of["state"].as_str().is_some_and(|state| !state.eq_ignore_ascii_case("enabled")) {
+        return wrong(format!("{name} is disabled: its default variant is not looked at"));
+    }
+    if of["targeting"].as_object().is_some_and(|rules| !rules.is_empty()) {
+        return wrong(format!("{name} has rules (targeting), which decide before its default variant does"));
+    }
+    Ok(document)
+}
+
 /// The file with the flag's default variant as it should be: only those letters are changed where they can be found.
 fn flagd(flag: &Flag, before: &str, on: bool) -> Result<String, SwitchError> {
-    let Way::Flagd(path, name) = &flag.way else { return Ok(before.to_owned()) };
-    let wrong = |why: &str| SwitchError::Flagd(path.clone(), why.to_owned());
-    let mut document: Value =
-        serde_json::from_str(before).map_err(|e| wrong(&format!("it is no JSON: {e}")))?;
+    let Way::Flagd(_, name) = &flag.way else { return Ok(before.to_owned()) };
+    let mut document = in_flagd(flag, before)?;
     let of = &mut document["flags"][name.as_str()];
-    if !of.is_object() {
-        return Err(wrong(&format!("there is no flag {name:?}")));
-    }
-    for word in &flag.words {
-        if of["variants"].get(word).is_none() {
-            return Err(wrong(&format!("{name} has no variant {word:?}")));
-        }
-    }
     let now = of["defaultVariant"].as_str().map(str::to_owned);
     let word = &flag.words[usize::from(!on)];
     of["defaultVariant"] = json!(word);
@@ -322,12 +359,47 @@ mod tests {
             ("what", "it is no JSON"),
             ("{}", "there is no flag"),
             ("{\"flags\":{\"cache\":{\"variants\":{\"on\":1}}}}", "has no variant \"off\""),
+            (
+                &FILE.replace("{\"on\": 1,", "{\"on\": 1, \"off\": 0}, \"state\": \"DISABLED\", \"x\": {"),
+                "is disabled",
+            ),
+            (
+                &FILE.replace(
+                    "{\"on\": 1,",
+                    "{\"on\": 1, \"off\": 0}, \"targeting\": {\"if\": [true, \"on\"]}, \"x\": {",
+                ),
+                "has rules",
+            ),
         ] {
             fs::write(&path, text).expect("written");
             let said = switch(&flag(&path), true).expect_err("refused").to_string();
             assert!(said.contains(why), "{said}");
             assert_eq!(fs::read_to_string(&path).expect("read"), text);
         }
+    }
+
+    #[test]
+    fn what_a_flag_is_now_is_read_and_nothing_begins_that_could_not_be_put_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("flags.json");
+        let stands = |default: &str| {
+            fs::write(&path, FILE.replace("\"defaultVariant\":   \"off\"", default)).expect("written");
+            flag(&path).stands().map_err(|e| e.to_string())
+        };
+        assert_eq!(stands("\"defaultVariant\": \"on\""), Ok(Some(true)));
+        assert_eq!(stands("\"defaultVariant\": \"off\""), Ok(Some(false)));
+        for (default, why) in [
+            ("\"defaultVariant\": null", "has no default variant"),
+            ("\"metadata\": {}", "has no default variant"),
+            ("\"defaultVariant\": \"half\"", "stands at \"half\""),
+        ] {
+            let said = stands(default).expect_err("not told");
+            assert!(said.contains(why), "{said}");
+            let begun = Switched::begin(flag(&path), folder.path(), Path::new("/bin/false"));
+            assert!(begun.is_err(), "{default}");
+        }
+        let line = Flag { way: Way::Command("true {state}".to_owned()), ..flag(&path) };
+        assert!(matches!(line.stands(), Ok(None)));
     }
 
     #[test]

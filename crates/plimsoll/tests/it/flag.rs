@@ -8,20 +8,39 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{on_path, plimsoll_command, skipped, stderr, stdout};
+use crate::{on_path, plimsoll_command, skipped, stderr, stdout, tools};
 
 /// Keeps 30 MiB a second while the flag's file says so, and lets nothing go.
 const SERVICE: &str = "import sys, time\nkept = []\nprint('ready', flush=True)\nwhile True:\n    if sys.argv[1] != 'none' and open(sys.argv[1]).read().strip() == 'on': kept.append(bytearray(b'x' * (3 << 19)))\n    time.sleep(0.05)\n";
+
+/// The same, asking what the makers of flagd publish as its evaluation; an answer that is none ends it.
+const EVALUATED: &str = "
+const { FlagdCore } = require('@openfeature/flagd-core');
+const { readFileSync } = require('fs');
+const kept = [], core = new FlagdCore(), file = process.argv[1];
+const mute = { debug() {}, info() {}, warn() {}, error() {} };
+console.log('ready');
+setInterval(() => {
+  core.setConfigurations(readFileSync(file, 'utf8'));
+  const told = core.resolveBooleanEvaluation('new-cache', false, { targetingKey: 'anybody' }, mute);
+  if (told.errorCode || told.reason !== 'STATIC') process.exit(9);
+  if (told.value) kept.push(Buffer.alloc(3 << 19, 1));
+}, 50);";
 
 struct Service(Child);
 
 impl Service {
     fn start(flag: &str) -> Service {
-        let mut child = Command::new("python3")
-            .args(["-c", SERVICE, flag])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python runs");
+        Service::run(Command::new("python3").args(["-c", SERVICE, flag]))
+    }
+
+    /// Follows a file of flagd, with the package of that folder.
+    fn evaluated(file: &Path, modules: &Path) -> Service {
+        Service::run(Command::new("node").env("NODE_PATH", modules).args(["-e", EVALUATED]).arg(file))
+    }
+
+    fn run(command: &mut Command) -> Service {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("ready");
         Service(child)
@@ -134,19 +153,69 @@ fn the_flag_is_switched_back_however_it_ends() {
     says(&rig.folder.path().join("flag"), "off");
 }
 
+const FLAGS: &str = r#"{
+  "flags": {
+    "other": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"},
+    "new-cache": {
+      "state": "ENABLED",
+      "variants": {"on": true, "off": false},
+      "defaultVariant": "off",
+      "targeting": {}
+    }
+  }
+}
+"#;
+
+/// What a service with flagd's own evaluation does is what was meant, whichever way the flag stood.
+#[test]
+fn a_flag_of_flagd_is_switched_as_flagd_reads_it_and_put_back() {
+    let test = "flag::a_flag_of_flagd_is_switched_as_flagd_reads_it_and_put_back";
+    let modules = tools().join("flagd/node_modules");
+    if !on_path("node") || !modules.join("@openfeature/flagd-core").is_dir() {
+        return skipped(test, "flagd's evaluation is not here (scripts/setup gets it)");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, calm) = (folder.path().join("flags.json"), folder.path().join("calm.json"));
+    fs::write(&calm, FLAGS).expect("written");
+    for word in ["off", "on"] {
+        let before = FLAGS.replace("\"defaultVariant\": \"off\"", &format!("\"defaultVariant\": \"{word}\""));
+        fs::write(&file, &before).expect("written");
+        let (canary, control) = (Service::evaluated(&file, &modules), Service::evaluated(&calm, &modules));
+        let out =
+            plimsoll_command(&["bisect", "flag", "new-cache", "--phase", "3s", "-o", "json", "--flagd"])
+                .arg(&file)
+                .args(["--canary", &canary.pid(), "--control", &control.pid()])
+                .env("PLIMSOLL_STATE", folder.path().join("state"))
+                .output()
+                .expect("it runs");
+        assert_eq!(out.status.code(), Some(1), "{word}: {}{}", stdout(&out), stderr(&out));
+        let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
+        assert_eq!(document["isOn"], word == "on");
+        assert_eq!(fs::read_to_string(&file).expect("read"), before, "as it was, to the letter");
+    }
+}
+
 #[test]
 fn what_cannot_be_switched_is_refused_before_anything_is_done() {
     let me = std::process::id().to_string();
     let both = ["--canary", &me, "--control", &me];
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("flags.json"), "{\"flags\":{}}").expect("written");
-    let flags = folder.path().join("flags.json").display().to_string();
+    let file = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("written");
+        folder.path().join(name).display().to_string()
+    };
+    let flags = file("flags.json", "{\"flags\":{}}");
+    let off = file("off.json", FLAGS);
+    let ruled =
+        file("ruled.json", &FLAGS.replace("\"targeting\": {}", "\"targeting\": {\"if\": [true, \"on\"]}"));
     for (more, code, words) in [
         (&["f"][..], 2, "how is it switched?"),
         (&["f", "--command", "true"], 2, "{state} must stand"),
         (&["f", "--http", "PUT http://x/"], 2, "{state} must stand"),
         (&["f", "--flagd", &flags], 3, "there is no flag \"f\""),
         (&["f", "--flagd", "/none"], 2, "failed to open /none"),
+        (&["new-cache", "--flagd", &off, "--was-on"], 2, "is off in that file"),
+        (&["new-cache", "--flagd", &ruled], 3, "rules (targeting)"),
         (&["f", "--command", "exit 3 # {state}"], 3, "ended with 3"),
         (&["f", "--command", "echo {state}", "--states", "x"], 2, "--states names two"),
     ] {

@@ -63,7 +63,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ON,OFF", default_value = "on,off")]
     states: String,
 
-    /// It is on now, and will be again.
+    /// It is on now, and will be again. In a file of flagd that is read.
     #[arg(long)]
     was_on: bool,
 
@@ -132,6 +132,7 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     let program = std::env::current_exe()
         .map_err(|e| CliError::new(Kind::Internal, "this program's own file is not known").because(e))?;
     let switched = Switched::begin(flag(args, &name)?, &state, &program).map_err(failed)?;
+    let was_on = switched.was_on();
     let told = search(args, &switched, (&mut canary, &mut control), &stop);
     let back = switched.back();
     if let Err(e) = back {
@@ -139,8 +140,8 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
     }
     let (found, phases) = told?;
     output::result(&match format {
-        Format::Table => screen(&name, args, found.as_ref(), phases),
-        _ => crate::render::json::text(&document(&name, args, found.as_ref(), phases), format),
+        Format::Table => screen((&name, was_on), args, found.as_ref(), phases),
+        _ => crate::render::json::text(&document((&name, was_on), args, found.as_ref(), phases), format),
     })?;
     Ok(match found.map(|s| s.answer) {
         Some(Answer::Brings) => exit_code::FINDINGS,
@@ -178,7 +179,13 @@ fn flag(args: &Args, name: &str) -> Result<Flag, CliError> {
         .states
         .split_once(',')
         .ok_or_else(|| CliError::usage("--states names two, such as true,false"))?;
-    Ok(Flag { way, words: [on.to_owned(), off.to_owned()], was_on: args.was_on })
+    let flag = Flag { way, words: [on.to_owned(), off.to_owned()], was_on: args.was_on };
+    match flag.stands().map_err(failed)? {
+        Some(false) if args.was_on => {
+            Err(CliError::usage(format!("{name} is off in that file")).hint("leave --was-on away"))
+        }
+        stands => Ok(Flag { was_on: stands.unwrap_or(args.was_on), ..flag }),
+    }
 }
 
 /// Whose memory is read.
@@ -258,7 +265,7 @@ fn search(
     let mut found = None;
     let mut silent = 0;
     for at in 0..args.phases {
-        let on = (at % 2 == 0) != args.was_on;
+        let on = (at % 2 == 0) != switched.was_on();
         switched.set(on).map_err(failed)?;
         phases.push(Phase { on, points: Vec::new() });
         let begun = Instant::now();
@@ -293,10 +300,10 @@ fn word(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
-fn screen(name: &str, args: &Args, found: Option<&State>, phases: usize) -> String {
+fn screen((name, was_on): (&str, bool), args: &Args, found: Option<&State>, phases: usize) -> String {
     let name = output::plain(name);
     let took = format!("{phases} phases of {}", units::duration(args.phase));
-    let back = format!("it is {} again", word(args.was_on));
+    let back = format!("it is {} again", word(was_on));
     let Some(s) = found else {
         return format!(
             "OPEN  {name}: too little was seen, in {took}; {back}\nNEXT  longer phases (--phase)\n"
@@ -325,9 +332,14 @@ fn screen(name: &str, args: &Args, found: Option<&State>, phases: usize) -> Stri
     format!("{head}\nSURE  {sure}\nAFTER {took}, canary against control; {back}\nNEXT  {next}\n")
 }
 
-fn document(name: &str, args: &Args, found: Option<&State>, phases: usize) -> serde_json::Value {
+fn document(
+    (name, was_on): (&str, bool),
+    args: &Args,
+    found: Option<&State>,
+    phases: usize,
+) -> serde_json::Value {
     json!({
         "apiVersion": API_VERSION, "kind": "FlagSearch", "flag": name, "phases": phases, "phaseSeconds": args.phase,
-        "error": args.error, "isOn": args.was_on, "found": found,
+        "error": args.error, "isOn": was_on, "found": found,
     })
 }
