@@ -1,9 +1,10 @@
 //! The search over commits on simulated histories whose culprit is known, with runs that are wrong one time in ten; the
 //! bound that no search can beat beside it, and `git bisect run` on the same histories in real repositories.
 //!
-//!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES [SURE]]]
+//!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES [SURE [FIRST-SEED]]]]
 
 use std::io::Write as _;
+use std::ops::Range;
 use std::process::{Command, Stdio};
 
 use plimsoll_core::bisect::{Change, Evidence, History, Next, Place, Rules, Run, Search};
@@ -47,6 +48,8 @@ fn history(n: usize, branches: bool, rng: &mut ChaCha8Rng) -> History {
 enum Noise {
     /// A slope whose error is always the same.
     Even,
+    /// The same, and every version grows by three errors.
+    Grown,
     /// A slope whose error is known and differs from run to run, as that of the growth test does.
     Scattered,
     /// A verdict only.
@@ -56,10 +59,11 @@ enum Noise {
 }
 
 impl Noise {
-    const ALL: [(Noise, &'static str); 4] = [
+    const ALL: [(Noise, &'static str); 5] = [
         (Noise::Clear, "slope, clear"),
         (Noise::Scattered, "slope, errors differ"),
         (Noise::Even, "slope, errors alike"),
+        (Noise::Grown, "… and all versions grow"),
         (Noise::Verdict, "verdict"),
     ];
 
@@ -68,11 +72,17 @@ impl Noise {
         let error = match self {
             Noise::Verdict => return Evidence::Verdict { bad: is_bad == (uniform(rng) > 0.1) },
             Noise::Clear => 0.05,
-            Noise::Even => 1.0,
+            Noise::Even | Noise::Grown => 1.0,
             // The threshold is wrong one time in ten with these, too: most runs are clear, some tell little.
             Noise::Scattered => 0.8 * normal(rng).exp(),
         };
-        Evidence::Slope { value: level + error * normal(rng), error }
+        let value = self.without() + level + error * normal(rng);
+        Evidence::Slope { value, error }
+    }
+
+    /// The level without the change.
+    fn without(self) -> f64 {
+        if self == Noise::Grown { 3.0 } else { 0.0 }
     }
 
     /// What one run can tell.
@@ -82,6 +92,7 @@ impl Noise {
             let (is_wrong, p_wrong) = match self.run(false, rng) {
                 Evidence::Verdict { bad } => (bad, if bad { 0.9 } else { 0.1 }),
                 Evidence::Slope { value, error } => {
+                    let value = value - self.without();
                     let odds = (ONE_IN_TEN * (2.0 * value - ONE_IN_TEN) / (2.0 * error * error)).exp();
                     (value > ONE_IN_TEN / 2.0, odds / (1.0 + odds))
                 }
@@ -116,16 +127,19 @@ impl Channel {
     }
 }
 
-/// Of many searches: share of right answers, mean and most runs, mean of those at the ends.
+/// Of many searches: share of right answers, the share that they said, mean and most runs.
+#[derive(Default)]
 struct Score {
     right: f64,
+    said: f64,
     runs: f64,
     most: usize,
 }
 
-fn search((n, branches): (usize, bool), noise: Noise, searches: u64, rules: Rules) -> Score {
-    let mut score = Score { right: 0.0, runs: 0.0, most: 0 };
-    for seed in 0..searches {
+fn search((n, branches): (usize, bool), noise: Noise, seeds: Range<u64>, rules: Rules) -> Score {
+    let mut score = Score::default();
+    let searches = (seeds.end - seeds.start).max(1) as f64;
+    for seed in seeds {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let history = history(n, branches, &mut rng);
         let culprit = (uniform(&mut rng) * n as f64) as usize;
@@ -139,12 +153,16 @@ fn search((n, branches): (usize, bool), noise: Noise, searches: u64, rules: Rule
                 end => break end,
             }
         };
-        score.right += f64::from(u8::from(matches!(end, Next::Found(f) if f.changes == [culprit])));
+        if let Next::Found(found) = end {
+            score.said += found.sure;
+            score.right += f64::from(u8::from(found.changes == [culprit]));
+        }
         score.runs += search.runs().len() as f64;
         score.most = score.most.max(search.runs().len());
     }
-    score.right /= searches as f64;
-    score.runs /= searches as f64;
+    score.right /= searches;
+    score.said /= searches;
+    score.runs /= searches;
     score
 }
 
@@ -178,7 +196,7 @@ fn git(n: usize, searches: u64) -> std::io::Result<Score> {
     // Each run has a number, and is as wrong as that says.
     let script = "read k < number; c=$(cat .git/runs); echo $((c + 1)) > .git/runs; bad=0; [ $k -gt $CULPRIT ] && bad=1; \
                   awk -v s=$((SEED * 1000 + c)) 'BEGIN { srand(s); exit !(rand() < 0.1) }' && bad=$((1 - bad)); exit $bad";
-    let mut score = Score { right: 0.0, runs: 0.0, most: 0 };
+    let mut score = Score::default();
     for seed in 0..searches {
         let culprit = (uniform(&mut ChaCha8Rng::seed_from_u64(seed)) * n as f64) as usize;
         std::fs::write(folder.join(".git/runs"), "0")?;
@@ -203,28 +221,30 @@ fn git(n: usize, searches: u64) -> std::io::Result<Score> {
 fn main() -> std::io::Result<()> {
     let number = |at: usize| std::env::args().nth(at).and_then(|a| a.parse().ok());
     let searches: u64 = number(1).unwrap_or(500);
+    let first = number(4).unwrap_or(0);
     let sure = std::env::args().nth(3).and_then(|a| a.parse().ok()).unwrap_or(RULES.sure);
     let rules = Rules { sure, ..RULES };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{searches} searches each, until one change has {sure}.\n")?;
     writeln!(
         out,
-        "| commits | one run | wrong, alone | right | runs (most) | beside clear runs | beside halving | bound, runs |\n|---|---|---|---|---|---|---|---|"
+        "| commits | one run | wrong, alone | right | said | runs (most) | beside clear runs | beside halving | bound, runs |\n|---|---|---|---|---|---|---|---|---|"
     )?;
     for (n, branches) in [(30, false), (128, false), (128, true), (1000, false)] {
         let mut clear = None;
         for (noise, name) in Noise::ALL {
             let channel = noise.channel(&mut ChaCha8Rng::seed_from_u64(1));
-            let score = search((n, branches), noise, searches, rules);
+            let score = search((n, branches), noise, first..first + searches, rules);
             let halving = (n as f64).log2();
             // The first row is the one without noise.
             let noiseless = *clear.get_or_insert(score.runs);
             let kind = if branches { " with branches" } else { "" };
             writeln!(
                 out,
-                "| {n}{kind} | {name} | {:.0} % | {:.1} % | {:.1} ({}) | {:.2} | {:.2} | {:.1} |",
+                "| {n}{kind} | {name} | {:.0} % | {:.1} % | {:.1} % | {:.1} ({}) | {:.2} | {:.2} | {:.1} |",
                 channel.wrong * 100.0,
                 score.right * 100.0,
+                score.said * 100.0,
                 score.runs,
                 score.most,
                 score.runs / noiseless,

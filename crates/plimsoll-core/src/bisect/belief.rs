@@ -27,22 +27,19 @@ pub(super) struct Belief<'a> {
     nothing: f64,
 }
 
-/// One class, or the part of it that the version in question holds, with its probability.
-struct Cell<'a> {
-    fit: &'a Fit,
-    side: Side,
-    p: f64,
+/// What one more run may tell, as far as it does not depend on the version that is run.
+pub(super) struct Chances {
+    /// The outcomes that are looked at: from which cell, and with which share of what that may tell.
+    outcomes: Vec<(usize, f64)>,
+    /// For each cell how likely it is to give each of the outcomes.
+    foreseen: Vec<Vec<f64>>,
 }
 
 impl<'a> Belief<'a> {
     pub(super) fn of(search: &'a Search) -> Belief<'a> {
         let scale = Scale::of(&search.runs, search.rules.error);
         let (class_of, patterns) = classes(search);
-        let fit = |side: &dyn Fn(&Run) -> Side| {
-            let mut fit = Fit::new(&scale);
-            search.runs.iter().for_each(|run| fit.take(&scale, run.evidence, side(run)));
-            fit
-        };
+        let fit = |side: &dyn Fn(&Run) -> Side| Fit::of(&scale, &search.runs, side);
         let fits: Vec<Fit> = patterns.iter().map(|pattern| fit(&|run| side(pattern, run))).collect();
         let without = fit(&|_| Side::Same);
         let logs: Vec<f64> = fits.iter().map(Fit::log).collect();
@@ -68,66 +65,84 @@ impl<'a> Belief<'a> {
             mid: level.mean,
             high: level.mean + TENTH * level.error(),
         };
-        let levels = self.fits[self.class_of[likeliest]].levels().map(interval);
-        let is_measured = self.scale.is_measured();
+        let levels = self.fits[self.class_of[likeliest]].levels();
         Posterior {
             changes: self.changes.clone(),
             nothing: self.nothing,
-            levels: is_measured.then_some(levels),
+            levels: levels.map(|two| two.map(interval)),
+        }
+    }
+
+    /// What one more run may tell, by the likeliest classes.
+    pub(super) fn chances(&self) -> Chances {
+        let mut shares = vec![0.0; self.fits.len()];
+        self.class_of.iter().zip(&self.changes).for_each(|(class, p)| shares[*class] += p);
+        let mut tellers: Vec<usize> = (0..shares.len()).filter(|class| shares[*class] > FAINT).collect();
+        tellers.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]));
+        tellers.truncate(TELLERS);
+        let mut cells: Vec<usize> =
+            tellers.into_iter().flat_map(|class| [2 * class, 2 * class + 1]).collect();
+        cells.extend((self.nothing > FAINT).then_some(2 * shares.len()));
+        let (mut outcomes, mut evidence) = (Vec::new(), Vec::new());
+        for cell in cells {
+            let (fit, side) = self.cell(cell);
+            for (told, weight) in fit.outcomes(&self.scale, side) {
+                outcomes.push((cell, weight));
+                evidence.push(told);
+            }
+        }
+        let foresees = |cell: usize| {
+            let (fit, side) = self.cell(cell);
+            let is_faint = shares.get(cell / 2).is_some_and(|share| *share <= FAINT);
+            let looked = if is_faint { &[][..] } else { &evidence[..] };
+            looked.iter().map(|e| fit.foresees(&self.scale, *e, side)).collect()
+        };
+        let foreseen = (0..=2 * shares.len()).map(foresees).collect();
+        Chances { outcomes, foreseen }
+    }
+
+    /// Two cells for each class, without the change and with it, and a last one for no difference.
+    fn cell(&self, cell: usize) -> (&Fit, Side) {
+        match self.fits.get(cell / 2) {
+            Some(fit) if cell.is_multiple_of(2) => (fit, Side::Without),
+            Some(fit) => (fit, Side::With),
+            None => (&self.without, Side::Same),
         }
     }
 
     /// By how much one run of this version is expected to lower what is not known of the culprit (entropy, nats).
-    pub(super) fn promise(&self, place: Place) -> f64 {
-        let cells = self.cells(place);
-        let mut tellers: Vec<&Cell<'_>> = cells.iter().collect();
-        tellers.sort_by(|a, b| b.p.total_cmp(&a.p));
-        tellers.truncate(TELLERS);
-        let told: f64 = tellers.iter().map(|c| c.p).sum();
-        let after: f64 = tellers
-            .iter()
-            .map(|cell| {
-                let outcomes = cell.fit.outcomes(&self.scale, cell.side).into_iter();
-                let left = outcomes.map(|(evidence, p)| p * self.entropy_after(&cells, evidence));
-                cell.p / told * left.sum::<f64>()
-            })
-            .sum();
-        entropy(cells.iter().map(|c| c.p)) - after
+    pub(super) fn promise(&self, chances: &Chances, place: Place) -> f64 {
+        let cells = self.split(place);
+        let mut mixed = vec![0.0; chances.outcomes.len()];
+        for (p, foreseen) in cells.iter().zip(&chances.foreseen).filter(|(p, _)| **p > FAINT) {
+            mixed.iter_mut().zip(foreseen).for_each(|(mixed, foreseen)| *mixed += p * foreseen);
+        }
+        let (mut told, mut promise) = (0.0, 0.0);
+        for (k, (cell, weight)) in chances.outcomes.iter().enumerate() {
+            let p = cells[*cell] * weight;
+            if cells[*cell] > FAINT {
+                told += p;
+                promise += p * (chances.foreseen[*cell][k] / mixed[k]).max(1e-300).ln();
+            }
+        }
+        promise / f64::max(told, 1e-300)
     }
 
-    /// Within a cell a run changes nothing.
-    fn cells(&self, place: Place) -> Vec<Cell<'_>> {
+    /// What is believed of each cell, when this version is run: within a cell the run changes nothing.
+    fn split(&self, place: Place) -> Vec<f64> {
         let held = match place {
             Place::At(at) => {
                 Some(self.search.held.get(&at).cloned().unwrap_or_else(|| self.search.history.held(at)))
             }
             Place::Good => None,
         };
-        let mut shares = vec![[0.0; 2]; self.fits.len()];
+        let mut cells = vec![0.0; 2 * self.fits.len() + 1];
         for (at, (class, p)) in self.class_of.iter().zip(&self.changes).enumerate() {
-            shares[*class][usize::from(held.as_ref().is_some_and(|h| h[at]))] += p;
+            cells[2 * class + usize::from(held.as_ref().is_some_and(|h| h[at]))] += p;
         }
-        let halves = self.fits.iter().zip(shares).flat_map(|(fit, [without, with])| {
-            [Cell { fit, side: Side::Without, p: without }, Cell { fit, side: Side::With, p: with }]
-        });
-        let nothing = Cell { fit: &self.without, side: Side::Same, p: self.nothing };
-        halves.chain([nothing]).filter(|cell| cell.p > FAINT).collect()
+        cells[2 * self.fits.len()] = self.nothing;
+        cells
     }
-
-    fn entropy_after(&self, cells: &[Cell<'_>], evidence: super::Evidence) -> f64 {
-        let p = |cell: &Cell<'_>| {
-            let mut fit = *cell.fit;
-            fit.take(&self.scale, evidence, cell.side);
-            cell.p * (fit.log() - cell.fit.log()).exp()
-        };
-        let after: Vec<f64> = cells.iter().map(p).collect();
-        let total: f64 = after.iter().sum();
-        entropy(after.iter().map(|p| p / total))
-    }
-}
-
-fn entropy(all: impl Iterator<Item = f64>) -> f64 {
-    all.filter(|p| *p > 0.0).map(|p| -p * p.ln()).sum()
 }
 
 /// Changes that every run so far holds alike are of one class: the class of each change, and for each class the versions

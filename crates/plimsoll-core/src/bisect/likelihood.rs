@@ -1,13 +1,14 @@
-//! How well the runs fit when some of them hold the change and the others do not, run by run.
+//! How well the runs fit when some of them hold the change and the others do not.
 //!
 //! Verdicts: how often a version without the change is called bad, and one with it good, is not known; both rates have a
 //! beta distribution beforehand. Slopes: each side has a level that is not known, and runs of one version differ by more than
-//! their error says, by an amount that is not known either: levels in closed form, the amount over a grid. A run may be
-//! a stray that tells nothing: that bounds what one run alone can claim.
+//! their error says, by an amount that is not known either; what does not leak mostly does not grow at all, so the level
+//! without the change is none, or it is like any other. All is integrated out over grids: those of the levels lie where a
+//! first pass, run by run, says that the levels are. A run may be a stray that tells nothing: that bounds what one run
+//! alone can claim.
 
 use super::{Evidence, Run};
 use crate::slope::linalg::median;
-use crate::slope::normal_cdf;
 
 /// How firmly the usual error of a verdict is believed beforehand, in runs.
 const FIRM: f64 = 30.0;
@@ -16,12 +17,23 @@ const FIRM: f64 = 30.0;
 const STRAYS: f64 = 0.02;
 /// A level lies about this many spans of what was measured from their middle, beforehand.
 const WIDE: f64 = 1.0;
+/// Or, without the change, so many errors of a run from none: mostly what does not leak does not grow at all. How likely
+/// that is beforehand.
+const STILL: f64 = 1.0 / 3.0;
+const STANDS: f64 = 0.5;
 /// Differences between runs of one version, in spans of all that was measured.
 const SPREADS: [f64; 6] = [0.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0 / 2.0];
 /// How likely each of them is beforehand: errors are told by who measured.
 const LIKELY: [f64; 6] = [0.85, 0.05, 0.04, 0.03, 0.02, 0.01];
 /// Where and how heavily a normal distribution is looked at, in its deviations.
 const NODES: [(f64, f64); 3] = [(-1.732_050_8, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_8, 1.0 / 6.0)];
+/// Places at which a level is looked at, and how far apart they stand, in deviations of what the first pass says.
+const PLACES: usize = 11;
+const APART: f64 = 0.75;
+/// So many runs are taken in before what they leave is scaled: their product must not vanish.
+const SCALED: usize = 8;
+/// Ways to explain the slopes with less than this share of what is believed take no part in what is foreseen.
+const FAINT: f64 = 0.01;
 
 /// Whether a run holds the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,21 +48,38 @@ pub(super) enum Side {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Level {
     pub(super) mean: f64,
-    /// One over its variance.
-    precision: f64,
+    /// Square of its error.
+    variance: f64,
 }
 
 impl Level {
     pub(super) fn error(self) -> f64 {
-        self.precision.sqrt().recip()
+        self.variance.sqrt()
     }
 
     /// How likely a run with this deviation is to give this value.
     fn density(self, value: f64, own: f64) -> f64 {
-        let foreseen = self.precision.recip() + own * own;
-        let off = value - self.mean;
-        (-off * off / (2.0 * foreseen)).exp() / (std::f64::consts::TAU * foreseen).sqrt()
+        normal(value - self.mean, self.variance + own * own)
     }
+
+    /// As far as a run is no stray, it tells of the level.
+    fn take(&mut self, value: f64, own: f64, stray: f64) {
+        let usual = (1.0 - STRAYS) * self.density(value, own);
+        let told = usual / (usual + stray) / (own * own);
+        let precision = self.variance.recip() + told;
+        self.mean = (self.mean / self.variance + value * told) / precision;
+        self.variance = precision.recip();
+    }
+
+    /// Where it is looked at.
+    fn places(self) -> [f64; PLACES] {
+        let step = APART * self.error();
+        std::array::from_fn(|k| self.mean + (k as f64 - (PLACES / 2) as f64) * step)
+    }
+}
+
+fn normal(off: f64, variance: f64) -> f64 {
+    (-off * off / (2.0 * variance)).exp() / (std::f64::consts::TAU * variance).sqrt()
 }
 
 /// What all runs have in common.
@@ -77,58 +106,87 @@ impl Scale {
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let error = median(&mut errors);
-        let span = (high - low).max(error).max(1e-9 * high.abs().max(low.abs())).max(1e-300);
+        let span = (high - low).max(error).max(1e-9 * high.abs().max(low.abs())).max(1e-100);
         Scale { wrong, middle: f64::midpoint(low, high), span, error: Some(error) }
     }
 
-    /// Whether any slope was measured.
-    pub(super) fn is_measured(&self) -> bool {
-        self.error.is_some()
+    /// What is thought of both levels beforehand, with how likely that is: the one without the change is none, or like the other.
+    fn priors(&self) -> [([Level; 2], f64); 2] {
+        let any = Level { mean: self.middle, variance: (WIDE * self.span).powi(2) };
+        let still = (STILL * self.error.unwrap_or(self.span)).max(1e-9 * self.span);
+        let none = Level { mean: 0.0, variance: still.powi(2) };
+        [([any; 2], 1.0 - STANDS), ([none, any], STANDS)]
+    }
+
+    /// How likely a stray that looks like nothing is to give a value.
+    fn anywhere(&self) -> f64 {
+        1.0 / (2.0 * self.span)
     }
 }
 
-/// How well runs fit so far, for one way to take sides.
+/// One way to explain the slopes.
 #[derive(Debug, Clone, Copy)]
+struct Way {
+    /// Difference between runs of one version, in spans.
+    spread: f64,
+    levels: [Level; 2],
+    /// Its share of what is believed; before that, the logarithm of how well it fits.
+    share: f64,
+}
+
+/// How well runs fit, for one way to take sides.
+#[derive(Debug, Clone)]
 pub(super) struct Fit {
     /// Bad and good verdicts: without the change, with it, and where there is no difference.
     verdicts: [[f64; 2]; 3],
-    verdicts_fit: f64,
-    /// For each spread how well slopes fit, and both levels.
-    slopes: [(f64, [Level; 2]); SPREADS.len()],
-    is_same: bool,
+    ways: Vec<Way>,
+    log: f64,
+}
+
+/// One measured run on its side.
+struct Told {
+    value: f64,
+    error: f64,
+    side: Side,
 }
 
 impl Fit {
-    pub(super) fn new(scale: &Scale) -> Fit {
+    pub(super) fn of(scale: &Scale, runs: &[Run], side: &dyn Fn(&Run) -> Side) -> Fit {
         let (wrong, right) = (FIRM * scale.wrong, FIRM * (1.0 - scale.wrong));
-        let start = Level { mean: scale.middle, precision: (WIDE * scale.span).powi(-2) };
-        Fit {
-            verdicts: [[wrong, right], [right, wrong], [1.0, 1.0]],
-            verdicts_fit: 0.0,
-            slopes: [(0.0, [start; 2]); SPREADS.len()],
-            is_same: false,
+        let verdicts = [[wrong, right], [right, wrong], [1.0, 1.0]];
+        let mut fit = Fit { verdicts, ways: Vec::new(), log: 0.0 };
+        let mut told = Vec::with_capacity(runs.len());
+        for run in runs {
+            let side = side(run);
+            match run.evidence {
+                Evidence::Verdict { bad } => {
+                    fit.log += fit.p_verdict(bad, side).ln();
+                    fit.verdicts[side as usize][usize::from(!bad)] += 1.0;
+                }
+                Evidence::Slope { value, error } => told.push(Told { value, error, side }),
+                Evidence::Nothing => {}
+            }
         }
+        if !told.is_empty() {
+            fit.explain(scale, &told);
+        }
+        fit
     }
 
-    /// Takes in one more run: how well it was foreseen from those before it on its side.
-    pub(super) fn take(&mut self, scale: &Scale, evidence: Evidence, side: Side) {
-        self.is_same |= side == Side::Same;
-        match evidence {
-            Evidence::Verdict { bad } => {
-                self.verdicts_fit += self.p_verdict(bad, side).ln();
-                self.verdicts[side as usize][usize::from(!bad)] += 1.0;
-            }
-            Evidence::Slope { value, error } => {
-                for ((fit, levels), spread) in self.slopes.iter_mut().zip(SPREADS) {
-                    let at = usize::from(side == Side::With);
-                    let own = own(scale, error, spread);
-                    let other = levels[if side == Side::Same { at } else { 1 - at }].density(value, own);
-                    let stray = STRAYS / 2.0 * (other + 1.0 / (2.0 * scale.span));
-                    *fit += foresee(&mut levels[at], value, own, stray);
-                }
-            }
-            Evidence::Nothing => {}
-        }
+    /// Every spread with every prior of the levels.
+    fn explain(&mut self, scale: &Scale, told: &[Told]) {
+        let way = |spread: f64, likely: f64, (prior, share): ([Level; 2], f64)| {
+            let (log, levels) = integrate(scale, told, spread, prior);
+            Way { spread, levels, share: (likely * share).ln() + log }
+        };
+        let spreads = SPREADS.into_iter().zip(LIKELY);
+        let priors = scale.priors();
+        self.ways =
+            spreads.flat_map(|(spread, likely)| priors.map(|prior| way(spread, likely, prior))).collect();
+        let best = self.ways.iter().map(|w| w.share).fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = self.ways.iter().map(|w| (w.share - best).exp()).sum();
+        self.ways.iter_mut().for_each(|w| w.share = (w.share - best).exp() / sum);
+        self.log += best + sum.ln();
     }
 
     fn p_verdict(&self, bad: bool, side: Side) -> f64 {
@@ -138,41 +196,50 @@ impl Fit {
 
     /// The logarithm of how well all runs fit.
     pub(super) fn log(&self) -> f64 {
-        let fits = self.slopes.map(|(fit, levels)| fit + self.order(&levels));
-        let best = fits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = fits.iter().zip(LIKELY).map(|(fit, likely)| likely * (fit - best).exp()).sum();
-        self.verdicts_fit + best + sum.ln()
+        self.log
     }
 
-    /// The change makes the number larger: what says otherwise fits as ill as that is likely.
-    fn order(&self, levels: &[Level; 2]) -> f64 {
-        if self.is_same {
-            return 0.0;
-        }
-        let apart = (levels[1].mean - levels[0].mean) / levels[0].error().hypot(levels[1].error());
-        (2.0 * normal_cdf(apart)).max(1e-12).ln()
+    fn best(&self) -> Option<&Way> {
+        self.ways.iter().max_by(|a, b| a.share.total_cmp(&b.share))
     }
 
-    /// The spread that fits best.
-    fn best(&self) -> usize {
-        let fit = |at: &usize| LIKELY[*at].ln() + self.slopes[*at].0 + self.order(&self.slopes[*at].1);
-        (0..SPREADS.len()).max_by(|a, b| fit(a).total_cmp(&fit(b))).unwrap_or(0)
+    /// Both levels, by what explains the slopes best; `None` where none was measured.
+    pub(super) fn levels(&self) -> Option<[Level; 2]> {
+        self.best().map(|way| way.levels)
     }
 
-    /// Both levels, by the spread that fits best.
-    pub(super) fn levels(&self) -> [Level; 2] {
-        self.slopes[self.best()].1
+    /// How likely one more run on this side is to tell this.
+    pub(super) fn foresees(&self, scale: &Scale, evidence: Evidence, side: Side) -> f64 {
+        let Evidence::Slope { value, error } = evidence else {
+            let Evidence::Verdict { bad } = evidence else { return 1.0 };
+            return self.p_verdict(bad, side);
+        };
+        let (at, other) = sides(side);
+        let by = |way: &Way| {
+            let own = own(scale, error, way.spread);
+            let [usual, stray] = [at, other].map(|k| way.levels[k].density(value, own));
+            way.share * ((1.0 - STRAYS) * usual + 0.5 * STRAYS * (stray + scale.anywhere()))
+        };
+        self.ways.iter().filter(|way| way.share > FAINT).map(by).sum()
     }
 
     /// What one more run may tell on this side, and how likely.
     pub(super) fn outcomes(&self, scale: &Scale, side: Side) -> Vec<(Evidence, f64)> {
-        let Some(error) = scale.error else {
+        let (Some(error), Some(way)) = (scale.error, self.best()) else {
             return [true, false].map(|bad| (Evidence::Verdict { bad }, self.p_verdict(bad, side))).to_vec();
         };
-        let best = self.best();
-        let level = self.slopes[best].1[usize::from(side == Side::With)];
-        let wide = level.error().hypot(own(scale, error, SPREADS[best]));
+        let level = way.levels[sides(side).0];
+        let wide = level.error().hypot(own(scale, error, way.spread));
         NODES.map(|(at, weight)| (Evidence::Slope { value: level.mean + at * wide, error }, weight)).to_vec()
+    }
+}
+
+/// Which level a run on this side shows, and which one it shows as a stray.
+fn sides(side: Side) -> (usize, usize) {
+    match side {
+        Side::Without => (0, 1),
+        Side::With => (1, 0),
+        Side::Same => (0, 0),
     }
 }
 
@@ -181,11 +248,84 @@ fn own(scale: &Scale, error: f64, spread: f64) -> f64 {
     error.hypot(spread * scale.span).max(1e-6 * scale.span)
 }
 
-/// How well a level foresaw a value; as far as that is no stray, it tells of the level.
-fn foresee(level: &mut Level, value: f64, own: f64, stray: f64) -> f64 {
-    let usual = (1.0 - STRAYS) * level.density(value, own);
-    let told = usual / (usual + stray) / (own * own);
-    level.mean = (level.mean * level.precision + value * told) / (level.precision + told);
-    level.precision += told;
-    (usual + stray).ln()
+/// About where the levels are, run by run.
+fn first_pass(scale: &Scale, told: &[Told], spread: f64, prior: [Level; 2]) -> [Level; 2] {
+    let mut levels = prior;
+    for run in told {
+        let (at, other) = sides(run.side);
+        let own = own(scale, run.error, spread);
+        let stray = 0.5 * STRAYS * (levels[other].density(run.value, own) + scale.anywhere());
+        levels[at].take(run.value, own, stray);
+    }
+    levels
+}
+
+/// What is believed of both levels, at the places where each is looked at.
+struct Grid {
+    places: [[f64; PLACES]; 2],
+    cells: [[f64; PLACES]; PLACES],
+    log: f64,
+}
+
+impl Grid {
+    /// What was thought beforehand, about the places of the first pass.
+    fn new(about: [Level; 2], prior: [Level; 2], is_same: bool) -> Grid {
+        let places = about.map(Level::places);
+        let [wide, high] = about.map(|level| APART * level.error());
+        let before = |k: usize| places[k].map(|p| normal(p - prior[k].mean, prior[k].variance));
+        let (without, with) = (before(0), before(1));
+        let cell = |i: usize, j: usize| {
+            // The change makes the number larger; the other half of what was thought goes to those that do.
+            let above = (0.5 + (places[1][j] - places[0][i]) / (wide + high)).clamp(0.0, 1.0);
+            without[i] * with[j] * wide * high * if is_same { 1.0 } else { 2.0 * above }
+        };
+        let cells = std::array::from_fn(|i| std::array::from_fn(|j| cell(i, j)));
+        Grid { places, cells, log: 0.0 }
+    }
+
+    fn take(&mut self, scale: &Scale, run: &Told, own: f64) {
+        // By the span, which is the same for all: no amount is too small or too large for a product of several.
+        let likely = |p: f64| scale.span * normal(run.value - p, own * own);
+        let [a, b] = self.places.map(|places| places.map(likely));
+        let (usual, stray) = (1.0 - STRAYS, 0.5 * STRAYS);
+        let [without, with] = match run.side {
+            Side::Without => [usual, stray],
+            Side::With => [stray, usual],
+            Side::Same => [usual + stray, 0.0],
+        };
+        for (row, a) in self.cells.iter_mut().zip(a) {
+            let first = without * a + stray * scale.span * scale.anywhere();
+            row.iter_mut().zip(b).for_each(|(cell, b)| *cell *= first + with * b);
+        }
+    }
+
+    fn rescale(&mut self) {
+        let most = self.cells.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+        self.log += most.ln();
+        self.cells.iter_mut().flatten().for_each(|cell| *cell /= most);
+    }
+
+    /// The logarithm of all that is left, and both levels.
+    fn told(&self, scale: &Scale) -> (f64, [Level; 2]) {
+        let rows: [f64; PLACES] = std::array::from_fn(|k| self.cells[k].iter().sum());
+        let columns: [f64; PLACES] = std::array::from_fn(|k| self.cells.iter().map(|row| row[k]).sum());
+        let total = rows.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        let level = |weights: [f64; PLACES], places: [f64; PLACES]| {
+            let mean = weights.iter().zip(places).map(|(w, p)| w * p).sum::<f64>() / total;
+            let square = weights.iter().zip(places).map(|(w, p)| w * (p - mean).powi(2)).sum::<f64>() / total;
+            Level { mean, variance: square.max((1e-9 * scale.span).powi(2)) }
+        };
+        (self.log + total.ln(), [level(rows, self.places[0]), level(columns, self.places[1])])
+    }
+}
+
+/// The logarithm of how likely all that was measured is with this spread, and both levels after it.
+fn integrate(scale: &Scale, told: &[Told], spread: f64, prior: [Level; 2]) -> (f64, [Level; 2]) {
+    let is_same = told.iter().any(|run| run.side == Side::Same);
+    let mut grid = Grid::new(first_pass(scale, told, spread, prior), prior, is_same);
+    for some in told.chunks(SCALED) {
+        some.iter().for_each(|run| grid.take(scale, run, own(scale, run.error, spread)));
+        grid.rescale();
+    }
+    grid.told(scale)
 }

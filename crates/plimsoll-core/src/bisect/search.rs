@@ -228,12 +228,13 @@ impl Search {
     /// The version whose run promises most; where others promise as much, one that has not run yet.
     fn best(&self, belief: &Belief<'_>, posterior: &Posterior) -> Option<Place> {
         let usable = self.usable();
+        let chances = belief.chances();
         let promise = |place: &Place| {
             let (builds, fresh) = match place {
                 Place::At(at) => (self.builds(*at, &usable), !self.held.contains_key(at)),
                 Place::Good => (1.0, false),
             };
-            belief.promise(*place) * builds * if fresh { AGAIN } else { 1.0 }
+            belief.promise(&chances, *place) * builds * if fresh { AGAIN } else { 1.0 }
         };
         let options = self.options(posterior, &usable)?;
         let promised: Vec<(Place, f64)> = options.iter().map(|place| (*place, promise(place))).collect();

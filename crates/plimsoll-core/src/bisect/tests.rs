@@ -94,7 +94,30 @@ fn clear_runs_take_no_more_than_halving_and_the_ends() {
 fn slopes_whose_verdict_would_err_one_time_in_ten_find_the_change() {
     let (right, runs) = many(&[line(128)], |rng, is_bad| slope(rng, is_bad, 2.563));
     assert!(right >= 0.97, "{right} right in {runs} runs");
+    assert!(runs <= 20.0, "{runs} runs");
+}
+
+#[test]
+fn versions_that_all_grow_are_told_apart_too() {
+    let grown = |rng: &mut ChaCha8Rng, is_bad: bool| match slope(rng, is_bad, 2.563) {
+        Evidence::Slope { value, error } => Evidence::Slope { value: value + 5.0, error },
+        other => other,
+    };
+    let (right, runs) = many(&[line(128)], grown);
+    assert!(right >= 0.97, "{right} right in {runs} runs");
     assert!(runs <= 24.0, "{runs} runs");
+}
+
+#[test]
+fn no_unit_is_too_small_or_too_large() {
+    for unit in [0.0, 1e-90, 1e-12, 1e12, 1e60] {
+        let measure =
+            |is_bad, _| Evidence::Slope { value: if is_bad { 9.0 * unit } else { 0.0 }, error: 0.3 * unit };
+        let (_, end) = search(&line(40), 30, measure);
+        let found = matches!(&end, Next::Found(f) if f.changes == [30]);
+        let none = matches!(end, Next::Unfound(Unfound::NoDifference(_)));
+        assert!(if unit > 0.0 { found } else { none }, "{unit}: {end:?}");
+    }
 }
 
 #[test]

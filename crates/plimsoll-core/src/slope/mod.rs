@@ -31,7 +31,6 @@ use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
 use self::load::{Daily, Load};
 use self::models::{Design, Family, Setting};
-pub(crate) use self::quasi::normal_cdf;
 use crate::series::Point;
 
 /// What the samples are.
