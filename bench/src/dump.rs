@@ -3,7 +3,7 @@
 //! A line `S` opens a series: set, name, class, seed of the leak (0 without one), its minutes, and onset and death in minutes (empty
 //! without a leak). The lines `T` behind it are its ticks: minute, probability of death within 1, 3, 7 and 10 days, of a leak,
 //! time left (low, middle, high; hours), floor, level that kills, slope per hour (low, middle, high), hours seen, onset (minute, or
-//! empty), floor points, the same if they were independent, and shape. Amounts are shares of the limit.
+//! empty), floor points, the same if they were independent, shape, and how often such climbs go on (or empty). Amounts are shares of the limit.
 
 use std::fs::File;
 use std::io::{BufWriter, Error, Write};
@@ -65,9 +65,10 @@ fn tick(minute: usize, p: &Posterior) -> String {
     let within = [1.0, 3.0, 7.0, 10.0].map(|days| format!("{:.3}", p.p_within(days * DAY))).join(",");
     let interval =
         |i: Interval, unit: f64| [i.low, i.mid, i.high].map(|x| format!("{:.5}", x / unit)).join(",");
+    let goes_on = p.goes_on.map_or(String::new(), |g| format!("{g:.4}"));
     let onset = p.onset.map_or(String::new(), |o| format!("{:.0}", o.mid / 60.0));
     format!(
-        "T,{minute},{within},{:.3},{},{:.5},{:.5},{},{:.2},{onset},{},{:.1},{:?}\n",
+        "T,{minute},{within},{:.3},{},{:.5},{:.5},{},{:.2},{onset},{},{:.1},{:?},{goes_on}\n",
         p.p_leak,
         interval(p.time_to_limit, 3600.0),
         p.floor / LIMIT,
@@ -96,6 +97,6 @@ mod tests {
         assert_eq!(text.lines().count(), ticks.len() + 1);
         assert!(text.starts_with("S,x,y,8,0,4320,100,200\n"), "{text}");
         let fields: Vec<usize> = text.lines().skip(1).map(|l| l.split(',').count()).collect();
-        assert!(fields.iter().all(|n| *n == 20 || *n == 2) && fields.contains(&20), "{fields:?}");
+        assert!(fields.iter().all(|n| *n == 21 || *n == 2) && fields.contains(&21), "{fields:?}");
     }
 }

@@ -125,11 +125,11 @@ impl Parameters {
 }
 
 /// Standard normal number, by a sum of twelve.
-fn normal(random: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(random: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| unit(random)).sum::<f64>() - 6.0
 }
 
-fn unit(random: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn unit(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -175,14 +175,18 @@ fn standardised(features: &Features, scales: &[(f64, f64)]) -> Vec<f64> {
 }
 
 /// Adam: steps by the mean gradient over its usual size.
-struct Adam {
+pub(crate) struct Adam {
     mean: Vec<f64>,
     square: Vec<f64>,
     steps: i32,
 }
 
 impl Adam {
-    fn step(&mut self, values: &mut [f64], gradient: &[f64], length: f64) {
+    pub(crate) fn new(size: usize) -> Adam {
+        Adam { mean: vec![0.0; size], square: vec![0.0; size], steps: 0 }
+    }
+
+    pub(crate) fn step(&mut self, values: &mut [f64], gradient: &[f64], length: f64) {
         self.steps += 1;
         let (a, b) = (1.0 - 0.9_f64.powi(self.steps), 1.0 - 0.999_f64.powi(self.steps));
         for (k, v) in values.iter_mut().enumerate() {
@@ -202,7 +206,7 @@ pub fn learn(samples: &[Sample], groups: usize, asked: Asked, seed: u64) -> Lear
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = Parameters::random(scales.len(), &mut random);
     let size = parameters.values.len();
-    let mut adam = Adam { mean: vec![0.0; size], square: vec![0.0; size], steps: 0 };
+    let mut adam = Adam::new(size);
     let mut weights = vec![1.0; groups];
     let mut order: Vec<usize> = (0..own.len()).collect();
     for pass in 0..PASSES {

@@ -3,16 +3,23 @@
 //!
 //! `cargo run --release -p plimsoll-bench --bin calibrate -- [--dir DIR] > crates/plimsoll-core/src/slope/calibration_table.rs`
 //!
+//! With `--evidence` it learns how often climbs go on to the limit, from healthy series as well, and prints the alarm's table:
+//!
+//! `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence [--dir DIR] > crates/plimsoll-core/src/slope/evidence_table.rs`
+//!
 //! The leaks are the generator's, and such as are added to public traces where those lie on this machine (as for the
-//! benchmark `traces`); which ones were there stands in the table. Coverage by class goes to stderr.
+//! benchmark `traces`); which ones were there stands in the table. Coverage by class goes to stderr, and how well climbs were told apart
+//! that were not learnt from.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is the table")]
 
+use plimsoll_bench::evidence_net::{self, Example};
+use plimsoll_bench::evidence_set;
 use plimsoll_bench::quantile_net::{Asked, Learnt, Sample, learn};
 use plimsoll_bench::replay::Seen;
-use plimsoll_bench::run::{in_parallel, jobs, number, word};
+use plimsoll_bench::run::{given, in_parallel, jobs, number, word};
 use plimsoll_bench::services::{CLASSES, Service, generate};
-use plimsoll_bench::traces::{CALIBRATION, Leak, Trace, directory, question};
-use plimsoll_core::slope::{Epoch, HIDDEN, Question, estimate_raw};
+use plimsoll_bench::traces::{CALIBRATION, Leak, Source, Trace, directory, question};
+use plimsoll_core::slope::{Epoch, HIDDEN, Question, UNITS, estimate_raw};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,19 +47,95 @@ struct Answer {
 }
 
 fn main() {
-    let mut answers = of_generator();
-    let mut from = vec![format!("simulated services, {} answers", answers.len())];
+    if given("--evidence") {
+        evidence();
+    } else {
+        intervals();
+    }
+}
+
+/// The alarm's table.
+fn evidence() {
+    let mut examples = evidence_set::of_generator();
+    let mut from = vec![format!("simulated services, {} ticks", examples.len())];
+    for_traces(|traces, k, source| {
+        let own = evidence_set::of_traces(traces, k);
+        let (name, origin) = (source.name, source.origin);
+        from.push(format!("{name}, as they are and with leaks, {} ticks: {origin}", own.len()));
+        examples.extend(own);
+    });
+    evidence_set::weigh(&mut examples);
+    let learnt = evidence_net::learn(&examples, 1);
+    print_evidence(&from, &learnt);
+    for (group, name) in evidence_set::GROUPS.iter().enumerate() {
+        let own: Vec<&Example> = examples.iter().filter(|e| e.kept_back && e.group == group).collect();
+        eprintln!("{name}: {}", told_apart(&learnt, &own));
+    }
+}
+
+/// Hands over the traces of every source that is there.
+fn for_traces(mut to: impl FnMut(&[Trace], usize, &Source)) {
     let directory = directory(word("--dir"));
     for (k, source) in CALIBRATION.iter().enumerate() {
         match source.traces(&directory, usize::MAX) {
-            Ok(traces) if !traces.is_empty() => {
-                let own = of_traces(&traces, k);
-                from.push(format!("leaks in {}, {} answers: {}", source.name, own.len(), source.origin));
-                answers.extend(own);
-            }
+            Ok(traces) if !traces.is_empty() => to(&traces, k, source),
             _ => eprintln!("{}: MISSING, the table does without them", source.folder),
         }
     }
+}
+
+/// How many leaks are above the odds that so many of the healthy ticks do not reach.
+fn told_apart(learnt: &evidence_net::Learnt, of: &[&Example]) -> String {
+    let odds = |leaks: bool| {
+        let own = of.iter().filter(|e| e.leaks == leaks);
+        let mut all: Vec<f64> = own.map(|e| learnt.judge().log_odds(e.x.iter().copied())).collect();
+        all.sort_by(f64::total_cmp);
+        all
+    };
+    let (healthy, leaking) = (odds(false), odds(true));
+    let at = |share: f64| {
+        let asked = healthy.get((healthy.len() as f64 * share) as usize).copied().unwrap_or(f64::INFINITY);
+        let above = leaking.len() - leaking.partition_point(|x| *x <= asked);
+        format!("{:.3} of leaks above {share} of healthy ticks", above as f64 / leaking.len().max(1) as f64)
+    };
+    format!("{} and {} kept back, {}", healthy.len(), leaking.len(), [0.9, 0.99].map(at).join(", "))
+}
+
+fn print_evidence(from: &[String], learnt: &evidence_net::Learnt) {
+    println!("//! Odds that a climb goes on to the level that kills, by what is known of the question.\n//!");
+    println!(
+        "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence`; do not edit. Learnt from:\n//!"
+    );
+    from.iter().for_each(|line| println!("//! - {line}"));
+    println!("\nuse super::evidence::{{Judge, Sign}};\n");
+    println!("/// Odds that the climb goes on.\n#[rustfmt::skip]");
+    println!("pub(super) static GOES_ON: Judge<'static> = Judge {{\n    signs: &[");
+    // Three digits: with four, one of so many is taken for a constant of mathematics.
+    let row = |of: &[f64; UNITS]| format!("{of:.3?}");
+    for s in &learnt.signs {
+        let (name, hidden) = (s.name, row(&s.hidden));
+        println!(
+            "        Sign {{ name: {name:?}, centre: {:.3}, scale: {:.3}, hidden: {hidden}, direct: {:.3} }},",
+            s.centre, s.scale, s.direct
+        );
+    }
+    println!(
+        "    ],\n    hidden: {},\n    direct: {:.3},\n    outer: {},\n}};",
+        row(&learnt.hidden),
+        learnt.direct,
+        row(&learnt.outer)
+    );
+}
+
+/// The table of intervals.
+fn intervals() {
+    let mut answers = of_generator();
+    let mut from = vec![format!("simulated services, {} answers", answers.len())];
+    for_traces(|traces, k, source| {
+        let own = of_traces(traces, k);
+        from.push(format!("leaks in {}, {} answers: {}", source.name, own.len(), source.origin));
+        answers.extend(own);
+    });
     let (bounded, open): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|a| a.bounded);
     let nets = in_parallel(&[(0, 0), (1, 0)], |(k, _)| {
         let of = if k == 0 { &bounded } else { &open };

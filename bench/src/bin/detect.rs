@@ -38,22 +38,16 @@ struct Done {
 fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     let default = AlarmPolicy::default();
     if !sweep {
-        let shifted = |by: f64| {
-            let (probability, since_onset) = (default.probability + by, default.since_onset + by);
-            let name = format!("evidence ≥ {probability:.2}, ≥ {since_onset:.2} since an onset");
-            (name, AlarmPolicy { probability, since_onset, ..default })
-        };
-        return [("**Plimsoll**, default", 0.0), ("… early", -0.12), ("… strict", 0.18)]
-            .map(|(name, by)| (name, shifted(by)))
-            .map(|(name, (asked, policy))| (format!("{name}: {asked}"), policy))
+        return [("**Plimsoll**, default", default.raise), ("… early", 0.4), ("… strict", 0.85)]
+            .map(|(name, raise)| (format!("{name}: evidence ≥ {raise:.2}"), AlarmPolicy { raise, ..default }))
             .to_vec();
     }
     let mut out = vec![("default".to_owned(), default)];
-    for probability in [0.6, 0.65, 0.7, 0.72, 0.75, 0.8, 0.9] {
-        for since_onset in [0.5, 0.56, 0.65, 0.72] {
-            for reach in [0.0, 0.1, 0.15] {
-                let name = format!("p{probability} o{since_onset} r{reach}");
-                out.push((name, AlarmPolicy { probability, since_onset, reach, ..default }));
+    for raise in [0.3, 0.4, 0.5, 0.6, 0.7, 0.8] {
+        for memory in [0.05, 0.1, 0.15] {
+            for growth in [0.0, 0.02, 0.04] {
+                let name = format!("e{raise} m{memory} g{growth}");
+                out.push((name, AlarmPolicy { raise, memory, growth, ..default }));
             }
         }
     }

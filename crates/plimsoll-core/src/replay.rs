@@ -29,6 +29,9 @@ pub struct Tick {
     pub p_leak_unknown: Option<String>,
     /// Probability that the limit is reached within the horizon.
     pub p_oom_within: PWithin,
+    /// How often climbs like this one go on to the limit, which is what the alarm weighs; null where next to nothing says that it
+    /// would get there, or it is there.
+    pub p_goes_on: Option<f64>,
     /// Time to the limit.
     pub time_to_oom_seconds: Option<Quantiles>,
     /// The limit that binds.
@@ -99,6 +102,7 @@ fn tick(r: &Recording, t: f64, limit: Option<f64>, alarm: &mut Alarm) -> Tick {
             hours: HORIZON_HOURS,
             p: posterior.map(|p| p.p_within(HORIZON_HOURS * 3600.0)),
         },
+        p_goes_on: posterior.and_then(|p| p.goes_on),
         time_to_oom_seconds: posterior.map(|p| p.time_to_limit.into()),
         limit: bound.map(|b| b.name.clone()),
         alarm,

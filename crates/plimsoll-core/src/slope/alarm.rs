@@ -1,10 +1,9 @@
 //! When posteriors are worth a person's attention: the alarm rule, fed tick by tick.
 //!
 //! One posterior flickers: its blocks end at the tick, and a model more or less in favour moves it by tenths. So the evidence is the
-//! probability averaged over the newest ticks, over longer where the clock is long and there is time to make sure. A
-//! cache that fills looks like a leak until much of the way has been seen, and it fills from the start of the process: where the
-//! climb may have begun with the process more is asked, and the more, the farther the extrapolation. A climb that began within
-//! what was seen has shown that it is not the start.
+//! logarithm of the odds of death, averaged over the newest ticks, over longer where the clock is long and there is time to make sure: a
+//! tick that is nearly certain counts for more than one that only leans. What a cache that fills, the rise of a day or a burst look
+//! like is in the odds ([`super::Posterior::goes_on`]); the rule asks the same of all.
 
 use super::Posterior;
 
@@ -13,15 +12,11 @@ use super::Posterior;
 pub struct AlarmPolicy {
     /// Horizon of the question "does it die?", seconds.
     pub horizon: f64,
-    /// Evidence that is asked for where the climb began within what was seen ...
-    pub since_onset: f64,
-    /// ... and where neither a load nor two days have been seen: the first rise of a day begins so, too.
-    pub without_day: f64,
-    /// Evidence that is asked for where it may have begun with the process and the median time left is twice the time seen ...
-    pub probability: f64,
-    /// ... and how much more for every e-fold of that ratio.
-    pub reach: f64,
-    /// Share of the median time left over which probabilities are averaged ...
+    /// Evidence that is asked for, as a probability.
+    pub raise: f64,
+    /// An alarm stands while the evidence is at least this.
+    pub keep: f64,
+    /// Share of the median time left over which the evidence is averaged ...
     pub memory: f64,
     /// ... seconds at least, in a process that has been seen for long; and four times that at most.
     pub memory_least: f64,
@@ -31,35 +26,28 @@ pub struct AlarmPolicy {
     pub level: f64,
     /// ... or have climbed by this share of it.
     pub growth: f64,
-    /// An alarm stands while the evidence is at least this.
-    pub keep: f64,
 }
 
-/// The evidence that is asked for stays within these bounds.
-const ASKED: (f64, f64) = (0.45, 0.95);
-/// Ratio of time left and time seen at which [`AlarmPolicy::probability`] is asked for.
-const USUAL_REACH: f64 = 2.0;
 /// The memory is at most this multiple of the least.
 const MEMORY_SPAN: f64 = 4.0;
 /// In a young process the least memory is this share of what has been seen: leaks of minutes have ticks of seconds.
 const YOUNG_MEMORY: f64 = 0.25;
 /// Weight of one tick at most: the first that finds an onset does not raise an alarm.
 const ONE_TICK: f64 = 0.55;
+/// No tick is more certain than this, either way.
+const CERTAIN: f64 = 0.995;
 
 impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            since_onset: 0.56,
-            without_day: 0.68,
-            probability: 0.72,
-            reach: 0.15,
-            memory: 0.15,
+            raise: 0.65,
+            keep: 0.1,
+            memory: 0.1,
             memory_least: 3_600.0,
             near: 0.8,
             level: 0.95,
             growth: 0.04,
-            keep: 0.3,
         }
     }
 }
@@ -68,6 +56,7 @@ impl Default for AlarmPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alarm {
     policy: AlarmPolicy,
+    /// Logarithm of the odds.
     evidence: f64,
     last: Option<f64>,
     since: Option<f64>,
@@ -76,7 +65,7 @@ pub struct Alarm {
 impl Alarm {
     /// An alarm that has seen nothing yet.
     pub fn new(policy: AlarmPolicy) -> Alarm {
-        Alarm { policy, evidence: 0.0, last: None, since: None }
+        Alarm { policy, evidence: log_odds(0.0), last: None, since: None }
     }
 
     /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. It does not stand at a
@@ -84,11 +73,12 @@ impl Alarm {
     pub fn tick(&mut self, posterior: Option<&Posterior>, now: f64) -> bool {
         let passed = self.last.replace(now).map_or(0.0, |last| (now - last).max(0.0));
         let stands = posterior.is_some_and(|p| {
-            let probability = if self.policy.is_material(p) { p.p_within(self.policy.horizon) } else { 0.0 };
+            let is_material = self.policy.is_material(p);
+            let odds = log_odds(if is_material { self.policy.p_death(p) } else { 0.0 });
             let weight = (1.0 - (-passed / self.policy.memory_of(p)).exp()).min(ONE_TICK);
-            self.evidence += weight * (probability - self.evidence);
-            let asked = if self.since.is_some() { self.policy.keep } else { self.policy.asked(p) };
-            self.evidence >= asked && self.policy.is_material(p)
+            self.evidence += weight * (odds - self.evidence);
+            let asked = if self.since.is_some() { self.policy.keep } else { self.policy.raise };
+            is_material && self.evidence >= log_odds(asked)
         });
         self.since = if stands { self.since.or(Some(now)) } else { None };
         stands
@@ -100,18 +90,14 @@ impl Alarm {
     }
 }
 
-impl AlarmPolicy {
-    /// Evidence asked for before an alarm.
-    fn asked(&self, p: &Posterior) -> f64 {
-        if p.onset.is_some() {
-            return if p.day_known { self.since_onset } else { self.without_day };
-        }
-        let reach = (p.time_to_limit.mid / p.span.max(1e-3)).max(1e-3);
-        let asked = (self.probability + self.reach * (reach / USUAL_REACH).ln()).clamp(ASKED.0, ASKED.1);
-        if self.is_near(p) { asked.min(self.probability) } else { asked }
-    }
+/// Logarithm of the odds, of no more than [`CERTAIN`].
+fn log_odds(p: f64) -> f64 {
+    let p = p.clamp(1.0 - CERTAIN, CERTAIN);
+    (p / (1.0 - p)).ln()
+}
 
-    /// Seconds over which probabilities are averaged.
+impl AlarmPolicy {
+    /// Seconds over which the evidence is averaged.
     fn memory_of(&self, p: &Posterior) -> f64 {
         let least = self.memory_least.min(YOUNG_MEMORY * p.span).max(1e-3);
         if self.is_near(p) {
@@ -122,6 +108,14 @@ impl AlarmPolicy {
 
     fn is_near(&self, p: &Posterior) -> bool {
         p.floor >= self.near * p.death_level
+    }
+
+    /// Probability of death within the horizon. Where the models do not even give one in two it is no more than they do: an alarm that
+    /// names no time is of no use.
+    fn p_death(&self, p: &Posterior) -> f64 {
+        let models = p.p_within(self.horizon);
+        let learnt = p.p_death(self.horizon);
+        if models < 0.5 { learnt.min(models) } else { learnt }
     }
 
     /// The level gate: a climb that is still low and small is not worth a page yet.
@@ -141,6 +135,7 @@ mod tests {
         Posterior {
             p_leak: 0.99,
             time_to_limit: at,
+            goes_on: None,
             draws: vec![hours * 3600.0; 10],
             // A tenth of the floor came in the hour that was seen.
             slope: Interval { low: 0.0, mid: 0.1 * floor / 3600.0, high: 0.0 },
@@ -190,31 +185,29 @@ mod tests {
     }
 
     #[test]
-    fn a_long_clock_is_watched_for_longer_and_one_seen_only_a_little_asks_for_more() {
+    fn a_long_clock_is_watched_for_longer() {
         let policy = AlarmPolicy::default();
-        let near = ticks_until(policy, &posterior(20.0, 85.0));
-        let far = ticks_until(policy, &posterior(20.0, 70.0));
-        assert!(near < far && far < 20, "{near} {far}");
-        let seen = |hours: f64| Posterior { span: hours * 3600.0, ..posterior(20.0, 70.0) };
-        assert!(policy.asked(&seen(2.0)) > policy.asked(&seen(10.0)));
-        assert!((policy.asked(&seen(10.0)) - policy.probability).abs() < 1e-9);
+        let leaning = |hours: f64, floor: f64| Posterior { goes_on: Some(0.8), ..posterior(hours, floor) };
+        let near = ticks_until(policy, &leaning(20.0, 85.0));
+        let far = ticks_until(policy, &Posterior { span: 36_000.0, ..leaning(200.0, 70.0) });
+        assert!(near < far && far < 30, "{near} {far}");
     }
 
     #[test]
-    fn a_climb_that_began_within_what_was_seen_is_no_cache_that_fills() {
+    fn what_is_known_of_such_climbs_decides() {
         let policy = AlarmPolicy::default();
-        let began = |hours: f64| {
-            let at = Interval { low: 0.0, mid: 1800.0, high: 3600.0 };
-            Posterior { onset: Some(at), ..posterior(hours, 70.0) }
-        };
-        for hours in [2.0, 20.0, 100.0] {
-            assert!(policy.asked(&began(hours)) < policy.asked(&posterior(hours, 70.0)), "{hours}");
-        }
-        assert_eq!(policy.asked(&began(2.0)), policy.asked(&began(100.0)));
-        assert!(ticks_until(policy, &began(100.0)) <= ticks_until(policy, &posterior(100.0, 70.0)));
-        assert!(ticks_until(policy, &began(1.0)) > 1, "one tick is not enough");
-        let first_day = Posterior { day_known: false, ..began(20.0) };
-        assert!(policy.asked(&first_day) > policy.asked(&began(20.0)), "it may be the rise of a day");
+        let known = |goes_on: f64| Posterior { goes_on: Some(goes_on), ..posterior(20.0, 70.0) };
+        assert!(known(0.3).p_within(policy.horizon) > 0.99);
+        assert_eq!(ticks_until(policy, &known(0.3)), usize::MAX);
+        let (leaning, sure) = (ticks_until(policy, &known(0.7)), ticks_until(policy, &known(0.99)));
+        assert!(sure < leaning && leaning < 100, "{sure} {leaning}");
+        assert!(sure > 1, "one tick is not enough");
+        let never = Posterior { draws: vec![f64::INFINITY; 10], ..known(0.99) };
+        assert_eq!(never.p_death(policy.horizon), 0.0);
+        let draws = [vec![3_600.0; 4], vec![f64::INFINITY; 6]].concat();
+        let rarely = Posterior { draws, ..known(0.99) };
+        assert!(rarely.p_death(policy.horizon) > 0.9);
+        assert_eq!(ticks_until(policy, &rarely), usize::MAX, "the median is never");
     }
 
     #[test]

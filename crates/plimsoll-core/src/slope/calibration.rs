@@ -7,7 +7,7 @@
 //! shipped as a table; here the spread of the question at hand is multiplied back.
 
 use super::calibration_table::{BOUNDED, OPEN};
-use super::features::{FEATURES, Features, Times, features};
+use super::features::{FEATURES, Features, Signs, Times, features};
 use super::forecast::{Forecast, Outlook};
 use super::{Interval, Posterior, Question};
 
@@ -103,6 +103,8 @@ pub struct Standard {
     pub bounded: bool,
     /// What tells questions apart.
     pub features: Features,
+    /// What speaks for and against a climb that ends in death.
+    pub signs: Signs,
 }
 
 impl Standard {
@@ -115,12 +117,13 @@ impl Standard {
     ) -> Option<Standard> {
         let times = Times::of(&p.draws)?;
         let spread = times.spread(BLUR);
-        Some(Standard {
-            mid: times.mid,
-            spread,
-            bounded: p.time_to_limit.high.is_finite(),
-            features: features(q, o, p, forecast, times, spread),
-        })
+        let (features, signs) = features(q, o, p, forecast, times, spread);
+        Some(Standard { mid: times.mid, spread, bounded: p.time_to_limit.high.is_finite(), features, signs })
+    }
+
+    /// Features and signs, in the order of [`super::sign_names`].
+    pub fn numbers(&self) -> impl Iterator<Item = f64> {
+        self.features.iter().chain(&self.signs).copied()
     }
 
     /// Where the quantiles belong.

@@ -1,6 +1,6 @@
 //! What tells apart questions whose intervals err differently: numbers that the fit and the forecast have at hand.
 //!
-//! To add one, add a line to [`FEATURES`] and run the calibration again; until then it counts for nothing.
+//! To add one, add a line to [`FEATURES`] or [`SIGNS`] and make the tables again ([`super::calibration`] takes the former, [`super::evidence`] both).
 
 use super::floor::FloorPoint;
 use super::forecast::{Forecast, Outlook};
@@ -70,6 +70,34 @@ const COUNT: usize = 38;
 
 /// The numbers of one question.
 pub type Features = [f64; COUNT];
+
+/// What speaks for and against a climb that goes on to the level that kills, beside [`FEATURES`]. None holds an absolute time.
+pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
+    Feature { name: "onset seen", of: |s| f64::from(u8::from(s.p.onset.is_some())) },
+    Feature { name: "climb of all seen", of: |s| log(s.seen / s.seen_all) },
+    Feature { name: "age unseen", of: |s| s.age_unseen().ln() },
+    Feature { name: "level", of: |s| (s.p.floor / s.p.death_level).clamp(-1.0, 2.0) },
+    Feature { name: "rise of the limit", of: |s| log(s.moves.rise * s.outlook.fit.scale / s.p.death_level) },
+    Feature { name: "slope of the limit", of: |s| log(s.p.slope.mid * s.p.span / s.p.death_level) },
+    Feature { name: "slope beside its spread", of: |s| s.slope_sure() },
+    Feature {
+        name: "least slope",
+        of: |s| (s.p.slope.low / s.p.slope.mid.abs().max(1e-12)).clamp(-3.0, 1.0),
+    },
+    Feature { name: "runs", of: |s| (s.outlook.floor.runs as f64).ln() },
+    Feature { name: "points", of: |s| (s.outlook.floor.points.len() as f64).ln() },
+    Feature { name: "above the record", of: |s| s.past.above },
+    Feature { name: "given back", of: |s| log(s.past.given_back / s.moves.rise) },
+    Feature { name: "earlier rise", of: |s| log(s.past.earlier_rise / s.moves.rise) },
+    Feature { name: "straight up", of: |s| s.past.efficiency },
+    Feature { name: "moves up", of: |s| s.past.ups },
+];
+
+/// How many there are.
+const SIGN_COUNT: usize = 15;
+
+/// What speaks for and against.
+pub type Signs = [f64; SIGN_COUNT];
 
 /// The times at which those draws reach the limit that ever do.
 #[derive(Debug, Clone, Copy)]
@@ -196,9 +224,54 @@ fn pace(live: &[FloorPoint], count: usize) -> f64 {
     (live[live.len() - 1].v - live[live.len() - 1 - count].v) / count.max(1) as f64
 }
 
+/// What the live run did before the climb, and how evenly it climbed since.
+#[derive(Debug)]
+struct Past {
+    /// Share of the rise that lies above all that was before.
+    above: f64,
+    /// Largest fall, scaled units.
+    given_back: f64,
+    /// Largest rise before the onset within as many points as the climb has.
+    earlier_rise: f64,
+    /// Rise since the onset over all movement since.
+    efficiency: f64,
+    /// Share of the moves since that went up.
+    ups: f64,
+}
+
+impl Past {
+    fn of(live: &[FloorPoint], onset: f64, scale: f64, rise: f64) -> Past {
+        let from = live.partition_point(|p| p.t < onset).min(live.len() - 1);
+        let (before, since) = live.split_at(from);
+        let last = live[live.len() - 1].v;
+        let record = before.iter().fold(f64::NEG_INFINITY, |m, p| m.max(p.v));
+        let (mut top, mut given_back) = (f64::NEG_INFINITY, 0.0_f64);
+        for p in live {
+            top = top.max(p.v);
+            given_back = given_back.max(top - p.v);
+        }
+        let window = since.len();
+        let rise_at = |k: usize| {
+            let own = &before[k.saturating_sub(window)..=k];
+            before[k].v - own.iter().fold(f64::INFINITY, |m, p| m.min(p.v))
+        };
+        let moves = || since.windows(2).map(|p| (p[1].v - p[0].v) / scale);
+        let all: f64 = moves().map(f64::abs).sum();
+        Past {
+            above: if before.is_empty() { 1.0 } else { ((last - record) / (scale * rise)).clamp(-3.0, 1.0) },
+            given_back: given_back / scale,
+            earlier_rise: (0..before.len()).map(rise_at).fold(0.0, f64::max) / scale,
+            efficiency: (rise / all.max(1e-9)).clamp(0.0, 1.0),
+            ups: moves().filter(|m| *m > 0.0).count() as f64 / (since.len() - 1).max(1) as f64,
+        }
+    }
+}
+
 /// What the features are made of.
 struct Sight<'a> {
     outlook: &'a Outlook<'a>,
+    p: &'a Posterior,
+    past: Past,
     times: Times,
     spread: f64,
     weights: Weights,
@@ -218,6 +291,18 @@ struct Sight<'a> {
 }
 
 impl Sight<'_> {
+    /// Age of the process beside what of it was seen.
+    fn age_unseen(&self) -> f64 {
+        let floor = self.outlook.floor;
+        let now = self.outlook.now;
+        ((now - floor.live_start) / (now - floor.live_first).max(floor.block)).clamp(1.0, 1e3)
+    }
+
+    fn slope_sure(&self) -> f64 {
+        let s = self.p.slope;
+        (s.mid / (s.high - s.low).max(1e-12)).clamp(-5.0, 20.0).asinh()
+    }
+
     /// Logarithm of a time beside the median.
     fn stretch(&self, time: f64) -> f64 {
         if time.is_finite() { (time / self.times.mid).ln().clamp(-7.0, 7.0) } else { 3.0 }
@@ -274,18 +359,21 @@ pub(super) fn features(
     forecast: &Forecast,
     times: Times,
     spread: f64,
-) -> Features {
+) -> (Features, Signs) {
     let floor = outlook.floor;
     let first = floor.live_first.min(q.now - floor.block);
     let onset = p.onset.map_or(floor.live_start, |x| x.mid.max(floor.live_start)).max(first);
     let live = &floor.points[floor.bounds[floor.bounds.len() - 2]..];
     let room = ((p.death_level - p.floor) / outlook.fit.scale).max(LEAST_RISE);
+    let moves = Moves::of(live, onset, outlook.fit.scale);
     let sight = Sight {
         outlook,
+        p,
+        past: Past::of(live, onset, outlook.fit.scale, moves.rise),
         times,
         spread,
         weights: Weights::of(forecast),
-        moves: Moves::of(live, onset, outlook.fit.scale),
+        moves,
         mid: p.time_to_limit.mid,
         seen: (q.now - onset).max(floor.block),
         seen_all: (q.now - floor.live_start.max(first)).max(floor.block),
@@ -294,5 +382,6 @@ pub(super) fn features(
         ahead: times.mid / floor.block,
         after_collections: q.samples == Samples::PostCollection,
     };
-    FEATURES.map(|f| Some((f.of)(&sight)).filter(|x| x.is_finite()).unwrap_or(0.0))
+    let tell = |f: &Feature| Some((f.of)(&sight)).filter(|x| x.is_finite()).unwrap_or(0.0);
+    (FEATURES.each_ref().map(tell), SIGNS.each_ref().map(tell))
 }

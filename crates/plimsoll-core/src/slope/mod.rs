@@ -8,6 +8,8 @@ mod alarm;
 mod burst;
 mod calibration;
 mod calibration_table;
+mod evidence;
+mod evidence_table;
 mod features;
 mod fit;
 mod floor;
@@ -25,7 +27,8 @@ use serde::{Deserialize, Serialize};
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
 pub use self::calibration::{FARTHEST, HIDDEN, Input, Net, RESULTS, Standard, feature_names};
-pub use self::features::Features;
+pub use self::evidence::{Judge, Sign, UNITS, sign_names};
+pub use self::features::{Features, Signs};
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
@@ -124,6 +127,9 @@ pub struct Posterior {
     /// Draws of time to the limit, seconds, sorted, calibrated like the interval; `f64::INFINITY` where a draw
     /// never gets there.
     pub draws: Vec<f64>,
+    /// How often a climb like this one goes on to the limit, as it was learnt from healthy series and leaks: the probability that
+    /// those draws are right that get there. `None` where next to none do, or the limit is as good as reached.
+    pub goes_on: Option<f64>,
     /// Slope of the floor now, bytes per second.
     pub slope: Interval,
     /// The floor now, bytes.
@@ -147,12 +153,22 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// Probability that the limit is reached within `seconds`.
+    /// Probability that the limit is reached within `seconds`, as the models have it.
     pub fn p_within(&self, seconds: f64) -> f64 {
         if self.draws.is_empty() {
             return 0.0;
         }
         self.draws.partition_point(|d| *d <= seconds) as f64 / self.draws.len() as f64
+    }
+
+    /// The same, with what was learnt of such climbs in place of what the models give for whether it goes on at all.
+    pub fn p_death(&self, seconds: f64) -> f64 {
+        let ever = self.draws.partition_point(|d| d.is_finite());
+        let within = self.draws.partition_point(|d| *d <= seconds);
+        match self.goes_on {
+            Some(goes_on) if ever > 0 => goes_on * within as f64 / ever as f64,
+            _ => self.p_within(seconds),
+        }
     }
 }
 
@@ -173,6 +189,7 @@ pub struct NotYet {
 pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     let (mut posterior, standard) = estimate_raw(q)?;
     if let Some(standard) = standard {
+        posterior.goes_on = Some(evidence_table::GOES_ON.probability(&standard));
         calibration::apply(&mut posterior, &standard);
     }
     let age = q.epochs.last().map_or(f64::INFINITY, |e| q.now - e.start);
@@ -255,6 +272,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death:
     Posterior {
         p_leak: f.p_leak,
         time_to_limit,
+        goes_on: None,
         slope: Interval { low: slope.low * scale, mid: slope.mid * scale, high: slope.high * scale },
         floor: f.level * scale,
         death_level: death,

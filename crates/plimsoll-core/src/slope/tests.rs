@@ -276,3 +276,37 @@ proptest! {
         }
     }
 }
+
+/// When an alarm first stands, asked every `every` samples; seconds from the first sample.
+fn alarmed_at(points: &[Point], samples: Samples, every: usize) -> Option<f64> {
+    let mut alarm = Alarm::new(AlarmPolicy::default());
+    let seen = (every..=points.len()).step_by(every);
+    let mut stands = seen.filter(|n| {
+        let known = &points[..*n];
+        let now = known[n - 1].t;
+        let epochs = [one(known)];
+        alarm.tick(estimate(&ask(&epochs, samples, LIMIT)).ok().as_ref(), now)
+    });
+    stands.next().map(|n| points[n - 1].t)
+}
+
+#[test]
+fn a_leak_of_minutes_alarms_well_before_its_end_and_noise_does_not() {
+    // 50 MiB + 2 MiB/s: dies after 487 s.
+    let leak = simulate(480, 1.0, 3, 2.0, |t| 50.0 + 2.0 * t);
+    for samples in [Samples::PostCollection, Samples::Raw] {
+        let at = alarmed_at(&leak, samples, 5);
+        assert!(at.is_some_and(|t| t < 0.6 * 487.0), "{samples:?}: {at:?}");
+        assert_eq!(alarmed_at(&simulate(480, 1.0, 4, 5.0, |_| 300.0), samples, 5), None, "{samples:?}");
+    }
+}
+
+#[test]
+fn a_leak_of_weeks_alarms_when_its_end_is_within_the_horizon() {
+    // 200 MiB + 2 MiB/h at five minutes: dies after 412 h, of which 240 h are the horizon.
+    let leak = simulate(12 * 400, 300.0, 6, 3.0, |t| 200.0 + 2.0 * t / 3600.0);
+    let at = alarmed_at(&leak, Samples::Raw, 24).map(|t| t / 3600.0);
+    assert!(at.is_some_and(|h| (100.0..300.0).contains(&h)), "{at:?}");
+    let warm = simulate(12 * 400, 300.0, 7, 3.0, |t| 200.0 + 400.0 * (1.0 - (-t / 90_000.0).exp()));
+    assert_eq!(alarmed_at(&warm, Samples::Raw, 24), None);
+}

@@ -1,0 +1,158 @@
+//! What the alarm's evidence is learnt from: ticks of the generator's services and of public traces, as they are and with leaks
+//! added, and whether a leak was under way.
+
+use std::ops::Range;
+
+use plimsoll_core::series::Point;
+use plimsoll_core::slope::{Epoch, Question, estimate_raw};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::evidence_net::Example;
+use crate::replay::{Seen, TICK};
+use crate::run::{in_parallel, jobs};
+use crate::services::generate;
+use crate::traces::{Trace, question};
+
+/// Seeds of the generator's calibration set; the last ones are not learnt from.
+const SEEDS: Range<u64> = 9_000..9_008;
+const KEPT_BACK: u64 = 9_006;
+/// Services of a class and seed.
+const PER_CLASS: usize = 110;
+/// One tick in so many is asked.
+const EVERY: u64 = 8;
+/// What a tick counts, by the way in which a service is seen: with load, without, after collections.
+const WAYS: [f64; 3] = [1.0, 0.5, 0.5];
+/// One trace in so many is not learnt from.
+const KEPT_BACK_TRACES: usize = 4;
+/// Of each source of [`crate::traces::CALIBRATION`]: seeds of the leaks, and of how many ticks one is asked. There are few pods.
+const TRACES: [(Range<u64>, u64); 2] = [(100..104, 8), (100..110, 3)];
+/// Usage from which on a trace that nothing was added to is not known to be well.
+const FULL: f64 = 0.95;
+/// What all healthy ticks count together, and all of leaks: of the generator, and of each source of traces. A false alarm costs more
+/// than a late one; of real series there are too few to be more than a part.
+const COUNTS: [(f64, f64); 3] = [(3.0, 1.0), (0.3, 0.3), (0.3, 0.3)];
+
+/// Names of the groups of examples, for the report.
+pub const GROUPS: [&str; 3] = ["services", "machines", "pods"];
+
+/// Ticks of the generator.
+pub fn of_generator() -> Vec<Example> {
+    let of_seed =
+        |seed: u64| in_parallel(&jobs(PER_CLASS, PER_CLASS), |(class, index)| of_service(seed, class, index));
+    SEEDS.flat_map(of_seed).flatten().collect()
+}
+
+fn of_service(seed: u64, class: usize, index: usize) -> Vec<Example> {
+    let service = generate(seed, class, index);
+    let mut chance = Chance::new(seed ^ ((class * 1_000 + index) as u64) << 20, EVERY);
+    let mut out = Vec::new();
+    for (way, weight) in WAYS.into_iter().enumerate() {
+        let seen = match way {
+            2 if !service.managed => continue,
+            2 => Seen::after_collections(&service),
+            _ => Seen::new(&service, way == 0),
+        };
+        for minute in (TICK..service.rss.len()).step_by(TICK).filter(|_| chance.takes()) {
+            let leaks = service.onset.is_some_and(|onset| minute >= onset);
+            let numbers = seen.with_question(minute, ask);
+            let kept_back = seed >= KEPT_BACK;
+            out.extend(numbers.map(|x| Example { x, leaks, weight, group: 0, kept_back }));
+        }
+    }
+    out
+}
+
+/// Ticks of the traces of one source of [`crate::traces::CALIBRATION`].
+pub fn of_traces(traces: &[Trace], source: usize) -> Vec<Example> {
+    let (leaks, every) = &TRACES[source];
+    let all: Vec<(usize, usize)> = (0..traces.len()).map(|index| (0, index)).collect();
+    let of_trace = |(_, index): (usize, usize)| {
+        let untouched = (&traces[index], 0, -1.0);
+        let twins: Vec<(Trace, u64)> =
+            leaks.clone().map(|seed| (traces[index].with_leak(seed, index), seed)).collect();
+        let twins = twins.iter().map(|(t, seed)| (t, *seed, t.leak.map_or(0.0, |l| l.onset)));
+        let mut out = Vec::new();
+        for (trace, seed, from) in [untouched].into_iter().chain(twins) {
+            let mut chance = Chance::new(seed * 100_000 + index as u64, *every);
+            out.extend(of_one(trace, &trace.load, from, &mut chance));
+            if !trace.load.is_empty() {
+                out.extend(of_one(trace, &[], from, &mut chance));
+            }
+        }
+        let kept_back = index % KEPT_BACK_TRACES == KEPT_BACK_TRACES - 1;
+        out.iter_mut().for_each(|e: &mut Example| (e.group, e.kept_back) = (1 + source, kept_back));
+        out
+    };
+    in_parallel(&all, of_trace).into_iter().flatten().collect()
+}
+
+/// Ticks of one trace after `from`: before its onset a twin is the untouched trace.
+fn of_one(trace: &Trace, load: &[Point], from: f64, chance: &mut Chance) -> Vec<Example> {
+    let bytes = trace.in_bytes();
+    let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points: &bytes }];
+    let leaks = trace.leak.is_some();
+    let last_full = trace.points.iter().rfind(|p| p.v >= FULL).map_or(f64::NEG_INFINITY, |p| p.t);
+    let ticks = (TICK..(trace.span() / 60.0) as usize + 1).step_by(TICK).map(|minute| minute as f64 * 60.0);
+    let known = ticks.filter(|now| *now > from && (leaks || *now > last_full));
+    let taken = known.filter(|_| chance.takes());
+    let numbers = taken.filter_map(|now| ask(&question(&epochs, load, now)));
+    numbers.map(|x| Example { x, leaks, weight: 1.0, group: 0, kept_back: false }).collect()
+}
+
+/// Features and signs of a question, where some draws reach the limit.
+fn ask(q: &Question<'_>) -> Option<Vec<f64>> {
+    Some(estimate_raw(q).ok()?.1?.numbers().collect())
+}
+
+/// Takes one of so many, at random.
+struct Chance(ChaCha8Rng, u64);
+
+impl Chance {
+    fn new(seed: u64, every: u64) -> Chance {
+        Chance(ChaCha8Rng::seed_from_u64(seed), every)
+    }
+
+    fn takes(&mut self) -> bool {
+        self.0.next_u64().is_multiple_of(self.1)
+    }
+}
+
+/// Gives every group and side its share of the whole.
+pub fn weigh(examples: &mut [Example]) {
+    for (group, (healthy, leaking)) in COUNTS.into_iter().enumerate() {
+        for (leaks, count) in [(false, healthy), (true, leaking)] {
+            let is_own = |e: &Example| e.group == group && e.leaks == leaks;
+            let sum: f64 = examples.iter().filter(|e| is_own(e)).map(|e| e.weight).sum();
+            let own = examples.iter_mut().filter(|e| is_own(e));
+            own.for_each(|e| e.weight *= count / sum.max(1e-9));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_leaks_from_its_onset_on_and_a_healthy_one_never() {
+        let leaking = of_service(9_000, 8, 0);
+        assert!(leaking.iter().any(|e| e.leaks) && !leaking.is_empty());
+        assert!(of_service(9_000, 4, 0).iter().all(|e| !e.leaks));
+    }
+
+    #[test]
+    fn sides_count_what_they_are_to_count_however_many_they_are() {
+        let one = |k: usize| Example {
+            x: Vec::new(),
+            leaks: k.is_multiple_of(5),
+            weight: 1.0 + k as f64,
+            group: 1,
+            kept_back: false,
+        };
+        let mut all: Vec<Example> = (0..50).map(one).collect();
+        weigh(&mut all);
+        let sum = |leaks| all.iter().filter(|e| e.leaks == leaks).map(|e| e.weight).sum::<f64>();
+        assert!((sum(true) - COUNTS[1].1).abs() < 1e-9 && (sum(false) - COUNTS[1].0).abs() < 1e-9);
+    }
+}
