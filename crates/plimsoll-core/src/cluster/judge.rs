@@ -1,9 +1,10 @@
-//! One question to the estimator for all lives of a workload, and the words for its answer.
+//! One question to the estimator for all lives of a workload, one more for a replica that climbs as the others do not, and the words
+//! for their answer.
 
 use super::net::net;
 use super::wave::wave;
 use super::{Life, Movement, Replica, Row, Verdict, Workload};
-use super::{calm, work};
+use super::{apart, calm, work};
 use crate::series::Point;
 use crate::slope::{self, Epoch, Posterior, Question};
 use crate::units;
@@ -41,13 +42,14 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
     let alive: Vec<&Replica> =
         workload.replicas.iter().filter(|r| r.last().is_some_and(|p| now - p.t <= ALIVE * step)).collect();
     let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
-    let limit = nearest.and_then(|r| r.limit);
-    let (verdict, posterior) = match nearest {
-        None => (Err(("no replica is alive".to_owned(), None)), None),
-        Some(nearest) => match (cannot_be(workload, nearest), verdict(workload, nearest, &alive, now)) {
-            (Some(why), _) => (Err((why, None)), None),
-            (None, Ok((verdict, posterior))) => (Ok(verdict), Some(posterior)),
-            (None, Err(why)) => (Err(why), None),
+    let (verdict, posterior, whose) = match nearest {
+        None => (Err(("no replica is alive".to_owned(), None)), None, None),
+        Some(nearest) => match (cannot_be(workload, nearest), asked(workload, nearest, &alive, now)) {
+            (Some(why), _) => (Err((why, None)), None, Some(nearest)),
+            (None, Ok(asked)) => {
+                (Ok(verdict(workload, &asked, &alive, now)), Some(asked.posterior), Some(asked.whose))
+            }
+            (None, Err(why)) => (Err(why), None, Some(nearest)),
         },
     };
     let row = Row {
@@ -61,8 +63,8 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         replicas: alive.len(),
         restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
         kills: workload.kills,
-        limit,
-        net: net(workload, nearest),
+        limit: whose.and_then(|r| r.limit),
+        net: net(workload, whose),
         waits: waits(&alive),
         verdict,
     };
@@ -90,16 +92,59 @@ fn share(replica: &Replica) -> f64 {
     replica.last().map_or(0.0, |p| p.v) / replica.limit.unwrap_or(1e18)
 }
 
-fn verdict(
-    workload: &Workload,
-    nearest: &Replica,
-    alive: &[&Replica],
+/// Why nothing can be said, and how many seconds more would do.
+type NotYet = (String, Option<f64>);
+
+/// Whose clock it is, and what was answered.
+struct Asked<'a> {
+    whose: &'a Replica,
+    posterior: Posterior,
+    /// Whether it was asked about without the others.
+    is_alone: bool,
+    /// The highest sample of all lives.
+    highest: f64,
+}
+
+/// All lives are one question. A replica that climbs as the others do not is another: what is worse of both counts.
+fn asked<'a>(
+    workload: &'a Workload,
+    nearest: &'a Replica,
+    alive: &[&'a Replica],
     now: f64,
-) -> Result<(Verdict, Posterior), (String, Option<f64>)> {
+) -> Result<Asked<'a>, NotYet> {
     // Looked at from front to end before anything else: memory is quickest that way, and all that follows finds it near.
     let highest = highest(workload);
-    let lives = lives(workload, nearest);
-    let versions = versions(&lives);
+    let all = posterior(workload, nearest, &lives(workload, nearest, |_| true), now);
+    let alone = apart::replica(alive).and_then(|one| {
+        let own = lives(workload, one, |of| std::ptr::eq(of, one));
+        Some((one, posterior(workload, one, &own, now).ok()?))
+    });
+    let is_worse = |own: &Posterior| all.as_ref().ok().is_none_or(|all| is_worse(own, all));
+    match alone.filter(|(_, own)| is_worse(own)) {
+        Some((whose, posterior)) => Ok(Asked { whose, posterior, is_alone: true, highest }),
+        None => all.map(|posterior| Asked { whose: nearest, posterior, is_alone: false, highest }),
+    }
+}
+
+/// Whether what one replica does is worse than what all are said to do.
+fn is_worse(own: &Posterior, all: &Posterior) -> bool {
+    let rank =
+        |p: &Posterior| (u8::from(p_leak(p) >= LEAK) + u8::from(p_leak(p) > NONE), -p.time_to_limit.mid);
+    rank(own) > rank(all)
+}
+
+/// Probability of a climb without an end: as it was learnt of such climbs, where there is a limit that they go to.
+fn p_leak(p: &Posterior) -> f64 {
+    p.goes_on.unwrap_or(p.p_leak)
+}
+
+fn posterior(
+    workload: &Workload,
+    whose: &Replica,
+    lives: &[(u32, &Life)],
+    now: f64,
+) -> Result<Posterior, NotYet> {
+    let versions = versions(lives);
     let epochs: Vec<Epoch<'_>> = lives
         .iter()
         .map(|(replica, life)| Epoch {
@@ -115,41 +160,51 @@ fn verdict(
         load: &load,
         samples: workload.samples,
         death: workload.death,
-        limit: nearest.limit.unwrap_or(f64::INFINITY),
+        limit: whose.limit.unwrap_or(f64::INFINITY),
         now,
         garbage: false,
         seed: SEED,
     };
     let posterior = slope::estimate(&question).map_err(|not_yet| (not_yet.why, not_yet.more_seconds))?;
-    if posterior.span < SHORTEST && posterior.p_leak < LEAK {
+    if posterior.span < SHORTEST && p_leak(&posterior) < LEAK {
         let why =
             format!("only {} of history: a slow leak does not show yet", units::duration(posterior.span));
         return Err((why, Some(SHORTEST - posterior.span)));
     }
-    let movement = movement(&posterior, nearest);
-    let verdict = Verdict {
-        pod: nearest.pod.clone(),
+    Ok(posterior)
+}
+
+fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64) -> Verdict {
+    let Asked { whose, posterior, is_alone, highest } = asked;
+    let movement = movement(posterior, whose);
+    Verdict {
+        pod: whose.pod.clone(),
         floor: posterior.floor,
         slope: posterior.slope,
         time_to_limit: posterior.time_to_limit,
-        p_leak: posterior.p_leak,
+        p_leak: p_leak(posterior),
         movement,
         shape: posterior.shape,
         onset: posterior.onset,
-        since: since(workload, &posterior),
+        since: since(workload, posterior),
         since_mark: None,
         undecided_for: posterior.undecided_for,
-        wave: wave(&posterior, nearest, alive),
-        enough: enough(workload, (movement, highest), nearest, now),
+        // What one does says nothing of when the others die.
+        wave: if *is_alone { None } else { wave(posterior, whose, alive) },
+        unlike: is_alone.then(|| alive.len() - 1),
+        enough: enough(workload, (movement, *highest), whose, now),
         work: work::work(workload),
-    };
-    Ok((verdict, posterior))
+    }
 }
 
-/// The lives that are asked about, oldest first; the live one of the replica whose clock it is stands last. Its own go before
-/// those of others, long ones before short ones.
-fn lives<'a>(workload: &'a Workload, nearest: &'a Replica) -> Vec<(u32, &'a Life)> {
-    let all = workload.replicas.iter().enumerate();
+/// The lives of those replicas that are asked about, oldest first; the live one of the replica whose clock it is stands last. Its own go
+/// before those of others, long ones before short ones.
+fn lives<'a>(
+    workload: &'a Workload,
+    nearest: &'a Replica,
+    of: impl Fn(&Replica) -> bool,
+) -> Vec<(u32, &'a Life)> {
+    let all = workload.replicas.iter().enumerate().filter(|(_, replica)| of(replica));
     let mut others: Vec<(bool, u32, &Life)> = all
         .flat_map(|(at, replica)| {
             let own = std::ptr::eq(replica, nearest);
@@ -177,11 +232,11 @@ fn versions<'a>(lives: &[(u32, &'a Life)]) -> Vec<Option<&'a str>> {
 }
 
 fn movement(p: &Posterior, nearest: &Replica) -> Movement {
-    if p.p_leak >= LEAK {
+    if p_leak(p) >= LEAK {
         let hidden = nearest.lives.len() > HIDING;
         return if hidden { Movement::RestartMasked } else { Movement::Leak };
     }
-    if p.p_leak > NONE {
+    if p_leak(p) > NONE {
         return Movement::Undecided;
     }
     calm::movement(p.shape, nearest)

@@ -5,6 +5,7 @@
 //! into one question, and the clock is that of the replica that is nearest to its limit. Replicas that were born together
 //! die together: that is a [`Wave`].
 
+mod apart;
 mod bind;
 mod calm;
 mod judge;
@@ -185,7 +186,7 @@ pub struct Verdict {
     pub slope: Interval,
     /// Seconds to the limit; infinite without one, or where nothing climbs.
     pub time_to_limit: Interval,
-    /// Probability of a climb without a plateau.
+    /// Probability of a climb without a plateau, as it was learnt of such climbs where there is a limit.
     pub p_leak: f64,
     /// How it moves.
     pub movement: Movement,
@@ -201,6 +202,8 @@ pub struct Verdict {
     pub undecided_for: Option<f64>,
     /// Replicas that die close together.
     pub wave: Option<Wave>,
+    /// How many other replicas live and do not climb as this one does, where it had to be judged without them.
+    pub unlike: Option<usize>,
     /// A limit that would do, bytes, where the present one is far too large.
     pub enough: Option<f64>,
     /// What the climb goes with, where requests are counted and tell it.

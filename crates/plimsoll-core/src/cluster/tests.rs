@@ -278,3 +278,43 @@ fn the_pod_that_waits_the_most_is_told_and_names_may_be_short_where_they_are_one
     });
     assert_eq!(bind(rows.to_vec()).len(), 2);
 }
+
+/// One shard in ten leaks: what the others do must not hide it.
+#[test]
+fn a_replica_that_leaks_among_calm_ones_is_found() {
+    for (leaking, count) in [(1, 2), (1, 5), (1, 10), (5, 10)] {
+        for days in [1.0, 4.0] {
+            let of = |k: usize| {
+                let level = move |age: f64| {
+                    let climb = if k < leaking { 4.0 * age / HOUR } else { 0.0 };
+                    (300.0 + 2.0 * k as f64 + climb) * MIB
+                };
+                replica(&format!("api-{k}"), vec![life(days * DAY, 0.0, "v1", level)])
+            };
+            let row = judge(&workload((0..count).map(of).collect()), NOW, STEP);
+            let v = row.verdict.as_ref().expect("judged");
+            assert_eq!(v.movement, Movement::Leak, "{leaking} of {count}, {days} d: {v:?}");
+            assert_eq!(v.unlike, Some(count - 1));
+            let truth = (724.0 - 2.0 * leaking as f64 + 2.0) / 4.0 - 24.0 * days;
+            let told = v.time_to_limit.mid / HOUR;
+            assert!((told / truth).ln().abs() < 0.2, "{told} h for {truth} h");
+            assert!(v.wave.is_none(), "the others do not die with it");
+        }
+    }
+}
+
+#[test]
+fn replicas_that_climb_alike_are_one_question_whatever_their_age() {
+    let warm = |age: f64| 150.0 * (1.0 - (-age / (2.0 * HOUR)).exp());
+    // All leak, one a fifth faster; and one that is new warms up as the others did before.
+    for (rates, ages) in [([4.0, 4.8, 4.2], [4.0, 4.0, 3.0]), ([0.0, 0.0, 0.0], [4.0, 4.0, 0.2])] {
+        let of = |k: usize| {
+            let level = move |age: f64| (300.0 + warm(age) + rates[k] * age / HOUR) * MIB;
+            replica(&format!("api-{k}"), vec![life(ages[k] * DAY, 0.0, "v1", level)])
+        };
+        let row = judge(&workload((0..3).map(of).collect()), NOW, STEP);
+        let v = row.verdict.as_ref().expect("judged");
+        assert_eq!(v.unlike, None, "{v:?}");
+        assert_eq!(v.movement == Movement::Leak, rates[0] > 0.0, "{v:?}");
+    }
+}

@@ -221,6 +221,13 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
 /// Which number it is that climbs, and what the others and the requests say of it.
 fn notes(name: &str, row: &Row, v: &Verdict) -> String {
     let mut out = String::new();
+    if let Some(others) = v.unlike {
+        out += &format!(
+            "ALONE {name}: {} climbs as the other {others} {} not: look for what it alone serves (a shard, a tenant, a node)\n",
+            plain(&v.pod),
+            if others == 1 { "does" } else { "do" },
+        );
+    }
     if let (Some((mark, more)), Some(words)) = (&v.since_mark, marked(v)) {
         let at = jiff::Timestamp::from_second(mark.unix_seconds as i64)
             .map_or_else(|_| String::new(), |t| t.strftime("%m-%d %H:%M").to_string());
@@ -354,6 +361,7 @@ pub(crate) fn row(row: &Row) -> Value {
             out["sinceMarksMore"] = json!(v.since_mark.as_ref().map(|(_, more)| more));
             out["undecidedForSeconds"] = v.undecided_for.map_or(Value::Null, number);
             out["wave"] = json!(v.wave);
+            out["unlikeReplicas"] = json!(v.unlike);
             out["enoughBytes"] = v.enough.map_or(Value::Null, number);
             out["work"] = v.work.as_ref().map_or(Value::Null, work);
         }
@@ -393,6 +401,7 @@ pub(crate) fn parse(v: &Value) -> Option<Row> {
             }),
             undecided_for: v["undecidedForSeconds"].as_f64(),
             wave: serde_json::from_value(v["wave"].clone()).ok()?,
+            unlike: v["unlikeReplicas"].as_u64().and_then(|n| usize::try_from(n).ok()),
             enough: v["enoughBytes"].as_f64(),
             work: read_work(&v["work"]),
         }),

@@ -191,6 +191,12 @@ fn week(now: f64) -> Week {
         let level = |age: f64| 200.0 + 5.0 * age / HOUR;
         week.life(now, &Life { pod, began: ROLLED, ended: 0.0, image: "rolled:2", level: &level });
     }
+    // One shard of three leaks: 3 MiB an hour.
+    for (pod, rate) in [("shard-0", 0.0), ("shard-1", 3.0), ("shard-2", 0.0)] {
+        let level = |age: f64| 200.0 + rate * age / HOUR;
+        week.life(now, &Life { pod, began: 4.0 * DAY, ended: 0.0, image: "shard:8", level: &level });
+        week.owned(now, pod, "StatefulSet", "shard");
+    }
     // Flat, and far below its limit; and one that has just begun.
     let level = |_: f64| 150.0;
     week.life(now, &Life { pod: "calm-x2x7z", began: 6.0 * DAY, ended: 0.0, image: "calm:4", level: &level });
@@ -378,6 +384,12 @@ fn ranked(place: &Place<'_>) {
     let hours = |w: &Value, q: &str| w["timeToLimitSeconds"][q].as_f64().map_or(f64::INFINITY, |s| s / HOUR);
     assert!(hours(leak, "p10") < 85.0 && 85.0 < hours(leak, "p90"), "{leak:#}");
     assert_eq!(leak["wave"]["replicas"], 3, "{leak:#}");
+    let shard = of("shard");
+    assert_eq!(
+        (&shard["movement"], &shard["pod"], shard["unlikeReplicas"].as_u64()),
+        (&"leak".into(), &"shard-1".into(), Some(2)),
+        "{shard:#}"
+    );
     let hidden = of("hidden");
     assert_eq!(
         (&hidden["movement"], hidden["restarts"].as_u64()),
@@ -407,7 +419,8 @@ fn ranked(place: &Place<'_>) {
         "HEAP  shop/jvm:main: heap after collection",
         "LOAD  shop/busy:main: ",
         "WAITS shop/dies:main: in 25 % of the last hour something in dies-0 waited",
-        "NET   nothing would be left of 4 that climb: ",
+        "ALONE shop/shard:main: shard-1 climbs as the other 2 do not",
+        "NET   nothing would be left of 5 that climb: ",
         "NET   shop/jvm:main: its heap is full before",
     ] {
         assert!(screen.contains(words), "no {words:?}:\n{screen}");
