@@ -1,9 +1,10 @@
 //! One question to the estimator for all lives of a workload, one more for a replica that climbs as the others do not, and the words
 //! for their answer.
 
+use super::apart::Apart;
 use super::net::net;
 use super::wave::wave;
-use super::{Life, Movement, Replica, Row, Verdict, Workload};
+use super::{Life, Movement, Replica, Row, Unlike, Verdict, Workload};
 use super::{apart, calm, work};
 use crate::series::Point;
 use crate::slope::{self, Epoch, Posterior, Question};
@@ -99,8 +100,8 @@ type NotYet = (String, Option<f64>);
 struct Asked<'a> {
     whose: &'a Replica,
     posterior: Posterior,
-    /// Whether it was asked about without the others.
-    is_alone: bool,
+    /// Where it was asked about without the others.
+    apart: Option<Apart<'a>>,
     /// The highest sample of all lives.
     highest: f64,
 }
@@ -114,37 +115,41 @@ fn asked<'a>(
 ) -> Result<Asked<'a>, NotYet> {
     // Looked at from front to end before anything else: memory is quickest that way, and all that follows finds it near.
     let highest = highest(workload);
-    let all = posterior(workload, nearest, &lives(workload, nearest, |_| true), now);
-    let alone = apart::replica(alive).and_then(|one| {
-        let own = lives(workload, one, |of| std::ptr::eq(of, one));
-        Some((one, posterior(workload, one, &own, now).ok()?))
+    let all = posterior(workload, nearest, None, now);
+    let alone = apart::replicas(alive).into_iter().find_map(|one| {
+        let own = posterior(workload, one.replica, Some(one.replica), now).ok()?;
+        all.as_ref().ok().is_none_or(|all| is_worse((&own, &one), all)).then_some((one, own))
     });
-    let is_worse = |own: &Posterior| all.as_ref().ok().is_none_or(|all| is_worse(own, all));
-    match alone.filter(|(_, own)| is_worse(own)) {
-        Some((whose, posterior)) => Ok(Asked { whose, posterior, is_alone: true, highest }),
-        None => all.map(|posterior| Asked { whose: nearest, posterior, is_alone: false, highest }),
+    match alone {
+        Some((one, posterior)) => Ok(Asked { whose: one.replica, posterior, apart: Some(one), highest }),
+        None => all.map(|posterior| Asked { whose: nearest, posterior, apart: None, highest }),
     }
 }
 
-/// Whether what one replica does is worse than what all are said to do.
-fn is_worse(own: &Posterior, all: &Posterior) -> bool {
-    let rank =
-        |p: &Posterior| (u8::from(p_leak(p) >= LEAK) + u8::from(p_leak(p) > NONE), -p.time_to_limit.mid);
-    rank(own) > rank(all)
+/// Whether what one replica does is worse than what all are said to do. Where all are said to leak, most others must hardly climb for
+/// its clock to be another one.
+fn is_worse((own, one): (&Posterior, &Apart<'_>), all: &Posterior) -> bool {
+    let rank = |p: &Posterior| u8::from(p_leak(p) >= LEAK) + u8::from(p_leak(p) > NONE);
+    let sooner = own.time_to_limit.mid < all.time_to_limit.mid;
+    rank(own) > rank(all) || (rank(own) == rank(all) && rank(own) > 0 && sooner && 2 * one.unlike > one.of)
 }
 
-/// Probability of a climb without an end: as it was learnt of such climbs, where there is a limit that they go to.
-fn p_leak(p: &Posterior) -> f64 {
-    p.goes_on.unwrap_or(p.p_leak)
+/// Probability of a climb without an end: as it was learnt of such climbs, where there is a limit that they go to. Where the models do
+/// not even give one in two it is no more than they do: a leak that is said has a time.
+pub(super) fn p_leak(p: &Posterior) -> f64 {
+    let learnt = p.goes_on.unwrap_or(p.p_leak);
+    if p.p_leak < 0.5 { learnt.min(p.p_leak) } else { learnt }
 }
 
+/// What is answered of all lives of the workload, or of one replica's own; so many seconds are left to `whose`.
 fn posterior(
     workload: &Workload,
     whose: &Replica,
-    lives: &[(u32, &Life)],
+    alone: Option<&Replica>,
     now: f64,
 ) -> Result<Posterior, NotYet> {
-    let versions = versions(lives);
+    let lives = lives(workload, whose, |of| alone.is_none_or(|one| std::ptr::eq(of, one)));
+    let versions = versions(&lives);
     let epochs: Vec<Epoch<'_>> = lives
         .iter()
         .map(|(replica, life)| Epoch {
@@ -154,7 +159,8 @@ fn posterior(
             points: &life.points,
         })
         .collect();
-    let load = work::load(workload);
+    // What the others serve says nothing of one that is asked about without them.
+    let load = work::load(alone.map_or(&workload.replicas, std::slice::from_ref));
     let question = Question {
         epochs: &epochs,
         load: &load,
@@ -175,8 +181,9 @@ fn posterior(
 }
 
 fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64) -> Verdict {
-    let Asked { whose, posterior, is_alone, highest } = asked;
+    let Asked { whose, posterior, apart, highest } = asked;
     let movement = movement(posterior, whose);
+    let replicas = apart.map_or(&workload.replicas[..], |one| std::slice::from_ref(one.replica));
     Verdict {
         pod: whose.pod.clone(),
         floor: posterior.floor,
@@ -186,14 +193,14 @@ fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64)
         movement,
         shape: posterior.shape,
         onset: posterior.onset,
-        since: since(workload, posterior),
+        since: since(replicas, posterior),
         since_mark: None,
         undecided_for: posterior.undecided_for,
         // What one does says nothing of when the others die.
-        wave: if *is_alone { None } else { wave(posterior, whose, alive) },
-        unlike: is_alone.then(|| alive.len() - 1),
+        wave: if apart.is_some() { None } else { wave(posterior, whose, alive) },
+        unlike: apart.map(|one| Unlike { replicas: one.unlike, of: one.of }),
         enough: enough(workload, (movement, *highest), whose, now),
-        work: work::work(workload),
+        work: work::work(replicas),
     }
 }
 
@@ -243,9 +250,9 @@ fn movement(p: &Posterior, nearest: &Replica) -> Movement {
 }
 
 /// The version that ran first around the onset of the climb; nothing where none came with it.
-fn since(workload: &Workload, p: &Posterior) -> Option<String> {
+fn since(replicas: &[Replica], p: &Posterior) -> Option<String> {
     let onset = p.onset?;
-    let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
+    let lives = || replicas.iter().flat_map(|r| &r.lives);
     let oldest = lives().map(|l| l.start).fold(f64::INFINITY, f64::min);
     let first = |version: &str| {
         let of_it = lives().filter(|l| l.version.as_deref() == Some(version));

@@ -178,7 +178,7 @@ impl Movement {
 /// What is known of a workload that could be judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Pod whose clock this is: the one nearest to its limit.
+    /// Pod whose clock this is: the one nearest to its limit, or one that climbs as the others do not.
     pub pod: String,
     /// The floor of that pod, bytes.
     pub floor: f64,
@@ -202,8 +202,8 @@ pub struct Verdict {
     pub undecided_for: Option<f64>,
     /// Replicas that die close together.
     pub wave: Option<Wave>,
-    /// How many other replicas live and do not climb as this one does, where it had to be judged without them.
-    pub unlike: Option<usize>,
+    /// Where it was judged without the others: how many of them hardly climb.
+    pub unlike: Option<Unlike>,
     /// A limit that would do, bytes, where the present one is far too large.
     pub enough: Option<f64>,
     /// What the climb goes with, where requests are counted and tell it.
@@ -220,6 +220,16 @@ pub struct Other {
     pub is_heap: bool,
     /// How it moves.
     pub movement: Movement,
+}
+
+/// Replicas that do not climb as one of them does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlike {
+    /// How many hardly climb beside it.
+    pub replicas: usize,
+    /// Of how many others whose climb is known.
+    pub of: usize,
 }
 
 /// Replicas that reach their limit close together.

@@ -3,7 +3,7 @@
 //! Floors of all lives at once: each life has a level of its own, and all share three rates: by time, by requests served since
 //! the life began, and by requests per second (what is held while they are served).
 
-use super::{Replica, Workload};
+use super::Replica;
 use crate::series::Point;
 use crate::slope::Interval;
 use crate::slope::linalg::{Chol, MAX};
@@ -44,8 +44,8 @@ struct Row {
 }
 
 /// Separates the climb by time from that by requests; nothing without a load, or where requests came so evenly that the two are one.
-pub(super) fn work(workload: &Workload) -> Option<Work> {
-    let mut lives: Vec<Vec<Row>> = workload.replicas.iter().flat_map(rows).collect();
+pub(super) fn work(replicas: &[Replica]) -> Option<Work> {
+    let mut lives: Vec<Vec<Row>> = replicas.iter().flat_map(rows).collect();
     lives.retain(|rows| rows.len() >= FEWEST);
     let count: usize = lives.iter().map(Vec::len).sum();
     if count < ALL {
@@ -78,7 +78,7 @@ pub(super) fn work(workload: &Workload) -> Option<Work> {
     if per_second.low <= 0.0 && per_request.low <= 0.0 {
         return None;
     }
-    let now = requests_now(workload)?;
+    let now = requests_now(replicas)?;
     let [time, work] = [per_second.mid.max(0.0), (per_request.mid * now).max(0.0)];
     let share = if time + work > 0.0 { work / (time + work) } else { 0.0 };
     Some(Work { per_second, per_request, requests_per_second: now, share })
@@ -164,20 +164,20 @@ fn variance(lives: &[Vec<Row>], scale: &[f64; TERMS], found: &[f64; MAX], count:
 }
 
 /// Requests per second of a replica over its last day.
-fn requests_now(workload: &Workload) -> Option<f64> {
-    let end = workload.replicas.iter().filter_map(|r| r.load.last()).map(|p| p.t).reduce(f64::max)?;
+fn requests_now(replicas: &[Replica]) -> Option<f64> {
+    let end = replicas.iter().filter_map(|r| r.load.last()).map(|p| p.t).reduce(f64::max)?;
     let last = |r: &Replica| {
         let day: Vec<f64> = r.load.iter().filter(|p| p.t > end - 86_400.0).map(|p| p.v).collect();
         (!day.is_empty()).then(|| day.iter().sum::<f64>() / day.len() as f64)
     };
-    let all: Vec<f64> = workload.replicas.iter().filter_map(last).collect();
+    let all: Vec<f64> = replicas.iter().filter_map(last).collect();
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
 }
 
 /// Requests per second that a replica of the workload serves, as the estimator's load: the middle of all that serve at a time.
-pub(super) fn load(workload: &Workload) -> Vec<Point> {
+pub(super) fn load(replicas: &[Replica]) -> Vec<Point> {
     let mut sums: std::collections::BTreeMap<u64, (f64, f64)> = std::collections::BTreeMap::new();
-    for p in workload.replicas.iter().flat_map(|r| &r.load).filter(|p| p.t >= 0.0 && p.v.is_finite()) {
+    for p in replicas.iter().flat_map(|r| &r.load).filter(|p| p.t >= 0.0 && p.v.is_finite()) {
         let (sum, count) = sums.entry(p.t.to_bits()).or_default();
         *sum += p.v;
         *count += 1.0;

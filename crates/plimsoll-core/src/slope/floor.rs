@@ -63,6 +63,8 @@ pub(super) struct Floor {
     pub(super) points: Vec<FloorPoint>,
     /// Number of runs that gave points; `FloorPoint::run` counts them.
     pub(super) runs: usize,
+    /// How many followed one another up to the live one: those that ran beside it are other replicas, not restarts.
+    pub(super) generations: usize,
     /// First point of each run, and the number of points.
     pub(super) bounds: Vec<usize>,
     /// Whether runs of older versions are among them.
@@ -91,7 +93,7 @@ impl Floor {
 
     /// Restarts never let the process grow old enough to show a slow plateau.
     pub(super) fn hidden(&self) -> bool {
-        self.runs >= 3 && self.oldest() < 86_400.0
+        self.generations >= 3 && self.oldest() < 86_400.0
     }
 }
 
@@ -114,10 +116,12 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
     let mut points = Vec::with_capacity(320);
     let mut bounds = vec![0];
+    let mut generations = 1;
     for run in &runs {
         blocks_of(run, bounds.len() - 1, block, horizon, load, &mut points);
         if points.len() > bounds[bounds.len() - 1] {
             bounds.push(points.len());
+            generations += usize::from(run.end <= live.start);
         }
     }
     let have = points.len();
@@ -146,6 +150,7 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         span: have as f64 * block,
         points,
         runs: bounds.len() - 1,
+        generations,
         bounds,
         block,
     })

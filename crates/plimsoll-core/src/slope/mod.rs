@@ -127,8 +127,8 @@ pub struct Posterior {
     /// Draws of time to the limit, seconds, sorted, calibrated like the interval; `f64::INFINITY` where a draw
     /// never gets there.
     pub draws: Vec<f64>,
-    /// How often a climb like this one goes on to the limit, as it was learnt from healthy series and leaks: the probability that
-    /// those draws are right that get there. `None` where next to none do, or the limit is as good as reached.
+    /// How often a climb like this one goes on to the limit, as it was learnt from healthy series and leaks, of which the former counted
+    /// three times: whether those draws are right that get there. `None` where next to none do, or the limit is as good as reached.
     pub goes_on: Option<f64>,
     /// Slope of the floor now, bytes per second.
     pub slope: Interval,

@@ -82,6 +82,13 @@ impl Flag {
         let before = fs::read_to_string(path).map_err(|e| SwitchError::File(path.clone(), e))?;
         let wrong = |why: String| SwitchError::Flagd(path.clone(), why);
         let of = in_flagd(self, &before)?["flags"][name.as_str()].take();
+        if of["state"].as_str().is_some_and(|state| !state.eq_ignore_ascii_case("enabled")) {
+            return Err(wrong(format!("{name} is disabled: its default variant is not looked at")));
+        }
+        if of["targeting"].as_object().is_some_and(|rules| !rules.is_empty()) {
+            let why = format!("{name} has rules (targeting), which decide before its default variant does");
+            return Err(wrong(why));
+        }
         let variant = of["defaultVariant"].as_str().unwrap_or_default();
         match self.words.iter().position(|word| word == variant) {
             Some(at) => Ok(Some(at == 0)),
@@ -112,7 +119,14 @@ impl Switched {
         let journal = folder.join(format!("flag-{}.json", std::process::id()));
         let failed = |e: io::Error| SwitchError::File(journal.clone(), e);
         // Refused before anything is promised.
-        flag.stands()?;
+        if let Some(other) = running(folder, &flag.way) {
+            return Err(SwitchError::Busy(other));
+        }
+        if let (Some(on), Way::Flagd(path, name)) = (flag.stands()?, &flag.way)
+            && on != flag.was_on
+        {
+            return Err(SwitchError::Flagd(path.clone(), format!("{name} was switched meanwhile")));
+        }
         fs::create_dir_all(folder).map_err(failed)?;
         let mut file = OpenOptions::new()
             .write(true)
@@ -142,6 +156,8 @@ impl Switched {
     /// # Errors
     /// When that fails; it is still taken back.
     pub fn set(&self, on: bool) -> Result<(), SwitchError> {
+        // Somebody may have changed meanwhile what decides.
+        self.flag.stands()?;
         switch(&self.flag, on)
     }
 
@@ -169,13 +185,29 @@ impl Drop for Switched {
 
 /// Journals of searches that were ended before they could take their flag back.
 pub fn leftovers(folder: &Path) -> Vec<PathBuf> {
+    let is_free = |path: &PathBuf| File::open(path).is_ok_and(|f| f.try_lock().is_ok());
+    journals(folder).into_iter().filter(is_free).collect()
+}
+
+fn journals(folder: &Path) -> Vec<PathBuf> {
     let of = |e: fs::DirEntry| {
         let name = e.file_name();
         let is_journal = name.to_str().is_some_and(|n| n.starts_with("flag-") && n.ends_with(".json"));
-        let free = || File::open(e.path()).is_ok_and(|f| f.try_lock().is_ok());
-        (is_journal && free()).then(|| e.path())
+        is_journal.then(|| e.path())
     };
     fs::read_dir(folder).map(|all| all.flatten().filter_map(of).collect()).unwrap_or_default()
+}
+
+/// The journal of a search that still switches the same: what it finds now is not what it should leave.
+fn running(folder: &Path, way: &Way) -> Option<PathBuf> {
+    let is_held = |path: &PathBuf| {
+        File::open(path).is_ok_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock)))
+    };
+    journals(folder).into_iter().filter(is_held).find(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let value: Option<Value> = serde_json::from_str(&text).ok();
+        value.as_ref().and_then(read).is_some_and(|flag| flag.way == *way)
+    })
 }
 
 /// Takes back what a journal says, and removes it.
@@ -267,7 +299,7 @@ fn run(line: &str) -> Result<(), SwitchError> {
     }
 }
 
-/// The document of a file of flagd in which the flag has both variants, and its default one decides.
+/// The document of a file of flagd in which the flag has both variants: that is enough to put it back.
 fn in_flagd(flag: &Flag, text: &str) -> Result<Value, SwitchError> {
     let Way::Flagd(path, name) = &flag.way else { return Ok(Value::Null) };
     let wrong = |why: String| Err(SwitchError::Flagd(path.clone(), why));
@@ -281,12 +313,6 @@ fn in_flagd(flag: &Flag, text: &str) -> Result<Value, SwitchError> {
     }
     if let Some(word) = flag.words.iter().find(|word| of["variants"].get(word).is_none()) {
         return wrong(format!("{name} has no variant {word:?}"));
-    }
-    if of["state"].as_str().is_some_and(|state| !state.eq_ignore_ascii_case("enabled")) {
-        return wrong(format!("{name} is disabled: its default variant is not looked at"));
-    }
-    if of["targeting"].as_object().is_some_and(|rules| !rules.is_empty()) {
-        return wrong(format!("{name} has rules (targeting), which decide before its default variant does"));
     }
     Ok(document)
 }
@@ -359,17 +385,6 @@ mod tests {
             ("what", "it is no JSON"),
             ("{}", "there is no flag"),
             ("{\"flags\":{\"cache\":{\"variants\":{\"on\":1}}}}", "has no variant \"off\""),
-            (
-                &FILE.replace("{\"on\": 1,", "{\"on\": 1, \"off\": 0}, \"state\": \"DISABLED\", \"x\": {"),
-                "is disabled",
-            ),
-            (
-                &FILE.replace(
-                    "{\"on\": 1,",
-                    "{\"on\": 1, \"off\": 0}, \"targeting\": {\"if\": [true, \"on\"]}, \"x\": {",
-                ),
-                "has rules",
-            ),
         ] {
             fs::write(&path, text).expect("written");
             let said = switch(&flag(&path), true).expect_err("refused").to_string();
@@ -392,6 +407,8 @@ mod tests {
             ("\"defaultVariant\": null", "has no default variant"),
             ("\"metadata\": {}", "has no default variant"),
             ("\"defaultVariant\": \"half\"", "stands at \"half\""),
+            ("\"defaultVariant\": \"off\", \"state\": \"DISABLED\"", "is disabled"),
+            ("\"defaultVariant\": \"off\", \"targeting\": {\"if\": [true, \"on\"]}", "has rules"),
         ] {
             let said = stands(default).expect_err("not told");
             assert!(said.contains(why), "{said}");
@@ -400,6 +417,31 @@ mod tests {
         }
         let line = Flag { way: Way::Command("true {state}".to_owned()), ..flag(&path) };
         assert!(matches!(line.stands(), Ok(None)));
+    }
+
+    #[test]
+    fn a_flag_that_was_given_rules_meanwhile_is_still_put_back_and_one_that_is_switched_is_no_other_searchs()
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("flags.json");
+        fs::write(&path, FILE).expect("written");
+        let begin = || Switched::begin(flag(&path), folder.path(), Path::new("/bin/false"));
+        let switched = begin().expect("begun");
+        switched.set(true).expect("switched");
+        assert!(matches!(begin(), Err(SwitchError::Busy(_))));
+        let ruled = fs::read_to_string(&path).expect("read").replace(
+            "{\"on\": 1, \"off\": 0}",
+            "{\"on\": 1, \"off\": 0}, \"targeting\": {\"if\": [true, \"on\"]}",
+        );
+        fs::write(&path, &ruled).expect("written");
+        assert!(switched.set(true).is_err(), "what is measured would not be the flag");
+        switched.back().expect("put back");
+        let after = fs::read_to_string(&path).expect("read");
+        assert_eq!(after, ruled.replace("\"defaultVariant\":   \"on\"", "\"defaultVariant\":   \"off\""));
+        // Another way in: it stands elsewhere than was thought.
+        fs::write(&path, FILE.replace("\"defaultVariant\":   \"off\"", "\"defaultVariant\": \"on\""))
+            .expect("written");
+        assert!(begin().expect_err("refused").to_string().contains("meanwhile"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Workloads of a cluster on one screen, the next to die first.
 
-use plimsoll_core::cluster::{Movement, Net, Row, Verdict, Work};
+use plimsoll_core::cluster::{Movement, Net, Row, Unlike, Verdict, Work};
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
 use plimsoll_core::units;
@@ -221,11 +221,17 @@ fn beside(rows: &[Row], asked: &Asked) -> String {
 /// Which number it is that climbs, and what the others and the requests say of it.
 fn notes(name: &str, row: &Row, v: &Verdict) -> String {
     let mut out = String::new();
-    if let Some(others) = v.unlike {
+    if let Some(Unlike { replicas, of }) = v.unlike {
+        let others =
+            if replicas == of { format!("the other {of}") } else { format!("{replicas} of the other {of}") };
+        let unlike = match replicas {
+            0 => format!("climbs faster than the other {of}"),
+            1 => format!("climbs as {others} does not"),
+            _ => format!("climbs as {others} do not"),
+        };
+        let pod = plain(&v.pod);
         out += &format!(
-            "ALONE {name}: {} climbs as the other {others} {} not: look for what it alone serves (a shard, a tenant, a node)\n",
-            plain(&v.pod),
-            if others == 1 { "does" } else { "do" },
+            "ALONE {name}: {pod} {unlike}: look for what it alone has (a shard, a tenant, a node, a version)\n"
         );
     }
     if let (Some((mark, more)), Some(words)) = (&v.since_mark, marked(v)) {
@@ -361,7 +367,7 @@ pub(crate) fn row(row: &Row) -> Value {
             out["sinceMarksMore"] = json!(v.since_mark.as_ref().map(|(_, more)| more));
             out["undecidedForSeconds"] = v.undecided_for.map_or(Value::Null, number);
             out["wave"] = json!(v.wave);
-            out["unlikeReplicas"] = json!(v.unlike);
+            out["unlike"] = json!(v.unlike);
             out["enoughBytes"] = v.enough.map_or(Value::Null, number);
             out["work"] = v.work.as_ref().map_or(Value::Null, work);
         }
@@ -401,7 +407,7 @@ pub(crate) fn parse(v: &Value) -> Option<Row> {
             }),
             undecided_for: v["undecidedForSeconds"].as_f64(),
             wave: serde_json::from_value(v["wave"].clone()).ok()?,
-            unlike: v["unlikeReplicas"].as_u64().and_then(|n| usize::try_from(n).ok()),
+            unlike: serde_json::from_value(v["unlike"].clone()).ok().flatten(),
             enough: v["enoughBytes"].as_f64(),
             work: read_work(&v["work"]),
         }),

@@ -386,8 +386,8 @@ fn ranked(place: &Place<'_>) {
     assert_eq!(leak["wave"]["replicas"], 3, "{leak:#}");
     let shard = of("shard");
     assert_eq!(
-        (&shard["movement"], &shard["pod"], shard["unlikeReplicas"].as_u64()),
-        (&"leak".into(), &"shard-1".into(), Some(2)),
+        (&shard["movement"], &shard["pod"], &shard["unlike"]),
+        (&"leak".into(), &"shard-1".into(), &serde_json::json!({"replicas": 2, "of": 2})),
         "{shard:#}"
     );
     let hidden = of("hidden");
