@@ -129,16 +129,9 @@ fn asked<'a>(
 /// Whether what one replica does is worse than what all are said to do. Where all are said to leak, most others must hardly climb for
 /// its clock to be another one.
 fn is_worse((own, one): (&Posterior, &Apart<'_>), all: &Posterior) -> bool {
-    let rank = |p: &Posterior| u8::from(p_leak(p) >= LEAK) + u8::from(p_leak(p) > NONE);
+    let rank = |p: &Posterior| u8::from(p.p_climbs_on() >= LEAK) + u8::from(p.p_climbs_on() > NONE);
     let sooner = own.time_to_limit.mid < all.time_to_limit.mid;
     rank(own) > rank(all) || (rank(own) == rank(all) && rank(own) > 0 && sooner && 2 * one.unlike > one.of)
-}
-
-/// Probability of a climb without an end: as it was learnt of such climbs, where there is a limit that they go to. Where the models do
-/// not even give one in two it is no more than they do: a leak that is said has a time.
-pub(super) fn p_leak(p: &Posterior) -> f64 {
-    let learnt = p.goes_on.unwrap_or(p.p_leak);
-    if p.p_leak < 0.5 { learnt.min(p.p_leak) } else { learnt }
 }
 
 /// What is answered of all lives of the workload, or of one replica's own; so many seconds are left to `whose`.
@@ -172,7 +165,7 @@ fn posterior(
         seed: SEED,
     };
     let posterior = slope::estimate(&question).map_err(|not_yet| (not_yet.why, not_yet.more_seconds))?;
-    if posterior.span < SHORTEST && p_leak(&posterior) < LEAK {
+    if posterior.span < SHORTEST && posterior.p_climbs_on() < LEAK {
         let why =
             format!("only {} of history: a slow leak does not show yet", units::duration(posterior.span));
         return Err((why, Some(SHORTEST - posterior.span)));
@@ -189,7 +182,7 @@ fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64)
         floor: posterior.floor,
         slope: posterior.slope,
         time_to_limit: posterior.time_to_limit,
-        p_leak: p_leak(posterior),
+        p_leak: posterior.p_climbs_on(),
         movement,
         shape: posterior.shape,
         onset: posterior.onset,
@@ -239,11 +232,11 @@ fn versions<'a>(lives: &[(u32, &'a Life)]) -> Vec<Option<&'a str>> {
 }
 
 fn movement(p: &Posterior, nearest: &Replica) -> Movement {
-    if p_leak(p) >= LEAK {
+    if p.p_climbs_on() >= LEAK {
         let hidden = nearest.lives.len() > HIDING;
         return if hidden { Movement::RestartMasked } else { Movement::Leak };
     }
-    if p_leak(p) > NONE {
+    if p.p_climbs_on() > NONE {
         return Movement::Undecided;
     }
     calm::movement(p.shape, nearest)

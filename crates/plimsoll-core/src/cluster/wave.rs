@@ -1,6 +1,5 @@
 //! Replicas that die together.
 
-use super::judge::p_leak;
 use super::{Replica, Wave};
 use crate::slope::Posterior;
 
@@ -13,7 +12,7 @@ const SHORT: f64 = 0.25;
 /// Foresees a wave: every replica climbs from where it is by the slope of them all.
 pub(super) fn wave(posterior: &Posterior, nearest: &Replica, alive: &[&Replica]) -> Option<Wave> {
     let (first, slope) = (posterior.time_to_limit.mid, posterior.slope.mid);
-    if !first.is_finite() || slope <= 0.0 || p_leak(posterior) < 0.5 {
+    if !first.is_finite() || slope <= 0.0 || posterior.p_climbs_on() < 0.5 {
         return None;
     }
     let headroom = |r: &Replica| Some(r.limit? - r.last()?.v);

@@ -74,7 +74,7 @@ impl Alarm {
         let passed = self.last.replace(now).map_or(0.0, |last| (now - last).max(0.0));
         let stands = posterior.is_some_and(|p| {
             let is_material = self.policy.is_material(p);
-            let odds = log_odds(if is_material { self.policy.p_death(p) } else { 0.0 });
+            let odds = log_odds(if is_material { p.p_death(self.policy.horizon) } else { 0.0 });
             let weight = (1.0 - (-passed / self.policy.memory_of(p)).exp()).min(ONE_TICK);
             self.evidence += weight * (odds - self.evidence);
             let asked = if self.since.is_some() { self.policy.keep } else { self.policy.raise };
@@ -108,14 +108,6 @@ impl AlarmPolicy {
 
     fn is_near(&self, p: &Posterior) -> bool {
         p.floor >= self.near * p.death_level
-    }
-
-    /// Probability of death within the horizon. Where the models do not even give one in two it is no more than they do: an alarm that
-    /// names no time is of no use.
-    fn p_death(&self, p: &Posterior) -> f64 {
-        let models = p.p_within(self.horizon);
-        let learnt = p.p_death(self.horizon);
-        if models < 0.5 { learnt.min(models) } else { learnt }
     }
 
     /// The level gate: a climb that is still low and small is not worth a page yet.
@@ -206,7 +198,10 @@ mod tests {
         assert_eq!(never.p_death(policy.horizon), 0.0);
         let draws = [vec![3_600.0; 4], vec![f64::INFINITY; 6]].concat();
         let rarely = Posterior { draws, ..known(0.99) };
-        assert!(rarely.p_death(policy.horizon) > 0.9);
+        assert!((rarely.p_death(policy.horizon) - 0.4).abs() < 1e-9, "no surer than the models");
+        let rarely = Posterior { p_leak: 0.4, ..rarely };
+        assert!((rarely.p_climbs_on() - 0.4).abs() < 1e-9);
+        assert!((known(0.3).p_climbs_on() - 0.3).abs() < 1e-9);
         assert_eq!(ticks_until(policy, &rarely), usize::MAX, "the median is never");
     }
 

@@ -116,12 +116,12 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
     let mut points = Vec::with_capacity(320);
     let mut bounds = vec![0];
-    let mut generations = 1;
+    let mut generations = 0;
     for run in &runs {
         blocks_of(run, bounds.len() - 1, block, horizon, load, &mut points);
         if points.len() > bounds[bounds.len() - 1] {
             bounds.push(points.len());
-            generations += usize::from(run.end <= live.start);
+            generations += usize::from(std::ptr::eq(run, live) || run.end <= live.points[0].t);
         }
     }
     let have = points.len();

@@ -165,11 +165,22 @@ impl Posterior {
     pub fn p_death(&self, seconds: f64) -> f64 {
         let ever = self.draws.partition_point(|d| d.is_finite());
         let within = self.draws.partition_point(|d| *d <= seconds);
+        let models = self.p_within(seconds);
         match self.goes_on {
-            Some(goes_on) if ever > 0 => goes_on * within as f64 / ever as f64,
-            _ => self.p_within(seconds),
+            Some(goes_on) if ever > 0 => no_surer(goes_on * within as f64 / ever as f64, models),
+            _ => models,
         }
     }
+
+    /// [`Self::p_leak`], with what was learnt of such climbs in its place where there is a limit.
+    pub fn p_climbs_on(&self) -> f64 {
+        self.goes_on.map_or(self.p_leak, |learnt| no_surer(learnt, self.p_leak))
+    }
+}
+
+/// Where the models do not even give one in two, what was learnt is no more than they give: a death that is said has a time.
+fn no_surer(learnt: f64, models: f64) -> f64 {
+    if models < 0.5 { learnt.min(models) } else { learnt }
 }
 
 /// Why no posterior can be given yet.
