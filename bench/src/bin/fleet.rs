@@ -51,7 +51,10 @@ fn main() -> ExitCode {
     let mode = std::env::args().nth(1).unwrap_or_default();
     let given = |name: &str, default: usize| number(name).map_or(default, |n| n as usize);
     match mode.as_str() {
-        "judge" => judged(given("--series", 4000)),
+        "judge" => {
+            let replicas = number("--replicas").map_or(vec![1, 3, 5, 10], |n| vec![(n as usize).max(1)]);
+            judged(given("--series", 4000), &replicas, given("--passes", PASSES));
+        }
         "week" => {
             let written = week(given("--containers", 1000), given("--every", 60) as f64);
             if let Err(e) = written {
@@ -105,19 +108,19 @@ fn workload(first: usize, replicas: usize, now: f64) -> Workload {
     }
 }
 
-/// Series a second that one thread judges.
-fn judged(series: usize) {
+/// Series a second that one thread judges, by the number of replicas.
+fn judged(series: usize, replicas: &[usize], passes: usize) {
     println!(
         "| replicas of a workload | series | series per second and core | workloads per second | leaks found |"
     );
     println!("|---:|---:|---:|---:|---:|");
-    for replicas in [1, 3, 5, 10] {
+    for &replicas in replicas {
         let now = 1_795_000_000.0;
         let count = series / replicas;
         // Made before anything is timed: a server would have sent it.
         let workloads: Vec<Workload> = (0..count).map(|at| workload(at * replicas, replicas, now)).collect();
         let (mut best, mut leaks) = (f64::INFINITY, 0);
-        for _ in 0..PASSES {
+        for _ in 0..passes {
             let begun = Instant::now();
             let movement = |w: &Workload| judge(w, now, STEP).verdict.ok().map(|v| v.movement);
             leaks = workloads.iter().filter(|w| movement(w) == Some(Movement::Leak)).count();

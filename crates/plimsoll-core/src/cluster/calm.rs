@@ -1,7 +1,9 @@
 //! What does not climb without end, by how it moves instead: with the day, up to a plateau at its start or over hours, by a step.
 
 use super::{Life, Movement, Replica};
+use crate::series::Point;
 use crate::slope::Shape;
+use crate::slope::linalg::whole;
 
 /// Seconds of a block of which the floor is taken, and blocks of a day.
 const BLOCK: f64 = 3600.0;
@@ -35,7 +37,7 @@ fn floors(life: &Life) -> Vec<(u64, f64)> {
     let mut floors = Vec::with_capacity(life.points.len().min(1024));
     let (mut rest, mut length) = (&life.points[..], 0);
     while let Some(first) = rest.first() {
-        let hour = (first.t / BLOCK).floor();
+        let hour = whole(first.t / BLOCK);
         let end = (hour + 1.0) * BLOCK;
         // Of each workload this is a pass over all samples: an hour mostly has as many as the one before.
         let fits = length > 0 && rest.get(length - 1).is_some_and(|p| p.t < end);
@@ -44,12 +46,24 @@ fn floors(life: &Life) -> Vec<(u64, f64)> {
         }
         let (body, later) = rest.split_at(length);
         rest = later;
-        let low = body.iter().fold(f64::INFINITY, |low, p| if p.v < low { p.v } else { low });
+        let low = lowest(body);
         if low.is_finite() && hour >= 0.0 {
             floors.push((hour as u64, low));
         }
     }
     floors
+}
+
+/// The lowest value, infinite where there is none. Four at a time: a comparison need not wait for the one before.
+fn lowest(points: &[Point]) -> f64 {
+    let mut least = [f64::INFINITY; 4];
+    let lower = |least: &mut f64, p: &Point| *least = if p.v < *least { p.v } else { *least };
+    let (fours, last) = points.as_chunks::<4>();
+    for four in fours {
+        least.iter_mut().zip(four).for_each(|(least, p)| lower(least, p));
+    }
+    last.iter().for_each(|p| lower(&mut least[0], p));
+    least.into_iter().fold(f64::INFINITY, f64::min)
 }
 
 /// Whether the hour of the day explains most of what moves, beyond what so many means explain of noise.

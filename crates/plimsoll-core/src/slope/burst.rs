@@ -2,7 +2,7 @@
 //! work, correlated noise. Kept as the heights that were seen, not as a distribution.
 
 use super::fit::Fit;
-use super::floor::{Floor, climb};
+use super::floor::Floor;
 
 /// However fast the climb, a usual height is met within a block: quantile of the heights.
 const USUAL: f64 = 0.5;
@@ -19,11 +19,10 @@ impl Bursts {
     /// Heights of all blocks; `teeth` says whether usage above the block's floor counts,
     /// `minima` whether the floor was found by minima of blocks.
     pub(super) fn new(floor: &Floor, fit: &Fit, teeth: bool, minima: bool) -> Bursts {
-        let climb = climb(&floor.points);
         // The minimum of a block lies below its middle by about the noise; what kills is not the minimum.
         let shift = if minima && !teeth { fit.noise.scale } else { 0.0 };
         let above = |(p, r): (&super::floor::FloorPoint, &f64)| {
-            let tooth = if teeth { (p.height - climb).max(0.0) / fit.scale } else { 0.0 };
+            let tooth = if teeth { (p.height - floor.climb).max(0.0) / fit.scale } else { 0.0 };
             r + tooth + shift
         };
         Bursts::of(floor.points.iter().zip(&fit.residuals).map(above).collect())

@@ -117,7 +117,6 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut sums = Sums::new(floor, &design);
     let mut noise =
         Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
-    let priors = Priors::of(&design);
     let mut rests = Rests::default();
     for round in 0..ROUNDS {
         let all: Vec<usize>;
@@ -136,7 +135,7 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
             sums.extend_base(floor, &design, &weights, &design.coarse);
             rests = Rests::new(&design, &sums, &noise)?;
         }
-        let best = best(&design, &sums, &rests, &noise, &priors)?;
+        let best = best(&design, &sums, &rests, &noise)?;
         let coefficients = coefficients(&design, &sums, &rests.base, &noise, &best)?;
         residuals_of(floor, &design, &sums, &coefficients, &best.model, &y, &mut residuals);
         let spread = noise::scale(&residuals, &mut scratch, FINEST);
@@ -147,7 +146,7 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     }
     // What the base explains hardly depends on the noise: only what draws the other columns does.
     let rests = Rests { ridge: ridge(&noise), ..rests };
-    let scored = score(&design, &sums, &rests, &noise, &priors);
+    let scored = score(&design, &sums, &rests, &noise);
     let tail = residuals.len().saturating_sub(3);
     let mut newest = residuals[tail..].to_vec();
     let residual = super::linalg::median(&mut newest);
@@ -342,19 +341,6 @@ impl Rests {
     }
 }
 
-/// Logarithms of the prior weights, model by model.
-struct Priors(Vec<f64>);
-
-impl Priors {
-    fn of(design: &Design) -> Priors {
-        Priors(design.models.iter().map(|m| log_prior(m.prior)).collect())
-    }
-}
-
-fn log_prior(prior: f64) -> f64 {
-    prior.max(1e-300).ln()
-}
-
 /// What a model gains over the base.
 struct Gain {
     /// The drop of the residual square sum.
@@ -404,16 +390,15 @@ fn weighed<'a>(
     design: &'a Design,
     sums: &'a Sums,
     rests: &'a Rests,
-    priors: &'a Priors,
 ) -> impl Iterator<Item = (&'a Model, Evidence)> {
     let n = design.n as f64;
-    design.models.iter().zip(&priors.0).filter_map(move |(model, prior)| {
+    design.models.iter().filter_map(move |model| {
         let gain = gain(design, sums, rests, model)?;
         let sse = (rests.yy - gain.sse).max(0.0) + n * FINEST * FINEST;
         let parameters = (rests.nb + gain.columns) as f64;
         let rising = matches!(model.family, Family::Saturating | Family::Plateau)
             || model.level.is_some_and(|c| c < design.aged);
-        let prior = if gain.negative && rising { *prior + FALLING } else { *prior };
+        let prior = if gain.negative && rising { model.prior + FALLING } else { model.prior };
         (parameters + 2.0 <= n).then_some((model, Evidence { sse, parameters, prior }))
     })
 }
@@ -443,10 +428,10 @@ impl Scale {
 }
 
 /// Posterior weights of all models under the given noise.
-fn score(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise, priors: &Priors) -> Vec<Scored> {
+fn score(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise) -> Vec<Scored> {
     let scale = Scale::new(design, noise);
     let mut out = Vec::with_capacity(design.models.len());
-    out.extend(weighed(design, sums, rests, priors).map(|(model, e)| Scored {
+    out.extend(weighed(design, sums, rests).map(|(model, e)| Scored {
         model: *model,
         weight: scale.weight(&e),
         sse: e.sse,
@@ -457,10 +442,10 @@ fn score(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise, priors: &Pr
 
 /// The model of the highest weight alone. What explains less with no fewer parameters and no higher prior than the best so far
 /// cannot be it: its logarithm is not taken.
-fn best(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise, priors: &Priors) -> Option<Scored> {
+fn best(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise) -> Option<Scored> {
     let scale = Scale::new(design, noise);
     let mut best: Option<(Scored, Evidence)> = None;
-    for (model, e) in weighed(design, sums, rests, priors) {
+    for (model, e) in weighed(design, sums, rests) {
         let beaten = best
             .as_ref()
             .is_some_and(|(_, b)| e.sse > b.sse && e.parameters >= b.parameters && e.prior <= b.prior);

@@ -1,6 +1,6 @@
 //! From samples to the floor: the lower envelope in blocks, per run, with process age and load beside it.
 
-use super::linalg::{median, quantile};
+use super::linalg::{median, quantile, whole};
 use super::load::Load;
 use super::{Death, Epoch, NotYet, Question, Samples};
 use crate::series::Point;
@@ -73,6 +73,8 @@ pub(super) struct Floor {
     pub(super) block: f64,
     /// How far raw usage usually rises above the floor at most, bytes.
     pub(super) tooth: f64,
+    /// What the floor typically climbs within a block, bytes.
+    pub(super) climb: f64,
     /// Odds that a climb is garbage whose first collection is still to come.
     pub(super) garbage: f64,
     /// Newest usage, bytes.
@@ -136,8 +138,10 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         };
         return Err(missing(&why, Some(more as f64 * block)));
     }
+    let climb = climb(&points);
     Ok(Floor {
-        tooth: tooth(q, &points),
+        tooth: tooth(q, &points, climb),
+        climb,
         garbage: if q.garbage && q.samples == Samples::Raw && period.is_none() {
             garbage_odds(q, &runs)
         } else {
@@ -264,7 +268,7 @@ fn blocks_of(
     let (mut rest, mut length) = (run.points, 0);
     while let Some(last) = rest.last() {
         // Counting whole blocks from the end, so that gaps do not shift the grid.
-        let k = ((run.end - last.t) / block).floor();
+        let k = whole((run.end - last.t) / block);
         let from = run.end - (k + 1.0) * block;
         // Blocks are short beside the run, and mostly as long as the one before: a search near the end is quicker than one over all.
         let guess = rest.len().saturating_sub(length);
@@ -324,12 +328,12 @@ fn lowest(body: &[Point]) -> (Point, f64) {
 
 /// How far usage rises above the floor; zero where only the floor matters. What the floor itself climbs
 /// within a block is no tooth.
-fn tooth(q: &Question<'_>, points: &[FloorPoint]) -> f64 {
+fn tooth(q: &Question<'_>, points: &[FloorPoint], climb: f64) -> f64 {
     if !has_teeth(q) {
         return 0.0;
     }
     let mut heights: Vec<f64> = points.iter().map(|p| p.height).collect();
-    (quantile(&mut heights, 0.9) - climb(points)).max(0.0)
+    (quantile(&mut heights, 0.9) - climb).max(0.0)
 }
 
 /// Whether what rises above the floor kills too.
@@ -338,8 +342,9 @@ pub(super) fn has_teeth(q: &Question<'_>) -> bool {
 }
 
 /// What the floor typically climbs within a block, bytes.
-pub(super) fn climb(points: &[FloorPoint]) -> f64 {
+fn climb(points: &[FloorPoint]) -> f64 {
     let pairs = points.windows(2).filter(|p| p[0].run == p[1].run);
-    let mut climbs: Vec<f64> = pairs.map(|p| p[1].v - p[0].v).collect();
+    let mut climbs = Vec::with_capacity(points.len());
+    climbs.extend(pairs.map(|p| p[1].v - p[0].v));
     median(&mut climbs).max(0.0)
 }

@@ -1,11 +1,13 @@
 //! From weighted models to the question asked: which of them reach the death level, when, and how fast the
 //! floor climbs now.
 
+use std::cell::LazyCell;
+
 use super::Interval;
 use super::burst::Bursts;
 use super::fit::{Coefficients, Fit, Scored};
 use super::floor::Floor;
-use super::linalg::{MAX, inner, quantile};
+use super::linalg::{MAX, inner, spread_of};
 use super::load::{Daily, Load, SLOT, SLOTS};
 use super::models::{DEADLY_PLATEAU, Family, Place, Term, base_at};
 use super::quasi::{BURST, DRIFT, LEVEL, PACE, Quasi, normal_cdf, normal_quantile};
@@ -171,7 +173,8 @@ impl Outlook<'_> {
     fn hits(&self, prospects: &[Prospect], place: &Place, quasi: &mut Quasi) -> Vec<f64> {
         let mut draws = Vec::with_capacity(DRAWS);
         if self.death.is_finite() {
-            let day = self.day();
+            // Most of what is judged is flat, and nothing of it is drawn.
+            let day = LazyCell::new(|| self.day());
             let mut sum = 0.0;
             for p in prospects {
                 let before = (sum * DRAWS as f64).round();
@@ -493,7 +496,7 @@ fn slope(prospects: &[Prospect]) -> Interval {
             (0..count).map(|k| p.slope + p.slope_sd * normal_quantile((k as f64 + 0.5) / count as f64)),
         );
     }
-    let [low, mid, high] = [0.1, 0.5, 0.9].map(|q| quantile(&mut out, q));
+    let [low, mid, high] = spread_of(&mut out);
     Interval { low, mid, high }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn decay(x: f64) -> f64 {
 /// Lower factor `L` of a symmetric positive definite matrix `L·Lᵀ`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Chol {
+    /// Its diagonal holds the reciprocals: solving multiplies, which is quicker than to divide.
     l: [[f64; MAX]; MAX],
     n: usize,
 }
@@ -45,7 +46,7 @@ impl Chol {
             return None;
         }
         self.l[n][..n].copy_from_slice(&row[..n]);
-        self.l[n][n] = rest.sqrt();
+        self.l[n][n] = 1.0 / rest.sqrt();
         self.n = n + 1;
         Some(())
     }
@@ -58,9 +59,9 @@ impl Chol {
                 let dot: f64 = (0..j).map(|k| l[i][k] * l[j][k]).sum();
                 let rest = m[i][j] - dot;
                 if i != j {
-                    l[i][j] = rest / l[j][j];
+                    l[i][j] = rest * l[j][j];
                 } else if rest > 1e-12 * m[i][i].abs() && rest.is_finite() {
-                    l[i][i] = rest.sqrt();
+                    l[i][i] = 1.0 / rest.sqrt();
                 } else {
                     return None;
                 }
@@ -75,7 +76,7 @@ impl Chol {
         let mut x = [0.0; MAX];
         for i in 0..self.n {
             let dot: f64 = (0..i).map(|k| self.l[i][k] * x[k]).sum();
-            x[i] = (b[i] - dot) / self.l[i][i];
+            x[i] = (b[i] - dot) * self.l[i][i];
         }
         x
     }
@@ -85,7 +86,7 @@ impl Chol {
         let mut x = [0.0; MAX];
         for i in (0..self.n).rev() {
             let dot: f64 = (i + 1..self.n).map(|k| self.l[k][i] * x[k]).sum();
-            x[i] = (b[i] - dot) / self.l[i][i];
+            x[i] = (b[i] - dot) * self.l[i][i];
         }
         x
     }
@@ -170,6 +171,25 @@ pub(crate) fn quantile(v: &mut [f64], q: f64) -> f64 {
     }
     let k = ((v.len() - 1) as f64 * q).round() as usize;
     *v.select_nth_unstable_by(k, f64::total_cmp).1
+}
+
+/// Quantiles of 10, 50 and 90 %, each as by [`quantile`]: the outer two are sought in their halves alone.
+pub(crate) fn spread_of(v: &mut [f64]) -> [f64; 3] {
+    if v.len() < 3 {
+        return [0.1, 0.5, 0.9].map(|q| quantile(v, q));
+    }
+    let place = |q: f64| ((v.len() - 1) as f64 * q).round() as usize;
+    let (low, mid, high) = (place(0.1), place(0.5), place(0.9));
+    let (below, middle, above) = v.select_nth_unstable_by(mid, f64::total_cmp);
+    let middle = *middle;
+    let pick = |half: &mut [f64], k: usize| *half.select_nth_unstable_by(k, f64::total_cmp).1;
+    [pick(below, low), middle, pick(above, high - mid - 1)]
+}
+
+/// The largest whole number that is not above. Where the target has no instruction for it, the library's is a call.
+pub(crate) fn whole(x: f64) -> f64 {
+    let towards_zero = x as i64 as f64;
+    if towards_zero > x { towards_zero - 1.0 } else { towards_zero }
 }
 
 #[cfg(test)]
@@ -267,5 +287,17 @@ mod tests {
         assert_eq!(median(&mut v), 3.0);
         assert_eq!(quantile(&mut v, 1.0), 5.0);
         assert_eq!(quantile(&mut [], 0.5), 0.0);
+        for n in 0..40 {
+            let v: Vec<f64> = (0..n).map(|k| (f64::from(k) * 1.7).sin()).collect();
+            let one_by_one = [0.1, 0.5, 0.9].map(|q| quantile(&mut v.clone(), q));
+            assert_eq!(spread_of(&mut v.clone()), one_by_one, "{n}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_the_library() {
+        for x in [0.0, 0.5, 1.0, -0.5, -1.0, -1.5, 1e15 + 0.5, -1e15 - 0.5, 123_456_789.999] {
+            assert_eq!(whole(x), x.floor(), "{x}");
+        }
     }
 }

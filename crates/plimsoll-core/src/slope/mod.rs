@@ -287,7 +287,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death:
         slope: Interval { low: slope.low * scale, mid: slope.mid * scale, high: slope.high * scale },
         floor: f.level * scale,
         death_level: death,
-        onset: onset(f, &models::onset_grid(floor, q.now), q.now),
+        onset: onset(f, || models::onset_grid(floor, q.now), q.now),
         day_known: fit.design.base.iter().any(forecast::comes_back),
         undecided_for: undecided_for(q, floor, f),
         shape: shape(f),
@@ -319,7 +319,7 @@ fn shape(f: &Forecast) -> Shape {
 
 /// Interval of the onset, when climbing since an onset holds most of the posterior. It is no narrower than the places at which
 /// onsets are looked for (seconds before now) stand apart.
-fn onset(f: &Forecast, looked: &[f64], now: f64) -> Option<Interval> {
+fn onset(f: &Forecast, looked: impl FnOnce() -> Vec<f64>, now: f64) -> Option<Interval> {
     let total: f64 = f.onsets.iter().map(|o| o.1).sum();
     if total < 0.5 {
         return None;
@@ -334,7 +334,7 @@ fn onset(f: &Forecast, looked: &[f64], now: f64) -> Option<Interval> {
         });
         found.or(sorted.last()).map_or(f64::NAN, |o| o.0)
     };
-    let apart = looked.windows(2).map(|two| two[1] / two[0]).fold(1.0, f64::max).sqrt();
+    let apart = looked().windows(2).map(|two| two[1] / two[0]).fold(1.0, f64::max).sqrt();
     let (low, high) = (now - (now - at(0.1)) * apart, now - (now - at(0.9)) / apart);
     Some(Interval { low, mid: at(0.5), high })
 }

@@ -233,7 +233,7 @@ pub(super) struct Model {
     pub(super) main: Option<usize>,
     /// Family.
     pub(super) family: Family,
-    /// Prior weight.
+    /// Logarithm of the prior weight.
     pub(super) prior: f64,
 }
 
@@ -283,14 +283,15 @@ impl Design {
             from: Vec::new(),
             values: Vec::new(),
             base_values: Vec::new(),
-            models: Vec::with_capacity(96),
+            models: Vec::with_capacity(144),
             warm: Vec::new(),
             aged: 0,
             coarse: Vec::new(),
             unit,
             n: floor.points.len(),
         };
-        d.models.push(Model { level: None, main: None, family: Family::Flat, prior: 0.5 * (1.0 - P_LEAK) });
+        let prior = (0.5 * (1.0 - P_LEAK)).ln();
+        d.models.push(Model { level: None, main: None, family: Family::Flat, prior });
         d.climbs(setting.load);
         d.saturations(floor);
         if floor.older {
@@ -315,14 +316,14 @@ impl Design {
 
     fn climbs(&mut self, load: bool) {
         let linear = self.add(Term::Linear);
-        self.model(None, linear, Family::Linear, P_LEAK * 0.45);
+        self.model(None, linear, Family::Linear, (P_LEAK * 0.45).ln());
         for k in 0..POWERS {
             let c = self.add(Term::Power(LEAST_POWER + POWER_STEP * f64::from(k)));
-            self.model(None, c, Family::Sublinear, P_LEAK * 0.04);
+            self.model(None, c, Family::Sublinear, (P_LEAK * 0.04).ln());
         }
         if load {
             let c = self.add(Term::Work);
-            self.model(None, c, Family::Linear, P_LEAK * 0.2);
+            self.model(None, c, Family::Linear, (P_LEAK * 0.2).ln());
         }
     }
 
@@ -342,7 +343,7 @@ impl Design {
                 let seen = if hidden && tau > 0.7 * self.unit { DEADLY_PLATEAU } else { 1.0 };
                 let share = if tau >= self.unit / 16.0 { 0.5 } else { 1.0 };
                 let prior = (1.0 - P_LEAK) * 0.5 * tau_mass(tau) * seen * share;
-                self.model(None, c, Family::Saturating, prior);
+                self.model(None, c, Family::Saturating, prior.ln());
                 if warms && tau <= (2.5 * HOUR).min(self.unit / 4.0) && self.warm.len() < WARM {
                     self.warm.push(c);
                 }
@@ -356,7 +357,7 @@ impl Design {
     fn warmed(&mut self) {
         let alone = |m: &&Model| m.main.is_some() && m.level.is_none();
         let single: Vec<Model> = self.models.iter().filter(alone).copied().collect();
-        let share = 1.0 / self.warm.len().max(1) as f64;
+        let share = (1.0 / self.warm.len().max(1) as f64).ln();
         for &w in &self.warm.clone() {
             let Term::Saturating { tau: fast } = self.terms[w] else { continue };
             for m in &single {
@@ -366,7 +367,7 @@ impl Design {
                     _ => false,
                 });
                 if slower {
-                    self.models.push(Model { level: Some(w), prior: m.prior * share, ..*m });
+                    self.models.push(Model { level: Some(w), prior: m.prior + share, ..*m });
                 }
             }
         }
@@ -375,20 +376,25 @@ impl Design {
     fn onsets(&mut self, floor: &Floor, now: f64) {
         let onsets = onset_grid(floor, now);
         let share = 1.0 / onsets.len().max(1) as f64;
+        let [stays, rises, both] =
+            [(1.0 - P_LEAK) * 0.15, P_LEAK * 0.25, P_LEAK * 0.1].map(|p| (p * share).ln());
+        let plateaus = PLATEAUS.map(|(tau, weight)| {
+            let prior = (1.0 - P_LEAK) * share * weight;
+            (tau, (prior * NEW_PLATEAU).ln(), (prior * JUMP_PLATEAU).ln())
+        });
         for ago in onsets {
             let at = now - ago;
             let step = self.add(Term::Step { at });
             let ramp = self.add(Term::Ramp { at });
             self.coarse.extend([step, ramp]);
-            self.model(None, step, Family::Step, (1.0 - P_LEAK) * 0.15 * share);
-            self.model(None, ramp, Family::Onset, P_LEAK * 0.25 * share);
-            self.model(Some(step), ramp, Family::Onset, P_LEAK * 0.1 * share);
-            for (tau, weight) in PLATEAUS {
+            self.model(None, step, Family::Step, stays);
+            self.model(None, ramp, Family::Onset, rises);
+            self.model(Some(step), ramp, Family::Onset, both);
+            for (tau, new, with_jump) in plateaus {
                 let c = self.add(Term::Plateau { at, tau: tau * ago });
                 self.coarse.extend((tau == COARSE_PLATEAU).then_some(c));
-                let prior = (1.0 - P_LEAK) * share * weight;
-                self.model(None, c, Family::Plateau, prior * NEW_PLATEAU);
-                self.model(Some(step), c, Family::Plateau, prior * JUMP_PLATEAU);
+                self.model(None, c, Family::Plateau, new);
+                self.model(Some(step), c, Family::Plateau, with_jump);
             }
         }
     }
@@ -398,13 +404,13 @@ impl Design {
         let since = floor.points.iter().filter(|p| p.live).fold(f64::INFINITY, |m, p| m.min(p.t - p.age));
         let older = self.add(Term::OlderLinear);
         let live = self.add(Term::LiveLinear { since });
-        self.model(None, older, Family::Flat, (1.0 - P_LEAK) * 0.03);
-        self.model(None, live, Family::Onset, P_LEAK * 0.2);
-        self.model(Some(older), live, Family::Onset, P_LEAK * 0.1);
+        self.model(None, older, Family::Flat, ((1.0 - P_LEAK) * 0.03).ln());
+        self.model(None, live, Family::Onset, (P_LEAK * 0.2).ln());
+        self.model(Some(older), live, Family::Onset, (P_LEAK * 0.1).ln());
         let mut tau = TAU_MAX;
         while tau >= 2.0 * floor.block {
             let c = self.add(Term::LiveSaturating { tau });
-            self.model(None, c, Family::Saturating, (1.0 - P_LEAK) * 0.1 * tau_mass(tau));
+            self.model(None, c, Family::Saturating, ((1.0 - P_LEAK) * 0.1 * tau_mass(tau)).ln());
             tau *= 0.5;
         }
     }
@@ -436,11 +442,10 @@ impl Design {
                     since_onset(column, &mut chain[from..], points, (at, tau), longest);
                 }
                 Term::Power(e) => {
-                    let steps = ((e - LEAST_POWER) / POWER_STEP).round() as i32;
-                    column
-                        .iter_mut()
-                        .zip(&powers)
-                        .for_each(|(x, [least, step])| *x = least * step.powi(steps));
+                    let steps = ((e - LEAST_POWER) / POWER_STEP).round() as usize;
+                    for (x, [least, step]) in column.iter_mut().zip(&powers) {
+                        *x = (0..steps).fold(*least, |x, _| x * step);
+                    }
                 }
                 _ => column.iter_mut().zip(points).for_each(|(x, p)| *x = term.at(&Place::from(p), unit)),
             }
@@ -490,13 +495,17 @@ fn since_onset(
     }
 }
 
-/// Values of the terms of a base at one place. Cosine and sine of a wave stand together and are taken together.
+/// Values of the terms of a base at one place. Cosine and sine of a wave stand together and are taken together; those of a wave twice as
+/// quick as the one before follow from it.
 pub(super) fn base_at(base: &[Term], place: &Place, unit: f64) -> [f64; MAX] {
     let (mut out, mut taken) = ([0.0; MAX], (f64::NAN, (0.0, 0.0)));
     for (x, term) in out.iter_mut().zip(base) {
         *x = match *term {
             Term::Wave { cycles, sine } => {
-                if taken.0 != cycles {
+                if taken.0 == 0.5 * cycles {
+                    let (s, c) = taken.1;
+                    taken = (cycles, (2.0 * s * c, 1.0 - 2.0 * s * s));
+                } else if taken.0 != cycles {
                     taken = (cycles, (phase(place.t) * cycles).sin_cos());
                 }
                 if sine { taken.1.0 } else { taken.1.1 }
