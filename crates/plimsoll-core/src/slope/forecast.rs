@@ -9,7 +9,7 @@ use super::fit::{Coefficients, Fit, Scored};
 use super::floor::Floor;
 use super::linalg::{MAX, inner, spread_of};
 use super::load::{Daily, Load, SLOT, SLOTS};
-use super::models::{DEADLY_PLATEAU, Family, Place, Term, base_at};
+use super::models::{DEADLY_PLATEAU, Family, Place, Term, base_at, phase};
 use super::quasi::{BURST, DRIFT, LEVEL, PACE, Quasi, normal_cdf, normal_quantile};
 
 /// Draws of the posterior.
@@ -253,15 +253,21 @@ impl Outlook<'_> {
         (share * self.load_spread.min(0.6) * z).exp()
     }
 
-    /// Values of the base in the slots of the coming day; empty when nothing in it comes back daily.
+    /// Values of what comes back daily in the slots of the coming day; empty when nothing in the base does.
     fn day(&self) -> Vec<[f64; MAX]> {
-        let design = &self.fit.design;
-        let slot = |k: usize| {
-            let t = self.now + (k as f64 + 0.5) * SLOT;
-            let load = self.daily.as_ref().map_or(1.0, |l| l.rate[k]);
-            base_at(&design.base, &Place { t, age: 0.0, load, work: 0.0, live: true }, design.unit)
-        };
-        if design.base.iter().any(comes_back) { (0..SLOTS).map(slot).collect() } else { Vec::new() }
+        let base = &self.fit.design.base;
+        let mut day = Vec::new();
+        for (k, term) in base.iter().enumerate().filter(|(_, t)| comes_back(t)) {
+            day.resize(SLOTS, [0.0; MAX]);
+            let slots = day.iter_mut().map(|values| &mut values[k]);
+            match *term {
+                Term::Wave { cycles, sine } => {
+                    slots.zip(wave(cycles, sine, self.now + 0.5 * SLOT)).for_each(|(x, v)| *x = v);
+                }
+                _ => slots.zip(self.daily.iter().flat_map(|d| d.rate)).for_each(|(x, rate)| *x = rate - 1.0),
+            }
+        }
+        day
     }
 
     /// Daily swing of the floor over the coming day, when the base has one.
@@ -277,6 +283,15 @@ impl Outlook<'_> {
         // A swing within the noise only costs time.
         (peak - deep > 2.0 * self.fit.noise.scale).then_some(Swing { slots, peak })
     }
+}
+
+/// A daily wave slot by slot from an instant on: each is the one before, turned.
+fn wave(cycles: f64, sine: bool, from: f64) -> impl Iterator<Item = f64> {
+    let (turn_sine, turn_cosine) = (phase(SLOT) * cycles).sin_cos();
+    let turn =
+        move |&(s, c): &(f64, f64)| Some((s * turn_cosine + c * turn_sine, c * turn_cosine - s * turn_sine));
+    let first = (phase(from) * cycles).sin_cos();
+    std::iter::successors(Some(first), turn).map(move |(s, c)| if sine { s } else { c })
 }
 
 /// Whether a term of the base comes back every day.

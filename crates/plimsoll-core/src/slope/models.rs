@@ -517,7 +517,7 @@ pub(super) fn base_at(base: &[Term], place: &Place, unit: f64) -> [f64; MAX] {
 }
 
 /// Phase of the day, radians.
-fn phase(t: f64) -> f64 {
+pub(super) fn phase(t: f64) -> f64 {
     t / 86_400.0 * std::f64::consts::TAU
 }
 
