@@ -3,13 +3,15 @@
 
 use super::floor::Floor;
 use super::linalg::{Chol, MAX, dot, dots, inner, moments};
-use super::models::{Design, Family, Model, Term, WARM};
+use super::models::{Design, Family, Model, Onset, Term, WARM};
 use super::noise::{self, Noise};
 
 /// Standard deviation of the floor that no fit is believed to go below, as a share of the scale.
 const FINEST: f64 = 0.0008;
 /// Standard deviation of a floor that is expected before any is seen, as a share of the scale.
 const EXPECTED: f64 = 0.002;
+/// Something may have begun where step and ramp explain so many times what one independent point would by chance.
+const BEGUN: f64 = 4.0;
 /// Rounds of fitting: plain, then with robust weights.
 const ROUNDS: usize = 2;
 /// Logarithm of what is left of the prior of a shape that should rise and falls: 0.05.
@@ -104,6 +106,8 @@ struct Rests {
     /// What draws coefficients towards zero.
     ridge: f64,
     yy: f64,
+    /// The floor's part that the base explains, in the coordinates of its factor.
+    floor: [f64; MAX],
     columns: Vec<Rest>,
 }
 
@@ -119,20 +123,18 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
         Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
     let mut rests = Rests::default();
     for round in 0..ROUNDS {
-        let all: Vec<usize>;
-        let columns = if round == 0 {
-            &design.coarse
-        } else {
-            all = (0..design.terms.len()).collect();
-            &all
-        };
-        sums.compute(floor, &design, (&y, &weights), columns);
+        sums.compute(floor, &design, (&y, &weights));
         rests = Rests::new(&design, &sums, &noise)?;
+        for onset in begun(&design, &sums, &rests, &noise) {
+            design.add_plateaus(floor, onset);
+        }
+        sums.extend(floor, &design, &weights);
+        rests.extend(&sums);
         if round == 0
             && let Some(c) = warm_up(&design, &sums, &rests, &noise)
         {
             design.adopt(c);
-            sums.extend_base(floor, &design, &weights, &design.coarse);
+            sums.extend_base(floor, &design, &weights);
             rests = Rests::new(&design, &sums, &noise)?;
         }
         let best = best(&design, &sums, &rests, &noise)?;
@@ -162,23 +164,19 @@ impl Fit {
 
 impl Sums {
     fn new(floor: &Floor, design: &Design) -> Sums {
-        let (groups, columns) = (floor.runs.max(1), design.terms.len());
+        let groups = floor.runs.max(1);
         Sums {
             groups,
             live: groups - 1,
             mass: vec![0.0; groups],
             y_mean: vec![0.0; groups],
-            col_mean: vec![0.0; groups * columns],
-            xx: vec![0.0; columns],
-            xy: vec![0.0; columns],
-            xb: vec![[0.0; MAX]; columns],
             warm: vec![0.0; design.warm.len() * design.aged],
             ..Sums::default()
         }
     }
 
-    /// Sums of these columns; others stay as they were, nothing at first.
-    fn compute(&mut self, floor: &Floor, design: &Design, (y, weights): (&[f64], &[f64]), columns: &[usize]) {
+    /// Sums of all columns that there are.
+    fn compute(&mut self, floor: &Floor, design: &Design, (y, weights): (&[f64], &[f64])) {
         self.wy.clear();
         for (run, bound) in floor.bounds.windows(2).enumerate() {
             let (weights, y) = (&weights[bound[0]..bound[1]], &y[bound[0]..bound[1]]);
@@ -190,29 +188,40 @@ impl Sums {
         }
         self.yy = self.wy.iter().zip(weights).map(|(a, w)| a * a / w).sum();
         self.base(floor, design, weights, 0);
-        for &c in columns {
+        self.xx.clear();
+        self.extend(floor, design, weights);
+        self.warm_pairs(design, weights);
+    }
+
+    /// Takes in columns that were added since.
+    fn extend(&mut self, floor: &Floor, design: &Design, weights: &[f64]) {
+        let (first, last) = (self.xx.len(), design.terms.len());
+        self.col_mean.resize(last * self.groups, 0.0);
+        self.xx.resize(last, 0.0);
+        self.xy.resize(last, 0.0);
+        self.xb.resize(last, [0.0; MAX]);
+        for c in first..last {
             let from = design.from[c];
             let (x, w) = (&design.column(c)[from..], &weights[from..]);
             let [sum, xx, xy] = moments(w, &self.wy[from..], x);
             let centre = self.centre(floor, (w, x, sum), from, c);
             (self.xx[c], self.xy[c]) = (xx - centre, xy);
         }
-        self.base_cross(design, 0, columns);
-        self.warm_pairs(design, weights);
+        self.base_cross(design, 0, first..last);
     }
 
     /// Takes in base columns that were added since the last pass.
-    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64], columns: &[usize]) {
+    fn extend_base(&mut self, floor: &Floor, design: &Design, weights: &[f64]) {
         let before = self.weighted_base.len() / design.n;
         self.base(floor, design, weights, before);
-        self.base_cross(design, before, columns);
+        self.base_cross(design, before, 0..design.terms.len());
     }
 
     /// Cross products of columns with the base columns from the given one on.
-    fn base_cross(&mut self, design: &Design, first: usize, columns: &[usize]) {
+    fn base_cross(&mut self, design: &Design, first: usize, columns: std::ops::Range<usize>) {
         let n = design.n;
         let last = design.base.len();
-        for &c in columns {
+        for c in columns {
             let from = design.from[c];
             let x = &design.column(c)[from..];
             let base = |b: usize| &self.weighted_base[b * n + from..(b + 1) * n];
@@ -324,15 +333,20 @@ impl Rests {
         let base = base_factor(sums, nb, ridge)?;
         let zy = base.forward(&sums.by);
         let yy = (sums.yy - inner(&zy, &zy, nb)).max(0.0);
-        let rest = |c: usize| {
-            if sums.xx[c] == 0.0 {
-                return Rest { xx: 0.0, xy: 0.0, base: [0.0; MAX] };
-            }
-            let z = base.forward(&sums.xb[c]);
-            let (xx, xy) = (inner(&z, &z, nb), inner(&z, &zy, nb));
-            Rest { xx: sums.xx[c] - xx, xy: sums.xy[c] - xy, base: z }
-        };
-        Some(Rests { base, nb, ridge, yy, columns: (0..design.terms.len()).map(rest).collect() })
+        let columns = Vec::with_capacity(design.terms.len());
+        let mut rests = Rests { base, nb, ridge, yy, floor: zy, columns };
+        rests.extend(sums);
+        Some(rests)
+    }
+
+    /// Takes in columns that were added since.
+    fn extend(&mut self, sums: &Sums) {
+        let nb = self.nb;
+        for c in self.columns.len()..sums.xx.len() {
+            let z = self.base.forward(&sums.xb[c]);
+            let (xx, xy) = (inner(&z, &z, nb), inner(&z, &self.floor, nb));
+            self.columns.push(Rest { xx: sums.xx[c] - xx, xy: sums.xy[c] - xy, base: z });
+        }
     }
 
     /// What two columns share beyond the base, given what they share with it.
@@ -375,6 +389,18 @@ fn gain(design: &Design, sums: &Sums, rests: &Rests, model: &Model) -> Option<Ga
             Some(Gain { sse: (ba * ra.xy + bc * rc.xy) / det, columns: 2, negative })
         }
     }
+}
+
+/// Onsets whose plateaus are not among the candidates yet and should be: what lies between a step and a ramp explains
+/// something only where these two together do.
+fn begun(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise) -> Vec<usize> {
+    let least = BEGUN / noise.n_eff * (rests.yy + design.n as f64 * FINEST * FINEST);
+    let explains = |o: &Onset| {
+        let both = Model { level: Some(o.step), main: Some(o.ramp), family: Family::Onset, prior: 0.0 };
+        gain(design, sums, rests, &both).is_some_and(|g| g.sse > least)
+    };
+    let asked = design.onsets.iter().enumerate().filter(|(_, o)| !o.with_plateaus);
+    asked.filter(|(_, o)| explains(o)).map(|(k, _)| k).collect()
 }
 
 /// What a model's weight follows from.

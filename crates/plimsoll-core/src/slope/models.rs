@@ -27,13 +27,13 @@ const POWERS: u8 = 4;
 const HINGES: usize = 10;
 /// Time constants at most that may serve as warm-up.
 pub(super) const WARM: usize = 3;
+/// Prior mass of a step within the run.
+const STEP: f64 = 0.15;
 /// Prior mass of a new plateau that begins within the run, without and with a jump, and its time constants, in times since,
 /// with their shares: what fills up is mostly full by now.
 const NEW_PLATEAU: f64 = 0.06;
 const JUMP_PLATEAU: f64 = 0.05;
 const PLATEAUS: [(f64, f64); 3] = [(1.5, 0.17), (0.5, 0.38), (1.0 / 6.0, 0.45)];
-/// The one of them that a first look needs.
-const COARSE_PLATEAU: f64 = 0.5;
 /// Floor points needed on both sides of an onset.
 const HINGE_SIDE: usize = 4;
 
@@ -130,14 +130,6 @@ fn powers(age: f64, unit: f64) -> [f64; 2] {
 }
 
 impl Term {
-    /// The instant before which the term is zero, where there is one.
-    fn onset(&self) -> Option<f64> {
-        match *self {
-            Term::Step { at } | Term::Ramp { at } | Term::Plateau { at, .. } => Some(at),
-            _ => None,
-        }
-    }
-
     /// Value at a place; `unit` (the oldest age seen) makes it of order one.
     pub(super) fn at(&self, p: &Place, unit: f64) -> f64 {
         match *self {
@@ -237,6 +229,52 @@ pub(super) struct Model {
     pub(super) prior: f64,
 }
 
+/// A candidate onset.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Onset {
+    /// Seconds before now, and the instant.
+    ago: f64,
+    at: f64,
+    /// First point since, and columns of its step and its ramp.
+    from: usize,
+    pub(super) step: usize,
+    pub(super) ramp: usize,
+    /// The model of the step alone.
+    model: usize,
+    /// Whether its plateaus are among the candidates. As long as they are not, the step stands for all that stops again.
+    pub(super) with_plateaus: bool,
+}
+
+/// Logarithms of prior weights of what begins at one onset.
+#[derive(Debug, Clone, Copy)]
+struct OnsetPriors {
+    step: f64,
+    /// Of the step when it stands for the plateaus too.
+    stops: f64,
+    ramp: f64,
+    both: f64,
+    /// Time constants in times since, with the weights of a plateau alone and of one with a jump.
+    plateaus: [(f64, f64, f64); PLATEAUS.len()],
+}
+
+impl OnsetPriors {
+    /// When there are so many onsets.
+    fn of(count: usize) -> OnsetPriors {
+        let share = 1.0 / count.max(1) as f64;
+        let calm = (1.0 - P_LEAK) * share;
+        let plateaus = PLATEAUS.map(|(tau, weight)| {
+            (tau, (calm * weight * NEW_PLATEAU).ln(), (calm * weight * JUMP_PLATEAU).ln())
+        });
+        OnsetPriors {
+            step: (calm * STEP).ln(),
+            stops: (calm * (STEP + NEW_PLATEAU + JUMP_PLATEAU)).ln(),
+            ramp: (P_LEAK * 0.25 * share).ln(),
+            both: (P_LEAK * 0.1 * share).ln(),
+            plateaus,
+        }
+    }
+}
+
 /// Columns and models for one floor.
 pub(super) struct Design {
     /// Common base of all models: load or daily waves; a warm-up may be added.
@@ -255,9 +293,8 @@ pub(super) struct Design {
     pub(super) warm: Vec<usize>,
     /// Number of columns, the first ones, that are functions of age alone.
     pub(super) aged: usize,
-    /// Columns that a first look needs, which is only to show which points stand out: a slow plateau is nearly a ramp
-    /// there, and a quick one a step.
-    pub(super) coarse: Vec<usize>,
+    /// Where something may have begun.
+    pub(super) onsets: Vec<Onset>,
     /// Scale of age, seconds.
     pub(super) unit: f64,
     /// Number of floor points.
@@ -286,7 +323,7 @@ impl Design {
             models: Vec::with_capacity(144),
             warm: Vec::new(),
             aged: 0,
-            coarse: Vec::new(),
+            onsets: Vec::new(),
             unit,
             n: floor.points.len(),
         };
@@ -298,7 +335,6 @@ impl Design {
             d.versions(floor);
         }
         d.aged = d.terms.len();
-        d.coarse = (0..d.aged).collect();
         d.warmed();
         d.onsets(floor, setting.now);
         d.fill(floor);
@@ -375,27 +411,35 @@ impl Design {
 
     fn onsets(&mut self, floor: &Floor, now: f64) {
         let onsets = onset_grid(floor, now);
-        let share = 1.0 / onsets.len().max(1) as f64;
-        let [stays, rises, both] =
-            [(1.0 - P_LEAK) * 0.15, P_LEAK * 0.25, P_LEAK * 0.1].map(|p| (p * share).ln());
-        let plateaus = PLATEAUS.map(|(tau, weight)| {
-            let prior = (1.0 - P_LEAK) * share * weight;
-            (tau, (prior * NEW_PLATEAU).ln(), (prior * JUMP_PLATEAU).ln())
-        });
+        let priors = OnsetPriors::of(onsets.len());
         for ago in onsets {
             let at = now - ago;
-            let step = self.add(Term::Step { at });
-            let ramp = self.add(Term::Ramp { at });
-            self.coarse.extend([step, ramp]);
-            self.model(None, step, Family::Step, stays);
-            self.model(None, ramp, Family::Onset, rises);
-            self.model(Some(step), ramp, Family::Onset, both);
-            for (tau, new, with_jump) in plateaus {
-                let c = self.add(Term::Plateau { at, tau: tau * ago });
-                self.coarse.extend((tau == COARSE_PLATEAU).then_some(c));
-                self.model(None, c, Family::Plateau, new);
-                self.model(Some(step), c, Family::Plateau, with_jump);
-            }
+            let (step, ramp) = (self.add(Term::Step { at }), self.add(Term::Ramp { at }));
+            let from = floor.points.iter().position(|p| p.t >= at).unwrap_or(self.n);
+            let model = self.models.len();
+            self.onsets.push(Onset { ago, at, from, step, ramp, model, with_plateaus: false });
+            self.model(None, step, Family::Step, priors.stops);
+            self.model(None, ramp, Family::Onset, priors.ramp);
+            self.model(Some(step), ramp, Family::Onset, priors.both);
+        }
+    }
+
+    /// Takes the plateaus of one onset among the candidates.
+    pub(super) fn add_plateaus(&mut self, floor: &Floor, onset: usize) {
+        let priors = OnsetPriors::of(self.onsets.len());
+        self.onsets[onset].with_plateaus = true;
+        let Onset { ago, at, from, step, model, .. } = self.onsets[onset];
+        self.models[model].prior = priors.step;
+        let points = &floor.points[from..];
+        let mut chain = vec![0.0; points.len()];
+        for (k, (tau, alone, with_jump)) in priors.plateaus.into_iter().enumerate() {
+            let tau = tau * ago;
+            let c = self.add(Term::Plateau { at, tau });
+            self.from.push(from);
+            self.values.resize((c + 1) * self.n, 0.0);
+            since_onset(&mut self.values[c * self.n + from..], &mut chain, points, (at, tau), k == 0);
+            self.model(None, c, Family::Plateau, alone);
+            self.model(Some(step), c, Family::Plateau, with_jump);
         }
     }
 
@@ -416,7 +460,7 @@ impl Design {
     }
 
     /// Evaluates all columns. Time constants fall in octaves, so that one exponential per point is
-    /// enough for all of them; powers rise in steps, so that two are; and the columns of an onset its first point.
+    /// enough for all of them; powers rise in steps, so that two are.
     fn fill(&mut self, floor: &Floor) {
         let (n, unit) = (self.n, self.unit);
         self.values.resize(self.terms.len() * n, 0.0);
@@ -427,20 +471,13 @@ impl Design {
         }
         let powers: Vec<[f64; 2]> = floor.points.iter().map(|p| powers(p.age, unit)).collect();
         let mut chain: Vec<f64> = vec![0.0; n];
-        let (mut onset, mut onset_of_chain) = ((f64::NAN, 0), None);
-        for (term, column) in self.terms.iter().zip(self.values.chunks_exact_mut(n)) {
-            if let Some(at) = term.onset().filter(|at| *at != onset.0) {
-                onset = (at, floor.points.iter().position(|p| p.t >= at).unwrap_or(n));
-            }
-            let from = term.onset().map_or(0, |_| onset.1);
-            self.from.push(from);
+        self.from.resize(self.aged, 0);
+        self.from.extend(self.onsets.iter().flat_map(|o| [o.from; 2]));
+        let columns = self.values.chunks_exact_mut(n).zip(&self.from);
+        for (term, (column, &from)) in self.terms.iter().zip(columns) {
             let (column, points) = (&mut column[from..], &floor.points[from..]);
             match *term {
                 Term::Saturating { tau } => octave(column, &mut chain, points, tau, unit),
-                Term::Plateau { at, tau } => {
-                    let longest = onset_of_chain.replace(at) != Some(at);
-                    since_onset(column, &mut chain[from..], points, (at, tau), longest);
-                }
                 Term::Power(e) => {
                     let steps = ((e - LEAST_POWER) / POWER_STEP).round() as usize;
                     for (x, [least, step]) in column.iter_mut().zip(&powers) {
