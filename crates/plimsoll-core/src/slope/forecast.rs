@@ -407,6 +407,11 @@ impl Path<'_> {
     /// Gain of the trend after `g` seconds.
     fn trend_gain(&self, g: f64) -> f64 {
         let design = &self.outlook.fit.design;
+        if let Some((Term::Linear | Term::LiveLinear { .. } | Term::Ramp { .. }, beta)) = self.main()
+            && self.fading_terms().next().is_none()
+        {
+            return beta * g / design.unit;
+        }
         let work = self.outlook.daily.as_ref().map_or(g, |d| d.after(g)) * self.luck.pace;
         let then = Place {
             t: self.place.t + g,
