@@ -3,15 +3,17 @@
 
 use std::ops::Range;
 
+use plimsoll_core::cluster::with_question;
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::{Epoch, Question, estimate_raw};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::evidence_net::Example;
+use crate::looks::{SECONDS, workload};
 use crate::replay::{Seen, TICK};
 use crate::run::{in_parallel, jobs};
-use crate::services::generate;
+use crate::services::{LENGTH, generate, replicas};
 use crate::traces::{Trace, question};
 
 /// Seeds of the generator's calibration set; the last ones are not learnt from.
@@ -29,12 +31,16 @@ const KEPT_BACK_TRACES: usize = 4;
 const TRACES: [(Range<u64>, u64); 2] = [(100..104, 8), (100..110, 3)];
 /// Usage from which on a trace that nothing was added to is not known to be well.
 const FULL: f64 = 0.95;
-/// What all healthy ticks count together, and all of leaks: of the generator, and of each source of traces. A false alarm costs more
+/// What all healthy ticks count together, and all of leaks: of the generator, of each source of traces, and of replicas. A false alarm costs more
 /// than a late one; of real series there are too few to be more than a part.
-const COUNTS: [(f64, f64); 3] = [(3.0, 1.0), (0.3, 0.3), (0.3, 0.3)];
+const COUNTS: [(f64, f64); 4] = [(3.0, 1.0), (0.3, 0.3), (0.3, 0.3), (1.5, 0.5)];
 
 /// Names of the groups of examples, for the report.
-pub const GROUPS: [&str; 3] = ["services", "machines", "pods"];
+pub const GROUPS: [&str; 4] = ["services", "machines", "pods", "replicas"];
+/// The last of them.
+const REPLICAS: usize = 3;
+/// One service in so many is also seen as replicas side by side.
+const SIDE_BY_SIDE: usize = 4;
 
 /// Ticks of the generator.
 pub fn of_generator() -> Vec<Example> {
@@ -61,6 +67,29 @@ fn of_service(seed: u64, class: usize, index: usize) -> Vec<Example> {
         }
     }
     out
+}
+
+/// Ticks of services of the generator of which several run side by side, as a cluster's history tells of them.
+pub fn of_replicas() -> Vec<Example> {
+    let all = jobs(PER_CLASS / SIDE_BY_SIDE, PER_CLASS / SIDE_BY_SIDE);
+    let of_seed = |seed: u64| in_parallel(&all, |(class, index)| side_by_side(seed, class, index));
+    SEEDS.flat_map(of_seed).flatten().collect()
+}
+
+fn side_by_side(seed: u64, class: usize, index: usize) -> Vec<Example> {
+    let services = replicas(seed, class, index, 2 + index % 7);
+    let mut chance = Chance::new(seed ^ ((class * 1_000 + index) as u64) << 24, EVERY);
+    // The first that is killed has told, and the others do not tell anything new.
+    let end = services.iter().map(|s| s.kill.unwrap_or(LENGTH)).min().unwrap_or(LENGTH);
+    let all = workload(&services);
+    let example = |minute: usize| {
+        let now = minute as f64 * 60.0;
+        let x = with_question(&all.until(now), now, SECONDS, ask)??;
+        let leaks = services[0].onset.is_some_and(|onset| minute >= onset);
+        Some(Example { x, leaks, weight: 1.0, group: REPLICAS, kept_back: seed >= KEPT_BACK })
+    };
+    let ticks = (TICK..end).step_by(TICK).filter(|_| chance.takes());
+    ticks.filter_map(example).collect()
 }
 
 /// Ticks of the traces of one source of [`crate::traces::CALIBRATION`].
@@ -139,6 +168,13 @@ mod tests {
         let leaking = of_service(9_000, 8, 0);
         assert!(leaking.iter().any(|e| e.leaks) && !leaking.is_empty());
         assert!(of_service(9_000, 4, 0).iter().all(|e| !e.leaks));
+    }
+
+    #[test]
+    fn replicas_are_looked_at_until_the_first_of_them_is_killed() {
+        let all = side_by_side(9_000, 8, 1);
+        assert!(all.iter().any(|e| e.leaks) && all.iter().all(|e| e.group == REPLICAS));
+        assert!(side_by_side(9_000, 4, 1).iter().all(|e| !e.leaks));
     }
 
     #[test]

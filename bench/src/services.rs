@@ -161,7 +161,7 @@ enum Trend {
     Linear { slope: f64 },
     Power { factor: f64, power: f64 },
     Traffic { slope: f64 },
-    Jumps { sums: Vec<f64>, rate: f64 },
+    Jumps { sums: Vec<f64>, rate: f64, per_hour: f64 },
 }
 
 impl Trend {
@@ -169,7 +169,7 @@ impl Trend {
         match self {
             Trend::Linear { slope } | Trend::Traffic { slope } => *slope *= by,
             Trend::Power { factor, .. } => *factor *= by,
-            Trend::Jumps { sums, rate } => {
+            Trend::Jumps { sums, rate, .. } => {
                 sums.iter_mut().for_each(|x| *x *= by);
                 *rate *= by;
             }
@@ -179,6 +179,7 @@ impl Trend {
 }
 
 /// Everything that drives one service.
+#[derive(Clone)]
 struct World {
     managed: bool,
     base: f64,
@@ -186,7 +187,11 @@ struct World {
     load: Vec<f64>,
     smooth: Vec<f64>,
     work: Vec<f64>,
+    /// Standard deviation and correlation time, minutes, of the noise.
+    noise_of: (f64, f64),
     noise: Vec<f64>,
+    /// Whether there are bursts, and whether they are those of batch work.
+    bursts_of: Option<bool>,
     bursts: Vec<f64>,
     warm: (f64, f64),
     trend: Trend,
@@ -224,7 +229,7 @@ impl World {
             Trend::Linear { slope } => slope * hours,
             Trend::Power { factor, power } => factor * hours.max(0.0).powf(*power),
             Trend::Traffic { slope } => slope * (self.work[i] - self.work[since] + before) / HOUR,
-            Trend::Jumps { sums, rate } => sums[i] - sums[since] + rate * before / HOUR,
+            Trend::Jumps { sums, rate, .. } => sums[i] - sums[since] + rate * before / HOUR,
         }
     }
 
@@ -264,6 +269,51 @@ struct Start {
 
 /// The service with the given index under a seed; `class` is an index into [`CLASSES`].
 pub fn generate(seed: u64, class: usize, index: usize) -> Service {
+    let Drawn { world, starts, mut dice } = draw(seed, class, index);
+    simulate(class, &world, &starts, &mut dice)
+}
+
+/// The same service, so many times side by side: one load, one leak, deploys at the same minutes; noise, bursts, garbage, jumps and
+/// restarts of their own.
+pub fn replicas(seed: u64, class: usize, index: usize, count: usize) -> Vec<Service> {
+    let Drawn { world, starts, mut dice } = draw(seed, class, index);
+    let mut out = vec![simulate(class, &world, &starts, &mut dice.clone())];
+    for _ in 1..count {
+        // Far enough along the same stream that none meets another.
+        dice.0.set_word_pos(dice.0.get_word_pos() + (1 << 32));
+        let (world, starts) = beside(&world, &starts, class, &mut dice.clone());
+        out.push(simulate(class, &world, &starts, &mut dice.clone()));
+    }
+    out
+}
+
+/// What a replica has of its own.
+fn beside(world: &World, starts: &[Start], class: usize, dice: &mut Dice) -> (World, Vec<Start>) {
+    let total = world.load.len();
+    let mut own = world.clone();
+    own.noise = noise(total, world.noise_of, dice);
+    if let Some(batch) = world.bursts_of {
+        own.bursts = bursts(total, batch, dice);
+    }
+    if let Trend::Jumps { rate, per_hour, .. } = world.trend {
+        own.trend = Trend::Jumps { sums: jumps(total, per_hour, rate / per_hour, dice), rate, per_hour };
+    }
+    let mut starts = starts.to_vec();
+    if matches!(class, RESTARTS | LEAK_RESTARTS) {
+        starts.truncate(1);
+        regular_restarts(world, &mut starts, dice);
+    }
+    (own, starts)
+}
+
+/// What a service is made from, and the dice as they lie then.
+struct Drawn {
+    world: World,
+    starts: Vec<Start>,
+    dice: Dice,
+}
+
+fn draw(seed: u64, class: usize, index: usize) -> Drawn {
     let mut dice = Dice(ChaCha8Rng::seed_from_u64(
         seed ^ (class as u64 * 1_000_003 + index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15),
     ));
@@ -278,7 +328,7 @@ pub fn generate(seed: u64, class: usize, index: usize) -> Service {
     if !healthy {
         tune(&mut world, &starts, life, &dice);
     }
-    simulate(class, &world, &starts, &mut dice)
+    Drawn { world, starts, dice }
 }
 
 /// Bursts, teeth and load move the death away from where the bare slope would put it: scales the leak until
@@ -311,8 +361,9 @@ fn exogenous(class: usize, healthy: bool, total: usize, dice: &mut Dice) -> Worl
     } else {
         (dice.uniform(0.001, 0.006), dice.log_uniform(5.0, 120.0))
     };
-    let noise: Vec<f64> = dice.correlated(total, tau).iter().map(|x| x * sd).collect();
-    let bursts = if batch || dice.chance(0.15) { bursts(total, batch, dice) } else { vec![0.0; total] };
+    let noise = noise(total, (sd, tau), dice);
+    let bursts_of = (batch || dice.chance(0.15)).then_some(batch);
+    let bursts = bursts_of.map_or_else(|| vec![0.0; total], |batch| bursts(total, batch, dice));
     let warm = match class {
         WARM_UP => (dice.uniform(0.10, 0.40), dice.uniform(0.3, 2.5) * HOUR),
         _ => (dice.uniform(0.01, 0.12), dice.uniform(0.1, 1.0) * HOUR),
@@ -330,7 +381,9 @@ fn exogenous(class: usize, healthy: bool, total: usize, dice: &mut Dice) -> Worl
         smooth: smoothed(&load, 10.0),
         work: running_sum(&load),
         load,
+        noise_of: (sd, tau),
         noise,
+        bursts_of,
         bursts,
         warm,
         trend: Trend::None,
@@ -339,6 +392,10 @@ fn exogenous(class: usize, healthy: bool, total: usize, dice: &mut Dice) -> Worl
         incomplete: dice.uniform(0.0, 0.25),
         healthy,
     }
+}
+
+fn noise(total: usize, (sd, tau): (f64, f64), dice: &mut Dice) -> Vec<f64> {
+    dice.correlated(total, tau).iter().map(|x| x * sd).collect()
 }
 
 fn load(total: usize, diurnal: bool, dice: &mut Dice) -> Vec<f64> {
@@ -414,7 +471,7 @@ fn set_trend(world: &mut World, class: usize, life: f64, uptime: f64, total: usi
         }
         LEAK_BURST => {
             let per_hour = dice.log_uniform(0.3, 3.0);
-            Trend::Jumps { sums: jumps(total, per_hour, slope / per_hour, dice), rate: slope }
+            Trend::Jumps { sums: jumps(total, per_hour, slope / per_hour, dice), rate: slope, per_hour }
         }
         LEAK_POWER => {
             let power = dice.uniform(0.55, 0.8);
@@ -577,6 +634,21 @@ mod tests {
     fn the_same_seed_gives_the_same_service() {
         assert_eq!(generate(1, 8, 3).rss, generate(1, 8, 3).rss);
         assert_ne!(generate(1, 8, 3).rss, generate(2, 8, 3).rss);
+    }
+
+    #[test]
+    fn replicas_share_load_and_leak_and_nothing_else() {
+        for class in 0..CLASSES.len() {
+            let of = replicas(1, class, 3, 3);
+            assert_eq!(of[0].rss, generate(1, class, 3).rss);
+            for [a, b] in [[0, 1], [1, 2]] {
+                let (a, b) = (&of[a], &of[b]);
+                let n = a.load.len().min(b.load.len());
+                assert_eq!(a.load[..n], b.load[..n]);
+                assert_ne!(a.rss[..n], b.rss[..n]);
+                assert_eq!((a.leaks(), a.onset), (b.leaks(), b.onset));
+            }
+        }
     }
 
     #[test]

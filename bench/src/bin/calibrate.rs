@@ -58,6 +58,9 @@ fn main() {
 fn evidence() {
     let mut examples = evidence_set::of_generator();
     let mut from = vec![format!("simulated services, {} ticks", examples.len())];
+    let own = evidence_set::of_replicas();
+    from.push(format!("simulated services, several of each side by side, {} ticks", own.len()));
+    examples.extend(own);
     for_traces(|traces, k, source| {
         let own = evidence_set::of_traces(traces, k);
         let (name, origin) = (source.name, source.origin);

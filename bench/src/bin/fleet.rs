@@ -1,11 +1,12 @@
 //! A cluster's history: how fast it is judged, a week of it as metrics text, and a server that says it has very much of it.
 //!
-//!     cargo run --release -p plimsoll-bench --bin fleet -- judge [--series 4000]
+//!     cargo run --release -p plimsoll-bench --bin fleet -- judge [--series 4000] [--replicas 1] [--passes 5]
+//!     cargo run --release -p plimsoll-bench --bin fleet -- looks [--seed 8] [--per-class 30]
 //!     cargo run --release -p plimsoll-bench --bin fleet -- week --containers 1000 --every 60 > week.om
 //!     cargo run --release -p plimsoll-bench --bin fleet -- serve --series 100000 --namespaces 200
 //!
 //! `judge` measures one thread, the best of five passes, with series of 2,016 points (7 days, a floor every 5 minutes), by the number of replicas that
-//! a workload has. `serve` speaks as much of the Prometheus HTTP API as `plimsoll triage --prometheus` asks, and makes up what it
+//! a workload has. `looks` judges simulated services side by side, of which it is known whether they leak. `serve` speaks as much of the Prometheus HTTP API as `plimsoll triage --prometheus` asks, and makes up what it
 //! answers: it shows what 100,000 series take of ours. One container in twenty leaks. `bench/detect/first-screen` drives the other two.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 #![expect(clippy::print_stderr, reason = "where it listens is said beside the result")]
@@ -15,6 +16,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use plimsoll_bench::looks::table;
 use plimsoll_bench::run::number;
 use plimsoll_core::cluster::{Life, Movement, Replica, Workload, judge};
 use plimsoll_core::series::Point;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+        "looks" => print!("{}", table(number("--seed").unwrap_or(8), given("--per-class", 30))),
         "serve" => {
             let world = World { series: given("--series", 100_000), namespaces: given("--namespaces", 200) };
             if let Err(e) = serve(world, given("--port", 0) as u16) {
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
             }
         }
         _ => {
-            eprintln!("judge, week or serve?");
+            eprintln!("judge, looks, week or serve?");
             return ExitCode::from(2);
         }
     }

@@ -40,9 +40,7 @@ pub fn judge(workload: &Workload, now: f64, step: f64) -> Row {
 
 /// The same with the posterior that it comes from.
 pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Posterior>) {
-    let alive: Vec<&Replica> =
-        workload.replicas.iter().filter(|r| r.last().is_some_and(|p| now - p.t <= ALIVE * step)).collect();
-    let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
+    let (alive, nearest) = alive(workload, now, step);
     let (verdict, posterior, whose) = match nearest {
         None => (Err(("no replica is alive".to_owned(), None)), None, None),
         Some(nearest) => match (cannot_be(workload, nearest), asked(workload, nearest, &alive, now)) {
@@ -70,6 +68,24 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         verdict,
     };
     (row, posterior)
+}
+
+/// Hands over the question that all lives of a workload are at `now`; `None` where no replica is alive.
+pub fn with_question<R>(
+    workload: &Workload,
+    now: f64,
+    step: f64,
+    ask: impl FnOnce(&Question<'_>) -> R,
+) -> Option<R> {
+    alive(workload, now, step).1.map(|nearest| question(workload, nearest, None, now, ask))
+}
+
+/// Who is alive, and who of them is nearest to its limit.
+fn alive(workload: &Workload, now: f64, step: f64) -> (Vec<&Replica>, Option<&Replica>) {
+    let is_alive = |r: &&Replica| r.last().is_some_and(|p| now - p.t <= ALIVE * step);
+    let alive: Vec<&Replica> = workload.replicas.iter().filter(is_alive).collect();
+    let nearest = alive.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)));
+    (alive, nearest)
 }
 
 /// Who waits for memory the most.
@@ -141,6 +157,24 @@ fn posterior(
     alone: Option<&Replica>,
     now: f64,
 ) -> Result<Posterior, NotYet> {
+    let posterior = question(workload, whose, alone, now, slope::estimate)
+        .map_err(|not_yet| (not_yet.why, not_yet.more_seconds))?;
+    if posterior.span < SHORTEST && posterior.p_climbs_on() < LEAK {
+        let why =
+            format!("only {} of history: a slow leak does not show yet", units::duration(posterior.span));
+        return Err((why, Some(SHORTEST - posterior.span)));
+    }
+    Ok(posterior)
+}
+
+/// Asks about all lives of the workload, or about one replica's own, with `whose` live one last.
+fn question<R>(
+    workload: &Workload,
+    whose: &Replica,
+    alone: Option<&Replica>,
+    now: f64,
+    ask: impl FnOnce(&Question<'_>) -> R,
+) -> R {
     let lives = lives(workload, whose, |of| alone.is_none_or(|one| std::ptr::eq(of, one)));
     let versions = versions(&lives);
     let epochs: Vec<Epoch<'_>> = lives
@@ -154,7 +188,7 @@ fn posterior(
         .collect();
     // What the others serve says nothing of one that is asked about without them.
     let load = work::load(alone.map_or(&workload.replicas, std::slice::from_ref));
-    let question = Question {
+    ask(&Question {
         epochs: &epochs,
         load: &load,
         samples: workload.samples,
@@ -163,14 +197,7 @@ fn posterior(
         now,
         garbage: false,
         seed: SEED,
-    };
-    let posterior = slope::estimate(&question).map_err(|not_yet| (not_yet.why, not_yet.more_seconds))?;
-    if posterior.span < SHORTEST && posterior.p_climbs_on() < LEAK {
-        let why =
-            format!("only {} of history: a slow leak does not show yet", units::duration(posterior.span));
-        return Err((why, Some(SHORTEST - posterior.span)));
-    }
-    Ok(posterior)
+    })
 }
 
 fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64) -> Verdict {

@@ -17,7 +17,7 @@ mod wave;
 mod work;
 
 pub use bind::bind;
-pub use judge::{judge, judge_with, rank};
+pub use judge::{judge, judge_with, rank, with_question};
 pub use marked::set_against;
 pub use net::Net;
 pub use work::Work;

@@ -85,7 +85,7 @@ pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
         of: |s| (s.p.slope.low / s.p.slope.mid.abs().max(1e-12)).clamp(-3.0, 1.0),
     },
     Feature { name: "runs", of: |s| (s.outlook.floor.generations as f64).ln() },
-    Feature { name: "points", of: |s| (s.outlook.floor.points.len() as f64).ln() },
+    Feature { name: "points", of: |s| s.outlook.floor.depth().ln() },
     Feature { name: "above the record", of: |s| s.past.above },
     Feature { name: "given back", of: |s| log(s.past.given_back / s.moves.rise) },
     Feature { name: "earlier rise", of: |s| log(s.past.earlier_rise / s.moves.rise) },

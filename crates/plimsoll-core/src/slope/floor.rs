@@ -93,6 +93,11 @@ impl Floor {
         self.points.iter().fold(self.block, |m, p| m.max(p.age))
     }
 
+    /// Points of one replica: those that ran beside it tell of the same time.
+    pub(super) fn depth(&self) -> f64 {
+        self.points.len() as f64 * self.generations as f64 / self.runs as f64
+    }
+
     /// Restarts never let the process grow old enough to show a slow plateau.
     pub(super) fn hidden(&self) -> bool {
         self.generations >= 3 && self.oldest() < 86_400.0
@@ -204,7 +209,10 @@ fn block_length(q: &Question<'_>, runs: &[Run<'_>], period: Option<f64>) -> f64 
     let live_span = (live.end - live.points[0].t).max(total / runs.len() as f64);
     let count: usize = runs.iter().map(|r| r.points.len()).sum();
     let step = total / (count.saturating_sub(runs.len())).max(1) as f64;
-    let coarse = (live_span.min(BLOCK_MAX * LIVE_POINTS) / LIVE_POINTS).max(total / ALL_POINTS);
+    // Runs side by side do not make blocks longer: they tell of the same days.
+    let begun = runs.iter().fold(live.end, |m, r| m.min(r.points[0].t));
+    let coarse =
+        (live_span.min(BLOCK_MAX * LIVE_POINTS) / LIVE_POINTS).max(total.min(live.end - begun) / ALL_POINTS);
     match q.samples {
         Samples::PostCollection => coarse.max(step).max(1e-3),
         Samples::Raw => {

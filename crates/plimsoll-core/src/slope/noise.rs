@@ -9,6 +9,12 @@ const MEMORY: f64 = 3_600.0;
 /// Weight of that assumption, in floor points.
 const MEMORY_WEIGHT: f64 = 8.0;
 
+/// Correlation of what runs do side by side that is assumed before any is measured, and its weight, in pairs of points.
+const SHARED: f64 = 0.5;
+const SHARED_WEIGHT: f64 = 8.0;
+/// Most slots in which runs are set beside each other.
+const MOST_SLOTS: usize = 1_024;
+
 /// Noise of the floor around a model.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Noise {
@@ -66,8 +72,43 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
     let rho = (n * unbiased + MEMORY_WEIGHT * assumed) / (n + MEMORY_WEIGHT);
     // Every further run costs a level of its own.
     let free = (n - (floor.runs - 1) as f64).max(0.3 * n);
-    let n_eff = (free * (1.0 - rho) / (1.0 + rho)).max(3.0);
+    let n_eff = (free * (1.0 - rho) / (1.0 + rho) / together(floor, residuals)).max(3.0);
     Noise { scale, rho, n_eff, inflation: n / n_eff, wander: wander(floor, residuals) }
+}
+
+/// How many times one point of each the runs count that go on side by side: all of them when what moves one moves all, one when each goes
+/// its own way. Replicas share their load, and much of what no model explains comes with it.
+fn together(floor: &Floor, residuals: &[f64]) -> f64 {
+    if floor.runs < 2 {
+        return 1.0;
+    }
+    let first = floor.points.iter().fold(f64::INFINITY, |m, p| m.min(p.t));
+    let last = floor.points.iter().fold(f64::NEG_INFINITY, |m, p| m.max(p.t));
+    let slots = ((last - first) / floor.block) as usize + 1;
+    let mut sums = vec![(0.0, 0.0, 0.0); slots.min(MOST_SLOTS)];
+    let count = sums.len();
+    for (p, r) in floor.points.iter().zip(residuals) {
+        let slot = &mut sums[(((p.t - first) / floor.block) as usize).min(count - 1)];
+        *slot = (slot.0 + r, slot.1 + r * r, slot.2 + 1.0);
+    }
+    let beside = sums.iter().filter(|s| s.2 > 1.5);
+    // Products of all pairs of a slot, and what they would be if all were the same.
+    let (mut shared, mut all, mut pairs, mut runs, mut points) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (sum, square, n) in beside {
+        shared += (sum * sum - square) / (n - 1.0);
+        all += square;
+        pairs += n / 2.0;
+        runs += n * n;
+        points += n;
+    }
+    if points == 0.0 {
+        return 1.0;
+    }
+    let measured = (shared / (all + 1e-300)).clamp(0.0, 1.0);
+    let correlation = (pairs * measured + SHARED_WEIGHT * SHARED) / (pairs + SHARED_WEIGHT);
+    // Weighted by the share of points that have company.
+    let company = points / floor.points.len() as f64;
+    1.0 + company * (runs / points - 1.0) * correlation
 }
 
 /// Growth of the variance of differences with their distance. Noise that comes back adds the same to both
@@ -106,4 +147,52 @@ pub(super) fn jumps(floor: &Floor) -> f64 {
     let usual = 1.4826 * median(&mut sizes) + middle.abs();
     let large: f64 = moves.iter().filter(|m| (**m - middle).abs() > 4.0 * usual).sum();
     large / total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::floor::FloorPoint;
+    use super::*;
+
+    /// Runs side by side, a point a block.
+    fn side_by_side(runs: usize, length: usize) -> Floor {
+        let point = |run: usize, k: usize| FloorPoint {
+            t: k as f64,
+            age: k as f64,
+            v: 0.0,
+            load: 1.0,
+            work: k as f64,
+            height: 0.0,
+            run,
+            live: true,
+        };
+        let points: Vec<FloorPoint> =
+            (0..runs).flat_map(|run| (0..length).map(move |k| point(run, k))).collect();
+        Floor {
+            runs,
+            generations: 1,
+            bounds: (0..=runs).map(|run| run * length).collect(),
+            older: false,
+            block: 1.0,
+            tooth: 0.0,
+            climb: 0.0,
+            garbage: 0.0,
+            last: 0.0,
+            live_start: 0.0,
+            live_first: 0.0,
+            span: points.len() as f64,
+            points,
+        }
+    }
+
+    #[test]
+    fn runs_that_go_together_count_once_and_such_as_do_not_each() {
+        let floor = side_by_side(4, 100);
+        let wave = |run: f64, k: usize| (k as f64 * (1.0 + run)).sin();
+        let same: Vec<f64> = (0..400).map(|i| wave(0.0, i % 100)).collect();
+        let own: Vec<f64> = (0..400).map(|i| wave(0.37 * (i / 100) as f64, i % 100)).collect();
+        assert!(together(&floor, &same) > 3.5, "{}", together(&floor, &same));
+        assert!(together(&floor, &own) < 1.5, "{}", together(&floor, &own));
+        assert_eq!(together(&side_by_side(1, 100), &same[..100]), 1.0);
+    }
 }

@@ -195,6 +195,22 @@ fn restarts_do_not_hide_a_leak() {
 }
 
 #[test]
+fn replicas_that_do_the_same_prove_no_more_than_one_of_them() {
+    for (seed, rate) in [(1, 0.5), (2, 1.0), (3, 1.5), (4, 2.0), (5, 3.0)] {
+        let points = simulate(720, 60.0, seed, 6.0, |t| 300.0 + rate * t / 3600.0);
+        let of = |count: u32| {
+            let epochs: Vec<Epoch<'_>> =
+                (0..count).map(|replica| Epoch { replica, ..one(&points) }).collect();
+            estimate(&ask(&epochs, Samples::Raw, LIMIT)).expect("posterior")
+        };
+        let (alone, five) = (of(1), of(5));
+        let width = |p: &Posterior| p.slope.high - p.slope.low;
+        assert!((five.p_leak - alone.p_leak).abs() < 0.15, "{rate}: {} {}", alone.p_leak, five.p_leak);
+        assert!(width(&five) > 0.6 * width(&alone), "{rate}: {:?} {:?}", alone.slope, five.slope);
+    }
+}
+
+#[test]
 fn the_interval_covers_about_as_often_as_it_says() {
     let mut covered = 0;
     let runs = 60;
