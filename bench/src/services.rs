@@ -281,8 +281,9 @@ pub fn replicas(seed: u64, class: usize, index: usize, count: usize) -> Vec<Serv
     for _ in 1..count {
         // Far enough along the same stream that none meets another.
         dice.0.set_word_pos(dice.0.get_word_pos() + (1 << 32));
-        let (world, starts) = beside(&world, &starts, class, &mut dice.clone());
-        out.push(simulate(class, &world, &starts, &mut dice.clone()));
+        let mut own = dice.clone();
+        let (world, starts) = beside(&world, &starts, class, &mut own);
+        out.push(simulate(class, &world, &starts, &mut own));
     }
     out
 }

@@ -1,7 +1,7 @@
 //! How noisy the floor is around the best model: robust weights, scale, and how many independent points the
 //! correlated ones are worth.
 
-use super::floor::Floor;
+use super::floor::{Floor, FloorPoint};
 use super::linalg::median;
 
 /// Correlation time assumed before any is measured, seconds.
@@ -84,12 +84,23 @@ fn together(floor: &Floor, residuals: &[f64]) -> f64 {
     }
     let first = floor.points.iter().fold(f64::INFINITY, |m, p| m.min(p.t));
     let last = floor.points.iter().fold(f64::NEG_INFINITY, |m, p| m.max(p.t));
-    let slots = ((last - first) / floor.block) as usize + 1;
-    let mut sums = vec![(0.0, 0.0, 0.0); slots.min(MOST_SLOTS)];
-    let count = sums.len();
-    for (p, r) in floor.points.iter().zip(residuals) {
-        let slot = &mut sums[(((p.t - first) / floor.block) as usize).min(count - 1)];
-        *slot = (slot.0 + r, slot.1 + r * r, slot.2 + 1.0);
+    let slots = ((last - first) / floor.block) as usize;
+    let mut sums = vec![(0.0, 0.0, 0.0); slots.min(MOST_SLOTS) + 1];
+    // From the newest back; what is older than the last slot tells nothing.
+    let slot = |p: &FloorPoint| ((last - p.t) / floor.block) as usize;
+    for run in floor.bounds.windows(2).map(|b| b[0]..b[1]) {
+        let (points, residuals) = (&floor.points[run.clone()], &residuals[run]);
+        let (mut rest, mut done) = (points, 0);
+        while let Some(first) = rest.first() {
+            // Two minima of one run may lie within a block of each other: they are one.
+            let at = slot(first);
+            let count = rest.iter().take_while(|p| slot(p) == at).count().max(1);
+            let mean = residuals[done..done + count].iter().sum::<f64>() / count as f64;
+            if let Some(sum) = sums.get_mut(at) {
+                *sum = (sum.0 + mean, sum.1 + mean * mean, sum.2 + 1.0);
+            }
+            (rest, done) = (&rest[count..], done + count);
+        }
     }
     let beside = sums.iter().filter(|s| s.2 > 1.5);
     // Products of all pairs of a slot, and what they would be if all were the same.
@@ -107,7 +118,7 @@ fn together(floor: &Floor, residuals: &[f64]) -> f64 {
     let measured = (shared / (all + 1e-300)).clamp(0.0, 1.0);
     let correlation = (pairs * measured + SHARED_WEIGHT * SHARED) / (pairs + SHARED_WEIGHT);
     // Weighted by the share of points that have company.
-    let company = points / floor.points.len() as f64;
+    let company = points / sums.iter().map(|s| s.2).sum::<f64>();
     1.0 + company * (runs / points - 1.0) * correlation
 }
 
@@ -151,7 +162,6 @@ pub(super) fn jumps(floor: &Floor) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::floor::FloorPoint;
     use super::*;
 
     /// Runs side by side, a point a block.
@@ -193,6 +203,14 @@ mod tests {
         let own: Vec<f64> = (0..400).map(|i| wave(0.37 * (i / 100) as f64, i % 100)).collect();
         assert!(together(&floor, &same) > 3.5, "{}", together(&floor, &same));
         assert!(together(&floor, &own) < 1.5, "{}", together(&floor, &own));
+        // One after the other they have no company.
+        let mut after = side_by_side(4, 100);
+        after
+            .points
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, p)| p.t = i as f64 + 0.9 * f64::from(u8::from(i % 2 == 0)));
+        assert!(together(&after, &same) < 1.05, "{}", together(&after, &same));
         assert_eq!(together(&side_by_side(1, 100), &same[..100]), 1.0);
     }
 }
