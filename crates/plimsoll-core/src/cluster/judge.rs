@@ -215,7 +215,7 @@ fn verdict(workload: &Workload, asked: &Asked<'_>, alive: &[&Replica], now: f64)
         onset: posterior.onset,
         since: since(replicas, posterior),
         since_mark: None,
-        undecided_for: posterior.undecided_for,
+        undecided_for: posterior.undecided_for.filter(|_| movement == Movement::Undecided),
         // What one does says nothing of when the others die.
         wave: if apart.is_some() { None } else { wave(posterior, whose, alive) },
         unlike: apart.map(|one| Unlike { replicas: one.unlike, of: one.of }),

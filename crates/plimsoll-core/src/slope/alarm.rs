@@ -33,7 +33,7 @@ const MEMORY_SPAN: f64 = 4.0;
 /// In a young process the least memory is this share of what has been seen: leaks of minutes have ticks of seconds.
 const YOUNG_MEMORY: f64 = 0.25;
 /// Weight of one tick at most: the first that finds an onset does not raise an alarm.
-const ONE_TICK: f64 = 0.55;
+const ONE_TICK: f64 = 0.5;
 /// No tick is more certain than this, either way.
 const CERTAIN: f64 = 0.995;
 
@@ -41,7 +41,7 @@ impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            raise: 0.65,
+            raise: 0.55,
             keep: 0.1,
             memory: 0.1,
             memory_least: 3_600.0,
@@ -59,27 +59,28 @@ pub struct Alarm {
     /// Logarithm of the odds.
     evidence: f64,
     last: Option<f64>,
+    /// Seconds over which it was averaged last.
+    memory: f64,
     since: Option<f64>,
 }
 
 impl Alarm {
     /// An alarm that has seen nothing yet.
     pub fn new(policy: AlarmPolicy) -> Alarm {
-        Alarm { policy, evidence: log_odds(0.0), last: None, since: None }
+        Alarm { policy, evidence: log_odds(0.0), last: None, memory: policy.memory_least, since: None }
     }
 
     /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. It does not stand at a
-    /// tick without a posterior, which says nothing else.
+    /// tick without a posterior: the process is another one, and what spoke against the one before is forgotten as it was gathered.
     pub fn tick(&mut self, posterior: Option<&Posterior>, now: f64) -> bool {
         let passed = self.last.replace(now).map_or(0.0, |last| (now - last).max(0.0));
-        let stands = posterior.is_some_and(|p| {
-            let is_material = self.policy.is_material(p);
-            let odds = log_odds(if is_material { p.p_death(self.policy.horizon) } else { 0.0 });
-            let weight = (1.0 - (-passed / self.policy.memory_of(p)).exp()).min(ONE_TICK);
-            self.evidence += weight * (odds - self.evidence);
-            let asked = if self.since.is_some() { self.policy.keep } else { self.policy.raise };
-            is_material && self.evidence >= log_odds(asked)
-        });
+        let material = posterior.filter(|p| self.policy.is_material(p));
+        let odds = log_odds(material.map_or(0.0, |p| p.p_death(self.policy.horizon)));
+        self.memory = posterior.map_or(self.memory, |p| self.policy.memory_of(p));
+        let weight = (1.0 - (-passed / self.memory).exp()).min(ONE_TICK);
+        self.evidence += weight * (odds - self.evidence);
+        let asked = if self.since.is_some() { self.policy.keep } else { self.policy.raise };
+        let stands = material.is_some() && self.evidence >= log_odds(asked);
         self.since = if stands { self.since.or(Some(now)) } else { None };
         stands
     }
@@ -155,10 +156,9 @@ mod tests {
         let (dying, healthy) = (posterior(1.0, 90.0), posterior(1000.0, 90.0));
         assert!(!alarm.tick(Some(&dying), 0.0) && !alarm.tick(Some(&dying), 1800.0));
         assert!(alarm.tick(Some(&dying), 3600.0));
-        assert!(!alarm.tick(None, 5400.0), "without a posterior it does not stand");
-        assert!(alarm.tick(Some(&dying), 7200.0));
-        assert_eq!(alarm.since(), Some(7200.0));
-        let ticks = (3..8).map(|k| alarm.tick(Some(&healthy), 3600.0 * f64::from(k)));
+        assert!(alarm.tick(Some(&dying), 5400.0));
+        assert_eq!(alarm.since(), Some(3600.0));
+        let ticks = (2..8).map(|k| alarm.tick(Some(&healthy), 3600.0 * f64::from(k)));
         let stood = ticks.collect::<Vec<_>>();
         assert!(stood[0] && !stood[4], "{stood:?}");
     }
@@ -174,6 +174,22 @@ mod tests {
         let stood = (40..80)
             .map(|k| alarm.tick(Some(if k == 60 { &healthy } else { &dying }), f64::from(k) * 1800.0));
         assert_eq!(stood.skip(15).filter(|s| !s).count(), 0);
+    }
+
+    #[test]
+    fn what_spoke_against_one_process_is_not_held_against_the_next() {
+        let mut alarm = Alarm::new(AlarmPolicy::default());
+        let dying = posterior(1.0, 90.0);
+        for k in 0..20 {
+            alarm.tick(Some(&dying), f64::from(k) * 1800.0);
+        }
+        assert_eq!(alarm.since(), Some(3600.0));
+        assert!(
+            (20..32).all(|k| !alarm.tick(None, f64::from(k) * 1800.0)),
+            "it does not stand without a posterior"
+        );
+        assert!(!alarm.tick(Some(&dying), 32.0 * 1800.0), "one tick of the new process");
+        assert!((33..36).any(|k| alarm.tick(Some(&dying), f64::from(k) * 1800.0)), "and a few more");
     }
 
     #[test]

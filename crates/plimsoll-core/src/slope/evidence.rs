@@ -8,7 +8,7 @@ use super::calibration::{FARTHEST, Standard};
 use super::features::{FEATURES, SIGNS};
 
 /// Hidden units of a [`Judge`].
-pub const UNITS: usize = 8;
+pub const UNITS: usize = 32;
 
 /// What a [`Judge`] does with one number.
 #[derive(Debug, Clone, Copy)]

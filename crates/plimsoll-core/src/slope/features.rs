@@ -2,6 +2,7 @@
 //!
 //! To add one, add a line to [`FEATURES`] or [`SIGNS`] and make the tables again ([`super::calibration`] takes the former, [`super::evidence`] both).
 
+use super::course::Course;
 use super::floor::FloorPoint;
 use super::forecast::{Forecast, Outlook};
 use super::models::Family;
@@ -71,7 +72,8 @@ const COUNT: usize = 38;
 /// The numbers of one question.
 pub type Features = [f64; COUNT];
 
-/// What speaks for and against a climb that goes on to the level that kills, beside [`FEATURES`]. None holds an absolute time.
+/// What speaks for and against a climb that goes on to the level that kills, beside [`FEATURES`]. None holds an absolute time but
+/// that of a day.
 pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
     Feature { name: "onset seen", of: |s| f64::from(u8::from(s.p.onset.is_some())) },
     Feature { name: "climb of all seen", of: |s| log(s.seen / s.seen_all) },
@@ -91,10 +93,23 @@ pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
     Feature { name: "earlier rise", of: |s| log(s.past.earlier_rise / s.moves.rise) },
     Feature { name: "straight up", of: |s| s.past.efficiency },
     Feature { name: "moves up", of: |s| s.past.ups },
+    Feature { name: "straight window", of: |s| log(s.course.straight) },
+    Feature { name: "time by it", of: |s| s.by_straight() },
+    Feature { name: "unexplained", of: |s| log(s.course.unexplained) },
+    Feature { name: "newest eighth", of: |s| s.course.newest[0] },
+    Feature { name: "newest quarter", of: |s| s.course.newest[1] },
+    Feature { name: "newest half", of: |s| s.course.newest[2] },
+    Feature { name: "first third", of: |s| s.course.thirds[0] },
+    Feature { name: "last third", of: |s| s.course.thirds[1] },
+    Feature { name: "curvature", of: |s| s.course.curvature.clamp(-100.0, 100.0).asinh() },
+    Feature { name: "a day ago", of: |s| s.course.day },
+    Feature { name: "swing of a day", of: |s| log(s.course.swing) },
+    Feature { name: "climb in days", of: |s| s.in_days() },
+    Feature { name: "day known", of: |s| f64::from(u8::from(s.p.day_known)) },
 ];
 
 /// How many there are.
-const SIGN_COUNT: usize = 15;
+const SIGN_COUNT: usize = 28;
 
 /// What speaks for and against.
 pub type Signs = [f64; SIGN_COUNT];
@@ -272,6 +287,7 @@ struct Sight<'a> {
     outlook: &'a Outlook<'a>,
     p: &'a Posterior,
     past: Past,
+    course: Course,
     times: Times,
     spread: f64,
     weights: Weights,
@@ -296,6 +312,20 @@ impl Sight<'_> {
         let floor = self.outlook.floor;
         let now = self.outlook.now;
         ((now - floor.live_start) / (now - floor.live_first).max(floor.block)).clamp(1.0, 1e3)
+    }
+
+    /// Time to the limit by the longest straight window, beside the median.
+    fn by_straight(&self) -> f64 {
+        if self.course.straight_slope > 0.0 {
+            (self.room / self.course.straight_slope / self.times.mid).ln().clamp(-4.0, 4.0)
+        } else {
+            4.0
+        }
+    }
+
+    /// Where the day is not known: logarithm of the length of the climb in days, of hours to a few days.
+    fn in_days(&self) -> f64 {
+        if self.p.day_known { 1.5 } else { (self.seen / DAY).clamp(0.05, 4.0).ln() }
     }
 
     fn slope_sure(&self) -> f64 {
@@ -370,6 +400,7 @@ pub(super) fn features(
         outlook,
         p,
         past: Past::of(live, onset, outlook.fit.scale, moves.rise),
+        course: Course::of(live, onset, outlook.fit.scale, moves.rise),
         times,
         spread,
         weights: Weights::of(forecast),

@@ -125,11 +125,14 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     for round in 0..ROUNDS {
         sums.compute(floor, &design, (&y, &weights));
         rests = Rests::new(&design, &sums, &noise)?;
-        for onset in begun(&design, &sums, &rests, &noise) {
-            design.add_plateaus(floor, onset);
+        // The first round is only to show which points stand out: there a plateau is nearly a step and a ramp.
+        if round + 1 == ROUNDS {
+            for onset in begun(&design, &sums, &rests, &noise) {
+                design.add_plateaus(floor, onset);
+            }
+            sums.extend(floor, &design, &weights);
+            rests.extend(&sums);
         }
-        sums.extend(floor, &design, &weights);
-        rests.extend(&sums);
         if round == 0
             && let Some(c) = warm_up(&design, &sums, &rests, &noise)
         {

@@ -8,6 +8,7 @@ mod alarm;
 mod burst;
 mod calibration;
 mod calibration_table;
+mod course;
 mod evidence;
 mod evidence_table;
 mod features;
@@ -192,6 +193,9 @@ pub struct NotYet {
     pub more_seconds: Option<f64>,
 }
 
+/// Where [`Posterior::p_climbs_on`] lies while a leak and a plateau cannot be told apart.
+const UNDECIDED: std::ops::RangeInclusive<f64> = 0.1..=0.9;
+
 /// Judges the slope of the floor and the time to the limit.
 ///
 /// A model counts as a leak when it climbs without a plateau, or towards a plateau above the level that
@@ -203,6 +207,8 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
         posterior.goes_on = Some(evidence_table::GOES_ON.probability(&standard));
         calibration::apply(&mut posterior, &standard);
     }
+    let climbs_on = posterior.p_climbs_on();
+    posterior.undecided_for = posterior.undecided_for.filter(|_| UNDECIDED.contains(&climbs_on));
     let age = q.epochs.last().map_or(f64::INFINITY, |e| q.now - e.start);
     if age < calibration::YOUNG {
         calibration::widen_young(&mut posterior.time_to_limit);
@@ -289,7 +295,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death:
         death_level: death,
         onset: onset(f, || models::onset_grid(floor, q.now), q.now),
         day_known: fit.design.base.iter().any(forecast::comes_back),
-        undecided_for: undecided_for(q, floor, f),
+        undecided_for: Some(until_decided(q, floor, f)),
         shape: shape(f),
         draws: std::mem::take(&mut f.draws),
         span: floor.span,
@@ -339,14 +345,11 @@ fn onset(f: &Forecast, looked: impl FnOnce() -> Vec<f64>, now: f64) -> Option<In
     Some(Interval { low, mid: at(0.5), high })
 }
 
-/// Observation still needed before a plateau can be told from a climb: about a third of the way from the
-/// start of the climb to the limit must have been seen.
-fn undecided_for(q: &Question<'_>, floor: &Floor, f: &Forecast) -> Option<f64> {
-    if f.p_leak < 0.1 || f.p_leak > 0.9 {
-        return None;
-    }
+/// Observation still needed before a plateau can be told from a climb, if they cannot be told apart now: about a third of the way from
+/// the start of the climb to the limit must have been seen.
+fn until_decided(q: &Question<'_>, floor: &Floor, f: &Forecast) -> f64 {
     let seen = q.now - floor.live_first.max(floor.live_start);
     let hits = f.draws.partition_point(|d| d.is_finite());
     let time = if hits > 0 { f.draws[hits / 2] } else { 2.0 * seen };
-    Some((0.35 * (seen + time) - seen).max(4.0 * floor.block))
+    (0.35 * (seen + time) - seen).max(4.0 * floor.block)
 }

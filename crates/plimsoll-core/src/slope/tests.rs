@@ -89,7 +89,17 @@ fn a_process_of_thirty_seconds_is_not_certain() {
     let points = simulate(30, 1.0, 4, 2.0, |t| 50.0 + 0.5 * t);
     let p = judge(&points, Samples::PostCollection);
     assert!(p.p_leak < 0.9, "{p:?}");
-    assert!(p.undecided_for.is_some() || p.p_leak < 0.1, "{p:?}");
+    assert!(p.undecided_for.is_some() || p.p_climbs_on() < 0.1, "{p:?}");
+}
+
+#[test]
+fn what_is_decided_does_not_ask_for_more_time() {
+    let climb = simulate(1500, 60.0, 5, 3.0, |t| 100.0 + 20.0 * t / 3600.0);
+    let asked = |n: &usize| judge(&climb[..*n], Samples::Raw);
+    let all: Vec<Posterior> = [60, 90, 120, 180, 240, 400, 800, 1500].iter().map(asked).collect();
+    let is_open = |p: &Posterior| (0.1..=0.9).contains(&p.p_climbs_on());
+    assert!(all.iter().all(|p| p.undecided_for.is_some() == is_open(p)), "{all:?}");
+    assert!(all.iter().any(is_open) && !all.iter().all(is_open), "both were looked at");
 }
 
 #[test]
