@@ -13,7 +13,7 @@ const MIN_EXACT: usize = 6;
 const MIN_LIVE: usize = 4;
 /// Floor points aimed at in the live run: finer blocks cost time and add no information.
 const LIVE_POINTS: f64 = 60.0;
-/// Floor points aimed at over all runs and replicas.
+/// Floor points aimed at over all runs that follow one another.
 const ALL_POINTS: f64 = 140.0;
 /// A block without visible teeth is this long at most, seconds.
 const BLOCK: f64 = 1_800.0;
