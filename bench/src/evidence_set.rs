@@ -13,7 +13,7 @@ use crate::evidence_net::Example;
 use crate::looks::{SECONDS, workload};
 use crate::replay::{Seen, TICK};
 use crate::run::{in_parallel, jobs};
-use crate::services::{LENGTH, generate, replicas};
+use crate::services::{LENGTH, Service, generate, replicas};
 use crate::traces::{Trace, question};
 
 /// Seeds of the generator's calibration set; the last ones are not learnt from.
@@ -79,8 +79,7 @@ pub fn of_replicas() -> Vec<Example> {
 fn side_by_side(seed: u64, class: usize, index: usize) -> Vec<Example> {
     let services = replicas(seed, class, index, 2 + index % 7);
     let mut chance = Chance::new(seed ^ ((class * 1_000 + index) as u64) << 24, EVERY);
-    // The first that is killed has told, and the others do not tell anything new.
-    let end = services.iter().map(|s| s.kill.unwrap_or(LENGTH)).min().unwrap_or(LENGTH);
+    let end = first_kill(&services);
     let all = workload(&services);
     let example = |minute: usize| {
         let now = minute as f64 * 60.0;
@@ -90,6 +89,11 @@ fn side_by_side(seed: u64, class: usize, index: usize) -> Vec<Example> {
     };
     let ticks = (TICK..end).step_by(TICK).filter(|_| chance.takes());
     ticks.filter_map(example).collect()
+}
+
+/// Minute at which the first of them is killed: it has told then, and the others do not tell anything new.
+fn first_kill(services: &[Service]) -> usize {
+    services.iter().map(|s| s.kill.unwrap_or(LENGTH)).min().unwrap_or(LENGTH)
 }
 
 /// Ticks of the traces of one source of [`crate::traces::CALIBRATION`].
@@ -175,6 +179,10 @@ mod tests {
         let all = side_by_side(9_000, 8, 1);
         assert!(all.iter().any(|e| e.leaks) && all.iter().all(|e| e.group == REPLICAS));
         assert!(side_by_side(9_000, 4, 1).iter().all(|e| !e.leaks));
+        // A service lives on for the others' sake when its own end is the later one.
+        let mut three: Vec<Service> = (0..3).map(|_| generate(9_000, 8, 1)).collect();
+        three.iter_mut().zip([None, Some(700), Some(400)]).for_each(|(s, kill)| s.kill = kill);
+        assert_eq!((first_kill(&three), first_kill(&three[..1])), (400, LENGTH));
     }
 
     #[test]

@@ -303,6 +303,7 @@ fn beside(world: &World, starts: &[Start], class: usize, dice: &mut Dice) -> (Wo
     if matches!(class, RESTARTS | LEAK_RESTARTS) {
         starts.truncate(1);
         regular_restarts(world, &mut starts, dice);
+        vary(&mut starts, dice);
     }
     (own, starts)
 }
@@ -521,15 +522,22 @@ fn plan_starts(world: &World, class: usize, uptime: f64, dice: &mut Dice) -> Vec
     }
     starts.sort_by_key(|s| s.first);
     let mut version = 0;
-    for (k, s) in starts.iter_mut().enumerate() {
+    for s in &mut starts {
         version += u32::from(s.version > 0);
         s.version = version;
+    }
+    vary(&mut starts, dice);
+    starts
+}
+
+/// None begins outside what services do, and none after the first warms up just as the one before.
+fn vary(starts: &mut [Start], dice: &mut Dice) {
+    for (k, s) in starts.iter_mut().enumerate() {
         s.base = s.base.clamp(0.06, 0.55);
         if k > 0 {
             s.warm *= dice.uniform(0.85, 1.15);
         }
     }
-    starts
 }
 
 fn regular_restarts(world: &World, starts: &mut Vec<Start>, dice: &mut Dice) {

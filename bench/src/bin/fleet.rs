@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match mode.as_str() {
         "judge" => {
             let replicas = number("--replicas").map_or(vec![1, 3, 5, 10], |n| vec![(n as usize).max(1)]);
-            judged(given("--series", 4000), &replicas, given("--passes", PASSES));
+            judged(given("--series", 4000), &replicas, given("--passes", PASSES).max(1));
         }
         "week" => {
             let written = week(given("--containers", 1000), given("--every", 60) as f64);

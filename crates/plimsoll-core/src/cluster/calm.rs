@@ -47,7 +47,7 @@ fn floors(life: &Life) -> Vec<(u64, f64)> {
         let (body, later) = rest.split_at(length);
         rest = later;
         let low = lowest(body);
-        if low.is_finite() && hour >= 0.0 {
+        if low.is_finite() && first.t.is_finite() && hour >= 0.0 {
             floors.push((hour as u64, low));
         }
     }

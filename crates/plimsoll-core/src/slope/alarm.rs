@@ -33,7 +33,7 @@ const MEMORY_SPAN: f64 = 4.0;
 /// In a young process the least memory is this share of what has been seen: leaks of minutes have ticks of seconds.
 const YOUNG_MEMORY: f64 = 0.25;
 /// Weight of one tick at most: the first that finds an onset does not raise an alarm.
-const ONE_TICK: f64 = 0.5;
+const ONE_TICK: f64 = 0.45;
 /// No tick is more certain than this, either way.
 const CERTAIN: f64 = 0.995;
 
@@ -41,13 +41,13 @@ impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            raise: 0.55,
+            raise: 0.5,
             keep: 0.1,
             memory: 0.1,
             memory_least: 3_600.0,
             near: 0.8,
             level: 0.95,
-            growth: 0.04,
+            growth: 0.02,
         }
     }
 }
@@ -234,6 +234,6 @@ mod tests {
     fn a_low_floor_that_hardly_grew_waits() {
         let policy = AlarmPolicy::default();
         assert!(ticks_until(policy, &posterior(24.0, 70.0)) < 100);
-        assert_eq!(ticks_until(policy, &posterior(24.0, 20.0)), usize::MAX);
+        assert_eq!(ticks_until(policy, &posterior(24.0, 15.0)), usize::MAX);
     }
 }

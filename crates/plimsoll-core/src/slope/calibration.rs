@@ -28,7 +28,7 @@ pub(super) fn widen_young(time: &mut Interval) {
 }
 
 /// Hidden units of a [`Net`].
-pub const HIDDEN: usize = 6;
+pub const HIDDEN: usize = 12;
 /// Results of a [`Net`]: middle, and logarithms of the widths below and above.
 pub const RESULTS: usize = 3;
 /// A feature counts at most so many standard deviations from its mean: beyond that nothing was learnt.

@@ -91,7 +91,7 @@ pub(super) struct Course {
 
 impl Course {
     /// Of the live run, with the rise since the onset in scaled units.
-    pub(super) fn of(live: &[FloorPoint], onset: f64, scale: f64, rise: f64) -> Course {
+    pub(super) fn of(live: &[FloorPoint], onset: f64, (scale, block): (f64, f64), rise: f64) -> Course {
         let from = live.partition_point(|p| p.t < onset).min(live.len().saturating_sub(FEWEST));
         let (first, last) = (live[0].t, live[live.len() - 1].t);
         let all = (last - first).max(1e-9);
@@ -121,7 +121,8 @@ impl Course {
             newest: [0.125, 0.25, 0.5].map(of_newest),
             thirds: [third(1.0 / 3.0) - own[0].1, -third(2.0 / 3.0)].map(|x| x.clamp(-3.0, 3.0)),
             curvature: curvature(own),
-            day: a_day_ago(&points, DAY / all).map_or(0.0, |v| (-v).clamp(-5.0, 5.0)),
+            day: a_day_ago(&points, DAY / all, (0.1 * DAY).max(2.0 * block) / all)
+                .map_or(0.0, |v| (-v).clamp(-5.0, 5.0)),
             swing: swing(&points, DAY / all).clamp(0.0, 20.0),
         }
     }
@@ -162,9 +163,9 @@ fn curvature(own: &[(f64, f64)]) -> f64 {
     coefficient / (rest / bend.rest.max(1e-9)).sqrt()
 }
 
-/// Level a day ago, of amounts beside now.
-fn a_day_ago(points: &[(f64, f64)], day: f64) -> Option<f64> {
-    points.iter().rfind(|p| p.0 <= -day).map(|p| p.1)
+/// Level a day ago, of amounts beside now. Where nothing is known of that hour, what is older by more than `late` does not stand for it.
+fn a_day_ago(points: &[(f64, f64)], day: f64, late: f64) -> Option<f64> {
+    points.iter().rfind(|p| p.0 <= -day).filter(|p| p.0 >= -day - late).map(|p| p.1)
 }
 
 fn swing(points: &[(f64, f64)], day: f64) -> f64 {
@@ -188,11 +189,12 @@ mod tests {
             height: 0.0,
             run: 0,
             live: true,
+            middle: k as f64 * 1_800.0,
         };
         let live: Vec<FloorPoint> = (0..=2 * hours).map(point).collect();
         let from = live.partition_point(|p| p.t < onset * 3_600.0);
         let rise = (live[live.len() - 1].v - live[from].v).max(1e-3);
-        Course::of(&live, onset * 3_600.0, 1.0, rise)
+        Course::of(&live, onset * 3_600.0, (1.0, 1_800.0), rise)
     }
 
     #[test]
@@ -224,5 +226,9 @@ mod tests {
         let leak = course(28, 22.0, |h| daily(h) + h);
         assert!(leak.day > 1.0, "{leak:?}");
         assert_eq!(course(20, 12.0, |h| h).day, 0.0, "no day was seen");
+        let hours = |own: &[f64]| own.iter().map(|h| (*h, -h)).collect::<Vec<_>>();
+        assert_eq!(a_day_ago(&hours(&[-31.0, -25.0, -23.0, 0.0]), 24.0, 2.4), Some(25.0));
+        assert_eq!(a_day_ago(&hours(&[-31.0, -23.0, 0.0]), 24.0, 2.4), None, "a gap of eight hours");
+        assert_eq!(a_day_ago(&hours(&[-28.0, -22.0, 0.0]), 24.0, 6.0), Some(28.0), "points that far apart");
     }
 }

@@ -63,8 +63,8 @@ pub(super) struct Coefficients {
     pub(super) origin: f64,
     /// Means of the columns over the live run.
     pub(super) centre: [f64; MAX],
-    /// Sum of the weights of the live run.
-    pub(super) mass: f64,
+    /// Variance of that mean, which no other run tells of.
+    pub(super) origin_variance: f64,
 }
 
 /// Weighted sums of the columns, centred within each run.
@@ -119,8 +119,14 @@ pub(super) fn fit(floor: &Floor, mut design: Design, scale: f64) -> Option<Fit> 
     let mut residuals = vec![0.0; n];
     let mut scratch = Vec::with_capacity(n);
     let mut sums = Sums::new(floor, &design);
-    let mut noise =
-        Noise { scale: FINEST, rho: 0.6, n_eff: (n as f64 / 4.0).max(3.0), inflation: 4.0, wander: 0.0 };
+    let mut noise = Noise {
+        scale: FINEST,
+        rho: 0.6,
+        n_eff: (n as f64 / 4.0).max(3.0),
+        inflation: 4.0,
+        alone: 4.0,
+        wander: 0.0,
+    };
     let mut rests = Rests::default();
     for round in 0..ROUNDS {
         sums.compute(floor, &design, (&y, &weights));
@@ -395,12 +401,14 @@ fn gain(design: &Design, sums: &Sums, rests: &Rests, model: &Model) -> Option<Ga
 }
 
 /// Onsets whose plateaus are not among the candidates yet and should be: what lies between a step and a ramp explains
-/// something only where these two together do.
+/// something only where these two together do, or the step where the two cannot be told apart.
 fn begun(design: &Design, sums: &Sums, rests: &Rests, noise: &Noise) -> Vec<usize> {
     let least = BEGUN / noise.n_eff * (rests.yy + design.n as f64 * FINEST * FINEST);
     let explains = |o: &Onset| {
         let both = Model { level: Some(o.step), main: Some(o.ramp), family: Family::Onset, prior: 0.0 };
-        gain(design, sums, rests, &both).is_some_and(|g| g.sse > least)
+        let step = Model { level: None, main: Some(o.step), family: Family::Step, prior: 0.0 };
+        let gain = |model| gain(design, sums, rests, model);
+        gain(&both).or_else(|| gain(&step)).is_some_and(|g| g.sse > least)
     };
     let asked = design.onsets.iter().enumerate().filter(|(_, o)| !o.with_plateaus);
     asked.filter(|(_, o)| explains(o)).map(|(k, _)| k).collect()
@@ -592,15 +600,15 @@ fn coefficients(
         count += 1;
     }
     let freedom = (noise.n_eff - count as f64).max(1.0);
-    let variance = s.sse / (design.n as f64) * noise.inflation * (noise.n_eff / freedom);
+    let of_one = s.sse / (design.n as f64) * (noise.n_eff / freedom);
     Some(Coefficients {
         mean: chol.solve(&rhs),
         chol,
         count,
-        variance,
+        variance: of_one * noise.inflation,
         origin: sums.y_mean[sums.live],
         centre,
-        mass: sums.mass[sums.live].max(1.0),
+        origin_variance: of_one * noise.alone / sums.mass[sums.live].max(1.0),
     })
 }
 

@@ -24,6 +24,11 @@ const BLOCK_MAX: f64 = 3_600.0;
 const TOOTHED_BLOCK_MAX: f64 = 7_200.0;
 /// Start of a process that is never looked at: loading code is not growth. Seconds.
 const START_UP: f64 = 1_200.0;
+/// A process that ended so many seconds after the next began to be looked at, or so large a share of its own life, came before it all the
+/// same: deploys start the new one first.
+const OVERLAP: (f64, f64) = (START_UP, 0.25);
+/// Of so many moves one has to be one for those that are none to be values told again.
+const TOLD_AGAIN: usize = 5;
 /// Collections farther apart than this are not told from bursts, seconds.
 const PERIOD_MAX: f64 = 4_500.0;
 /// Odds of garbage against a leak for a climb that has just begun.
@@ -54,6 +59,8 @@ pub(super) struct FloorPoint {
     pub(super) run: usize,
     /// Whether the run is of the live version.
     pub(super) live: bool,
+    /// Middle of the block, Unix seconds: two runs have the same where their lows may lie a block apart.
+    pub(super) middle: f64,
 }
 
 /// The floor of all runs. Runs of older versions serve too: the same service warms up and fills its caches
@@ -63,7 +70,7 @@ pub(super) struct Floor {
     pub(super) points: Vec<FloorPoint>,
     /// Number of runs that gave points; `FloorPoint::run` counts them.
     pub(super) runs: usize,
-    /// How many followed one another up to the live one: those that ran beside it are other replicas, not restarts.
+    /// How many followed one another up to the live one: those that ran beside one of them are other replicas, not restarts.
     pub(super) generations: usize,
     /// First point of each run, and the number of points.
     pub(super) bounds: Vec<usize>,
@@ -83,7 +90,9 @@ pub(super) struct Floor {
     pub(super) live_start: f64,
     /// First sample of the live run that is used, Unix seconds.
     pub(super) live_first: f64,
-    /// Seconds of samples used, over all runs.
+    /// Points of the runs that followed one another: those that ran beside them tell of the same time.
+    pub(super) depth: f64,
+    /// Seconds of samples used, over these runs.
     pub(super) span: f64,
 }
 
@@ -91,11 +100,6 @@ impl Floor {
     /// Oldest age seen, seconds.
     pub(super) fn oldest(&self) -> f64 {
         self.points.iter().fold(self.block, |m, p| m.max(p.age))
-    }
-
-    /// Points of one replica: those that ran beside it tell of the same time.
-    pub(super) fn depth(&self) -> f64 {
-        self.points.len() as f64 * self.generations as f64 / self.runs as f64
     }
 
     /// Restarts never let the process grow old enough to show a slow plateau.
@@ -123,12 +127,12 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
     let horizon = live.end - BLOCK_MAX.max(block) * LIVE_POINTS;
     let mut points = Vec::with_capacity(320);
     let mut bounds = vec![0];
-    let mut generations = 0;
+    let mut kept = Vec::with_capacity(runs.len());
     for run in &runs {
         blocks_of(run, bounds.len() - 1, block, horizon, load, &mut points);
         if points.len() > bounds[bounds.len() - 1] {
             bounds.push(points.len());
-            generations += usize::from(std::ptr::eq(run, live) || run.end <= live.points[0].t);
+            kept.push((run, points.len() - bounds[bounds.len() - 2]));
         }
     }
     let have = points.len();
@@ -144,6 +148,7 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         return Err(missing(&why, Some(more as f64 * block)));
     }
     let climb = climb(&points);
+    let (generations, depth) = generations(&kept, live);
     Ok(Floor {
         tooth: tooth(q, &points, climb),
         climb,
@@ -156,13 +161,36 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         live_start: live.start,
         live_first: live.points[0].t.max(horizon),
         older: points.iter().any(|p| !p.live),
-        span: have as f64 * block,
+        depth: depth as f64,
+        span: depth as f64 * block,
         points,
         runs: bounds.len() - 1,
         generations,
         bounds,
         block,
     })
+}
+
+/// How many runs followed one another up to the live one, and how many points they have. Where several ended before one began, they ran
+/// side by side: one of them counts.
+fn generations(kept: &[(&Run<'_>, usize)], live: &Run<'_>) -> (usize, usize) {
+    let own = kept.last().filter(|(run, _)| std::ptr::eq(*run, live));
+    let (mut count, mut points) = own.map_or((0, 0), |(_, points)| (1, *points));
+    let mut edge = live.points[0].t;
+    let is_before =
+        |run: &Run<'_>, edge: f64| run.end <= edge + OVERLAP.0.min(OVERLAP.1 * (run.end - run.start));
+    // The latest start leaves the most room for those before it.
+    let others = &kept[..kept.len() - usize::from(own.is_some())];
+    let mut before: Vec<&(&Run<'_>, usize)> = others.iter().filter(|(r, _)| is_before(r, edge)).collect();
+    before.sort_unstable_by(|a, b| b.0.points[0].t.total_cmp(&a.0.points[0].t));
+    for (run, of_run) in before {
+        if is_before(run, edge) {
+            (count, points) = (count + 1, points + of_run);
+            edge = run.points[0].t;
+        }
+    }
+    let longest = || kept.iter().map(|(_, points)| *points).max().unwrap_or(0);
+    if count == 0 { (1, longest()) } else { (count, points) }
 }
 
 fn missing(why: &str, more_seconds: Option<f64>) -> NotYet {
@@ -241,10 +269,13 @@ fn teeth_period(q: &Question<'_>, runs: &[Run<'_>]) -> Option<f64> {
     // What is typical takes longer to find: not where even the smallest drops that could count are too few.
     let least = 0.003 * scale;
     period(least)?;
-    // The bits of what is not negative are ordered as the numbers are, and quicker to compare. Every second move tells as much as all.
-    let (pairs, _) = points.as_chunks::<2>();
-    let mut sizes: Vec<u64> = pairs.iter().map(|[a, b]| (b.v - a.v).abs().to_bits()).collect();
-    let middle = ((sizes.len() - 1) as f64 * 0.5).round() as usize;
+    // The bits of what is not negative are ordered as the numbers are, and quicker to compare.
+    let mut sizes: Vec<u64> = points.windows(2).map(|p| (p[1].v - p[0].v).abs().to_bits()).collect();
+    // Where a value is told twice or thrice, as by a scrape that is quicker than what it reads, it did not stand still in between. Of a floor
+    // that mostly stands still, the few moves are no measure of what is usual.
+    let none = sizes.iter().filter(|s| **s == 0).count();
+    let none = if (sizes.len() - none) * TOLD_AGAIN > sizes.len() { none } else { 0 };
+    let middle = none + (sizes.len() - none) / 2;
     let typical = f64::from_bits(*sizes.select_nth_unstable(middle).1);
     period((6.0 * typical).max(least))
 }
@@ -311,6 +342,7 @@ fn blocks_of(
             height: high - low.v,
             run: index,
             live: run.live,
+            middle: from + 0.5 * block,
         });
     }
     out[begin..].reverse();
@@ -356,4 +388,124 @@ fn climb(points: &[FloorPoint]) -> f64 {
     let mut climbs = Vec::with_capacity(points.len());
     climbs.extend(pairs.map(|p| p[1].v - p[0].v));
     median(&mut climbs).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: f64 = 3_600.0;
+
+    /// A life of one replica, with a sample a minute that `level` says, by hours of its age.
+    fn life(from: f64, to: f64, level: impl Fn(f64) -> f64) -> (f64, Vec<Point>) {
+        let samples = ((to - from) * 60.0) as usize;
+        let point = |k: usize| Point { t: from * HOUR + k as f64 * 60.0, v: level(k as f64 / 60.0) };
+        (from * HOUR, (0..=samples).map(point).collect())
+    }
+
+    fn floor_of(lives: &[(f64, Vec<Point>)]) -> Floor {
+        let epochs: Vec<Epoch<'_>> = lives
+            .iter()
+            .map(|life| Epoch { start: life.0, version: 0, replica: 0, points: &life.1 })
+            .collect();
+        let now = lives.last().map_or(0.0, |(_, points)| points[points.len() - 1].t);
+        let q = Question {
+            epochs: &epochs,
+            load: &[],
+            samples: Samples::Raw,
+            death: Death::AtUsage,
+            limit: 1e9,
+            now,
+            garbage: false,
+            seed: 1,
+        };
+        collect(&q, None).unwrap_or_else(|not_yet| panic!("{}", not_yet.why))
+    }
+
+    #[test]
+    fn what_ran_side_by_side_is_one_generation() {
+        let flat = |_: f64| 1e8;
+        // Three replicas before one rolling deploy, and the three of after.
+        let lives: Vec<_> = [(0.0, 20.0), (0.0, 20.3), (0.0, 20.6), (20.1, 40.0), (20.4, 40.0), (20.7, 40.0)]
+            .map(|(from, to)| life(from, to, flat))
+            .into();
+        let floor = floor_of(&lives);
+        assert_eq!((floor.runs, floor.generations), (6, 2));
+        assert!(!floor.hidden());
+        let days = floor.span / 86_400.0;
+        assert!((1.0..1.8).contains(&days), "the time of one replica, not of all: {days} d");
+        // One that dies again and again beside one that does not.
+        let lives: Vec<_> = [(0.0, 30.0), (0.0, 10.0), (10.1, 20.0), (20.1, 30.0)]
+            .map(|(from, to)| life(from, to, flat))
+            .into();
+        assert_eq!(floor_of(&lives).generations, 3);
+    }
+
+    #[test]
+    fn a_live_run_without_a_point_of_its_own_leaves_those_before_what_they_are() {
+        let flat = |_: f64| 1e8;
+        let young = vec![life(0.0, 40.2, flat), life(40.1, 40.2, flat)];
+        let floor = floor_of(&young);
+        assert_eq!((floor.runs, floor.generations), (1, 1));
+        assert!(floor.span > 0.9 * 40.0 * HOUR && floor.depth == floor.points.len() as f64);
+    }
+
+    #[test]
+    fn the_time_seen_is_that_of_the_lives_that_followed_one_another() {
+        let flat = |_: f64| 1e8;
+        // One replica that dies every two hours beside the one that is asked about, and the other way round.
+        let short = |k: usize| life(2.0 * k as f64, 2.0 * k as f64 + 1.95, flat);
+        let mut lives: Vec<_> = (0..20).map(short).collect();
+        lives.push(life(0.0, 40.0, flat));
+        let long = floor_of(&lives);
+        assert_eq!(long.generations, 1);
+        assert!((0.9..1.01).contains(&(long.span / (40.0 * HOUR))), "{}", long.span / HOUR);
+        lives.rotate_right(1);
+        let often = floor_of(&lives);
+        assert_eq!(often.generations, 20);
+        assert!((0.7..1.01).contains(&(often.span / (40.0 * HOUR))), "{}", often.span / HOUR);
+        // A new process is up five minutes before the old one is gone, whenever one asks.
+        for end in [41.0, 60.0] {
+            let surge = [life(0.0, 40.0, flat), life(40.0 - 5.0 / 60.0, end, flat)];
+            let floor = floor_of(&surge);
+            assert_eq!(floor.generations, floor.runs, "{end}");
+        }
+    }
+
+    /// Series in which every value stands for so many samples.
+    fn told(points: &[Point], times: usize, from: usize) -> Vec<Point> {
+        let all = points.iter().enumerate().skip(times);
+        all.map(|(k, p)| Point { t: p.t, v: points[k - (k + from) % times].v }).collect()
+    }
+
+    #[test]
+    fn collections_are_told_from_noise_however_often_a_value_is_told() {
+        let noise = |h: f64| 1e8 + 2e6 * ((h * 977.0).sin() + (h * 3_571.0).cos());
+        let saw = |h: f64| 1e8 + 6e7 * (h * 1.5).fract() + 1e5 * (h * 977.0).sin();
+        let still = |h: f64| 1e8 + if (h * 1.5).fract() < 0.5 { 6e7 } else { 0.0 };
+        let period = |points: &[Point]| {
+            let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points }];
+            let q = Question {
+                epochs: &epochs,
+                load: &[],
+                samples: Samples::Raw,
+                death: Death::AtUsage,
+                limit: 1e9,
+                now: points[points.len() - 1].t,
+                garbage: false,
+                seed: 1,
+            };
+            teeth_period(&q, &usable_runs(&q))
+        };
+        for times in 1..=3 {
+            for from in 0..times {
+                let of = |level: &dyn Fn(f64) -> f64| period(&told(&life(0.0, 12.0, level).1, times, from));
+                assert_eq!(of(&noise), None, "{times} {from}");
+                for level in [&saw as &dyn Fn(f64) -> f64, &still] {
+                    let seconds = of(level).unwrap_or(f64::NAN);
+                    assert!((seconds / 2_400.0 - 1.0).abs() < 0.1, "{times} {from} {seconds}");
+                }
+            }
+        }
+    }
 }

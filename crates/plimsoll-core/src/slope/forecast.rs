@@ -162,7 +162,7 @@ impl Outlook<'_> {
                 end.iter_mut().zip(rest).for_each(|(e, r)| *e += r);
                 let plateau = level + inner(&c.mean, rest, c.count);
                 let sd =
-                    (c.deviation(&end).powi(2) + c.variance / c.mass + self.fit.noise.scale.powi(2)).sqrt();
+                    (c.deviation(&end).powi(2) + c.origin_variance + self.fit.noise.scale.powi(2)).sqrt();
                 normal_cdf((plateau - self.death) / sd)
             }
             Family::Saturating | Family::Plateau => 0.0,
@@ -199,7 +199,7 @@ impl Outlook<'_> {
         out: &mut Vec<f64>,
     ) {
         let swing = self.swing(p, day);
-        let level_sd = (p.coefficients.variance / p.coefficients.mass).sqrt();
+        let level_sd = p.coefficients.origin_variance.sqrt();
         let memory = -self.floor.block / self.fit.noise.rho.clamp(0.05, 0.98).ln();
         for _ in 0..count.min(DRAWS - out.len()) {
             let mut time = f64::INFINITY;

@@ -585,8 +585,9 @@ fn base_terms(floor: &Floor, setting: Setting) -> Vec<Term> {
 
 /// Candidate onsets in the live run, seconds before now, denser towards now.
 pub(super) fn onset_grid(floor: &Floor, now: f64) -> Vec<f64> {
+    let own = floor.bounds[floor.runs - 1]..;
     let live: Vec<f64> =
-        floor.points.iter().rev().take_while(|p| p.t >= floor.live_first).map(|p| now - p.t).collect();
+        floor.points[own].iter().rev().take_while(|p| p.t >= floor.live_first).map(|p| now - p.t).collect();
     if live.len() < 2 * HINGE_SIDE + 1 {
         return Vec::new();
     }

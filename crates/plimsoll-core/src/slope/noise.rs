@@ -26,6 +26,9 @@ pub(super) struct Noise {
     pub(super) n_eff: f64,
     /// Variance inflation, `n / n_eff`.
     pub(super) inflation: f64,
+    /// Variance inflation of what is of one run alone, such as its level: that others go the same way beside it does not make it known
+    /// any worse.
+    pub(super) alone: f64,
     /// How far the floor wanders off its trend for good, per square root of a block: a climb in jumps is
     /// a drift with such a wander.
     pub(super) wander: f64,
@@ -66,40 +69,44 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
         }
     }
     let raw = (pairs / all).clamp(-0.99, 0.99);
-    let unbiased = (raw + (1.0 + 4.0 * raw.max(0.0)) / n).clamp(0.0, 0.97);
+    let unbiased = (raw + (1.0 + 4.0 * raw.max(0.0)) / length(floor)).clamp(0.0, 0.97);
     let memory = MEMORY.min(floor.span / 12.0).max(1e-9);
     let assumed = (-floor.block / memory).exp().min(0.85);
-    let rho = (n * unbiased + MEMORY_WEIGHT * assumed) / (n + MEMORY_WEIGHT);
+    let together = together(floor, residuals, weights);
+    let own = n / together;
+    let rho = (own * unbiased + MEMORY_WEIGHT * assumed) / (own + MEMORY_WEIGHT);
     // Every further run costs a level of its own.
     let free = (n - (floor.runs - 1) as f64).max(0.3 * n);
-    let n_eff = (free * (1.0 - rho) / (1.0 + rho) / together(floor, residuals)).max(3.0);
-    Noise { scale, rho, n_eff, inflation: n / n_eff, wander: wander(floor, residuals) }
+    let apart = (free * (1.0 - rho) / (1.0 + rho)).max(3.0);
+    let n_eff = (apart / together).max(3.0);
+    Noise { scale, rho, n_eff, inflation: n / n_eff, alone: n / apart, wander: wander(floor, residuals) }
+}
+
+/// Mean number of points of a run of more than one. Each run has a level of its own, so that it is its length, not that of all, which makes
+/// neighbours look less alike than they are; a single point is its own level and says nothing of neighbours.
+fn length(floor: &Floor) -> f64 {
+    let lengths = floor.bounds.windows(2).map(|b| b[1] - b[0]).filter(|n| *n > 1);
+    let (points, runs) = lengths.fold((0, 0), |(points, runs), n| (points + n, runs + 1));
+    if runs == 0 { f64::INFINITY } else { points as f64 / f64::from(runs) }
 }
 
 /// How many times one point of each the runs count that go on side by side: all of them when what moves one moves all, one when each goes
 /// its own way. Replicas share their load, and much of what no model explains comes with it.
-fn together(floor: &Floor, residuals: &[f64]) -> f64 {
+fn together(floor: &Floor, residuals: &[f64], weights: &[f64]) -> f64 {
     if floor.runs < 2 {
         return 1.0;
     }
-    let first = floor.points.iter().fold(f64::INFINITY, |m, p| m.min(p.t));
-    let last = floor.points.iter().fold(f64::NEG_INFINITY, |m, p| m.max(p.t));
-    let slots = ((last - first) / floor.block) as usize;
+    let first = floor.points.iter().fold(f64::INFINITY, |m, p| m.min(p.middle));
+    let last = floor.points.iter().fold(f64::NEG_INFINITY, |m, p| m.max(p.middle));
+    // By blocks, as they are a block apart in every run: from the newest back; what is older than the last slot tells nothing.
+    let slot = |p: &FloorPoint| ((last - p.middle) / floor.block + 0.5) as usize;
+    let slots = ((last - first) / floor.block + 0.5) as usize;
     let mut sums = vec![(0.0, 0.0, 0.0); slots.min(MOST_SLOTS) + 1];
-    // From the newest back; what is older than the last slot tells nothing.
-    let slot = |p: &FloorPoint| ((last - p.t) / floor.block) as usize;
-    for run in floor.bounds.windows(2).map(|b| b[0]..b[1]) {
-        let (points, residuals) = (&floor.points[run.clone()], &residuals[run]);
-        let (mut rest, mut done) = (points, 0);
-        while let Some(first) = rest.first() {
-            // Two minima of one run may lie within a block of each other: they are one.
-            let at = slot(first);
-            let count = rest.iter().take_while(|p| slot(p) == at).count().max(1);
-            let mean = residuals[done..done + count].iter().sum::<f64>() / count as f64;
-            if let Some(sum) = sums.get_mut(at) {
-                *sum = (sum.0 + mean, sum.1 + mean * mean, sum.2 + 1.0);
-            }
-            (rest, done) = (&rest[count..], done + count);
+    for (p, (r, w)) in floor.points.iter().zip(residuals.iter().zip(weights)) {
+        if let Some(sum) = sums.get_mut(slot(p)) {
+            // The burst of one says nothing of the others.
+            let r = r * w.sqrt();
+            *sum = (sum.0 + r, sum.1 + r * r, sum.2 + 1.0);
         }
     }
     let beside = sums.iter().filter(|s| s.2 > 1.5);
@@ -175,6 +182,7 @@ mod tests {
             height: 0.0,
             run,
             live: true,
+            middle: k as f64,
         };
         let points: Vec<FloorPoint> =
             (0..runs).flat_map(|run| (0..length).map(move |k| point(run, k))).collect();
@@ -190,9 +198,20 @@ mod tests {
             last: 0.0,
             live_start: 0.0,
             live_first: 0.0,
-            span: points.len() as f64,
+            depth: length as f64,
+            span: length as f64,
             points,
         }
+    }
+
+    #[test]
+    fn a_single_point_says_nothing_of_neighbours() {
+        let mut floor = side_by_side(3, 40);
+        assert_eq!(length(&floor), 40.0);
+        floor.bounds = vec![0, 1, 2, 3, 63, 120];
+        assert_eq!(length(&floor), 58.5);
+        floor.bounds = vec![0, 1, 2, 3];
+        assert_eq!(length(&floor), f64::INFINITY);
     }
 
     #[test]
@@ -201,16 +220,25 @@ mod tests {
         let wave = |run: f64, k: usize| (k as f64 * (1.0 + run)).sin();
         let same: Vec<f64> = (0..400).map(|i| wave(0.0, i % 100)).collect();
         let own: Vec<f64> = (0..400).map(|i| wave(0.37 * (i / 100) as f64, i % 100)).collect();
-        assert!(together(&floor, &same) > 3.5, "{}", together(&floor, &same));
-        assert!(together(&floor, &own) < 1.5, "{}", together(&floor, &own));
+        let alike =
+            |floor: &Floor, residuals: &[f64]| together(floor, residuals, &vec![1.0; residuals.len()]);
+        assert!(alike(&floor, &same) > 3.5, "{}", alike(&floor, &same));
+        assert!(alike(&floor, &own) < 1.5, "{}", alike(&floor, &own));
         // One after the other they have no company.
         let mut after = side_by_side(4, 100);
-        after
-            .points
-            .iter_mut()
-            .enumerate()
-            .for_each(|(i, p)| p.t = i as f64 + 0.9 * f64::from(u8::from(i % 2 == 0)));
-        assert!(together(&after, &same) < 1.05, "{}", together(&after, &same));
-        assert_eq!(together(&side_by_side(1, 100), &same[..100]), 1.0);
+        after.points.iter_mut().enumerate().for_each(|(i, p)| p.middle = i as f64);
+        assert!(alike(&after, &same) < 1.05, "{}", alike(&after, &same));
+        assert_eq!(alike(&side_by_side(1, 100), &same[..100]), 1.0);
+        // Ends that lie half a block apart at most are the same end.
+        let mut apart = side_by_side(4, 100);
+        apart.points.iter_mut().for_each(|p| p.middle += [0.0, -0.3, -0.2, -0.45][p.run]);
+        assert!(alike(&apart, &same) > 3.5, "{}", alike(&apart, &same));
+        // One burst of one of them does not make four of one.
+        let (mut burst, mut weights) = (same, vec![1.0; 400]);
+        burst[150] = 50.0;
+        assert!(alike(&floor, &burst) < 2.5, "{}", alike(&floor, &burst));
+        weigh(&burst, 1.0, &mut weights);
+        let robust = together(&floor, &burst, &weights);
+        assert!(robust > 3.5, "{robust}");
     }
 }
