@@ -403,22 +403,19 @@ mod tests {
         (from * HOUR, (0..=samples).map(point).collect())
     }
 
+    /// Asked at the end of the last of them.
+    fn asked<'a>(epochs: &'a [Epoch<'a>]) -> Question<'a> {
+        let now = epochs.last().and_then(|e| e.points.last()).map_or(0.0, |p| p.t);
+        let (samples, death) = (Samples::Raw, Death::AtUsage);
+        Question { epochs, load: &[], samples, death, limit: 1e9, now, garbage: false, seed: 1 }
+    }
+
     fn floor_of(lives: &[(f64, Vec<Point>)]) -> Floor {
         let epochs: Vec<Epoch<'_>> = lives
             .iter()
             .map(|life| Epoch { start: life.0, version: 0, replica: 0, points: &life.1 })
             .collect();
-        let now = lives.last().map_or(0.0, |(_, points)| points[points.len() - 1].t);
-        let q = Question {
-            epochs: &epochs,
-            load: &[],
-            samples: Samples::Raw,
-            death: Death::AtUsage,
-            limit: 1e9,
-            now,
-            garbage: false,
-            seed: 1,
-        };
+        let q = asked(&epochs);
         collect(&q, None).unwrap_or_else(|not_yet| panic!("{}", not_yet.why))
     }
 
@@ -485,16 +482,7 @@ mod tests {
         let still = |h: f64| 1e8 + if (h * 1.5).fract() < 0.5 { 6e7 } else { 0.0 };
         let period = |points: &[Point]| {
             let epochs = [Epoch { start: 0.0, version: 0, replica: 0, points }];
-            let q = Question {
-                epochs: &epochs,
-                load: &[],
-                samples: Samples::Raw,
-                death: Death::AtUsage,
-                limit: 1e9,
-                now: points[points.len() - 1].t,
-                garbage: false,
-                seed: 1,
-            };
+            let q = asked(&epochs);
             teeth_period(&q, &usable_runs(&q))
         };
         for times in 1..=3 {
