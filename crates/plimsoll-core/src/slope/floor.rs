@@ -92,14 +92,17 @@ pub(super) struct Floor {
     pub(super) live_first: f64,
     /// Points of the runs that followed one another: those that ran beside them tell of the same time.
     pub(super) depth: f64,
-    /// Seconds of samples used, over these runs.
-    pub(super) span: f64,
 }
 
 impl Floor {
     /// Oldest age seen, seconds.
     pub(super) fn oldest(&self) -> f64 {
         self.points.iter().fold(self.block, |m, p| m.max(p.age))
+    }
+
+    /// Seconds of samples used, over the runs that followed one another.
+    pub(super) fn span(&self) -> f64 {
+        self.depth * self.block
     }
 
     /// Restarts never let the process grow old enough to show a slow plateau.
@@ -162,7 +165,6 @@ pub(super) fn collect(q: &Question<'_>, load: Option<&Load<'_>>) -> Result<Floor
         live_first: live.points[0].t.max(horizon),
         older: points.iter().any(|p| !p.live),
         depth: depth as f64,
-        span: depth as f64 * block,
         points,
         runs: bounds.len() - 1,
         generations,
@@ -429,7 +431,7 @@ mod tests {
         let floor = floor_of(&lives);
         assert_eq!((floor.runs, floor.generations), (6, 2));
         assert!(!floor.hidden());
-        let days = floor.span / 86_400.0;
+        let days = floor.span() / 86_400.0;
         assert!((1.0..1.8).contains(&days), "the time of one replica, not of all: {days} d");
         // One that dies again and again beside one that does not.
         let lives: Vec<_> = [(0.0, 30.0), (0.0, 10.0), (10.1, 20.0), (20.1, 30.0)]
@@ -444,7 +446,7 @@ mod tests {
         let young = vec![life(0.0, 40.2, flat), life(40.1, 40.2, flat)];
         let floor = floor_of(&young);
         assert_eq!((floor.runs, floor.generations), (1, 1));
-        assert!(floor.span > 0.9 * 40.0 * HOUR && floor.depth == floor.points.len() as f64);
+        assert!(floor.span() > 0.9 * 40.0 * HOUR && floor.depth == floor.points.len() as f64);
     }
 
     #[test]
@@ -456,11 +458,11 @@ mod tests {
         lives.push(life(0.0, 40.0, flat));
         let long = floor_of(&lives);
         assert_eq!(long.generations, 1);
-        assert!((0.9..1.01).contains(&(long.span / (40.0 * HOUR))), "{}", long.span / HOUR);
+        assert!((0.9..1.01).contains(&(long.span() / (40.0 * HOUR))), "{}", long.span() / HOUR);
         lives.rotate_right(1);
         let often = floor_of(&lives);
         assert_eq!(often.generations, 20);
-        assert!((0.7..1.01).contains(&(often.span / (40.0 * HOUR))), "{}", often.span / HOUR);
+        assert!((0.7..1.01).contains(&(often.span() / (40.0 * HOUR))), "{}", often.span() / HOUR);
         // A new process is up five minutes before the old one is gone, whenever one asks.
         for end in [41.0, 60.0] {
             let surge = [life(0.0, 40.0, flat), life(40.0 - 5.0 / 60.0, end, flat)];

@@ -186,7 +186,8 @@ pub(crate) fn spread_of(v: &mut [f64]) -> [f64; 3] {
     [pick(below, low), middle, pick(above, high - mid - 1)]
 }
 
-/// The largest whole number that is not above, of a number whose whole part a 64-bit integer holds. Where the target has no instruction for it, the library's is a call.
+/// The largest whole number that is not above, of a number whose whole part a 64-bit integer holds. Where the target has no instruction
+/// for it, the library's is a call.
 pub(crate) fn whole(x: f64) -> f64 {
     let towards_zero = x as i64 as f64;
     if towards_zero > x { towards_zero - 1.0 } else { towards_zero }

@@ -298,7 +298,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death:
         undecided_for: Some(until_decided(q, floor, f)),
         shape: shape(f),
         draws: std::mem::take(&mut f.draws),
-        span: floor.span,
+        span: floor.span(),
         floor_points: floor.points.len(),
         effective_points: fit.noise.n_eff,
     }

@@ -70,7 +70,7 @@ pub(super) fn measure(floor: &Floor, residuals: &[f64], weights: &[f64], scale: 
     }
     let raw = (pairs / all).clamp(-0.99, 0.99);
     let unbiased = (raw + (1.0 + 4.0 * raw.max(0.0)) / length(floor)).clamp(0.0, 0.97);
-    let memory = MEMORY.min(floor.span / 12.0).max(1e-9);
+    let memory = MEMORY.min(floor.span() / 12.0).max(1e-9);
     let assumed = (-floor.block / memory).exp().min(0.85);
     let together = together(floor, residuals, weights);
     let own = n / together;
@@ -199,7 +199,6 @@ mod tests {
             live_start: 0.0,
             live_first: 0.0,
             depth: length as f64,
-            span: length as f64,
             points,
         }
     }
