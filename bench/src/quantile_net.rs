@@ -177,21 +177,23 @@ fn standardised(features: &Features, scales: &[(f64, f64)]) -> Vec<f64> {
 
 /// Adam: steps by the mean gradient over its usual size.
 pub(crate) struct Adam {
+    /// Pull of all weights towards zero.
+    ridge: f64,
     mean: Vec<f64>,
     square: Vec<f64>,
     steps: i32,
 }
 
 impl Adam {
-    pub(crate) fn new(size: usize) -> Adam {
-        Adam { mean: vec![0.0; size], square: vec![0.0; size], steps: 0 }
+    pub(crate) fn new(size: usize, ridge: f64) -> Adam {
+        Adam { ridge, mean: vec![0.0; size], square: vec![0.0; size], steps: 0 }
     }
 
     pub(crate) fn step(&mut self, values: &mut [f64], gradient: &[f64], length: f64) {
         self.steps += 1;
         let (a, b) = (1.0 - 0.9_f64.powi(self.steps), 1.0 - 0.999_f64.powi(self.steps));
         for (k, v) in values.iter_mut().enumerate() {
-            let g = gradient[k] + 2.0 * RIDGE * *v;
+            let g = gradient[k] + 2.0 * self.ridge * *v;
             self.mean[k] += 0.1 * (g - self.mean[k]);
             self.square[k] += 0.001 * (g * g - self.square[k]);
             *v -= length * (self.mean[k] / a) / ((self.square[k] / b).sqrt() + 1e-9);
@@ -207,7 +209,7 @@ pub fn learn(samples: &[Sample], groups: usize, asked: Asked, seed: u64) -> Lear
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = Parameters::random(scales.len(), &mut random);
     let size = parameters.values.len();
-    let mut adam = Adam::new(size);
+    let mut adam = Adam::new(size, RIDGE);
     let mut tails = vec![asked.low(); groups];
     let mut order: Vec<usize> = (0..own.len()).collect();
     for pass in 0..PASSES {

@@ -19,11 +19,11 @@ use plimsoll_bench::replay::Seen;
 use plimsoll_bench::run::{given, in_parallel, jobs, number, word};
 use plimsoll_bench::services::{CLASSES, Service, generate};
 use plimsoll_bench::traces::{CALIBRATION, Leak, Source, Trace, directory, question};
-use plimsoll_core::slope::{Epoch, HIDDEN, Question, UNITS, estimate_raw};
+use plimsoll_core::slope::{Epoch, HIDDEN, Layers, Question, estimate_raw};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Seeds of the generator's calibration set; the benchmark reports others. The last ones are not learnt from.
+/// Seeds of the generator's services that the intervals are learnt from; the benchmark reports others. The last ones are kept back.
 const SEEDS: std::ops::Range<u64> = 9_000..9_016;
 const KEPT_BACK: u64 = 9_012;
 /// Seeds of the leaks that are added to traces.
@@ -110,23 +110,30 @@ fn print_evidence(from: &[String], learnt: &evidence_net::Learnt) {
         "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence`; do not edit. Learnt from:\n//!"
     );
     from.iter().for_each(|line| println!("//! - {line}"));
-    println!("\nuse super::evidence::{{Judge, Sign}};\n");
+    println!("\nuse super::evidence::{{Judge, Layers, Sign}};\n");
     println!("/// Odds that the climb goes on.\n#[rustfmt::skip]");
     println!("pub(super) static GOES_ON: Judge<'static> = Judge {{\n    signs: &[");
-    let row = |of: &[f64; UNITS]| row(of, 3);
     for s in &learnt.signs {
-        let (name, hidden) = (s.name, row(&s.hidden));
-        let [centre, scale, direct] = [s.centre, s.scale, s.direct].map(|x| told(x, 3));
-        println!(
-            "        Sign {{ name: {name:?}, centre: {centre}, scale: {scale}, hidden: {hidden}, direct: {direct} }},"
-        );
+        let [centre, scale] = [s.centre, s.scale].map(|x| told(x, 3));
+        println!("        Sign {{ name: {:?}, centre: {centre}, scale: {scale} }},", s.name);
     }
-    println!(
-        "    ],\n    hidden: {},\n    direct: {},\n    outer: {},\n}};",
-        row(&learnt.hidden),
-        told(learnt.direct, 3),
-        row(&learnt.outer)
-    );
+    println!("    ],\n    nets: [");
+    for net in &learnt.nets {
+        let Layers { first, second, last } = net.layers();
+        println!("        Layers {{");
+        print_rows("first", first);
+        print_rows("second", second);
+        print_rows("last", last);
+        println!("        }},");
+    }
+    println!("    ],\n}};");
+}
+
+/// A layer, a line for each of its rows.
+fn print_rows<const N: usize>(name: &str, rows: &[[f32; N]]) {
+    println!("            {name}: &[");
+    rows.iter().for_each(|r| println!("                {},", row(&r.map(f64::from), 3)));
+    println!("            ],");
 }
 
 /// The table of intervals.

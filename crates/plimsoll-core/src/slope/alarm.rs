@@ -41,7 +41,7 @@ impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            raise: 0.6,
+            raise: 0.55,
             keep: 0.1,
             memory: 0.1,
             memory_least: 3_600.0,

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
 pub use self::calibration::{FARTHEST, HIDDEN, Input, Net, RESULTS, Standard, feature_names};
-pub use self::evidence::{Judge, Sign, UNITS, sign_names};
+pub use self::evidence::{FIRST, Judge, Layers, NETS, NUMBERS, SECOND, Sign, layer, sign_names, squash};
 pub use self::features::{Features, Signs};
 use self::fit::Fit;
 use self::floor::Floor;
@@ -204,7 +204,9 @@ const UNDECIDED: std::ops::RangeInclusive<f64> = 0.1..=0.9;
 pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     let (mut posterior, standard) = estimate_raw(q)?;
     if let Some(standard) = standard {
-        posterior.goes_on = Some(evidence_table::GOES_ON.probability(&standard));
+        // A number that is none would stay in the alarm for ever; the models' word stands then.
+        let learnt = evidence_table::GOES_ON.probability(&standard);
+        posterior.goes_on = learnt.is_finite().then_some(learnt);
         calibration::apply(&mut posterior, &standard);
     }
     let climbs_on = posterior.p_climbs_on();
