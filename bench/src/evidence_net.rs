@@ -13,7 +13,7 @@ const PASSES: usize = 12;
 const BATCH: usize = 512;
 /// Length of the first steps; the last ones are short.
 const STEP: f64 = 0.004;
-/// No pull of the weights towards zero: there are enough examples, and the pull of the intervals' net left this one too smooth.
+/// No pull of the weights towards zero: there are enough examples, and one that was tried brought nothing.
 const RIDGE: f64 = 0.0;
 
 /// One tick of which it is known what came of it.
