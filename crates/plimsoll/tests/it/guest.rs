@@ -240,8 +240,14 @@ fn the_brakes_of_version_2_come_on_and_off_and_the_tripwire_wakes() {
         assert!(stored.is_some(), "{name}: {}", said());
         assert!(at(What::Killed).is_none_or(|killed| stored < Some(killed)), "{name}: {}", said());
         if name != "raise" && name != "trip" {
-            // A limit that is raised stays while it is in use.
-            assert!(stored < at(What::Restored), "{name}: {}", said());
+            // A limit that is raised stays while it is in use. On a slow machine the first brake may come on when the first artifact is there already.
+            let kinds: Vec<What> = events.iter().map(|e| e.what).collect();
+            let taken_under = |on: &[What]| {
+                let off = on.iter().position(|what| *what == What::Restored);
+                off.is_some_and(|off| on[..off].contains(&What::Stored))
+            };
+            let mut brakes = kinds.split(|what| *what == What::Braked).skip(1);
+            assert!(brakes.any(taken_under), "{name}: {}", said());
             let after = part(&console, &format!("{name}.after"));
             assert_eq!(after, "memory.max 67108864\nmemory.high max\ncgroup.freeze 0", "{name}");
         }
