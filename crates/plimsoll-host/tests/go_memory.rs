@@ -40,6 +40,18 @@ func retain(n int) {
 	}
 }
 
+var known map[int][64]byte
+
+// A map grows in a package of the runtime that is not called runtime.
+//
+//go:noinline
+func remember(n int) {
+	known = make(map[int][64]byte)
+	for i := 0; i < n; i++ {
+		known[i] = [64]byte{}
+	}
+}
+
 func await(c chan int)      { <-c }
 func inlined(c chan int)    { await(c) }
 func send(c chan int)       { c <- 1 }
@@ -91,6 +103,7 @@ func dump() {
 
 func main() {
 	retain(256)
+	remember(100_000)
 	a, b := make(chan int), make(chan int)
 	for i := 0; i < 300; i++ {
 		go inlined(a)
@@ -329,6 +342,10 @@ fn a_stripped_program_says_the_same_from_outside_as_from_inside() {
             assert_eq!(outside.form, Form::Outside);
             same(&inside, &outside, &what);
             assert_eq!(in_use(&sites), in_use(&heap), "{what}");
+            assert!(
+                in_use(&sites).keys().any(|stack| stack.starts_with("main.remember < ")),
+                "{what}: {sites}"
+            );
             // Two collections have seen nearly all of them wait: an hour later, they have waited for one.
             let waited = outside
                 .groups

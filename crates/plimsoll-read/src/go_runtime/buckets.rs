@@ -143,7 +143,7 @@ impl Program {
                 .filter_map(|pc| Some((*pc, self.unwinder.innermost(*pc)?)))
                 .filter(|(_, f)| f.function != END)
                 .collect();
-            let inside = named.iter().take_while(|(_, f)| f.function.starts_with("runtime.")).count();
+            let inside = named.iter().take_while(|(_, f)| is_runtime(&f.function)).count();
             let shown = if inside == named.len() { 0 } else { inside };
             for (pc, f) in named.iter().skip(shown) {
                 let _written = writeln!(out, "#\t{:#x}\t{}\t{}", pc.wrapping_sub(1), f.function, f.location);
@@ -154,6 +154,11 @@ impl Program {
             writeln!(out, "# runtime.MemStats\n# read from outside of a program of {}", self.version);
         out
     }
+}
+
+/// Whether it is of the runtime, whose maps live in a package of their own since Go 1.24: as its own profiles hide them.
+fn is_runtime(function: &str) -> bool {
+    function.starts_with("runtime.") || function.starts_with("internal/runtime/")
 }
 
 /// The piece of memory that was read last.

@@ -8,6 +8,8 @@ use super::sampling::Amount;
 /// Functions that allocate for others.
 const ALLOCATORS: &[&str] = &[
     "runtime.",
+    // Where maps of Go grow since 1.24.
+    "internal/runtime/",
     "malloc",
     "calloc",
     "realloc",

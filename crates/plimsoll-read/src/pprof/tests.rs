@@ -80,7 +80,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 const ROWS: &[Row<'_>] = &[
-    (&["runtime.mallocgc", "main.keep", "main.main"], 4096, 30_000, 30_000),
+    (&["runtime.mallocgc", "internal/runtime/maps.newarray", "main.keep", "main.main"], 4096, 30_000, 30_000),
     (&["runtime.mallocgc", "main.churn", "main.main"], 4096, 300_000, 10),
     (&["main.small", "main.main"], 64, 9000, 9000),
 ];
