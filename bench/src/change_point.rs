@@ -1,6 +1,7 @@
 //! The change-point rule: the best split of a day into straight pieces, and a test of the newest piece's slope
 //! that respects autocorrelation. It must have grown by three hundredths of the limit, as the r² sentinel's line must.
 
+use crate::replay::TICK;
 use crate::rivals::least_squares;
 
 /// Minutes per mean.
@@ -17,7 +18,7 @@ const LAGS: usize = 4;
 /// Flags per minute: the newest piece climbs (one-sided p < .01) and reaches the limit within `horizon` minutes.
 pub fn flags(v: &[f64], horizon: f64) -> Vec<bool> {
     let mut out = vec![false; v.len()];
-    for end in (3 * SHORTEST * STEP..v.len()).step_by(30) {
+    for end in (3 * SHORTEST * STEP..v.len()).step_by(TICK) {
         let from = end.saturating_sub(MOST * STEP);
         let means: Vec<f64> =
             v[from..end].rchunks_exact(STEP).rev().map(|c| c.iter().sum::<f64>() / STEP as f64).collect();
@@ -26,7 +27,7 @@ pub fn flags(v: &[f64], horizon: f64) -> Vec<bool> {
         let reaches = now + slope / STEP as f64 * horizon > 1.0;
         let material = slope * (piece.len() - 1) as f64 >= MATERIAL;
         if slope > 0.0 && reaches && material && slope / newey_west(piece, slope) > 2.326 {
-            out.iter_mut().skip(end).take(30).for_each(|x| *x = true);
+            out.iter_mut().skip(end).take(TICK).for_each(|x| *x = true);
         }
     }
     out

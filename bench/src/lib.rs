@@ -5,6 +5,7 @@ pub mod dump;
 pub mod evidence_net;
 pub mod evidence_set;
 pub mod intervals;
+pub mod layers;
 pub mod looks;
 pub mod quantile_net;
 pub mod replay;

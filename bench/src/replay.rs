@@ -9,8 +9,8 @@ use crate::services::Service;
 
 /// The limit of every service, bytes.
 pub const LIMIT: f64 = 1_073_741_824.0;
-/// Minutes between ticks.
-pub const TICK: usize = 30;
+/// Minutes between two looks, of ours and of the rules that say nothing else.
+pub const TICK: usize = 10;
 
 /// A service as the estimator sees it.
 pub struct Seen<'a> {

@@ -2,6 +2,7 @@
 //! settings. Each answers minute flags; none looks ahead. The limit is 1.
 
 use crate::change_point;
+use crate::replay::TICK;
 use crate::services::Service;
 
 /// A rule: its name and what it flags.
@@ -138,7 +139,7 @@ fn precog(s: &Service) -> Vec<bool> {
     let five: Vec<f64> = s.rss.chunks_exact(5).map(|c| middle(c.to_vec())).collect();
     let smooth: Vec<f64> = (0..five.len()).map(|i| middle(five[i.saturating_sub(11)..=i].to_vec())).collect();
     let mut out = vec![false; s.rss.len()];
-    for i in (72..smooth.len()).step_by(6) {
+    for i in (72..smooth.len()).step_by(TICK / 5) {
         let longest = i + 1;
         let step = ((longest - 72) / 100).max(1);
         let fit = (72..=longest).rev().step_by(step).find_map(|n| {
@@ -148,7 +149,7 @@ fn precog(s: &Service) -> Vec<bool> {
         let fires =
             fit.is_some_and(|slope| five[i] >= 0.4 && slope > 0.0 && (1.0 - five[i]) / slope <= 2016.0);
         if fires {
-            out.iter_mut().skip((i + 1) * 5 - 1).take(30).for_each(|x| *x = true);
+            out.iter_mut().skip((i + 1) * 5 - 1).take(TICK).for_each(|x| *x = true);
         }
     }
     out
@@ -160,11 +161,11 @@ fn middle(mut v: Vec<f64>) -> f64 {
 }
 
 /// Theil–Sen slope and Mann–Kendall test on up to 72 means of the window, or of what there is of it after six
-/// hours, every half hour.
+/// hours, at every tick.
 fn trend_test(v: &[f64], window: usize, hamed_rao: bool) -> Vec<bool> {
     let mut out = vec![false; v.len()];
     let width = window / 72;
-    for end in (window.min(360)..v.len()).step_by(30) {
+    for end in (window.min(360)..v.len()).step_by(TICK) {
         let means: Vec<f64> = v[end.saturating_sub(window)..end]
             .chunks_exact(width)
             .map(|c| c.iter().sum::<f64>() / width as f64)
@@ -173,7 +174,7 @@ fn trend_test(v: &[f64], window: usize, hamed_rao: bool) -> Vec<bool> {
         let last = middle(means[means.len() - 5..].to_vec());
         let material = slope > 0.0 && last + slope / width as f64 * HORIZON > 1.0;
         if material && mann_kendall(&means, slope, hamed_rao) > 2.326 {
-            out.iter_mut().skip(end).take(30).for_each(|x| *x = true);
+            out.iter_mut().skip(end).take(TICK).for_each(|x| *x = true);
         }
     }
     out

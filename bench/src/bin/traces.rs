@@ -250,7 +250,7 @@ fn minutes(trace: &Trace) -> usize {
     (trace.span() / 60.0) as usize + 1
 }
 
-/// Our posteriors, every half hour.
+/// Our posteriors at every tick.
 fn ticks(trace: &Trace, with_load: bool) -> Ticks {
     let bytes = trace.in_bytes();
     let asked = (TICK..minutes(trace)).step_by(TICK);

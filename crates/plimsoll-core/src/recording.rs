@@ -240,6 +240,12 @@ impl Recording {
         self.series.values().filter_map(|s| s.first()).map(|p| p.t).min_by(f64::total_cmp)
     }
 
+    /// Seconds between two samples of the fullest series, on the mean.
+    pub fn step(&self) -> Option<f64> {
+        let fullest = self.series.values().max_by_key(|s| s.points().len())?;
+        (fullest.span() > 0.0).then(|| fullest.span() / (fullest.points().len() - 1) as f64)
+    }
+
     /// What was known at `t` (Unix seconds) and not later: for replays that never look ahead.
     pub fn until(&self, t: f64) -> Recording {
         let mut out = Recording::new(self.target.clone());

@@ -31,7 +31,7 @@ pub struct AlarmPolicy {
 /// The memory is at most this multiple of the least.
 const MEMORY_SPAN: f64 = 4.0;
 /// In a young process the least memory is this share of what has been seen: leaks of minutes have ticks of seconds.
-const YOUNG_MEMORY: f64 = 0.25;
+const YOUNG_MEMORY: f64 = 0.5;
 /// Weight of one tick at most: the first that finds an onset does not raise an alarm.
 const ONE_TICK: f64 = 0.45;
 /// No tick is more certain than this, either way.
@@ -41,12 +41,12 @@ impl Default for AlarmPolicy {
     fn default() -> AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
-            raise: 0.55,
+            raise: 0.5,
             keep: 0.1,
             memory: 0.1,
             memory_least: 3_600.0,
             near: 0.8,
-            level: 0.95,
+            level: 0.9,
             growth: 0.02,
         }
     }
@@ -144,10 +144,35 @@ mod tests {
         }
     }
 
-    /// Half-hourly ticks until the alarm, at most 100.
-    fn ticks_until(policy: AlarmPolicy, p: &Posterior) -> usize {
+    /// Ticks until the alarm, one in so many seconds and at most 100.
+    fn ticks(policy: AlarmPolicy, p: &Posterior, every: f64) -> usize {
         let mut alarm = Alarm::new(policy);
-        (0..100).position(|k| alarm.tick(Some(p), f64::from(k) * 1800.0)).unwrap_or(usize::MAX)
+        (0..100).position(|k| alarm.tick(Some(p), f64::from(k) * every)).unwrap_or(usize::MAX)
+    }
+
+    /// The same, half-hourly.
+    fn ticks_until(policy: AlarmPolicy, p: &Posterior) -> usize {
+        ticks(policy, p, 1800.0)
+    }
+
+    #[test]
+    fn who_looks_more_often_waits_as_long() {
+        let p = Posterior { span: 36_000.0, ..posterior(20.0, 70.0) };
+        let waited =
+            [1800.0, 600.0, 60.0].map(|every| ticks(AlarmPolicy::default(), &p, every) as f64 * every);
+        assert!(waited.iter().all(|w| (3_600.0..=7_200.0).contains(w)), "{waited:?}");
+        assert!(waited[0] - waited[1] <= 1800.0 && waited[1] - waited[2] <= 600.0, "{waited:?}");
+    }
+
+    #[test]
+    fn the_younger_the_process_the_shorter_it_is_watched() {
+        let waited = |span: f64| {
+            let slope = Interval { low: 0.0, mid: 20.0 / span, high: 0.0 };
+            let p = Posterior { span, slope, ..posterior(0.05 * span / 3600.0, 70.0) };
+            ticks(AlarmPolicy::default(), &p, 0.05 * span) as f64 * 0.05 * span
+        };
+        assert!((waited(600.0) / waited(60.0) - 10.0).abs() < 1e-6, "{} {}", waited(600.0), waited(60.0));
+        assert!((0.2 * 600.0..600.0).contains(&waited(600.0)), "{}", waited(600.0));
     }
 
     #[test]
@@ -235,5 +260,9 @@ mod tests {
         let policy = AlarmPolicy::default();
         assert!(ticks_until(policy, &posterior(24.0, 70.0)) < 100);
         assert_eq!(ticks_until(policy, &posterior(24.0, 15.0)), usize::MAX);
+        let slope = Interval { low: 0.0, mid: 1.0 / 3600.0, high: 0.0 };
+        let hardly = |floor: f64| ticks_until(policy, &Posterior { slope, ..posterior(24.0, floor) });
+        assert!(hardly(91.0) < 100, "there is no room left to wait in");
+        assert_eq!(hardly(89.0), usize::MAX);
     }
 }

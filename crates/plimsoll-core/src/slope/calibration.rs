@@ -1,5 +1,5 @@
 //! Moves the quantiles of the time to where they cover as often as they say: regression of the quantiles of
-//! the standardised logarithmic error, with split conformal calibration of the widths on top.
+//! the standardised logarithmic error.
 //!
 //! The models know how far they are off in kind (few points, a wandering floor, a long way to extrapolate) but
 //! not exactly by how much. On leaks with a known death `ln(truth / median) / spread` is measured, and a small
@@ -7,8 +7,9 @@
 //! shipped as a table; here the spread of the question at hand is multiplied back.
 
 use super::calibration_table::{BOUNDED, OPEN};
-use super::features::{FEATURES, Features, Signs, Times, features};
+use super::features::{Features, Times, features};
 use super::forecast::{Forecast, Outlook};
+use super::layers::{Layers, Sign, standard};
 use super::{Interval, Posterior, Question};
 
 /// Spread of the logarithm that no interval is believed to go below: the death level itself is blurred.
@@ -27,69 +28,30 @@ pub(super) fn widen_young(time: &mut Interval) {
     time.high *= YOUNG_WIDTH.exp();
 }
 
-/// Hidden units of a [`Net`].
-pub const HIDDEN: usize = 12;
 /// Results of a [`Net`]: middle, and logarithms of the widths below and above.
 pub const RESULTS: usize = 3;
-/// A feature counts at most so many standard deviations from its mean: beyond that nothing was learnt.
-pub const FARTHEST: f64 = 4.0;
 /// Bounds of the middle, and of the logarithms of the widths.
 const MIDDLE: f64 = 4.0;
 const WIDTH: (f64, f64) = (-6.0, 4.0);
 
-/// What a [`Net`] does with one feature.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// Name of the feature.
-    pub name: &'a str,
-    /// Its mean over the calibration set.
-    pub centre: f64,
-    /// Its standard deviation there.
-    pub scale: f64,
-    /// Weights in the hidden units.
-    pub hidden: [f64; HIDDEN],
-    /// Weights in the results.
-    pub direct: [f64; RESULTS],
-}
-
-/// Three linear functions of the features, and a few hidden units that bend them.
+/// Quantiles of the error, from the numbers of the question.
 #[derive(Debug, Clone, Copy)]
 pub struct Net<'a> {
-    /// One for each feature, in their order.
-    pub inputs: &'a [Input<'a>],
-    /// Constants of the hidden units.
-    pub hidden: [f64; HIDDEN],
-    /// Constants of the results.
-    pub direct: [f64; RESULTS],
-    /// Weights of the hidden units in the results.
-    pub outer: [[f64; HIDDEN]; RESULTS],
-    /// Split conformal factors of the widths below and above.
-    pub widen: [f64; 2],
+    /// One for each number.
+    pub signs: &'a [Sign<'a>],
+    /// What is made of them.
+    pub layers: Layers<'a, 64, 32, RESULTS>,
 }
 
 impl Net<'_> {
     /// Low, middle and high quantile of the standardised logarithmic error.
     pub fn quantiles(&self, features: &Features) -> [f64; 3] {
-        let (mut hidden, mut results) = (self.hidden, self.direct);
-        for (input, x) in self.inputs.iter().zip(features) {
-            let x = ((x - input.centre) / input.scale).clamp(-FARTHEST, FARTHEST);
-            hidden.iter_mut().zip(&input.hidden).for_each(|(h, w)| *h += w * x);
-            results.iter_mut().zip(&input.direct).for_each(|(r, w)| *r += w * x);
-        }
-        let hidden = hidden.map(f64::tanh);
-        for (result, weights) in results.iter_mut().zip(&self.outer) {
-            *result += weights.iter().zip(&hidden).map(|(w, h)| w * h).sum::<f64>();
-        }
-        let [middle, below, above] = results;
+        let results = self.layers.results(&standard(self.signs, features));
+        let [middle, below, above] = results.map(f64::from);
         let middle = middle.clamp(-MIDDLE, MIDDLE);
-        let width = |x: f64, widen: f64| x.clamp(WIDTH.0, WIDTH.1).exp() * widen;
-        [middle - width(below, self.widen[0]), middle, middle + width(above, self.widen[1])]
+        let width = |x: f64| x.clamp(WIDTH.0, WIDTH.1).exp();
+        [middle - width(below), middle, middle + width(above)]
     }
-}
-
-/// Names of the features, in their order.
-pub fn feature_names() -> impl Iterator<Item = &'static str> {
-    FEATURES.iter().map(|f| f.name)
 }
 
 /// What the calibration of one answer starts from.
@@ -103,8 +65,6 @@ pub struct Standard {
     pub bounded: bool,
     /// What tells questions apart.
     pub features: Features,
-    /// What speaks for and against a climb that ends in death.
-    pub signs: Signs,
 }
 
 impl Standard {
@@ -117,13 +77,8 @@ impl Standard {
     ) -> Option<Standard> {
         let times = Times::of(&p.draws)?;
         let spread = times.spread(BLUR);
-        let (features, signs) = features(q, o, p, forecast, times, spread);
-        Some(Standard { mid: times.mid, spread, bounded: p.time_to_limit.high.is_finite(), features, signs })
-    }
-
-    /// Features and signs, in the order of [`super::sign_names`].
-    pub fn numbers(&self) -> impl Iterator<Item = f64> {
-        self.features.iter().chain(&self.signs).copied()
+        let features = features(q, o, p, forecast, times, spread);
+        Some(Standard { mid: times.mid, spread, bounded: p.time_to_limit.high.is_finite(), features })
     }
 
     /// Where the quantiles belong.
@@ -164,23 +119,23 @@ pub(super) fn apply(posterior: &mut Posterior, standard: &Standard) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layers::{NUMBERS, tests};
     use super::*;
 
     #[test]
-    fn the_table_is_of_the_features_that_there_are() {
+    fn the_table_is_of_the_signs_that_there_are() {
         for net in [&BOUNDED, &OPEN] {
-            let learnt: Vec<&str> = net.inputs.iter().map(|i| i.name).collect();
-            assert_eq!(learnt, feature_names().collect::<Vec<_>>(), "run the calibration again");
-            assert!(net.inputs.iter().all(|i| i.scale > 0.0));
+            tests::is_of_the_signs_that_there_are(net.signs);
+            tests::has_a_row_for_each(&net.layers);
         }
     }
 
     #[test]
     fn quantiles_are_ordered_however_far_the_features_lie() {
         for net in [&BOUNDED, &OPEN] {
-            for k in 0..FEATURES.len() {
+            for k in 0..NUMBERS {
                 for x in [-1e9, -1.0, 0.0, 1.0, 1e9] {
-                    let mut features = [0.0; FEATURES.len()];
+                    let mut features = [0.0; NUMBERS];
                     features[k] = x;
                     let [low, mid, high] = net.quantiles(&features);
                     assert!(low < mid && mid < high && low.is_finite() && high.is_finite(), "{k} {x}");

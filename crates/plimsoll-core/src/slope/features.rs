@@ -1,6 +1,7 @@
-//! What tells apart questions whose intervals err differently: numbers that the fit and the forecast have at hand.
+//! What tells apart questions whose intervals err differently, and climbs that go on from such that do not: numbers that the fit and the
+//! forecast have at hand. None holds an absolute time but that of a day.
 //!
-//! To add one, add a line to [`FEATURES`] or [`SIGNS`] and make the tables again ([`super::calibration`] takes the former, [`super::evidence`] both).
+//! To add one, add a line to [`FEATURES`] and make both tables again ([`super::calibration`], [`super::evidence`]).
 
 use super::course::Course;
 use super::floor::FloorPoint;
@@ -64,17 +65,6 @@ pub(super) const FEATURES: [Feature; COUNT] = [
     Feature { name: "days of load", of: |s| s.outlook.load.map_or(0.0, |l| (l.span() / DAY).min(2.0)) },
     Feature { name: "after collections", of: |s| f64::from(u8::from(s.after_collections)) },
     Feature { name: "restarts", of: |s| f64::from(u8::from(s.outlook.floor.hidden())) },
-];
-
-/// How many there are.
-const COUNT: usize = 38;
-
-/// The numbers of one question.
-pub type Features = [f64; COUNT];
-
-/// What speaks for and against a climb that goes on to the level that kills, beside [`FEATURES`]. None holds an absolute time but
-/// that of a day.
-pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
     Feature { name: "onset seen", of: |s| f64::from(u8::from(s.p.onset.is_some())) },
     Feature { name: "climb of all seen", of: |s| log(s.seen / s.seen_all) },
     Feature { name: "age unseen", of: |s| s.age_unseen().ln() },
@@ -109,10 +99,10 @@ pub(super) const SIGNS: [Feature; SIGN_COUNT] = [
 ];
 
 /// How many there are.
-const SIGN_COUNT: usize = 28;
+const COUNT: usize = 66;
 
-/// What speaks for and against.
-pub type Signs = [f64; SIGN_COUNT];
+/// The numbers of one question.
+pub type Features = [f64; COUNT];
 
 /// The times at which those draws reach the limit that ever do.
 #[derive(Debug, Clone, Copy)]
@@ -389,7 +379,7 @@ pub(super) fn features(
     forecast: &Forecast,
     times: Times,
     spread: f64,
-) -> (Features, Signs) {
+) -> Features {
     let floor = outlook.floor;
     let first = floor.live_first.min(q.now - floor.block);
     let onset = p.onset.map_or(floor.live_start, |x| x.mid.max(floor.live_start)).max(first);
@@ -414,5 +404,5 @@ pub(super) fn features(
         after_collections: q.samples == Samples::PostCollection,
     };
     let tell = |f: &Feature| Some((f.of)(&sight)).filter(|x| x.is_finite()).unwrap_or(0.0);
-    (FEATURES.each_ref().map(tell), SIGNS.each_ref().map(tell))
+    FEATURES.each_ref().map(tell)
 }

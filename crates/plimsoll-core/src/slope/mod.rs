@@ -15,6 +15,7 @@ mod features;
 mod fit;
 mod floor;
 mod forecast;
+mod layers;
 pub(crate) mod linalg;
 mod load;
 mod models;
@@ -27,12 +28,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::alarm::{Alarm, AlarmPolicy};
 use self::burst::Bursts;
-pub use self::calibration::{FARTHEST, HIDDEN, Input, Net, RESULTS, Standard, feature_names};
-pub use self::evidence::{FIRST, Judge, Layers, NETS, NUMBERS, SECOND, Sign, layer, sign_names, squash};
-pub use self::features::{Features, Signs};
+pub use self::calibration::{Net, RESULTS, Standard};
+pub use self::evidence::{Judge, NETS};
+pub use self::features::Features;
 use self::fit::Fit;
 use self::floor::Floor;
 use self::forecast::{Forecast, Outlook};
+pub use self::layers::{Layers, NUMBERS, Sign, feature_names, layer, squash, standard};
 use self::load::{Daily, Load};
 use self::models::{Design, Family, Setting};
 use crate::series::Point;
@@ -205,7 +207,7 @@ pub fn estimate(q: &Question) -> Result<Posterior, NotYet> {
     let (mut posterior, standard) = estimate_raw(q)?;
     if let Some(standard) = standard {
         // A number that is none would stay in the alarm for ever; the models' word stands then.
-        let learnt = evidence_table::GOES_ON.probability(&standard);
+        let learnt = evidence_table::GOES_ON.probability(&standard.features);
         posterior.goes_on = learnt.is_finite().then_some(learnt);
         calibration::apply(&mut posterior, &standard);
     }

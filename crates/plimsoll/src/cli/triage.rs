@@ -28,7 +28,7 @@ use crate::render;
   plimsoll triage --from STORE                   everybody whom plimsoll watch has kept, ranked by clock
   plimsoll triage --from STORE --target api      one of them
   plimsoll triage --prometheus http://localhost:9090   every workload of a cluster, from a week of history
-  plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay --every 30m
+  plimsoll triage --from mem.csv --unit MiB --limit 2GiB --replay
 
 TARGET is PID, pid:N, name:GLOB, cgroup:PATH or container:ID.
 Exit codes: 0 nothing found, 1 a finding, 2 usage, 3 cannot judge, 5 partial, 70 internal.")]
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "history")]
     replay: bool,
 
-    /// Time between two ticks of the replay.
+    /// Time between two ticks of the replay; ten minutes, or a two-hundredth of a shorter history, where none is given.
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = duration)]
     every: Option<f64>,
 
