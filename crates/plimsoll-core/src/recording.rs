@@ -358,3 +358,24 @@ impl Observation {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_is_that_of_the_series_with_most_samples() {
+        let target = r#"{"pid":1,"name":"api","runtime":"native","started":0.0,"flags":[]}"#;
+        let mut r = Recording::new(serde_json::from_str(target).expect("a target"));
+        assert_eq!(r.step(), None);
+        for k in 0..5 {
+            let mut o = Observation::at(f64::from(k) * 10.0);
+            o.known(Fact::RecordedUsage, 1e6);
+            if k % 4 == 0 {
+                o.known(Fact::RecordedLimit, 1e9);
+            }
+            r.add(o);
+            assert_eq!(r.step(), (k > 0).then_some(10.0), "{k}");
+        }
+    }
+}
