@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::evidence_net::Example;
+use crate::layers::unit;
 use crate::looks::{SECONDS, workload};
 use crate::replay::{Seen, TICK};
 use crate::run::{in_parallel, jobs};
@@ -91,10 +92,9 @@ fn of_service(seed: u64, class: usize, index: usize) -> Vec<Example> {
 fn fill_up(service: &mut Service, chance: &mut Chance) {
     let well = service.onset.unwrap_or(service.rss.len()).min(service.rss.len());
     let room = FULL_UP - service.rss[..well].iter().fold(0.0_f64, |m, v| m.max(*v));
-    let more = (FILLS.0 + (FILLS.1 - FILLS.0) * chance.unit()).min(room.max(0.0));
-    let time = FILLS_IN.0 + (FILLS_IN.1 - FILLS_IN.0) * chance.unit();
+    let more = (FILLS.0 + (FILLS.1 - FILLS.0) * unit(&mut chance.0)).min(room.max(0.0));
+    let time = FILLS_IN.0 + (FILLS_IN.1 - FILLS_IN.0) * unit(&mut chance.0);
     let Service { rss, floor, runs, managed, .. } = service;
-    let mut lived = rss.len();
     for minute in 0..rss.len() {
         let start = runs[runs.partition_point(|r| r.first <= minute).saturating_sub(1)].start;
         let add = more * (1.0 - (-(minute as f64 - start).max(0.0) / time).exp());
@@ -104,11 +104,11 @@ fn fill_up(service: &mut Service, chance: &mut Chance) {
             if *managed { (rss[minute] + add).min(SQUEEZED.max(floor[minute])) } else { rss[minute] + add };
         let dies = if *managed { floor[minute] >= FULL_FLOOR } else { rss[minute] >= 1.0 };
         if dies {
-            lived = lived.min(minute);
+            rss.truncate(minute);
+            floor.truncate(minute);
+            break;
         }
     }
-    rss.truncate(lived);
-    floor.truncate(lived);
 }
 
 /// Ticks of services of the generator of which several run side by side, as a cluster's history tells of them.
@@ -196,10 +196,6 @@ struct Chance(ChaCha8Rng);
 impl Chance {
     fn new(seed: u64) -> Chance {
         Chance(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn takes(&mut self, every: u64) -> bool {
