@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, Gid, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, OFlags, Uid};
 
 use super::{CaptureError, Order};
 use crate::world::World;
@@ -20,20 +20,49 @@ pub(super) fn ours(pid: i32) -> String {
     format!(".plimsoll-{pid}-")
 }
 
-/// Removes pipes and files that a capture left in the target's `/tmp` when it was killed itself.
-pub(super) fn sweep(world: &World, pid: i32) {
-    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
-    let head = ours(pid);
-    for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|n| n.strip_prefix(&head)?.split('-').next()?.parse::<u32>().ok());
-        let is_ours = entry.file_type().is_ok_and(|t| t.is_fifo() || t.is_file());
-        let alive = |owner: u32| world.proc_root.join(owner.to_string()).exists();
-        if is_ours && owner.is_some_and(|o| !alive(o)) {
+/// Removes files that a capture left in the target's `/tmp` when it was killed itself, and bars its pipes. Returns all bars
+/// there: a runtime that answers one question after the other comes to none of them once it has answered a later one.
+pub(super) fn sweep(world: &World, pid: i32) -> Vec<PathBuf> {
+    let mut bars = Vec::new();
+    for (entry, owner) in left(world, pid) {
+        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+        let is_alive = world.proc_root.join(owner.to_string()).exists();
+        if kind.is_symlink() {
+            bars.push(path);
+        } else if kind.is_fifo() && !is_alive {
+            if bar(&path).is_ok() {
+                bars.push(path);
+            }
+        } else if kind.is_file() && !is_alive {
             // It is ours, and nobody reads it any more.
-            let _left_behind = fs::remove_file(entry.path());
+            let _left_behind = fs::remove_file(path);
         }
     }
+    bars
+}
+
+/// What of ours is in the target's `/tmp`, and the process that made it.
+fn left(world: &World, pid: i32) -> impl Iterator<Item = (fs::DirEntry, u32)> {
+    let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
+    let head = ours(pid);
+    fs::read_dir(tmp).into_iter().flatten().flatten().filter_map(move |entry| {
+        let owner = entry.file_name().to_str()?.strip_prefix(&head)?.split('-').next()?.parse().ok()?;
+        Some((entry, owner))
+    })
+}
+
+/// Closes a pipe to a writer that may still come. One that waits for a reader is let go, and its writes fail; one that
+/// opens the name later is refused, for a link to itself leads nowhere. Had the name only been removed, the first would
+/// wait for ever, and the second would make a file of it and fill the target's disk.
+pub(super) fn bar(pipe: &Path) -> io::Result<()> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let reader = fs::OpenOptions::new().read(true).custom_flags(flags).open(pipe)?;
+    let mut beside = pipe.as_os_str().to_owned();
+    beside.push(".bar");
+    symlink(pipe.file_name().unwrap_or_default(), &beside)?;
+    fs::rename(&beside, pipe)?;
+    drop(reader);
+    Ok(())
 }
 
 /// Gives a file to the target's user, who must be able to open it.
@@ -131,8 +160,55 @@ impl Drop for Inside {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::fs::{FileType, Mode};
 
     use super::*;
+
+    /// A world of one process whose `/tmp` holds a pipe of a capture that is gone.
+    fn left_behind() -> (tempfile::TempDir, World, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tmp = folder.path().join("7/root/tmp");
+        fs::create_dir_all(&tmp).expect("made");
+        let pipe = tmp.join(format!("{}8-1.fifo", ours(7)));
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+        let world = World { proc_root: folder.path().to_owned(), ..World::under(folder.path()) };
+        (folder, world, pipe)
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_a_reader_who_was_killed_is_let_go() {
+        let (_folder, world, pipe) = left_behind();
+        let (send, told) = channel();
+        let path = pipe.clone();
+        let writer = std::thread::spawn(move || {
+            send.send(fs::read_link("/proc/thread-self").expect("it runs")).expect("heard");
+            let mut file = fs::OpenOptions::new().write(true).open(path).expect("opened");
+            file.write_all(&[0; 1 << 20]).map_err(|e| e.kind())
+        });
+        let thread = told.recv_timeout(Duration::from_secs(10)).expect("it runs");
+        let stat = Path::new("/proc").join(thread).join("stat");
+        while !fs::read_to_string(&stat).expect("it runs").contains(") S ") {
+            std::thread::yield_now();
+        }
+        assert_eq!(sweep(&world, 7), [pipe.as_path()]);
+        assert_eq!(writer.join().expect("it ends"), Err(ErrorKind::BrokenPipe));
+        // Barred until it has answered.
+        let late = File::create(&pipe).expect_err("refused");
+        assert_eq!(late.raw_os_error(), Some(rustix::io::Errno::LOOP.raw_os_error()), "{late}");
+        assert_eq!(sweep(&world, 7), [pipe.as_path()], "it is told of until it is lifted");
+        assert_eq!(fs::read_dir(pipe.parent().expect("a folder")).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_pipe_of_a_living_capture_is_left_alone() {
+        let (folder, world, pipe) = left_behind();
+        fs::create_dir(folder.path().join("8")).expect("made");
+        assert!(sweep(&world, 7).is_empty());
+        assert!(fs::symlink_metadata(&pipe).expect("there").file_type().is_fifo());
+    }
 
     #[test]
     fn a_link_in_the_place_of_our_file_is_given_and_not_what_it_leads_to() {
@@ -147,7 +223,7 @@ mod tests {
         fs::create_dir(&process).expect("made");
         rustix::fs::chown(&process, Some(Uid::from_raw(65534)), Some(Gid::from_raw(65534))).expect("changed");
         fs::write(&ours, "secret").expect("written");
-        std::os::unix::fs::symlink(&ours, &link).expect("made");
+        symlink(&ours, &link).expect("made");
         give(&process, &link).expect("given");
         assert_eq!(fs::metadata(&ours).expect("there").uid(), 0);
         assert_eq!(fs::symlink_metadata(&link).expect("there").uid(), 65534);

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -68,12 +69,12 @@ fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
     if version != 0 && version < OVERWRITES {
         return super::jvm_dump_file::take(order, folder);
     }
-    let fifo = Fifo::make(order)?;
+    let mut fifo = Fifo::make(order)?;
     let one_thread = if version >= SEGMENTS { " -parallel=1" } else { "" };
     let command = format!("GC.heap_dump -all -overwrite{one_thread} {}", fifo.inside);
     let mut draft = folder.begin("heap.hprof")?;
     let answer = have_dumped(order, command).map_err(|e| CaptureError::file(&fifo.path, e))?;
-    let read = copy(order, &fifo, &mut draft, &answer);
+    let read = copy(order, &mut fifo, &mut draft, &answer);
     // Closing our end stops a dump that is under way; the JVM goes on.
     drop(fifo);
     let said = match read {
@@ -118,7 +119,7 @@ fn settle(answer: &Answer) -> Option<String> {
 }
 
 /// Copies until the JVM closes its end.
-fn copy(order: &Order<'_>, fifo: &Fifo, draft: &mut Draft, answer: &Answer) -> Result<(), CaptureError> {
+fn copy(order: &Order<'_>, fifo: &mut Fifo, draft: &mut Draft, answer: &Answer) -> Result<(), CaptureError> {
     let mut buffer = vec![0; 1 << 20];
     let began = Instant::now();
     loop {
@@ -131,7 +132,7 @@ fn copy(order: &Order<'_>, fifo: &Fifo, draft: &mut Draft, answer: &Answer) -> R
             Ok(0) if draft.bytes() > 0 => return Ok(()),
             // Nobody has opened the other end yet.
             Ok(0) => {
-                refused(answer)?;
+                refused(answer).inspect_err(|_| fifo.is_met = true)?;
                 if began.elapsed() > BEGIN {
                     return Err(CaptureError::Jvm(
                         "it did not begin to write within 60 s: is it stuck before a safepoint?".to_owned(),
@@ -139,7 +140,10 @@ fn copy(order: &Order<'_>, fifo: &Fifo, draft: &mut Draft, answer: &Answer) -> R
                 }
                 thread::sleep(Duration::from_millis(1));
             }
-            Ok(n) => draft.write(&buffer[..n])?,
+            Ok(n) => {
+                fifo.is_met = true;
+                draft.write(&buffer[..n])?;
+            }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(e) => return Err(CaptureError::file(&fifo.path, e)),
         }
@@ -155,13 +159,18 @@ fn refused(answer: &Answer) -> Result<(), CaptureError> {
     }
 }
 
-/// A pipe with a name in the target's `/tmp`, for its user; removed when dropped.
+/// A pipe with a name in the target's `/tmp`, for its user; removed when dropped, or barred while the JVM may still come.
 struct Fifo {
-    /// As this process sees it.
+    /// As this process sees it, for words.
     path: PathBuf,
+    /// The same through the folder that it holds open: so it stays when the target is gone.
+    held: PathBuf,
+    _tmp: fs::File,
     /// As the target sees it.
     inside: String,
     reader: fs::File,
+    /// Whether the JVM has opened it or has said that it will not.
+    is_met: bool,
 }
 
 impl Fifo {
@@ -174,24 +183,27 @@ impl Fifo {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos())
         );
         let inside = format!("/tmp/{unique}");
-        let path = process.join("root/tmp").join(&unique);
+        let tmp = process.join("root/tmp");
+        let path = tmp.join(&unique);
+        let tmp = fs::File::open(&tmp).map_err(|e| CaptureError::file(&tmp, e))?;
+        let held = PathBuf::from(format!("/proc/self/fd/{}/{unique}", tmp.as_raw_fd()));
         let failed = |e: io::Error| CaptureError::file(&path, e);
-        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        rustix::fs::mknodat(CWD, &held, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
             .map_err(|e| failed(e.into()))?;
-        let made = give(&process, &path).and_then(|()| {
+        let made = give(&process, &held).and_then(|()| {
             // Opened without waiting for the writer: else the first of the two would wait for ever.
             let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-            fs::OpenOptions::new().read(true).custom_flags(flags).open(&path)
+            fs::OpenOptions::new().read(true).custom_flags(flags).open(&held)
         });
         match made {
             Ok(reader) => {
                 // A larger pipe wakes the two ends less often; the usual one does as well.
                 let _as_it_is = rustix::pipe::fcntl_setpipe_size(&reader, PIPE);
-                Ok(Fifo { path, inside, reader })
+                Ok(Fifo { path, held, _tmp: tmp, inside, reader, is_met: false })
             }
             Err(e) => {
                 // The pipe is ours alone and empty.
-                let _left_behind = fs::remove_file(&path);
+                let _left_behind = fs::remove_file(&held);
                 Err(failed(e))
             }
         }
@@ -200,8 +212,8 @@ impl Fifo {
 
 impl Drop for Fifo {
     fn drop(&mut self) {
-        // The target may be gone, and its file system with it.
-        let _left_behind = fs::remove_file(&self.path);
+        // What cannot be removed is swept by the next capture.
+        let _left_behind = if self.is_met { fs::remove_file(&self.held) } else { its_tmp::bar(&self.held) };
     }
 }
 
@@ -209,4 +221,26 @@ impl Drop for Fifo {
 pub(super) fn major(version: &str) -> u32 {
     let v = version.strip_prefix("1.").unwrap_or(version);
     v.split(|c: char| !c.is_ascii_digit()).next().and_then(|d| d.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_to_which_the_jvm_may_still_come_is_barred_and_one_that_it_came_to_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        for is_met in [true, false] {
+            rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+            let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+            let reader =
+                fs::OpenOptions::new().read(true).custom_flags(nonblock).open(&path).expect("opened");
+            let (held, _tmp) = (path.clone(), fs::File::open(folder.path()).expect("opened"));
+            drop(Fifo { path: path.clone(), held, _tmp, inside: String::new(), reader, is_met });
+            assert_eq!(fs::symlink_metadata(&path).is_ok(), !is_met);
+        }
+        assert!(path.is_symlink());
+        assert!(fs::File::create(&path).is_err(), "no file is made of it");
+    }
 }

@@ -151,9 +151,14 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
         return Err(CaptureError::Gone(order.target.pid));
     }
     // What an earlier one left that was killed itself.
-    its_tmp::sweep(order.world, order.target.pid);
+    let bars = its_tmp::sweep(order.world, order.target.pid);
     match (order.target.runtime, order.id) {
-        (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => jvm::take(order, folder),
+        (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => {
+            jvm::take(order, folder)?;
+            // It answers one after the other: what was asked of it before is done.
+            bars.iter().for_each(|bar| drop(std::fs::remove_file(bar)));
+            Ok(())
+        }
         (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
         (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
@@ -174,7 +179,7 @@ pub fn profiles_answer(world: &World, pid: i32) -> Result<bool, String> {
 
 /// Removes what a capture that was killed itself left in the process's file system.
 pub fn sweep(world: &World, pid: i32) {
-    its_tmp::sweep(world, pid);
+    let _for_a_later_capture = its_tmp::sweep(world, pid);
 }
 
 /// Whether [`take`] knows how to take it.

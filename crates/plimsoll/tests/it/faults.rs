@@ -2,7 +2,9 @@
 //! target as it was and nothing half-written.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -52,6 +54,13 @@ fn nothing_half_written(folder: &Path) {
     let parts: Vec<_> =
         files(folder).into_iter().filter(|f| f.extension().is_some_and(|e| e == "partial")).collect();
     assert!(parts.is_empty(), "{parts:?}");
+}
+
+/// How many files of captures of a process are in `/tmp`.
+fn left_of(pid: u32) -> usize {
+    let head = format!(".plimsoll-{pid}-");
+    let all = fs::read_dir("/tmp").expect("a folder").flatten();
+    all.filter(|e| e.file_name().to_string_lossy().starts_with(&head)).count()
 }
 
 /// A JVM of one test, in a cage that does not bind.
@@ -111,6 +120,7 @@ fn a_jvm_that_is_killed_half_way_leaves_what_came_and_it_is_read_as_cut() {
     let piece = &manifest["artifacts"][0];
     assert_eq!((&piece["complete"], piece["file"].as_str()), (&false.into(), Some("cut-heap.hprof")));
     assert!(piece["cutBecause"].as_str().is_some_and(|why| !why.is_empty()), "{manifest:#}");
+    assert_eq!(left_of(java.0.id()), 0, "though its namespace is gone");
     assert_eq!(piece["bytes"].as_u64(), fs::metadata(&kept).ok().map(|m| m.len()));
     // Alone, and in its folder.
     for what in [kept.as_path(), kept.parent().expect("a folder")] {
@@ -129,17 +139,38 @@ fn a_capture_that_is_killed_itself_leaves_a_living_jvm_and_the_next_one_cleans_u
     until("it has begun", || named(to.path(), "heap.hprof.partial").is_some());
     taking.kill().expect("killed");
     taking.wait().expect("reaped");
-    let head = format!(".plimsoll-{}-", java.0.id());
-    let left = || {
-        let all = fs::read_dir("/tmp").expect("a folder").flatten();
-        all.filter(|e| e.file_name().to_string_lossy().starts_with(&head)).count()
-    };
-    assert_eq!(left(), 1, "the pipe");
+    assert_eq!(left_of(java.0.id()), 1, "the pipe");
     let again = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let out = captured(folder.path(), again.path(), java.0.id(), &["--artifact", "threads", "--force"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     assert!(java.0.try_wait().expect("asked").is_none(), "it lives");
-    assert_eq!(left(), 0, "the pipe is removed");
+    assert_eq!(left_of(java.0.id()), 0, "the pipe is removed");
+}
+
+/// A capture asked for a dump and was killed before the JVM opened the pipe: without a reader it would wait there for ever.
+#[test]
+fn a_jvm_that_waits_at_the_pipe_of_a_killed_capture_is_let_go_and_makes_no_file_of_it() {
+    let test = "faults::a_jvm_that_waits_at_the_pipe";
+    let (folder, to) = (folder(), folder());
+    let Some((_cage, mut java)) = java(test, folder.path(), "Waiting") else { return };
+    let pid = java.0.id();
+    let threads = || captured(folder.path(), to.path(), pid, &["--artifact", "threads", "--force"]);
+    let out = threads();
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let mut gone = Command::new("true").spawn().expect("it runs");
+    gone.wait().expect("reaped");
+    let pipe = format!("/tmp/.plimsoll-{pid}-{}-1.fifo", gone.id());
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+    let mut asks = UnixStream::connect(format!("/tmp/.java_pid{pid}")).expect("it listens");
+    let request = format!("1\0jcmd\0GC.heap_dump -all -overwrite {pipe}\0\0\0");
+    asks.write_all(request.as_bytes()).expect("written");
+    let out = threads();
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let mut said = String::new();
+    asks.read_to_string(&mut said).expect("answered");
+    assert!(!said.contains("Heap dump file created"), "{said}");
+    assert!(java.0.try_wait().expect("asked").is_none(), "it lives");
+    assert_eq!(left_of(pid), 0);
 }
 
 #[test]
