@@ -15,6 +15,22 @@ pub fn jobs(healthy: usize, leaking: usize) -> Vec<(usize, usize)> {
     (0..CLASSES.len()).flat_map(|c| (0..count(c)).map(move |i| (c, i))).collect()
 }
 
+/// The first word of a command line that begins like a flag and is none of the known ones. Without asking, a mistyped flag would have
+/// something else measured for minutes, or the reported seed run.
+pub fn unknown_flag<'a>(args: impl IntoIterator<Item = &'a str>, known: &[&str]) -> Option<&'a str> {
+    args.into_iter().find(|word| word.starts_with("--") && !known.contains(word))
+}
+
+/// Ends the program where its command line has a flag that is not one of these.
+#[expect(clippy::print_stderr, clippy::exit, reason = "a word to who typed it, before anything is done")]
+pub fn only(known: &[&str]) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(word) = unknown_flag(args.iter().map(String::as_str), known) {
+        eprintln!("{word}: no such flag; there are {}", known.join(" "));
+        std::process::exit(2);
+    }
+}
+
 /// Value of a flag of the command line.
 pub fn word(name: &str) -> Option<String> {
     let mut args = std::env::args().skip_while(|a| a != name).skip(1);
@@ -74,4 +90,16 @@ pub fn in_parallel<R: Send>(jobs: &[(usize, usize)], work: impl Fn((usize, usize
     });
     all.sort_by_key(|(i, _)| *i);
     all.into_iter().map(|(_, r)| r).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_flag;
+
+    #[test]
+    fn a_mistyped_flag_is_found_and_the_value_of_one_is_none() {
+        let known = ["--seed", "--dump"];
+        assert_eq!(unknown_flag(["--seed", "7", "--dump", "-"], &known), None);
+        assert_eq!(unknown_flag(["--seed", "7", "--help"], &known), Some("--help"));
+    }
 }

@@ -44,6 +44,8 @@ pub enum Part {
     All,
     /// The first, the third, …
     Even,
+    /// The second, the fourth, …
+    Odd,
 }
 
 /// A source of traces that may lie on this machine.
@@ -68,6 +70,7 @@ impl Source {
         let is_taken = |place: usize| match self.part {
             Part::All => true,
             Part::Even => place.is_multiple_of(2),
+            Part::Odd => !place.is_multiple_of(2),
         };
         let folder = self.month.iter().fold(directory.join(self.folder), |folder, month| folder.join(month));
         let all = (self.read)(&folder, most)?.into_iter().enumerate();

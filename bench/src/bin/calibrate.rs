@@ -7,6 +7,8 @@
 //!
 //! `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence [--dir DIR] > crates/plimsoll-core/src/slope/evidence_table.rs`
 //!
+//! With `--other-half` as well it learns from those pods that the table that ships has not seen, so that each pod can be judged by one that has not.
+//!
 //! The leaks are the generator's, and such as are added to public traces where those lie on this machine (as for the
 //! benchmark `traces`); which ones were there stands in the table. Coverage by class goes to stderr, and how well climbs were told apart
 //! that were not learnt from.
@@ -16,9 +18,9 @@ use plimsoll_bench::evidence_net::{self, Example};
 use plimsoll_bench::evidence_set;
 use plimsoll_bench::quantile_net::{Asked, Learnt, Sample, learn};
 use plimsoll_bench::replay::Seen;
-use plimsoll_bench::run::{given, in_parallel, jobs, number, word};
+use plimsoll_bench::run::{given, in_parallel, jobs, number, only, word};
 use plimsoll_bench::services::{CLASSES, Service, generate};
-use plimsoll_bench::traces::{CALIBRATION, Leak, Source, Trace, directory, question};
+use plimsoll_bench::traces::{CALIBRATION, Leak, Part, Source, Trace, directory, question};
 use plimsoll_core::slope::{Epoch, Layers, Question, Sign, estimate_raw};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,6 +49,7 @@ struct Answer {
 }
 
 fn main() {
+    only(&["--evidence", "--other-half", "--dir", "--per-class"]);
     if given("--evidence") {
         evidence();
     } else {
@@ -79,7 +82,12 @@ fn evidence() {
 /// Hands over the traces of every source that is there.
 fn for_traces(mut to: impl FnMut(&[Trace], usize, &Source)) {
     let directory = directory(word("--dir"));
-    for (k, source) in CALIBRATION.iter().enumerate() {
+    for (k, source) in CALIBRATION.into_iter().enumerate() {
+        let part = match source.part {
+            Part::Even if given("--other-half") => Part::Odd,
+            part => part,
+        };
+        let source = &Source { part, ..source };
         match source.traces(&directory, usize::MAX) {
             Ok(traces) if !traces.is_empty() => to(&traces, k, source),
             _ => eprintln!("{}: MISSING, the table does without them", source.folder),

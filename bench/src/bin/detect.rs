@@ -15,7 +15,7 @@ use plimsoll_bench::dump::{self, Dump};
 use plimsoll_bench::intervals::{Answer, Figures, figures};
 use plimsoll_bench::replay::{Seen, flags};
 use plimsoll_bench::rivals::{RIVALS, line_interval};
-use plimsoll_bench::run::{SHARES, answers, given, in_parallel, jobs, number, word};
+use plimsoll_bench::run::{SHARES, answers, given, in_parallel, jobs, number, only, word};
 use plimsoll_bench::score::{Outcome, Summary, score, summarise};
 use plimsoll_bench::services::{CLASSES, HEALTHY, Service, generate};
 use plimsoll_core::slope::AlarmPolicy;
@@ -55,6 +55,7 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
 }
 
 fn main() -> std::io::Result<()> {
+    only(&["--seed", "--per-class", "--no-load", "--sweep", "--dump"]);
     let per_class = number("--per-class").map(|n| n as usize);
     let jobs = jobs(per_class.unwrap_or(140), per_class.unwrap_or(110));
     let (seed, sweep, load) =

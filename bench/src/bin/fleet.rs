@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use plimsoll_bench::looks::table;
-use plimsoll_bench::run::number;
+use plimsoll_bench::run::{number, only};
 use plimsoll_core::cluster::{Life, Movement, Replica, Workload, judge};
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::{Death, Samples};
@@ -50,6 +50,17 @@ fn memory(container: usize, age: f64) -> f64 {
 }
 
 fn main() -> ExitCode {
+    only(&[
+        "--series",
+        "--replicas",
+        "--passes",
+        "--containers",
+        "--every",
+        "--seed",
+        "--per-class",
+        "--namespaces",
+        "--port",
+    ]);
     let mode = std::env::args().nth(1).unwrap_or_default();
     let given = |name: &str, default: usize| number(name).map_or(default, |n| n as usize);
     match mode.as_str() {

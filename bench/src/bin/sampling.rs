@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use plimsoll_bench::run::number;
+use plimsoll_bench::run::{number, only};
 use plimsoll_host::fleet::Fleet;
 use plimsoll_host::world::World;
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         Some("--contestant") => return contestant(&args),
         _ => {}
     }
+    only(&["--processes", "--seconds", "--rounds", "--groups"]);
     let processes = number("--processes").unwrap_or(1000) as usize;
     let seconds = number("--seconds").unwrap_or(30) as usize;
     let rounds = number("--rounds").unwrap_or(3).max(1) as usize;

@@ -18,7 +18,7 @@ use plimsoll_bench::dump::{self, Dump};
 use plimsoll_bench::intervals::{Answer, figures};
 use plimsoll_bench::replay::{LIMIT, TICK, flags};
 use plimsoll_bench::rivals::{RIVALS, Rival};
-use plimsoll_bench::run::{SHARES, given, in_parallel, number, word};
+use plimsoll_bench::run::{SHARES, given, in_parallel, number, only, word};
 use plimsoll_bench::score::{median, risings};
 use plimsoll_bench::traces::{Leak, SOURCES, Source, Trace, directory, question};
 use plimsoll_core::series::Point;
@@ -77,6 +77,7 @@ struct Asked {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    only(&["--dir", "--only", "--month", "--part", "--seeds", "--most", "--ours", "--dump", "--list"]);
     let asked = Asked::from_flags()?;
     let directory = directory(word("--dir"));
     let mut dump = asked.dump.as_deref().map(|path| Dump::create(Path::new(path))).transpose()?;

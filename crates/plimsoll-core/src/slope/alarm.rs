@@ -3,7 +3,8 @@
 //! One posterior flickers: its blocks end at the tick, and a model more or less in favour moves it by tenths. So the evidence is the
 //! logarithm of the odds of death, averaged over the newest ticks, over longer where the clock is long and there is time to make sure: a
 //! tick that is nearly certain counts for more than one that only leans. What a cache that fills, the rise of a day or a burst look
-//! like is in the odds ([`super::Posterior::goes_on`]); the rule asks the same of all.
+//! like is in the odds ([`super::Posterior::goes_on`]); the rule asks the same of all, but of a process that has climbed before and did
+//! not go on: it is of a kind that moves so.
 
 use super::Posterior;
 
@@ -14,6 +15,8 @@ pub struct AlarmPolicy {
     pub horizon: f64,
     /// Evidence that is asked for, as a probability.
     pub raise: f64,
+    /// The same for another alarm in the life of one process: the first was wrong.
+    pub again: f64,
     /// An alarm stands while the evidence is at least this.
     pub keep: f64,
     /// Share of the median time left over which the evidence is averaged ...
@@ -42,6 +45,7 @@ impl Default for AlarmPolicy {
         AlarmPolicy {
             horizon: 240.0 * 3_600.0,
             raise: 0.5,
+            again: 0.9,
             keep: 0.1,
             memory: 0.1,
             memory_least: 3_600.0,
@@ -62,12 +66,15 @@ pub struct Alarm {
     /// Seconds over which it was averaged last.
     memory: f64,
     since: Option<f64>,
+    /// Start of the process in which an alarm stood last.
+    stood_in: Option<f64>,
 }
 
 impl Alarm {
     /// An alarm that has seen nothing yet.
     pub fn new(policy: AlarmPolicy) -> Alarm {
-        Alarm { policy, evidence: log_odds(0.0), last: None, memory: policy.memory_least, since: None }
+        let memory = policy.memory_least;
+        Alarm { policy, evidence: log_odds(0.0), last: None, memory, since: None, stood_in: None }
     }
 
     /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. It does not stand at a
@@ -79,10 +86,19 @@ impl Alarm {
         self.memory = posterior.map_or(self.memory, |p| self.policy.memory_of(p));
         let weight = (1.0 - (-passed / self.memory).exp()).min(ONE_TICK);
         self.evidence += weight * (odds - self.evidence);
-        let asked = if self.since.is_some() { self.policy.keep } else { self.policy.raise };
-        let stands = material.is_some() && self.evidence >= log_odds(asked);
+        let stands = material.is_some_and(|p| self.evidence >= log_odds(self.asked(p)));
         self.since = if stands { self.since.or(Some(now)) } else { None };
+        self.stood_in = if stands { posterior.map(|p| p.started) } else { self.stood_in };
         stands
+    }
+
+    /// The evidence that an alarm takes, as a probability.
+    fn asked(&self, p: &Posterior) -> f64 {
+        match (self.since, self.stood_in) {
+            (Some(_), _) => self.policy.keep,
+            (None, Some(started)) if started == p.started => self.policy.again.max(self.policy.raise),
+            (None, _) => self.policy.raise,
+        }
     }
 
     /// Since when the alarm stands, Unix seconds.
@@ -138,6 +154,7 @@ mod tests {
             day_known: true,
             undecided_for: None,
             shape: Shape::Linear,
+            started: 0.0,
             span: 3600.0,
             floor_points: 20,
             effective_points: 10.0,
@@ -213,8 +230,28 @@ mod tests {
             (20..32).all(|k| !alarm.tick(None, f64::from(k) * 1800.0)),
             "it does not stand without a posterior"
         );
+        let dying = Posterior { started: 30.0 * 1800.0, ..dying };
         assert!(!alarm.tick(Some(&dying), 32.0 * 1800.0), "one tick of the new process");
         assert!((33..36).any(|k| alarm.tick(Some(&dying), f64::from(k) * 1800.0)), "and a few more");
+    }
+
+    #[test]
+    fn who_climbed_and_did_not_go_on_has_to_show_more_than_another_process() {
+        let leaning = |goes_on: f64, started: f64| Posterior {
+            goes_on: Some(goes_on),
+            started,
+            ..posterior(20.0, 70.0)
+        };
+        let raised = |then: &Posterior| {
+            let mut alarm = Alarm::new(AlarmPolicy::default());
+            let mut tick = |p: Option<&Posterior>, k: u32| alarm.tick(p, f64::from(k) * 1800.0);
+            assert!((0..40).any(|k| tick(Some(&leaning(0.8, 0.0)), k)), "the first");
+            assert!(!tick(None, 40), "it ends, for whatever reason");
+            (41..200).any(|k| tick(Some(then), k))
+        };
+        assert!(!raised(&leaning(0.8, 0.0)), "as much as before is not enough");
+        assert!(raised(&leaning(0.97, 0.0)));
+        assert!(raised(&leaning(0.8, 40.0 * 1800.0)), "in another process it is");
     }
 
     #[test]

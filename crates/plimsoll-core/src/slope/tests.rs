@@ -336,3 +336,32 @@ fn a_leak_of_weeks_alarms_when_its_end_is_within_the_horizon() {
     let warm = simulate(12 * 400, 300.0, 7, 3.0, |t| 200.0 + 400.0 * (1.0 - (-t / 90_000.0).exp()));
     assert_eq!(alarmed_at(&warm, Samples::Raw, 24), None);
 }
+
+/// The fitted models of one run.
+fn fitted(points: &[Point]) -> Fit {
+    let epochs = [one(points)];
+    let q = ask(&epochs, Samples::Raw, LIMIT);
+    let floor = floor::collect(&q, None).unwrap_or_else(|not_yet| panic!("{}", not_yet.why));
+    let design = Design::new(&floor, Setting { load: false, now: q.now });
+    let scale = scale_of(&q, &floor);
+    fit::fit(&floor, design, scale).expect("it determines a model")
+}
+
+#[test]
+fn plateaus_are_asked_only_where_something_began() {
+    let hours = |t: f64| t / 3_600.0;
+    let asked = |shape: &dyn Fn(f64) -> f64| {
+        let fit = fitted(&simulate(24 * 60, 60.0, 3, 4.0, shape));
+        let onsets = &fit.design.onsets;
+        let with = onsets.iter().filter(|o| o.with_plateaus).count() as f64 / onsets.len() as f64;
+        let plateaus = fit.scored.iter().filter(|s| s.model.family == Family::Plateau);
+        (with, plateaus.map(|s| s.weight).sum::<f64>(), onsets.len())
+    };
+    let (flat, _, count) = asked(&|_| 300.0);
+    assert!(count > 5 && flat < 0.3, "{flat} of {count}");
+    // A cache that fills from the twelfth hour on: neither a step nor a ramp.
+    let fills = |t: f64| 300.0 + 150.0 * (1.0 - (-(hours(t) - 12.0).max(0.0) / 3.0).exp());
+    let (with, weight, _) = asked(&fills);
+    assert!(with >= 0.4, "{with}");
+    assert!(weight > 0.5, "what began is what is believed: {weight}");
+}
