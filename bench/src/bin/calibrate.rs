@@ -50,7 +50,9 @@ struct Answer {
 
 fn main() {
     only(&["--evidence", "--other-half", "--dir", "--per-class"]);
-    if given("--evidence") {
+    if given("--other-half") && !given("--evidence") {
+        eprintln!("--other-half is of --evidence only: the intervals keep no pods for later");
+    } else if given("--evidence") {
         evidence();
     } else {
         intervals();
@@ -114,8 +116,9 @@ fn told_apart(learnt: &evidence_net::Learnt, of: &[&Example]) -> String {
 
 fn print_evidence(from: &[String], learnt: &evidence_net::Learnt) {
     println!("//! Odds that a climb goes on to the level that kills, by what is known of the question.\n//!");
+    let half = if given("--other-half") { " --other-half" } else { "" };
     println!(
-        "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence`; do not edit. Learnt from:\n//!"
+        "//! Made by `cargo run --release -p plimsoll-bench --bin calibrate -- --evidence{half}`; do not edit. Learnt from:\n//!"
     );
     from.iter().for_each(|line| println!("//! - {line}"));
     println!("\nuse super::evidence::Judge;\nuse super::layers::{{Layers, Sign}};\n");

@@ -15,7 +15,7 @@ pub struct AlarmPolicy {
     pub horizon: f64,
     /// Evidence that is asked for, as a probability.
     pub raise: f64,
-    /// The same for another alarm in the life of one process: the first was wrong.
+    /// The same for another alarm in the life of one process, when the first was wrong.
     pub again: f64,
     /// An alarm stands while the evidence is at least this.
     pub keep: f64,
@@ -66,15 +66,23 @@ pub struct Alarm {
     /// Seconds over which it was averaged last.
     memory: f64,
     since: Option<f64>,
-    /// Start of the process in which an alarm stood last.
-    stood_in: Option<f64>,
+    /// The process in which an alarm was raised last, and the one in which one was wrong.
+    raised_in: Option<(u32, f64)>,
+    wrong_in: Option<(u32, f64)>,
 }
 
 impl Alarm {
     /// An alarm that has seen nothing yet.
     pub fn new(policy: AlarmPolicy) -> Alarm {
-        let memory = policy.memory_least;
-        Alarm { policy, evidence: log_odds(0.0), last: None, memory, since: None, stood_in: None }
+        Alarm {
+            policy,
+            evidence: log_odds(0.0),
+            last: None,
+            memory: policy.memory_least,
+            since: None,
+            raised_in: None,
+            wrong_in: None,
+        }
     }
 
     /// Takes the posterior of one tick at `now` (Unix seconds); true while the alarm stands. It does not stand at a
@@ -87,17 +95,25 @@ impl Alarm {
         let weight = (1.0 - (-passed / self.memory).exp()).min(ONE_TICK);
         self.evidence += weight * (odds - self.evidence);
         let stands = material.is_some_and(|p| self.evidence >= log_odds(self.asked(p)));
+        let process = posterior.map(|p| p.process);
+        if stands && self.since.is_none() {
+            self.raised_in = process;
+        }
+        // A tick without a posterior ends an alarm and says nothing of it.
+        let speaks_against = self.evidence < log_odds(self.policy.keep) && odds < log_odds(self.policy.raise);
+        if process.is_some() && process == self.raised_in && speaks_against {
+            self.wrong_in = process;
+        }
         self.since = if stands { self.since.or(Some(now)) } else { None };
-        self.stood_in = if stands { posterior.map(|p| p.started) } else { self.stood_in };
         stands
     }
 
     /// The evidence that an alarm takes, as a probability.
     fn asked(&self, p: &Posterior) -> f64 {
-        match (self.since, self.stood_in) {
-            (Some(_), _) => self.policy.keep,
-            (None, Some(started)) if started == p.started => self.policy.again.max(self.policy.raise),
-            (None, _) => self.policy.raise,
+        match self.since {
+            Some(_) => self.policy.keep,
+            None if self.wrong_in == Some(p.process) => self.policy.again.max(self.policy.raise),
+            None => self.policy.raise,
         }
     }
 
@@ -154,7 +170,7 @@ mod tests {
             day_known: true,
             undecided_for: None,
             shape: Shape::Linear,
-            started: 0.0,
+            process: (0, 0.0),
             span: 3600.0,
             floor_points: 20,
             effective_points: 10.0,
@@ -230,28 +246,49 @@ mod tests {
             (20..32).all(|k| !alarm.tick(None, f64::from(k) * 1800.0)),
             "it does not stand without a posterior"
         );
-        let dying = Posterior { started: 30.0 * 1800.0, ..dying };
+        let dying = Posterior { process: (0, 30.0 * 1800.0), ..dying };
         assert!(!alarm.tick(Some(&dying), 32.0 * 1800.0), "one tick of the new process");
         assert!((33..36).any(|k| alarm.tick(Some(&dying), f64::from(k) * 1800.0)), "and a few more");
     }
 
+    /// Raises an alarm, has it end by `then`, and tells whether `next` raises another.
+    fn raised_again(then: impl Fn(u32) -> Option<Posterior>, next: &Posterior) -> bool {
+        let mut alarm = Alarm::new(AlarmPolicy::default());
+        let mut tick = |p: Option<&Posterior>, k: u32| alarm.tick(p, f64::from(k) * 1800.0);
+        assert!((0..40).any(|k| tick(Some(&leaning(0.8, (0, 0.0))), k)), "the first");
+        assert!((40..60).any(|k| !tick(then(k).as_ref(), k)), "it ends");
+        (60..200).any(|k| tick(Some(next), k))
+    }
+
+    fn leaning(goes_on: f64, process: (u32, f64)) -> Posterior {
+        Posterior { goes_on: Some(goes_on), process, ..posterior(20.0, 70.0) }
+    }
+
     #[test]
     fn who_climbed_and_did_not_go_on_has_to_show_more_than_another_process() {
-        let leaning = |goes_on: f64, started: f64| Posterior {
-            goes_on: Some(goes_on),
-            started,
-            ..posterior(20.0, 70.0)
-        };
-        let raised = |then: &Posterior| {
-            let mut alarm = Alarm::new(AlarmPolicy::default());
-            let mut tick = |p: Option<&Posterior>, k: u32| alarm.tick(p, f64::from(k) * 1800.0);
-            assert!((0..40).any(|k| tick(Some(&leaning(0.8, 0.0)), k)), "the first");
-            assert!(!tick(None, 40), "it ends, for whatever reason");
-            (41..200).any(|k| tick(Some(then), k))
-        };
-        assert!(!raised(&leaning(0.8, 0.0)), "as much as before is not enough");
-        assert!(raised(&leaning(0.97, 0.0)));
-        assert!(raised(&leaning(0.8, 40.0 * 1800.0)), "in another process it is");
+        let calm = |_| Some(leaning(0.01, (0, 0.0)));
+        assert!(!raised_again(calm, &leaning(0.8, (0, 0.0))), "as much as before is not enough");
+        assert!(raised_again(calm, &leaning(0.97, (0, 0.0))));
+        assert!(raised_again(calm, &leaning(0.8, (0, 40.0 * 1800.0))), "in the next process it is");
+        assert!(raised_again(calm, &leaning(0.8, (1, 0.0))), "and in another replica");
+    }
+
+    #[test]
+    fn an_alarm_that_only_loses_sight_was_not_wrong() {
+        assert!(raised_again(|_| None, &leaning(0.8, (0, 0.0))));
+        // Out of sight for a while, and calm when it is seen again.
+        let calm = |k| (k > 44).then(|| leaning(0.01, (0, 0.0)));
+        let mut alarm = Alarm::new(AlarmPolicy::default());
+        let mut tick = |p: Option<&Posterior>, k: u32| alarm.tick(p, f64::from(k) * 1800.0);
+        assert!((0..40).any(|k| tick(Some(&leaning(0.8, (0, 0.0))), k)));
+        (40..60).for_each(|k| assert!(!tick(calm(k).as_ref(), k)));
+        assert!(!(60..200).any(|k| tick(Some(&leaning(0.8, (0, 0.0))), k)));
+    }
+
+    #[test]
+    fn an_alarm_that_outlives_its_process_is_not_held_against_the_next() {
+        let next = |_| Some(leaning(0.01, (0, 40.0 * 1800.0)));
+        assert!(raised_again(next, &leaning(0.8, (0, 40.0 * 1800.0))));
     }
 
     #[test]

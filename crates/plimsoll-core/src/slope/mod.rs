@@ -147,8 +147,8 @@ pub struct Posterior {
     pub undecided_for: Option<f64>,
     /// The model that holds most of the posterior.
     pub shape: Shape,
-    /// When the process that is judged started, or the first that is known of it; Unix seconds.
-    pub started: f64,
+    /// The process that is judged: its replica, and when it started or is first known of, Unix seconds.
+    pub process: (u32, f64),
     /// Seconds of samples used.
     pub span: f64,
     /// Floor points used.
@@ -303,7 +303,7 @@ fn assemble(q: &Question<'_>, floor: &Floor, fit: &Fit, f: &mut Forecast, death:
         day_known: fit.design.base.iter().any(forecast::comes_back),
         undecided_for: Some(until_decided(q, floor, f)),
         shape: shape(f),
-        started: q.epochs.last().map_or(f64::NAN, |e| e.start),
+        process: q.epochs.last().map_or((0, f64::NAN), |e| (e.replica, e.start)),
         draws: std::mem::take(&mut f.draws),
         span: floor.span(),
         floor_points: floor.points.len(),

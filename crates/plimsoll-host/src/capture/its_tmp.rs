@@ -42,27 +42,46 @@ pub(super) fn sweep(world: &World, pid: i32) -> Vec<PathBuf> {
 }
 
 /// What of ours is in the target's `/tmp`, and the process that made it.
-fn left(world: &World, pid: i32) -> impl Iterator<Item = (fs::DirEntry, u32)> {
+fn left(world: &World, pid: i32) -> Vec<(fs::DirEntry, u32)> {
     let tmp = world.proc_root.join(pid.to_string()).join("root/tmp");
     let head = ours(pid);
-    fs::read_dir(tmp).into_iter().flatten().flatten().filter_map(move |entry| {
+    let own = |entry: fs::DirEntry| {
         let owner = entry.file_name().to_str()?.strip_prefix(&head)?.split('-').next()?.parse().ok()?;
         Some((entry, owner))
-    })
+    };
+    // Listed to the end before anything is changed: what is renamed meanwhile may come twice.
+    fs::read_dir(tmp).into_iter().flatten().flatten().filter_map(own).collect()
 }
 
 /// Closes a pipe to a writer that may still come. One that waits for a reader is let go, and its writes fail; one that
 /// opens the name later is refused, for a link to itself leads nowhere. Had the name only been removed, the first would
 /// wait for ever, and the second would make a file of it and fill the target's disk.
 pub(super) fn bar(pipe: &Path) -> io::Result<()> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-    let reader = fs::OpenOptions::new().read(true).custom_flags(flags).open(pipe)?;
+    let open = |path: &Path, flags: OFlags| {
+        fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+    };
+    // What is in its place by now is looked at before it is opened: opening a device may do something.
+    let there = open(pipe, OFlags::PATH | OFlags::NOFOLLOW)?;
+    if !there.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("no pipe any more"));
+    }
+    let reader = open(Path::new(&format!("/proc/self/fd/{}", there.as_raw_fd())), OFlags::NONBLOCK)?;
     let mut beside = pipe.as_os_str().to_owned();
     beside.push(".bar");
+    // Of one that was killed here.
+    let _most_often_none = fs::remove_file(&beside);
     symlink(pipe.file_name().unwrap_or_default(), &beside)?;
-    fs::rename(&beside, pipe)?;
+    fs::rename(&beside, pipe).inspect_err(|_| drop(fs::remove_file(&beside)))?;
     drop(reader);
     Ok(())
+}
+
+/// The target's `/tmp`, held open. It needs not be listed, and what is no folder is not waited for.
+pub(super) fn folder(order: &Order<'_>) -> Result<(PathBuf, File), CaptureError> {
+    let place = order.world.proc_root.join(order.target.pid.to_string()).join("root/tmp");
+    let flags = (OFlags::PATH | OFlags::DIRECTORY).bits().cast_signed();
+    let tmp = fs::OpenOptions::new().read(true).custom_flags(flags).open(&place);
+    tmp.map(|tmp| (place.clone(), tmp)).map_err(|e| CaptureError::file(&place, e))
 }
 
 /// Gives a file to the target's user, who must be able to open it.
@@ -90,8 +109,7 @@ impl Inside {
     pub(super) fn new(order: &Order<'_>, ends: &str) -> Result<Inside, CaptureError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
         let name = format!("{}{}-{now}", ours(order.target.pid), std::process::id());
-        let place = order.world.proc_root.join(order.target.pid.to_string()).join("root/tmp");
-        let tmp = File::open(&place).map_err(|e| CaptureError::file(&place, e))?;
+        let (_, tmp) = folder(order)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}/{name}.{ends}", tmp.as_raw_fd()));
         Ok(Inside { inside: format!("/tmp/{name}.{ends}"), name, path, _tmp: tmp })
     }

@@ -74,6 +74,7 @@ fn heap(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> {
     let command = format!("GC.heap_dump -all -overwrite{one_thread} {}", fifo.inside);
     let mut draft = folder.begin("heap.hprof")?;
     let answer = have_dumped(order, command).map_err(|e| CaptureError::file(&fifo.path, e))?;
+    fifo.may_come = true;
     let read = copy(order, &mut fifo, &mut draft, &answer);
     // Closing our end stops a dump that is under way; the JVM goes on.
     drop(fifo);
@@ -132,22 +133,34 @@ fn copy(order: &Order<'_>, fifo: &mut Fifo, draft: &mut Draft, answer: &Answer) 
             Ok(0) if draft.bytes() > 0 => return Ok(()),
             // Nobody has opened the other end yet.
             Ok(0) => {
-                refused(answer).inspect_err(|_| fifo.is_met = true)?;
-                if began.elapsed() > BEGIN {
-                    return Err(CaptureError::Jvm(
-                        "it did not begin to write within 60 s: is it stuck before a safepoint?".to_owned(),
-                    ));
-                }
+                refused(answer).inspect_err(|_| fifo.may_come = false)?;
+                in_time(began)?;
                 thread::sleep(Duration::from_millis(1));
             }
             Ok(n) => {
-                fifo.is_met = true;
+                fifo.may_come = false;
                 draft.write(&buffer[..n])?;
             }
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // It is open there, and nothing is written now.
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                fifo.may_come = false;
+                if draft.bytes() == 0 {
+                    in_time(began)?;
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(CaptureError::file(&fifo.path, e)),
         }
     }
+}
+
+/// Whether the first byte may still come.
+fn in_time(began: Instant) -> Result<(), CaptureError> {
+    if began.elapsed() <= BEGIN {
+        return Ok(());
+    }
+    let why = "it did not begin to write within 60 s: is it stuck before a safepoint?";
+    Err(CaptureError::Jvm(why.to_owned()))
 }
 
 /// An answer before the first byte is a refusal.
@@ -169,8 +182,8 @@ struct Fifo {
     /// As the target sees it.
     inside: String,
     reader: fs::File,
-    /// Whether the JVM has opened it or has said that it will not.
-    is_met: bool,
+    /// Whether the JVM was asked to and has neither opened it nor said that it will not.
+    may_come: bool,
 }
 
 impl Fifo {
@@ -183,9 +196,8 @@ impl Fifo {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos())
         );
         let inside = format!("/tmp/{unique}");
-        let tmp = process.join("root/tmp");
-        let path = tmp.join(&unique);
-        let tmp = fs::File::open(&tmp).map_err(|e| CaptureError::file(&tmp, e))?;
+        let (place, tmp) = its_tmp::folder(order)?;
+        let path = place.join(&unique);
         let held = PathBuf::from(format!("/proc/self/fd/{}/{unique}", tmp.as_raw_fd()));
         let failed = |e: io::Error| CaptureError::file(&path, e);
         rustix::fs::mknodat(CWD, &held, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
@@ -199,7 +211,7 @@ impl Fifo {
             Ok(reader) => {
                 // A larger pipe wakes the two ends less often; the usual one does as well.
                 let _as_it_is = rustix::pipe::fcntl_setpipe_size(&reader, PIPE);
-                Ok(Fifo { path, held, _tmp: tmp, inside, reader, is_met: false })
+                Ok(Fifo { path, held, _tmp: tmp, inside, reader, may_come: false })
             }
             Err(e) => {
                 // The pipe is ours alone and empty.
@@ -213,7 +225,7 @@ impl Fifo {
 impl Drop for Fifo {
     fn drop(&mut self) {
         // What cannot be removed is swept by the next capture.
-        let _left_behind = if self.is_met { fs::remove_file(&self.held) } else { its_tmp::bar(&self.held) };
+        let _left_behind = if self.may_come { its_tmp::bar(&self.held) } else { fs::remove_file(&self.held) };
     }
 }
 
@@ -231,14 +243,14 @@ mod tests {
     fn a_pipe_to_which_the_jvm_may_still_come_is_barred_and_one_that_it_came_to_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pipe");
-        for is_met in [true, false] {
+        for may_come in [false, true] {
             rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
             let nonblock = OFlags::NONBLOCK.bits().cast_signed();
             let reader =
                 fs::OpenOptions::new().read(true).custom_flags(nonblock).open(&path).expect("opened");
             let (held, _tmp) = (path.clone(), fs::File::open(folder.path()).expect("opened"));
-            drop(Fifo { path: path.clone(), held, _tmp, inside: String::new(), reader, is_met });
-            assert_eq!(fs::symlink_metadata(&path).is_ok(), !is_met);
+            drop(Fifo { path: path.clone(), held, _tmp, inside: String::new(), reader, may_come });
+            assert_eq!(fs::symlink_metadata(&path).is_ok(), may_come);
         }
         assert!(path.is_symlink());
         assert!(fs::File::create(&path).is_err(), "no file is made of it");

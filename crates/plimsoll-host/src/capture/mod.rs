@@ -152,14 +152,17 @@ pub fn take(order: &Order<'_>, folder: &mut Folder) -> Result<(), CaptureError> 
     }
     // What an earlier one left that was killed itself.
     let bars = its_tmp::sweep(order.world, order.target.pid);
+    let lift = || bars.iter().for_each(|bar| drop(std::fs::remove_file(bar)));
+    if order.target.runtime != RuntimeKind::Jvm {
+        // The one for which they were put there had this number before.
+        lift();
+    }
     match (order.target.runtime, order.id) {
         (RuntimeKind::Jvm, "threads" | "nmt" | "histogram" | "heap") => {
-            jvm::take(order, folder)?;
             // It answers one after the other: what was asked of it before is done.
-            bars.iter().for_each(|bar| drop(std::fs::remove_file(bar)));
-            Ok(())
+            jvm::take(order, folder).map(|()| lift())
         }
-        (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder),
+        (RuntimeKind::Jvm, "gclog" | "jfr") => jvm_window::take(order, folder).map(|()| lift()),
         (RuntimeKind::Go, "stacks" | "sites") => go_outside::take(order, folder),
         (RuntimeKind::Go, "goroutines" | "heap") => go::take(order, folder),
         (RuntimeKind::Node, "statistics" | "sampling" | "snapshot") => node::take(order, folder),
@@ -177,7 +180,8 @@ pub fn profiles_answer(world: &World, pid: i32) -> Result<bool, String> {
     go::answers(world, pid).map_err(|e| e.to_string())
 }
 
-/// Removes what a capture that was killed itself left in the process's file system.
+/// Removes what a capture that was killed itself left in the process's file system; a pipe to which a JVM may still come is only
+/// barred, and the bar removed by a later [`take`].
 pub fn sweep(world: &World, pid: i32) {
     let _for_a_later_capture = its_tmp::sweep(world, pid);
 }

@@ -163,6 +163,7 @@ fn a_jvm_that_waits_at_the_pipe_of_a_killed_capture_is_let_go_and_makes_no_file_
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
     let mut asks = UnixStream::connect(format!("/tmp/.java_pid{pid}")).expect("it listens");
     let request = format!("1\0jcmd\0GC.heap_dump -all -overwrite {pipe}\0\0\0");
+    asks.set_read_timeout(Some(crate::rig::PATIENCE)).expect("set");
     asks.write_all(request.as_bytes()).expect("written");
     let out = threads();
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
