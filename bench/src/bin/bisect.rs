@@ -1,5 +1,5 @@
 //! The search over commits on simulated histories whose culprit is known, with runs that are wrong one time in ten; the
-//! bound that no search can beat beside it, and `git bisect run` on the same histories in real repositories.
+//! bound that no search can beat beside it, and `git bisect run` on such histories, without branches, in real repositories.
 //!
 //!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES [SURE [FIRST-SEED]]]]
 
