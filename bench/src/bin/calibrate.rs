@@ -14,6 +14,8 @@
 //! that were not learnt from.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is the table")]
 
+use std::process::ExitCode;
+
 use plimsoll_bench::evidence_net::{self, Example};
 use plimsoll_bench::evidence_set;
 use plimsoll_bench::quantile_net::{Asked, Learnt, Sample, learn};
@@ -48,15 +50,18 @@ struct Answer {
     sample: Sample,
 }
 
-fn main() {
+fn main() -> ExitCode {
     only(&["--evidence", "--other-half", "--dir", "--per-class"]);
     if given("--other-half") && !given("--evidence") {
         eprintln!("--other-half is of --evidence only: the intervals keep no pods for later");
-    } else if given("--evidence") {
+        return ExitCode::from(2);
+    }
+    if given("--evidence") {
         evidence();
     } else {
         intervals();
     }
+    ExitCode::SUCCESS
 }
 
 /// The alarm's table.
