@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use plimsoll_core::cluster::{Life, Movement, Replica, Workload, judge};
+use plimsoll_core::cluster::{Life, Limits, Movement, Replica, Workload, judge};
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::{Death, Samples};
 
@@ -109,7 +109,7 @@ pub fn workload(services: &[Service]) -> Workload {
     let replica = |(at, service): (usize, &Service)| Replica {
         pod: format!("pod-{at}"),
         lives: lives(service),
-        limit: Some(LIMIT),
+        limits: Limits::always(LIMIT),
         ..Replica::default()
     };
     Workload {

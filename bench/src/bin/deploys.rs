@@ -5,7 +5,7 @@
 use std::io::Write as _;
 
 use plimsoll_core::bisect::deploys::{Cause, blame};
-use plimsoll_core::cluster::{Life, Replica, Workload};
+use plimsoll_core::cluster::{Life, Limits, Replica, Workload};
 use plimsoll_core::mark::{Mark, MarkKind};
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::{Death, Samples};
@@ -170,7 +170,7 @@ impl Story {
             lives.push(Life { start: BEGIN + hour * HOUR, version: Some(format!("v{version}")), points });
             hour = ended.max(hour + STEP / HOUR);
         }
-        Replica { pod: format!("api-{n}"), lives, limit: Some(LIMIT), ..Replica::default() }
+        Replica { pod: format!("api-{n}"), lives, limits: Limits::always(LIMIT), ..Replica::default() }
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use plimsoll_bench::looks::table;
 use plimsoll_bench::run::{number, only};
-use plimsoll_core::cluster::{Life, Movement, Replica, Workload, judge};
+use plimsoll_core::cluster::{Life, Limits, Movement, Replica, Workload, judge};
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::{Death, Samples};
 
@@ -104,7 +104,7 @@ fn workload(first: usize, replicas: usize, now: f64) -> Workload {
         Replica {
             pod: format!("pod-{container}"),
             lives: vec![life],
-            limit: Some(LIMIT),
+            limits: Limits::always(LIMIT),
             ..Replica::default()
         }
     };

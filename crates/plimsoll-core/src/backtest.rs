@@ -156,7 +156,7 @@ fn ends(workload: &Workload, to: f64, step: f64) -> Vec<End> {
                 // What lies between two floors is not seen: the slope of the last ones says how near it came.
                 let before = life.points.len().checked_sub(2).and_then(|i| life.points.get(i));
                 let next = before.map_or(last.v, |b| last.v + (last.v - b.v).max(0.0));
-                let died = replica.limit.is_some_and(|limit| next >= DIED * limit);
+                let died = replica.limits.at(last.t).is_some_and(|limit| next >= DIED * limit);
                 ends.push(End { t: last.t + step, died });
             }
         }
@@ -168,7 +168,7 @@ fn ends(workload: &Workload, to: f64, step: f64) -> Vec<End> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Life, Replica};
+    use crate::cluster::{Life, Limits, Replica};
     use crate::series::Point;
     use crate::slope::{Death, Samples};
 
@@ -217,7 +217,7 @@ mod tests {
             replicas: vec![Replica {
                 pod: "api-0".into(),
                 lives,
-                limit: Some(1024.0 * MIB),
+                limits: Limits::always(1024.0 * MIB),
                 ..Replica::default()
             }],
             kills: None,

@@ -80,8 +80,8 @@ pub(super) fn replicas<'a>(alive: &[&'a Replica]) -> Vec<Apart<'a>> {
     let clock = |replica: &&'a Replica| {
         let (ages, climb) = own(replica)?;
         let used = replica.last()?.v;
-        let whole = replica.limit.unwrap_or(used);
-        let room = replica.limit.map_or(used, |limit| (limit - used).max(0.0));
+        let whole = replica.limit().unwrap_or(used);
+        let room = replica.limit().map_or(used, |limit| (limit - used).max(0.0));
         let is_climb = climb.is_finite() && climb > 0.0 && climb * ages.apart() >= GROWTH * whole;
         is_climb.then_some((room / climb, *replica, ages, climb))
     };

@@ -62,7 +62,7 @@ pub fn judge_with(workload: &Workload, now: f64, step: f64) -> (Row, Option<Post
         replicas: alive.len(),
         restarts: workload.replicas.iter().map(|r| r.lives.len().saturating_sub(1)).sum(),
         kills: workload.kills,
-        limit: whose.and_then(|r| r.limit),
+        limit: whose.and_then(Replica::limit),
         net: net(workload, whose),
         waits: waits(&alive),
         verdict,
@@ -96,7 +96,7 @@ fn waits(alive: &[&Replica]) -> Option<(String, f64)> {
 
 /// Why a limit cannot be the one that the kernel keeps: what it limits is far above it, and alive.
 fn cannot_be(workload: &Workload, nearest: &Replica) -> Option<String> {
-    let (limit, used) = (nearest.limit?, nearest.last()?.v);
+    let (limit, used) = (nearest.limit()?, nearest.last()?.v);
     let is_kept = !workload.is_heap && limit.is_finite();
     (is_kept && used > IMPOSSIBLE * limit).then(|| {
         let (used, limit) = (units::bytes(used), units::bytes(limit));
@@ -106,7 +106,7 @@ fn cannot_be(workload: &Workload, nearest: &Replica) -> Option<String> {
 
 /// Share of its limit that a replica uses; by bytes alone where no limit is known.
 fn share(replica: &Replica) -> f64 {
-    replica.last().map_or(0.0, |p| p.v) / replica.limit.unwrap_or(1e18)
+    replica.last().map_or(0.0, |p| p.v) / replica.limit().unwrap_or(1e18)
 }
 
 /// Why nothing can be said, and how many seconds more would do.
@@ -193,7 +193,7 @@ fn question<R>(
         load: &load,
         samples: workload.samples,
         death: workload.death,
-        limit: whose.limit.unwrap_or(f64::INFINITY),
+        limit: whose.limit().unwrap_or(f64::INFINITY),
         now,
         garbage: false,
         seed: SEED,
@@ -295,7 +295,7 @@ fn enough(
     nearest: &Replica,
     now: f64,
 ) -> Option<f64> {
-    let limit = nearest.limit.filter(|_| !workload.is_heap)?;
+    let limit = nearest.limit().filter(|_| !workload.is_heap)?;
     let lives = || workload.replicas.iter().flat_map(|r| &r.lives);
     let oldest = lives().filter_map(|l| l.points.first()).map(|p| p.t).fold(f64::INFINITY, f64::min);
     if !matches!(movement, Movement::Flat | Movement::WarmUp | Movement::Step | Movement::Daily)

@@ -9,6 +9,7 @@ mod apart;
 mod bind;
 mod calm;
 mod judge;
+mod limits;
 mod marked;
 mod net;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod work;
 
 pub use bind::bind;
 pub use judge::{judge, judge_with, rank, with_question};
+pub use limits::Limits;
 pub use marked::set_against;
 pub use net::Net;
 pub use work::Work;
@@ -47,7 +49,7 @@ pub struct Replica {
     /// Its lives, oldest first.
     pub lives: Vec<Life>,
     /// What kills it, bytes.
-    pub limit: Option<f64>,
+    pub limits: Limits,
     /// Requests per second that it serves, where that is known.
     pub load: Vec<Point>,
     /// Share of the last hour in which something in it waited for memory, where that is known.
@@ -57,6 +59,11 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// What kills it now, bytes.
+    pub fn limit(&self) -> Option<f64> {
+        self.limits.now()
+    }
+
     fn last(&self) -> Option<Point> {
         self.lives.last()?.points.last().copied()
     }
@@ -105,7 +112,9 @@ impl Workload {
     /// What was known at `t` (Unix seconds) and not later: for walks that never look ahead.
     #[must_use]
     pub fn until(&self, t: f64) -> Workload {
-        self.cut(&|points| points[..points.partition_point(|p| p.t <= t)].to_vec())
+        let mut known = self.cut(&|points| points[..points.partition_point(|p| p.t <= t)].to_vec());
+        known.replicas.iter_mut().for_each(|r| r.limits = r.limits.until(t));
+        known
     }
 
     /// What was seen at `t` (Unix seconds) and later.
@@ -119,7 +128,7 @@ impl Workload {
         let replica = |r: &Replica| Replica {
             pod: r.pod.clone(),
             lives: r.lives.iter().map(life).filter(|l| !l.points.is_empty()).collect(),
-            limit: r.limit,
+            limits: r.limits.clone(),
             load: kept(&r.load),
             waits: r.waits,
             net: r.net,

@@ -37,7 +37,7 @@ impl Net {
 /// The net of the replica whose clock it is.
 pub(super) fn net(workload: &Workload, nearest: Option<&Replica>) -> Net {
     let Some(nearest) = nearest else { return Net::Unknown };
-    match (nearest.net, nearest.limit.is_some(), workload.death) {
+    match (nearest.net, nearest.limit().is_some(), workload.death) {
         (Some(true), ..) => Net::Ready,
         (Some(false), ..) => Net::NotReady,
         (None, false, _) => Net::Unknown,

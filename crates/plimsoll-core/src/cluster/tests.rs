@@ -25,7 +25,7 @@ fn life(start: f64, end: f64, version: &str, level: impl Fn(f64) -> f64) -> Life
 }
 
 fn replica(pod: &str, lives: Vec<Life>) -> Replica {
-    Replica { pod: pod.to_owned(), lives, limit: Some(1024.0 * MIB), ..Replica::default() }
+    Replica { pod: pod.to_owned(), lives, limits: Limits::always(1024.0 * MIB), ..Replica::default() }
 }
 
 fn workload(replicas: Vec<Replica>) -> Workload {
@@ -243,7 +243,11 @@ fn what_goes_with_the_day_is_told_from_a_warm_up_and_from_a_cache_that_fills() {
 #[test]
 fn what_would_be_left_is_what_an_agent_says_or_what_the_kind_of_death_leaves() {
     let of = |death: Death, limit: Option<f64>, net: Option<bool>| {
-        let one = Replica { limit, net, ..replica("api-1", vec![life(DAY, 0.0, "v1", climb)]) };
+        let one = Replica {
+            limits: limit.map_or_else(Limits::default, Limits::always),
+            net,
+            ..replica("api-1", vec![life(DAY, 0.0, "v1", climb)])
+        };
         judge(&Workload { death, ..workload(vec![one]) }, NOW, STEP).net
     };
     let limit = Some(1024.0 * MIB);

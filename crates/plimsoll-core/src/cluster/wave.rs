@@ -15,7 +15,7 @@ pub(super) fn wave(posterior: &Posterior, nearest: &Replica, alive: &[&Replica])
     if !first.is_finite() || slope <= 0.0 || posterior.p_climbs_on() < 0.5 {
         return None;
     }
-    let headroom = |r: &Replica| Some(r.limit? - r.last()?.v);
+    let headroom = |r: &Replica| Some(r.limit()? - r.last()?.v);
     let own = headroom(nearest)?;
     let within = |r: &&&Replica| headroom(r).is_some_and(|room| (room - own) / slope <= SHORT * first);
     let close: Vec<&&Replica> = alive.iter().filter(within).collect();

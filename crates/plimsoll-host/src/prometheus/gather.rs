@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use plimsoll_core::cluster::{Life, Replica, Workload};
+use plimsoll_core::cluster::{Life, Limits, Replica, Workload};
 use plimsoll_core::death::Workload as Group;
 use plimsoll_core::series::Point;
 use plimsoll_core::slope::Samples;
-use plimsoll_read::prometheus_api::Labelled;
+use plimsoll_read::prometheus_api::{Labelled, Labels};
 
 use super::key::{self, Key};
 use super::names::Number;
+use super::told::{self, OverTime};
 use super::workloads::Options;
 
 /// Two starts that are no further apart are one, seconds: what tells them rounds.
@@ -22,7 +23,7 @@ pub(super) struct Part {
     pub(super) number: &'static Number,
     pub(super) series: Vec<Labelled>,
     /// Limits of its own.
-    pub(super) limits: HashMap<Key, f64>,
+    pub(super) limits: HashMap<Key, Limits>,
 }
 
 /// Cluster, namespace and name of what is owned.
@@ -35,6 +36,7 @@ pub(super) struct Owner {
 }
 
 /// What a container runs.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) id: String,
@@ -47,9 +49,9 @@ pub(super) struct Beside<'a> {
     pub(super) starts: HashMap<(Key, String), f64>,
     /// When the process that ran at a time began.
     pub(super) process_starts: HashMap<Key, Vec<Point>>,
-    pub(super) limits: HashMap<Key, f64>,
+    pub(super) limits: HashMap<Key, Limits>,
     pub(super) owners: HashMap<Owned, Owner>,
-    pub(super) images: HashMap<Key, Image>,
+    pub(super) images: HashMap<Key, OverTime<Image>>,
     pub(super) kills: Option<HashMap<Key, u64>>,
     pub(super) loads: HashMap<Key, Vec<Point>>,
     pub(super) waits: HashMap<Key, f64>,
@@ -113,7 +115,7 @@ pub(super) fn gather(parts: Vec<Part>, beside: &Beside<'_>, options: &Options) -
                 let of_pod = containers.entry(key::server(at.clone())).or_default();
                 of_pod.push((at.container.clone(), lives.clone()));
             }
-            let limit = limit(&at, part.number, &part.limits, beside, options);
+            let limits = limits(&at, part.number, &part.limits, beside, options);
             let name = name(&at, beside);
             let of = Key { pod: name.clone(), ..at.clone() };
             let workload = workloads
@@ -124,7 +126,7 @@ pub(super) fn gather(parts: Vec<Part>, beside: &Beside<'_>, options: &Options) -
             }
             let load = beside.loads.get(&key::server(at.clone())).cloned().unwrap_or_default();
             let (waits, net) = (beside.waits.get(&at).copied(), nets.get(&at).copied());
-            workload.replicas.push(Replica { pod: at.pod, lives, limit, load, waits, net });
+            workload.replicas.push(Replica { pod: at.pod, lives, limits, load, waits, net });
         }
     }
     (workloads.into_values().collect(), twice)
@@ -163,25 +165,31 @@ fn workload(at: &Key, name: String, number: &Number, beside: &Beside<'_>, option
     }
 }
 
-fn limit(
+/// What it runs against: what limits the number itself, else its share of the container's limit, else what was said to judge against.
+fn limits(
     at: &Key,
     number: &Number,
-    own: &HashMap<Key, f64>,
+    own: &HashMap<Key, Limits>,
     beside: &Beside<'_>,
     options: &Options,
-) -> Option<f64> {
+) -> Limits {
     // What tells of a heap may not name the container.
     let unnamed = key::server(at.clone());
-    let of = |limits: &HashMap<Key, f64>| limits.get(at).or_else(|| limits.get(&unnamed)).copied();
-    let of_container = || Some(of(&beside.limits).or(options.limit)? * number.of_container?);
-    of(own).or_else(of_container)
+    let of = |limits: &HashMap<Key, Limits>| limits.get(at).or_else(|| limits.get(&unnamed)).cloned();
+    let of_container = || {
+        let told = of(&beside.limits);
+        let has_one = told.as_ref().is_some_and(|limits| limits.now().is_some());
+        let said = options.limit.filter(|_| !has_one).map(Limits::always);
+        Some(said.or(told)?.times(number.of_container?))
+    };
+    of(own).or_else(of_container).unwrap_or_default()
 }
 
 /// Names of images that were built more than once: there the digest tells versions apart.
 fn rebuilt<'a>(beside: &'a Beside<'_>) -> Vec<&'a str> {
     let mut ids: HashMap<&str, &str> = HashMap::new();
     let mut rebuilt = Vec::new();
-    for image in beside.images.values().filter(|i| !i.id.is_empty()) {
+    for (_, image) in beside.images.values().flatten().filter(|(_, i)| !i.id.is_empty()) {
         let first = ids.entry(&image.name).or_insert(&image.id);
         if *first != image.id && !rebuilt.contains(&image.name.as_str()) {
             rebuilt.push(image.name.as_str());
@@ -206,10 +214,10 @@ impl Lives<'_> {
             series.points.retain(|p| p.v > 0.0);
         }
         let Some(first) = series.points.first().map(|p| p.t) else { return Vec::new() };
-        let version = self.version(&series, at);
         let known = self.beside.starts.get(&(at.clone(), key::instance(&series.labels))).copied();
         // A process that began after its first sample is another one: then the label tells nothing.
         if let Some(start) = known.filter(|s| *s > 0.0 && *s <= first) {
+            let version = self.version(&series.labels, at, first);
             return vec![Life { start, version, points: series.points }];
         }
         let starts = self.beside.process_starts.get(at);
@@ -229,7 +237,8 @@ impl Lives<'_> {
                     // The first life may have begun before anybody told when.
                     let since = last.map_or(since, |l| since.max(l.points.last().map_or(since, |p| p.t)));
                     let own = self.of_container.iter().rev().find(|l| l.start <= p.t);
-                    let version = version.clone().or_else(|| own.and_then(|l| l.version.clone()));
+                    let version = self.version(&series.labels, at, p.t);
+                    let version = version.or_else(|| own.and_then(|l| l.version.clone()));
                     lives.push(Life { start: since, version, points: vec![p] });
                 }
             }
@@ -237,9 +246,10 @@ impl Lives<'_> {
         lives
     }
 
-    fn version(&self, series: &Labelled, at: &Key) -> Option<String> {
-        let label = |name: &str| series.labels.get(name).filter(|v| !v.is_empty()).cloned();
-        let told = self.beside.images.get(at);
+    /// What ran at a time.
+    fn version(&self, labels: &Labels, at: &Key, t: f64) -> Option<String> {
+        let label = |name: &str| labels.get(name).filter(|v| !v.is_empty()).cloned();
+        let told = self.beside.images.get(at).and_then(|images| told::at(images, t));
         let image = label("image").or_else(|| told.map(|i| i.name.clone()));
         let digest =
             told.filter(|i| image.as_ref() == Some(&i.name) && self.rebuilt.contains(&i.name.as_str()));
@@ -294,7 +304,7 @@ mod tests {
         let owner = || Owner { name: "api".to_owned(), revision: Some("api-1".to_owned()) };
         let beside = Beside {
             starts: HashMap::from([((at("api-1-a"), "/b".to_owned()), 190.0)]),
-            limits: HashMap::from([(at("api-1-b"), 7.0)]),
+            limits: HashMap::from([(at("api-1-b"), Limits::always(7.0))]),
             owners: HashMap::from([
                 (["", "shop", "api-1-a"].map(str::to_owned), owner()),
                 (["", "shop", "api-1-b"].map(str::to_owned), owner()),
@@ -328,16 +338,16 @@ mod tests {
         let lives = &heap.replicas[0].lives;
         assert_eq!(lives.iter().map(|l| l.points.len()).collect::<Vec<_>>(), [1, 1]);
         assert_eq!((lives[0].start, lives[1].start), (90.0, 190.0));
-        assert_eq!(heap.replicas[0].limit, None, "a heap is not limited by the container's limit");
+        assert_eq!(heap.replicas[0].limit(), None, "a heap is not limited by the container's limit");
         let workload = &all[0];
         assert_eq!((workload.name.as_str(), workload.kills, workload.replicas.len()), ("api", Some(1), 2));
         let lives = &workload.replicas[0].lives;
         assert_eq!((lives[0].start, lives[0].version.as_deref()), (90.0, Some("api:1")));
         assert_eq!((lives[1].start, lives[1].version.as_deref()), (190.0, Some("api:2")));
-        assert_eq!(workload.replicas[0].limit, Some(5.0), "what was said on the command line");
+        assert_eq!(workload.replicas[0].limit(), Some(5.0), "what was said on the command line");
         let second = &workload.replicas[1];
         assert_eq!((workload.replicas[0].net, workload.replicas[0].waits), (Some(true), None));
         assert_eq!((heap.replicas[0].net, second.net, second.waits), (Some(true), None, Some(0.25)));
-        assert_eq!((second.limit, second.lives[0].version.as_deref()), (Some(7.0), Some("api-1")));
+        assert_eq!((second.limit(), second.lives[0].version.as_deref()), (Some(7.0), Some("api-1")));
     }
 }

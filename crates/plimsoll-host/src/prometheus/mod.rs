@@ -12,6 +12,7 @@ mod past;
 mod pieces;
 mod table;
 pub(crate) mod tls;
+mod told;
 mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};

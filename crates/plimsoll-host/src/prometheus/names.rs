@@ -221,11 +221,12 @@ pub const WAITS: Metric<'_> =
 pub const NET: Metric<'_> = all("plimsoll_net_ready");
 pub const NET_OF: &str = "workload";
 
+/// The limit of a container's specification, which is told only where there is one.
+pub const SPECIFIED: Metric<'_> =
+    Metric { name: "kube_pod_container_resource_limits", only: &[is("resource", &["memory"])] };
 /// Limits, by namespace, pod and container; best first.
-pub const LIMITS: &[Metric<'_>] = &[
-    Metric { name: "kube_pod_container_resource_limits", only: &[is("resource", &["memory"])] },
-    Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS },
-];
+pub const LIMITS: &[Metric<'_>] =
+    &[SPECIFIED, Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS }];
 
 /// Memory of a node, best first: no limit of a container is above that of the largest.
 pub const NODES: &[Metric<'_>] = &[

@@ -13,7 +13,7 @@ use super::workloads::Options;
 const RATE: f64 = 120.0;
 const RATE_STEPS: f64 = 2.5;
 /// Seconds within which a series that is there has a sample, and how many such looks count what was there.
-const THERE: f64 = 900.0;
+pub(super) const THERE: f64 = 900.0;
 const LOOKS: f64 = 24.0;
 /// Labels by which requests are told apart, beside the cluster.
 pub(super) const SERVED_BY: &[&str] = &["namespace", "pod", "job", "instance"];
@@ -49,11 +49,23 @@ pub(super) trait Past {
     /// When nobody answers.
     fn latest(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 
-    /// The last value of each step.
+    /// The last value of each series that is there now.
     ///
     /// # Errors
     /// When nobody answers.
-    fn steps(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+    fn there(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// Series whose value changed within the time looked at.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn changed(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
+
+    /// The last value of each step; of some pods, or of all where none is named.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    fn steps(&self, metric: &Metric<'_>, pods: &[String]) -> Result<Answer, QueryError>;
 
     /// How fast a counter rises in each step, by pod or by job and instance; per second.
     ///
@@ -151,8 +163,25 @@ impl Past for Asked<'_> {
         self.client.instant(&query, self.options.time.1)
     }
 
-    fn steps(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
-        self.range(&format!("last_over_time({}[{}s])", self.selector(metric), self.options.step.ceil()))
+    fn there(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let query = format!("last_over_time({}[{THERE}s])", self.selector(metric));
+        self.client.instant(&query, self.options.time.1)
+    }
+
+    /// Servers do not agree on what `changes` counts where a series begins.
+    fn changed(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let (of, window) = (self.selector(metric), self.window());
+        let query = format!("max_over_time({of}[{window}s]) != min_over_time({of}[{window}s])");
+        self.client.instant(&query, self.options.time.1)
+    }
+
+    fn steps(&self, metric: &Metric<'_>, pods: &[String]) -> Result<Answer, QueryError> {
+        let mut own = self.options.selector.clone();
+        if !pods.is_empty() {
+            let comma = if own.is_empty() { "" } else { "," };
+            own += &format!("{comma}pod=~\"{}\"", pods.join("|"));
+        }
+        self.range(&format!("last_over_time({}[{}s])", selector(metric, &own), self.options.step.ceil()))
     }
 
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {

@@ -9,8 +9,11 @@ use plimsoll_read::prometheus_api::{Answer, Labelled, Labels};
 
 use super::client::QueryError;
 use super::names::{self, Metric, Number};
-use super::past::{LATELY, Namespaces, Past, SERVED_BY};
+use super::past::{LATELY, Namespaces, Past, SERVED_BY, THERE};
 use super::workloads::Options;
+
+/// A series is there as long as its last sample is no older than so many steps.
+const THERE_STEPS: f64 = 3.0;
 
 /// The label of a metric's name.
 pub const NAME: &str = "__name__";
@@ -138,8 +141,15 @@ fn newest(points: &[Point]) -> Option<f64> {
     points.last().map(|p| p.v)
 }
 
+/// The last value until then, as it stands then.
+fn last(series: &Labelled, to: f64) -> Labelled {
+    let until = series.points.partition_point(|p| p.t <= to);
+    let last = series.points[..until].last().map(|p| Point { t: to, v: p.v });
+    Labelled { labels: series.labels.clone(), points: last.into_iter().collect() }
+}
+
 /// Sums series that are the same without some labels; only where all of them have a value.
-fn summed(series: Vec<Labelled>) -> Vec<Labelled> {
+pub(super) fn summed(series: Vec<Labelled>) -> Vec<Labelled> {
     let mut groups: BTreeMap<Labels, BTreeMap<u64, f64>> = BTreeMap::new();
     for one in series {
         let sums = groups.entry(one.labels).or_default();
@@ -183,18 +193,31 @@ impl Past for Table<'_> {
 
     fn latest(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
         let (_, to) = self.options.time;
-        answer(self.of(metric).map(|s| {
-            let until = s.points.partition_point(|p| p.t <= to);
-            let last = s.points[..until].last().map(|p| Point { t: to, v: p.v });
-            Labelled { labels: s.labels.clone(), points: last.into_iter().collect() }
-        }))
+        answer(self.of(metric).map(|s| last(s, to)))
     }
 
-    fn steps(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
-        answer(
-            self.of(metric)
-                .map(|s| Labelled { labels: s.labels.clone(), points: self.steps_of(&s.points, newest) }),
-        )
+    fn there(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let to = self.options.time.1;
+        let since = to - THERE.max(THERE_STEPS * self.options.step);
+        let there = |s: &&Labelled| s.points.iter().any(|p| (since..=to).contains(&p.t));
+        answer(self.of(metric).filter(there).map(|s| last(s, to)))
+    }
+
+    fn changed(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
+        let (from, to) = self.options.time;
+        let changed = |s: &&Labelled| {
+            let within = |two: &&[Point]| two[0].t >= from && two[1].t <= to;
+            s.points.windows(2).filter(within).any(|two| two[0].v != two[1].v)
+        };
+        answer(self.of(metric).filter(changed).cloned())
+    }
+
+    fn steps(&self, metric: &Metric<'_>, pods: &[String]) -> Result<Answer, QueryError> {
+        let is_asked =
+            |s: &&Labelled| pods.is_empty() || s.labels.get("pod").is_some_and(|p| pods.contains(p));
+        let steps =
+            |s: &Labelled| Labelled { labels: s.labels.clone(), points: self.steps_of(&s.points, newest) };
+        answer(self.of(metric).filter(is_asked).map(steps))
     }
 
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {

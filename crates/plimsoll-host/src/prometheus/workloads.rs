@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use plimsoll_core::cluster::Workload;
+use plimsoll_core::cluster::{Limits, Workload};
 use plimsoll_core::series::Point;
 use plimsoll_core::units;
 use plimsoll_read::prometheus_api::{Answer, Labelled};
 
 use super::client::{Client, QueryError};
-use super::gather::{Beside, Image, Owned, Owner, Part, gather};
+use super::gather::{Beside, Owned, Owner, Part, gather};
 use super::key::{self, Key};
 use super::names::{self, Metric, Number};
 use super::past::{Asked, Namespaces, Past};
@@ -162,7 +162,7 @@ impl<'a> Survey<'a> {
 
     /// The history of what the options select, with the numbers that were found.
     pub(super) fn history(&self, past: &dyn Past, options: &Options) -> Result<History, HistoryError> {
-        let mut asker = Asker { past, warnings: Vec::new(), cluster: None };
+        let mut asker = Asker { past, step: options.step, warnings: Vec::new(), cluster: None };
         let tell_starts =
             !self.heaps.is_empty() || self.whole.iter().any(|n| n.metric.name != names::USAGE[0].metric.name);
         let mut parts = Vec::new();
@@ -197,15 +197,17 @@ impl<'a> Survey<'a> {
     }
 }
 
-struct Asker<'a> {
-    past: &'a dyn Past,
+pub(super) struct Asker<'a> {
+    pub(super) past: &'a dyn Past,
+    /// Seconds between two floors.
+    pub(super) step: f64,
     warnings: Vec<String>,
     /// The label that tells the cluster, where all that was asked for first have it.
     cluster: Option<Option<&'static str>>,
 }
 
 impl Asker<'_> {
-    fn taken(&mut self, answer: Answer) -> Vec<Labelled> {
+    pub(super) fn taken(&mut self, answer: Answer) -> Vec<Labelled> {
         for warning in answer.warnings {
             let told = format!("the server warns: {warning}");
             if !self.warnings.contains(&told) {
@@ -237,7 +239,7 @@ impl Asker<'_> {
         }
     }
 
-    fn latest(&mut self, metric: &Metric<'_>) -> Result<Vec<Labelled>, QueryError> {
+    pub(super) fn latest(&mut self, metric: &Metric<'_>) -> Result<Vec<Labelled>, QueryError> {
         let answer = self.past.latest(metric)?;
         Ok(self.taken(answer))
     }
@@ -249,48 +251,27 @@ impl Asker<'_> {
         Ok(series.iter().filter_map(start).collect())
     }
 
-    fn process_starts(&mut self) -> Result<HashMap<Key, Vec<Point>>, QueryError> {
-        let mut starts = HashMap::new();
-        for metric in names::PROCESS_START {
-            let answer = self.past.steps(metric)?;
-            for Labelled { labels, points } in self.taken(answer) {
-                if let Some(key) = key::of(&labels) {
-                    starts.entry(key).or_insert(points);
-                }
-            }
-        }
-        Ok(starts)
-    }
-
-    /// Limits of the number's own, of which the parts of one heap are summed; the best that is known.
-    fn own_limits(&mut self, number: &Number) -> Result<HashMap<Key, f64>, QueryError> {
-        let mut limits = HashMap::new();
+    /// Limits of the number's own; the best that is known.
+    fn own_limits(&mut self, number: &Number) -> Result<HashMap<Key, Limits>, QueryError> {
+        let mut best = HashMap::new();
         for (metric, share) in number.limits {
-            let mut sums: HashMap<Key, f64> = HashMap::new();
-            for Labelled { labels, points } in self.latest(metric)? {
-                if let (Some(key), Some(limit)) = (key::of(&labels), limit(&points)) {
-                    *sums.entry(key).or_insert(0.0) += limit * share;
-                }
+            for (key, limits) in self.limits_of(metric)?.into_iter().filter(|(_, l)| l.now().is_some()) {
+                best.entry(key).or_insert_with(|| limits.times(*share));
             }
-            sums.into_iter().for_each(|(key, sum)| {
-                limits.entry(key).or_insert(sum);
-            });
         }
-        Ok(limits)
+        Ok(best)
     }
 
     /// Limits of containers. One above the memory of every node is none: the kernel never gets there, and its unit may be wrong.
-    fn limits(&mut self, largest_node: Option<f64>) -> Result<HashMap<Key, f64>, QueryError> {
+    fn limits(&mut self, largest_node: Option<f64>) -> Result<HashMap<Key, Limits>, QueryError> {
         let mut beyond = 0;
-        let mut limits = HashMap::new();
+        let mut best = HashMap::new();
         for metric in names::LIMITS {
-            for Labelled { labels, points } in self.latest(metric)? {
-                match (key::of(&labels), limit(&points)) {
-                    (Some(_), Some(limit)) if largest_node.is_some_and(|most| limit > most) => beyond += 1,
-                    (Some(key), Some(limit)) => {
-                        limits.entry(key).or_insert(limit);
-                    }
-                    _ => {}
+            for (key, limits) in self.limits_of(metric)? {
+                let kept = largest_node.map_or_else(|| limits.clone(), |most| limits.below(most));
+                beyond += usize::from(kept != limits);
+                if kept.is_any() {
+                    best.entry(key).or_insert(kept);
                 }
             }
         }
@@ -300,7 +281,7 @@ impl Asker<'_> {
                 units::bytes(most)
             ));
         }
-        Ok(limits)
+        Ok(best)
     }
 
     /// Owner of each pod by namespace and name: the deployment where a replica set is owned by one, with the revision.
@@ -327,14 +308,6 @@ impl Asker<'_> {
         Ok(pods.into_iter().filter_map(owner).collect())
     }
 
-    fn images(&mut self) -> Result<HashMap<Key, Image>, QueryError> {
-        let image = |s: Labelled| {
-            let id = label(&s, "image_id").unwrap_or_default();
-            Some((key::of(&s.labels)?, Image { name: label(&s, "image")?, id }))
-        };
-        Ok(self.latest(&names::INFO)?.into_iter().filter_map(image).collect())
-    }
-
     /// Containers that ended last for want of memory; nothing where nobody tells why containers end.
     fn kills(&mut self) -> Result<Option<HashMap<Key, u64>>, QueryError> {
         let ended = self.latest(&names::ENDED)?;
@@ -354,20 +327,6 @@ impl Asker<'_> {
         let series = self.taken(answer);
         Ok(series.iter().filter_map(|s| Some((key::of(&s.labels)?, s.points.last()?.v))).collect())
     }
-
-    /// Requests per second, by what serves them: the best counter that it has.
-    fn loads(&mut self, metrics: &[Metric<'_>]) -> Result<HashMap<Key, Vec<Point>>, QueryError> {
-        let mut loads = HashMap::new();
-        for metric in metrics {
-            let answer = self.past.rates(metric)?;
-            for Labelled { labels, points } in self.taken(answer) {
-                if let Some(key) = key::of(&labels) {
-                    loads.entry(key::server(key)).or_insert(points);
-                }
-            }
-        }
-        Ok(loads)
-    }
 }
 
 /// A limit; what has none says 0, -1, or the largest number that there is.
@@ -375,7 +334,7 @@ fn limit(points: &[Point]) -> Option<f64> {
     points.last().map(|p| p.v).filter(|v| *v > 0.0 && *v < 9e18)
 }
 
-fn label(series: &Labelled, name: &str) -> Option<String> {
+pub(super) fn label(series: &Labelled, name: &str) -> Option<String> {
     series.labels.get(name).filter(|v| !v.is_empty()).cloned()
 }
 

@@ -165,7 +165,7 @@ fn plan(args: &Args, workloads: &[Workload]) -> Result<Plan, CliError> {
 
 /// Bytes between the fullest replica and its limit.
 fn room(w: &Workload) -> Option<f64> {
-    let of = |r: &Replica| Some(r.limit? - r.lives.last()?.points.last()?.v);
+    let of = |r: &Replica| Some(r.limit()? - r.lives.last()?.points.last()?.v);
     w.replicas.iter().filter_map(of).reduce(f64::min).filter(|room| *room > 0.0)
 }
 

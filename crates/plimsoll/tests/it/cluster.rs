@@ -14,10 +14,10 @@ use crate::prometheus::Prometheus;
 use crate::rig::get;
 use crate::{on_path, plimsoll, skipped};
 
-const MIB: f64 = 1_048_576.0;
-const HOUR: f64 = 3600.0;
-const DAY: f64 = 24.0 * HOUR;
-const STEP: f64 = 300.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
+pub(crate) const HOUR: f64 = 3600.0;
+pub(crate) const DAY: f64 = 24.0 * HOUR;
+pub(crate) const STEP: f64 = 300.0;
 
 /// Seconds before now at which a workload was rolled out anew.
 const ROLLED: f64 = 3.0 * DAY;
@@ -32,7 +32,7 @@ struct Life<'a> {
 }
 
 /// What swings about each level, MiB, by seconds after now (before it where negative): the same week whenever it is made.
-fn noise(t: f64) -> f64 {
+pub(crate) fn noise(t: f64) -> f64 {
     ((t * 0.017).sin() + (t * 0.0031).cos()) * 0.4
 }
 
@@ -220,16 +220,29 @@ fn week(now: f64) -> Week {
 }
 
 /// Where history comes from: an option and its value.
-struct Place<'a>(&'a str, &'a str);
+pub(crate) struct Place<'a>(pub(crate) &'a str, pub(crate) &'a str);
 
 impl Place<'_> {
-    fn ask(&self, more: &[&str]) -> Output {
+    pub(crate) fn ask(&self, more: &[&str]) -> Output {
         plimsoll(&[&["triage", self.0, self.1], more].concat())
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A Prometheus with a page's history, behind a path of its own. The page stays in the folder.
+pub(crate) fn filled(folder: &Path, page: &str) -> Prometheus {
+    let path = folder.join("week.om");
+    fs::write(&path, page).expect("written");
+    let load = Command::new("promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([&path, &folder.join("tsdb")])
+        .output()
+        .expect("promtool runs");
+    assert!(load.status.success(), "{}", text(&load.stderr));
+    Prometheus::start(folder, "scrape_configs: []\n", "/metrics-of-all")
 }
 
 #[test]
@@ -240,16 +253,7 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64().floor();
-    let page = folder.path().join("week.om");
-    fs::write(&page, week(now).page()).expect("written");
-    let load = Command::new("promtool")
-        .args(["tsdb", "create-blocks-from", "openmetrics"])
-        .args([&page, &folder.path().join("tsdb")])
-        .output()
-        .expect("promtool runs");
-    assert!(load.status.success(), "{}", text(&load.stderr));
-    let scrapes = "scrape_configs: []\n";
-    let server = Prometheus::start(folder.path(), scrapes, "/metrics-of-all");
+    let server = filled(folder.path(), &week(now).page());
     let url = format!("http://{}/metrics-of-all", server.address);
     let place = Place("--prometheus", &url);
     ranked(&place);
@@ -264,7 +268,7 @@ fn a_week_of_a_cluster_is_ranked_by_clock() {
     }
     blamed(&place, folder.path(), now);
     // The same page as a file.
-    let page = page.display().to_string();
+    let page = folder.path().join("week.om").display().to_string();
     let file = Place("--from", &page);
     ranked(&file);
     blamed(&file, folder.path(), now);
@@ -551,13 +555,13 @@ fn clusters_on_one_server_are_told_apart_by_their_label() {
 }
 
 /// A VictoriaMetrics of our own, ended with the test.
-struct Victoria {
+pub(crate) struct Victoria {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Victoria {
-    fn start(folder: &Path) -> Victoria {
+    pub(crate) fn start(folder: &Path) -> Victoria {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
         let child = Command::new("victoria-metrics")
@@ -577,7 +581,7 @@ impl Victoria {
         server
     }
 
-    fn load(&self, page: &str) {
+    pub(crate) fn load(&self, page: &str) {
         // It takes milliseconds.
         let mut lines = String::new();
         for line in page.lines().filter(|l| !l.starts_with('#')) {

@@ -8,6 +8,7 @@ mod bisect;
 mod brake;
 mod calibrate;
 mod capture;
+mod changes;
 mod cluster;
 mod drill;
 mod faults;

@@ -4,7 +4,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::cluster::Replica;
+use crate::cluster::{Limits, Replica};
 use crate::series::Point;
 use crate::slope::{Death, Samples};
 
@@ -32,7 +32,7 @@ fn replica(seed: f64, lives: &[(f64, f64, &str)], slope: impl Fn(&str, f64) -> f
     Replica {
         pod: format!("api-{seed}"),
         lives: lives.iter().map(life).collect(),
-        limit: Some(2048.0 * MIB),
+        limits: Limits::always(2048.0 * MIB),
         ..Replica::default()
     }
 }
@@ -138,7 +138,7 @@ fn random(rng: &mut ChaCha8Rng, replicas: usize, slope: f64) -> Workload {
         };
         let points = (0..72 * 12).map(point).collect();
         let life = Life { start: BEGIN, version: None, points };
-        Replica { pod: format!("api-{n}"), lives: vec![life], limit: None, ..Replica::default() }
+        Replica { pod: format!("api-{n}"), lives: vec![life], ..Replica::default() }
     };
     workload((0..replicas).map(|n| one(n, rng)).collect())
 }

@@ -1,7 +1,7 @@
 //! `plimsoll bisect rollouts`: each rollout in a history against what ran before it.
 
 use plimsoll_core::bisect::deploys::{Rollout, rollouts};
-use plimsoll_core::cluster::Workload;
+use plimsoll_core::cluster::{Replica, Workload};
 
 use super::Whose;
 use crate::error::CliError;
@@ -42,7 +42,7 @@ impl Audited<'_> {
 
     /// What it adds as a share of the limit, where that is known; in bytes per second.
     fn weight(&self) -> f64 {
-        let limit = self.workload.replicas.iter().filter_map(|r| r.limit).reduce(f64::min).unwrap_or(1e18);
+        let limit = self.workload.replicas.iter().filter_map(Replica::limit).reduce(f64::min).unwrap_or(1e18);
         self.rollout.compared.map_or(f64::NEG_INFINITY, |c| c.adds.mid / limit)
     }
 }
