@@ -46,10 +46,11 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
         Err(why) => return out + &paint.dim(&format!("  the cause cannot be told: {}\n", plain(why))),
         Ok(blame) => blame,
     };
-    for (at, cause) in blame.causes.iter().enumerate().take_while(|(_, c)| c.p >= FAINT).take(SHOWN) {
+    for cause in blame.causes.iter().take_while(|c| c.p >= FAINT).take(SHOWN) {
         let line = self::cause(cause);
-        out += &if at == 0 && cause.is_told(0.5) { paint.red(&line) } else { line };
+        out += &if cause.is_told(0.5) { paint.red(&line) } else { line };
     }
+    out.extend(blame.mended.iter().take(SHOWN).map(mended));
     out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
     out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
     if !is_told(blame) {
@@ -102,6 +103,13 @@ fn cause(c: &Blamed) -> String {
     format!("  {:.2}  {}{since}{adds}\n", c.p, name(&c.cause))
 }
 
+/// What mended a climb, and by how much.
+fn mended(c: &Blamed) -> String {
+    let less = Interval { low: -c.adds.high, mid: -c.adds.mid, high: -c.adds.low };
+    let since = c.since.map_or_else(String::new, |t| format!(", since {}", day(t)));
+    format!("  {:.2}  {} mended a climb{since}, takes away {}\n", c.p, name(&c.cause), slope(less))
+}
+
 fn version(v: &OfVersion) -> String {
     let slope = v.slope.map_or_else(|| "too short for a slope".to_owned(), slope);
     format!(
@@ -128,16 +136,12 @@ fn next(blame: &Blame) -> String {
     let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
     match &first.cause {
         _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
-        Cause::Version(v) if first.is_told(0.5) => {
-            let at = blame.versions.iter().position(|of| of.version == *v);
-            let before = at.and_then(|at| blame.versions.get(at.checked_sub(1)?));
-            let [good, bad] = [before.map_or("?", |of| tag(&of.version)), tag(v)].map(plain);
-            format!(
-                "plimsoll bisect suspects --good {good} --bad {bad} in its repository, then plimsoll bisect commits"
-            )
-        }
-        Cause::Switched(_, name) if first.is_told(0.5) => {
-            format!("switch {} back on one replica and watch its slope", plain(name))
+        _ if first.is_told(0.5) => {
+            let left = blame.causes.iter().filter(|c| c.is_told(0.5) && !is_mended(blame, c));
+            match left.filter_map(|c| look(blame, &c.cause)).collect::<Vec<_>>() {
+                looks if looks.is_empty() => "keep what mended it".to_owned(),
+                looks => looks.join("; and "),
+            }
         }
         Cause::Unmarked(_) if first.p >= 0.5 => {
             "what changed then that nobody marked: traffic, a dependency, a node? plimsoll mark records it"
@@ -145,6 +149,32 @@ fn next(blame: &Blame) -> String {
         }
         Cause::Never if first.p >= 0.5 => "a longer --past: it climbed from the begin on".to_owned(),
         _ => "a longer --past, or more marks: nothing is likely enough".to_owned(),
+    }
+}
+
+/// Whether something that came later took away about what a cause had brought.
+fn is_mended(blame: &Blame, cause: &Blamed) -> bool {
+    blame.mended.iter().any(|m| {
+        let same = -m.adds.high <= cause.adds.high && cause.adds.low <= -m.adds.low;
+        m.p >= 0.5 && m.since > cause.since && same
+    })
+}
+
+/// What to do about a cause that has a name.
+fn look(blame: &Blame, cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::Version(v) => {
+            let at = blame.versions.iter().position(|of| of.version == *v);
+            let before = at.and_then(|at| blame.versions.get(at.checked_sub(1)?));
+            let [good, bad] = [before.map_or("?", |of| tag(&of.version)), tag(v)].map(plain);
+            Some(format!(
+                "plimsoll bisect suspects --good {good} --bad {bad} in its repository, then plimsoll bisect commits"
+            ))
+        }
+        Cause::Switched(_, name) => {
+            Some(format!("switch {} back on one replica and watch its slope", plain(name)))
+        }
+        Cause::Unmarked(_) | Cause::Never => None,
     }
 }
 
@@ -167,6 +197,7 @@ fn entry(t: &Told) -> Value {
             let credible = blame.credible(0.9).len();
             let causes = blame.causes.iter().enumerate();
             out["causes"] = causes.map(|(at, c)| of_cause(c, at < credible)).collect();
+            out["mended"] = blame.mended.iter().map(|c| of_cause(c, true)).collect();
             out["versions"] = blame.versions.iter().map(of_version).collect();
             let tied = |t: &Tied| json!({"causes": [name(&t.a), name(&t.b)], "replicaSeconds": t.seconds});
             out["tied"] = blame.tied.iter().map(tied).collect();

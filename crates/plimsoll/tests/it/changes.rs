@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::cluster::{DAY, HOUR, MIB, Place, STEP, Victoria, filled, noise, text};
-use crate::{on_path, skipped};
+use crate::{on_path, plimsoll, skipped};
 
 /// Seconds before now at which what changes did.
 const CHANGED: f64 = 2.0 * DAY;
@@ -177,6 +177,58 @@ fn holds(place: &Place<'_>) {
     let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
     let died = &document["workloads"][0]["tally"];
     assert_eq!((&died["deaths"], &died["missed"]), (&2.into(), &Value::Array(Vec::new())), "{document:#}");
+}
+
+/// A version that leaks until the next one, and a flag that was switched on meanwhile: each has its own effect, and only what is left is
+/// to be looked at.
+#[test]
+fn a_version_a_flag_and_what_mends_are_told_apart() {
+    let now = now();
+    let mut page = Page { now, metrics: BTreeMap::new() };
+    let (leaks, switched, mends) = (72.0 * HOUR, 48.0 * HOUR, 24.0 * HOUR);
+    for pod in ["api-x-1", "api-x-2"] {
+        for (began, ended, image) in
+            [(5.0 * DAY, leaks, "db:1"), (leaks, mends, "db:2"), (mends, 0.0, "db:3")]
+        {
+            let of_version = if image == "db:2" { 3.0 } else { 0.0 };
+            let level = |age: f64| {
+                let on = (age - (began - switched).max(0.0)).max(0.0);
+                200.0 + of_version * age / HOUR + 2.0 * on / HOUR
+            };
+            let time = (began, ended + if ended > 0.0 { STEP } else { 0.0 });
+            page.pod(&Pod { name: pod, time, limit: Some(2048.0), image, level: &level });
+        }
+    }
+    let folder = folder();
+    let (path, marks) = (folder.path().join("page.om"), folder.path().join("marks").display().to_string());
+    fs::write(&path, page.text()).expect("written");
+    let at = (now - switched).to_string();
+    plimsoll(&["mark", "flag", "new-cache", "--at", &at, "--store", &marks]);
+    let path = path.display().to_string();
+    let ask = |more: &[&str]| {
+        let of = ["bisect", "deploys", "--from", &path, "--marks", &marks, "--selector", "pod=~\"api.*\""];
+        plimsoll(&[&of[..], more].concat())
+    };
+    let out = ask(&["-o", "json"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&out.stdout).expect("a document");
+    let told = &document["workloads"][0];
+    let effect = |list: &str, name: &str| {
+        let all = told[list].as_array().expect("causes");
+        let one = all.iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no {name}: {told:#}"));
+        assert!(one["p"].as_f64().expect("p") > 0.9, "{told:#}");
+        one["addsBytesPerSecond"]["p50"].as_f64().expect("a rate") * HOUR / MIB
+    };
+    assert!((effect("causes", "registry/db:2") - 3.0).abs() < 0.3, "{told:#}");
+    assert!((effect("causes", "new-cache") - 2.0).abs() < 0.2, "{told:#}");
+    assert!((effect("mended", "registry/db:3") + 3.0).abs() < 0.3, "{told:#}");
+    let screen = text(&ask(&[]).stdout);
+    for words in [
+        "version registry/db:3 mended a climb, since ",
+        "NEXT  switch new-cache back on one replica and watch its slope\n",
+    ] {
+        assert!(screen.contains(words), "no {words:?}:\n{screen}");
+    }
 }
 
 fn folder() -> tempfile::TempDir {

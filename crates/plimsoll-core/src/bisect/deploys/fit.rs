@@ -1,6 +1,7 @@
 //! The floors of all lives, and how well each cause explains them.
 
-use super::view::{Aging, Fit, View};
+use super::products::{Fit, Products};
+use super::view::{Aging, View};
 use crate::canary;
 use crate::cluster::Life;
 use crate::guard::trend::{Level, trend};
@@ -160,15 +161,10 @@ impl Data {
         (1..=most).map(|k| low + (high - low) * k as f64 / (most + 1) as f64).collect()
     }
 
-    /// The fit of a cause; `None` where it is never active, or always.
-    pub(super) fn fit_of(&self, activity: &Activity) -> Option<Fit> {
-        let column = activity.column(&self.floors);
-        Fit::of_both(self.views.iter().filter_map(|view| view.fit_of(column.clone())))
-    }
-
-    /// The fit without any cause.
-    pub(super) fn fit(&self) -> Option<Fit> {
-        Fit::of_both(self.views.iter().map(View::fit))
+    /// What is needed of the floors to fit any of these causes.
+    pub(super) fn explained_by(&self, activities: &[Activity]) -> Explained {
+        let columns: Vec<Vec<Vec<f64>>> = activities.iter().map(|a| a.column(&self.floors)).collect();
+        Explained(self.views.iter().map(|view| view.products(columns.clone())).collect())
     }
 
     /// How alike two causes are beside the slope that all share.
@@ -207,6 +203,26 @@ impl Data {
         let excess = (between / (slopes.len() as f64 - 1.0).max(1.0)).max(1.0);
         let error = (excess / weights).sqrt();
         Some(Interval { low: mid - TENTH * error, mid, high: mid + TENTH * error })
+    }
+}
+
+/// How well causes explain the floors, by each view of them.
+pub(super) struct Explained(Vec<Products>);
+
+impl Explained {
+    /// The fit without any cause.
+    pub(super) fn by_none(&self) -> Option<Fit> {
+        Fit::of_both(self.0.iter().map(Products::none))
+    }
+
+    /// The fit of one cause that brings a climb; `None` where it is never active, or always.
+    pub(super) fn by_one(&self, k: usize) -> Option<Fit> {
+        Fit::of_both(self.0.iter().filter_map(|view| view.one(k)))
+    }
+
+    /// The fit of some causes together, each of which brings a part of the climb or mends one.
+    pub(super) fn by_all_of(&self, causes: &[usize]) -> Option<Fit> {
+        Fit::of_both(self.0.iter().filter_map(|view| view.together(causes)))
     }
 }
 

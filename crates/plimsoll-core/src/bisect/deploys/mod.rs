@@ -2,12 +2,15 @@
 //!
 //! All lives of all replicas are fitted at once: each has a level of its own, all share one slope, and a cause adds to it
 //! while it is active, which a version is in every life that runs it or a later one, and a flag from when it is switched on until it is
-//! switched off. What all processes do as they get older, a warm-up or a cache that fills, may explain it instead. Each cause is one model, beside those that the slope never changed and that it changed between the marks. What is
-//! active at the same times cannot be told apart, and is said.
+//! switched off. What all processes do as they get older, a warm-up or a cache that fills, may explain it instead. One cause is a model,
+//! and so are up to three together, some of which may mend what others brought; beside those that the slope never changed and that it
+//! changed between the marks. What is active at the same times cannot be told apart, and is said.
 
 mod against;
 mod fit;
+mod products;
 mod rollouts;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -17,15 +20,11 @@ use crate::mark::{Mark, MarkKind};
 use crate::slope::Interval;
 
 use fit::{Activity, Data};
+use sets::{Candidate, Model};
 
 pub use against::{Compared, compare};
 pub use rollouts::{Rollout, rollouts};
 
-/// Beforehand: the slope never changed; it changed where no mark is.
-const NEVER: f64 = 0.05;
-const UNMARKED: f64 = 0.1;
-/// Times at which a change without a mark is looked for.
-const TIMES: usize = 40;
 /// Causes whose activity is as alike as this cannot be told apart.
 const ALIKE: f64 = 0.97;
 /// What is less likely is not looked at when causes cannot be told apart.
@@ -98,8 +97,10 @@ pub struct Tied {
 /// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blame {
-    /// All causes, the likeliest first.
+    /// What brought a climb, the likeliest first. Several may have, each with its own probability: they add up to more than one.
     pub causes: Vec<Blamed>,
+    /// What mended one: effects below zero.
+    pub mended: Vec<Blamed>,
     /// The slope of each version, in the order in which they came.
     pub versions: Vec<OfVersion>,
     /// What cannot be told apart.
@@ -120,10 +121,11 @@ pub struct Canary {
 impl Blame {
     /// The likeliest causes that hold `share` of what is believed.
     pub fn credible(&self, share: f64) -> &[Blamed] {
+        let all: f64 = self.causes.iter().map(|c| c.p).sum();
         let mut sum = 0.0;
         let needed = self.causes.iter().position(|c| {
             sum += c.p;
-            sum >= share
+            sum >= share * all
         });
         &self.causes[..needed.map_or(self.causes.len(), |n| n + 1)]
     }
@@ -145,38 +147,38 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
     let data =
         Data::new(&lives).ok_or("too little history: no life of a replica is long enough for a slope")?;
     let versions = versions(&lives);
-    let never = data.fit().ok_or("too little history")?;
-    let models = models(&data, &lives, &versions, workload, marks);
-    let best = models.iter().map(|m| m.fit.log).fold(never.log, f64::max);
-    let named = models.iter().filter(|m| !matches!(m.cause, Cause::Unmarked(_))).count();
-    let unmarked = (models.len() - named).max(1);
-    let share = if named == 0 { 1.0 - NEVER } else { UNMARKED };
-    let prior = |cause: &Cause| match cause {
-        Cause::Unmarked(_) => share / unmarked as f64,
-        Cause::Never => NEVER,
-        Cause::Version(_) | Cause::Switched(..) => (1.0 - NEVER - UNMARKED) / named as f64,
+    let candidates = sets::candidates(&data, &lives, &versions, workload, marks);
+    let activities: Vec<Activity> = candidates.iter().map(|c| c.activity.clone()).collect();
+    let models = sets::models(&data.explained_by(&activities), &candidates).ok_or("too little history")?;
+    let effects = |is: fn(f64) -> bool| -> Vec<Blamed> {
+        (0..candidates.len()).filter_map(|k| effect(k, &candidates[k], &models, is)).collect()
     };
-    let mut causes: Vec<Blamed> = models
-        .iter()
-        .map(|m| Blamed {
-            p: prior(&m.cause) * (m.fit.log - best).exp(),
-            cause: m.cause.clone(),
-            since: m.since,
-            adds: m.fit.adds,
-        })
-        .collect();
+    let (adding, mended) = (effects(|adds| adds > 0.0), effects(|adds| adds < 0.0));
+    let tied = tied(&data, &candidates, &adding);
+    let mut causes = gathered(adding, &candidates, &models);
+    let is_nothing = |m: &&Model| m.fit.adds.iter().all(|a| a.mid <= 0.0);
     causes.push(Blamed {
         cause: Cause::Never,
-        p: NEVER * (never.log - best).exp(),
+        p: models.iter().filter(is_nothing).map(|m| m.p).sum(),
         since: None,
-        adds: never.adds,
+        adds: Interval { low: 0.0, mid: 0.0, high: 0.0 },
     });
-    let total: f64 = causes.iter().map(|c| c.p).sum();
-    causes.iter_mut().for_each(|c| c.p /= total);
-    let tied = tied(&data, &models, &causes);
-    let causes = gathered(causes);
+    causes.sort_by(|a, b| b.p.total_cmp(&a.p));
+    let is_mended = |c: &Blamed| c.p >= LIKELY && matches!(c.cause, Cause::Version(_) | Cause::Switched(..));
+    let mut mended: Vec<Blamed> = mended.into_iter().filter(is_mended).collect();
+    mended.sort_by(|a, b| b.p.total_cmp(&a.p));
     let canaries = canaries(&data, &lives);
-    Ok(Blame { causes, versions: of_versions(workload, &data, &lives, &versions), tied, canaries })
+    let versions = of_versions(workload, &data, &lives, &versions);
+    Ok(Blame { causes, mended, versions, tied, canaries })
+}
+
+/// What is believed of a cause that adds, or of one that takes away, over all models that hold it; its effect is that of the likeliest.
+fn effect(k: usize, candidate: &Candidate, models: &[Model], is: fn(f64) -> bool) -> Option<Blamed> {
+    let of = |m: &Model| m.of.iter().position(|of| *of == k).map(|at| (m.p, m.fit.adds[at]));
+    let all: Vec<(f64, Interval)> = models.iter().filter_map(of).filter(|(_, adds)| is(adds.mid)).collect();
+    let (_, adds) = *all.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let p = all.iter().map(|(p, _)| p).sum();
+    Some(Blamed { cause: candidate.cause.clone(), p, since: candidate.since, adds })
 }
 
 /// What would show the slope that the lives which were seen last have.
@@ -188,52 +190,6 @@ fn canaries(data: &Data, lives: &[&Life]) -> Vec<Canary> {
     let Some(slope) = data.pooled(&alive).map(|slope| slope.mid) else { return Vec::new() };
     let of = |replicas| Some(Canary { replicas, seconds: data.seconds_to_tell(slope, f64::from(replicas))? });
     REPLICAS.into_iter().filter_map(of).collect()
-}
-
-struct Model {
-    cause: Cause,
-    since: Option<f64>,
-    activity: Activity,
-    fit: view::Fit,
-}
-
-fn models(
-    data: &Data,
-    lives: &[&Life],
-    versions: &[(String, f64)],
-    workload: &Workload,
-    marks: &[Mark],
-) -> Vec<Model> {
-    let mut all: Vec<(Cause, Option<f64>, Activity)> = Vec::new();
-    let at =
-        |life: &Life| life.version.as_ref().and_then(|v| versions.iter().position(|(name, _)| name == v));
-    // What ran from the begin on came with nothing that was seen.
-    for (k, (version, since)) in versions.iter().enumerate().skip(1) {
-        let activity =
-            Activity::of_lives(lives.iter().map(|life| at(life).is_some_and(|v| v >= k)).collect());
-        all.push((Cause::Version(version.clone()), Some(*since), activity));
-    }
-    let concerned: Vec<&Mark> =
-        marks.iter().filter(|m| m.concerns(&workload.namespace, &workload.name)).collect();
-    for mark in &concerned {
-        let cause = Cause::Switched(mark.kind, mark.name.clone());
-        let is_known = mark.kind == MarkKind::Deploy && versions.len() > 1;
-        if is_known || mark.off || all.iter().any(|(c, ..)| *c == cause) {
-            continue;
-        }
-        let same = concerned.iter().filter(|m| m.kind == mark.kind && m.name == mark.name);
-        let switches = same.map(|m| (m.unix_seconds, !m.off)).collect();
-        all.push((cause, Some(mark.unix_seconds), Activity::Switched(switches)));
-    }
-    for time in data.times(TIMES) {
-        all.push((Cause::Unmarked(time), Some(time), Activity::Switched(vec![(time, true)])));
-    }
-    all.into_iter()
-        .filter_map(|(cause, since, activity)| {
-            let fit = data.fit_of(&activity)?;
-            Some(Model { cause, since, activity, fit })
-        })
-        .collect()
 }
 
 /// The versions in the order in which they first ran.
@@ -250,31 +206,30 @@ fn versions(lives: &[&Life]) -> Vec<(String, f64)> {
     versions
 }
 
-/// Times without a mark are one cause: that of the likeliest time, with the probability of all.
-fn gathered(causes: Vec<Blamed>) -> Vec<Blamed> {
+/// Times without a mark are one cause: that of the likeliest time, with the probability of every model that holds one.
+fn gathered(causes: Vec<Blamed>, candidates: &[Candidate], models: &[Model]) -> Vec<Blamed> {
+    let is_unmarked = |cause: &Cause| matches!(cause, Cause::Unmarked(_));
     let (unmarked, mut named): (Vec<Blamed>, Vec<Blamed>) =
-        causes.into_iter().partition(|c| matches!(c.cause, Cause::Unmarked(_)));
-    let sum: f64 = unmarked.iter().map(|c| c.p).sum();
+        causes.into_iter().partition(|c| is_unmarked(&c.cause));
     if let Some(mut first) = unmarked.into_iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
-        first.p = sum;
+        let holds = |m: &&Model| m.of.iter().any(|k| is_unmarked(&candidates[*k].cause));
+        first.p = models.iter().filter(holds).map(|m| m.p).sum();
         named.push(first);
     }
-    named.sort_by(|a, b| b.p.total_cmp(&a.p));
     named
 }
 
-fn tied(data: &Data, models: &[Model], causes: &[Blamed]) -> Vec<Tied> {
-    let likely: Vec<&Model> = models
+fn tied(data: &Data, candidates: &[Candidate], causes: &[Blamed]) -> Vec<Tied> {
+    let likely: Vec<(&Candidate, &Blamed)> = causes
         .iter()
-        .zip(causes)
-        .filter(|(m, c)| c.p >= LIKELY && !matches!(m.cause, Cause::Unmarked(_)))
-        .map(|(m, _)| m)
+        .filter(|c| c.p >= LIKELY && !matches!(c.cause, Cause::Unmarked(_)))
+        .filter_map(|c| Some((candidates.iter().find(|of| of.cause == c.cause)?, c)))
         .collect();
     let mut out = Vec::new();
-    for (k, a) in likely.iter().enumerate() {
-        for b in &likely[k + 1..] {
+    for (k, (a, blamed)) in likely.iter().enumerate() {
+        for (b, _) in &likely[k + 1..] {
             if data.likeness(&a.activity, &b.activity) >= ALIKE {
-                let seconds = data.seconds_to_tell(a.fit.adds.mid, 1.0);
+                let seconds = data.seconds_to_tell(blamed.adds.mid, 1.0);
                 out.push(Tied { a: a.cause.clone(), b: b.cause.clone(), seconds });
             }
         }

@@ -94,6 +94,47 @@ fn a_flag_is_told_from_the_version_that_came_before_it() {
 }
 
 #[test]
+fn a_version_and_a_flag_that_came_at_different_times_each_have_their_own_effect() {
+    let slope = |version: &str, hour: f64| {
+        let of_version = if version == "v1" { 0.0 } else { 3.0 };
+        of_version + if hour >= 72.0 { 4.0 } else { 0.0 }
+    };
+    let all = workload((0..2).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let told = blame(&all, &[flag("new-cache", 72.0, false), flag("other", 30.0, false)]).expect("told");
+    let of = |cause: &Cause| told.causes.iter().find(|c| c.cause == *cause).expect("named");
+    for (cause, adds) in
+        [(Cause::Version("v2".into()), 3.0), (Cause::Switched(MarkKind::Flag, "new-cache".into()), 4.0)]
+    {
+        let found = of(&cause);
+        let per_hour = found.adds.mid * HOUR / MIB;
+        assert!(found.is_told(0.9) && (per_hour - adds).abs() < 0.4, "{:#?}", told.causes);
+    }
+    assert!(of(&Cause::Switched(MarkKind::Flag, "other".into())).p < 0.1, "{:#?}", told.causes);
+    assert_eq!(told.credible(0.9).len(), 2, "{:#?}", told.causes);
+    assert!(told.mended.is_empty() && told.tied.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn a_version_that_mends_is_told_from_the_one_that_leaked() {
+    let slope = |version: &str, _| if version == "v2" { 3.0 } else { 0.0 };
+    let all = workload((0..2).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let told = blame(&all, &[flag("other", 120.0, false)]).expect("told");
+    let first = &told.causes[0];
+    let per_hour = first.adds.mid * HOUR / MIB;
+    assert!(first.cause == Cause::Version("v2".into()) && first.is_told(0.9), "{told:#?}");
+    assert!((per_hour - 3.0).abs() < 0.3, "{per_hour}");
+    let [mended] = told.mended.as_slice() else { panic!("{told:#?}") };
+    let less = mended.adds.mid * HOUR / MIB;
+    assert!(mended.cause == Cause::Version("v3".into()) && mended.p > 0.9, "{mended:?}");
+    assert!((less + 3.0).abs() < 0.3, "{less}");
+    // What was there from the begin was brought by nothing that was seen, and yet mended.
+    let slope = |version: &str, _| if version == "v3" { 0.0 } else { 3.0 };
+    let all = workload((0..2).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let told = blame(&all, &[]).expect("told");
+    assert!(told.causes[0].cause == Cause::Never && told.mended[0].p > 0.9, "{told:#?}");
+}
+
+#[test]
 fn what_moved_together_is_said_to_be_tied_with_what_would_tell() {
     let slope = |version: &str, _| if version == "v1" { 0.0 } else { 3.0 };
     let all = workload(vec![replica(1.0, &[(0.0, 60.0, "v1"), (60.0, 120.0, "v2")], slope)]);
