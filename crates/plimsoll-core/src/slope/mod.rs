@@ -21,6 +21,7 @@ mod load;
 mod models;
 mod noise;
 mod quasi;
+pub(crate) use quasi::normal_cdf;
 #[cfg(test)]
 mod tests;
 

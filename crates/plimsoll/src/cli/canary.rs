@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use plimsoll_core::bisect::deploys;
-use plimsoll_core::canary::{Setting, length, smallest};
+use plimsoll_core::canary::{Errors, Setting, length, smallest};
 use plimsoll_core::cluster::{Replica, Workload};
 use plimsoll_core::recording::API_VERSION;
 use plimsoll_core::slope::Interval;
@@ -16,19 +16,23 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::output::{self, Format};
 
-/// Numbers of replicas that are shown.
+/// Numbers of replicas that are shown where none is given.
 const REPLICAS: [u32; 4] = [1, 3, 10, 30];
+/// A replica whose last sample is no older than this before the newest is alive, seconds.
+const ALIVE: f64 = 3600.0;
 
 /// How long must a canary run, and how large must it be, to show a slope?
 ///
-/// A level shows at once, a slope only with time: some minutes of a canary see no leak. 5 % false alarms, 90 of 100 leaks seen.
+/// A level shows at once, a slope only with time: some minutes of a canary see no leak.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h
   plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h --for 10m     would ten minutes see it?
+  plimsoll canary --noise 20MiB --headroom 600MiB --gone-in 24h --replicas 1 --baseline-replicas 9 --false-alarms 0.01
   plimsoll canary --prometheus http://localhost:9090 --workload shop/api --gone-in 24h      noise and headroom as they are
   plimsoll canary --prometheus http://localhost:9090 --workload shop/api --running shop/api-canary
-Exit codes: 0 told, or no more than the baseline; 1 the canary climbs more; 2 usage; 3 too short, or it cannot be told.")]
+Exit codes: 0 told, or no more than the baseline; 1 the canary climbs more; 2 usage; 3 the length of --for
+does not do (for all of --replicas; without them for no size at all), or it cannot be told.")]
 #[command(group(clap::ArgGroup::new("history").args(["prometheus", "from"])))]
 pub(crate) struct Args {
     /// How far a floor lies off its line (standard deviation).
@@ -67,6 +71,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     warm_up: f64,
 
+    /// Sizes of the canary: so many replicas. Without them several are shown.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    replicas: Vec<u32>,
+
+    /// Replicas of the baseline; else those that --workload has now, or as many as the canary.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    baseline_replicas: Option<u32>,
+
+    /// Canaries without a leak that may be called leaking.
+    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = share)]
+    false_alarms: f64,
+
+    /// Canaries with the leak that must be seen.
+    #[arg(long, value_name = "SHARE", default_value = "0.9", value_parser = share)]
+    seen: f64,
+
     /// A length that is planned: would it do?
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     planned: Option<f64>,
@@ -82,6 +102,10 @@ struct Plan {
     difference: f64,
     warm_up: f64,
     planned: Option<f64>,
+    /// Sizes of the canary; none where any may be chosen.
+    replicas: Vec<u32>,
+    baseline: Option<u32>,
+    errors: Errors,
     /// Where noise and headroom come from.
     measured: Option<String>,
 }
@@ -97,12 +121,20 @@ struct Size {
     smallest: Option<f64>,
 }
 
+/// A share between nothing and all.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    let is_between = share > 0.0 && share < 1.0;
+    is_between.then_some(share).ok_or_else(|| "it must be above 0 and below 1".to_owned())
+}
+
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
+    let errors = Errors { false_alarms: args.false_alarms, seen: args.seen };
     let workloads = history(args)?;
     if let (Some(running), Some(workload)) = (&args.running, &args.workload) {
-        return compare(named(&workloads, running)?, named(&workloads, workload)?, format);
+        return compare(named(&workloads, running)?, named(&workloads, workload)?, errors, format);
     }
-    let plan = plan(args, &workloads)?;
+    let plan = plan(args, errors, &workloads)?;
     sized(&plan, format)
 }
 
@@ -135,7 +167,7 @@ fn named<'a>(all: &'a [Workload], words: &str) -> Result<&'a Workload, CliError>
     }
 }
 
-fn plan(args: &Args, workloads: &[Workload]) -> Result<Plan, CliError> {
+fn plan(args: &Args, errors: Errors, workloads: &[Workload]) -> Result<Plan, CliError> {
     let workload = args.workload.as_ref().map(|words| named(workloads, words)).transpose()?;
     let measured = match workload {
         Some(w) => Some(deploys::noise(w).ok_or_else(|| {
@@ -157,10 +189,21 @@ fn plan(args: &Args, workloads: &[Workload]) -> Result<Plan, CliError> {
         difference: headroom / args.gone_in.ok_or_else(missing)?,
         warm_up: args.warm_up,
         planned: args.planned,
+        replicas: args.replicas.clone(),
+        baseline: args.baseline_replicas.or_else(|| workload.map(alive)),
+        errors,
         measured: workload.map(|w| {
             format!("{} of {} lives", w.number, w.replicas.iter().map(|r| r.lives.len()).sum::<usize>())
         }),
     })
+}
+
+/// Replicas that are there now.
+fn alive(w: &Workload) -> u32 {
+    let last = |r: &Replica| Some(r.lives.last()?.points.last()?.t);
+    let newest = w.replicas.iter().filter_map(last).fold(f64::NEG_INFINITY, f64::max);
+    let is_alive = |r: &&Replica| last(r).is_some_and(|t| newest - t <= ALIVE);
+    w.replicas.iter().filter(is_alive).count().max(1) as u32
 }
 
 /// Bytes between the fullest replica and its limit.
@@ -170,8 +213,8 @@ fn room(w: &Workload) -> Option<f64> {
 }
 
 /// A canary that runs already, against its baseline.
-fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8, CliError> {
-    let c = deploys::compare(canary, baseline).ok_or_else(|| {
+fn compare(canary: &Workload, baseline: &Workload, errors: Errors, format: Format) -> Result<u8, CliError> {
+    let c = deploys::compare(canary, baseline, errors).ok_or_else(|| {
         CliError::cannot_judge("one of both has not run long enough for a slope")
             .hint("a warm-up and some floors of half an hour are needed")
     })?;
@@ -195,11 +238,13 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
     };
     let text = match format {
         Format::Table => format!(
-            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  5 % false alarms however often one looks; {} and more would have been seen by now 90 times in 100\n{youth}NEXT  {next}\n",
+            "{head}: {}\nCANARY   {}\nBASELINE {} over the same time\nSURE  {} false alarms however often one looks; {} and more would have been seen by now {} of the time\n{youth}NEXT  {next}\n",
             range(c.adds),
             range(c.canary),
             range(c.baseline),
+            percent(errors.false_alarms),
             units::rate(c.told_from),
+            percent(errors.seen),
         ),
         _ => {
             let interval = |i: Interval| json!({"p10": i.low, "p50": i.mid, "p90": i.high});
@@ -207,6 +252,7 @@ fn compare(canary: &Workload, baseline: &Workload, format: Format) -> Result<u8,
                 "apiVersion": API_VERSION, "kind": "CanaryVerdict", "climbsMore": c.is_more, "addsBytesPerSecond": interval(c.adds),
                 "canaryBytesPerSecond": interval(c.canary), "baselineBytesPerSecond": interval(c.baseline),
                 "smallestBytesPerSecond": c.told_from, "sameAge": c.same_age,
+                "falseAlarms": errors.false_alarms, "power": errors.seen,
             });
             crate::render::json::text(&document, format)
         }
@@ -222,13 +268,16 @@ fn sized(args: &Plan, format: Format) -> Result<u8, CliError> {
             noise: args.noise,
             alike_for: args.alike_for,
             replicas: f64::from(replicas),
+            baseline: f64::from(args.baseline.unwrap_or(replicas)),
             difference,
+            errors: args.errors,
         };
         let planned = args.planned.map(|planned| planned - args.warm_up);
         let smallest = planned.and_then(|seconds| smallest(&setting, seconds));
         Some(Size { replicas, seconds: args.warm_up + length(&setting)?, smallest })
     };
-    let sizes: Option<Vec<Size>> = REPLICAS.into_iter().map(size).collect();
+    let replicas = if args.replicas.is_empty() { &REPLICAS[..] } else { &args.replicas };
+    let sizes: Option<Vec<Size>> = replicas.iter().map(|n| size(*n)).collect();
     let sizes =
         sizes.ok_or_else(|| CliError::usage("--noise, --headroom and --gone-in must be above zero"))?;
     let text = match format {
@@ -236,15 +285,20 @@ fn sized(args: &Plan, format: Format) -> Result<u8, CliError> {
         _ => crate::render::json::text(&document(args, difference, &sizes), format),
     };
     output::result(&text)?;
-    let is_enough = |planned: f64| sizes.iter().any(|s| s.seconds <= planned);
+    let does = |planned: f64| sizes.iter().filter(|s| s.seconds <= planned).count();
+    let least = if args.replicas.is_empty() { 1 } else { sizes.len() };
+    let is_enough = |planned: f64| does(planned) >= least;
     Ok(if args.planned.is_none_or(is_enough) { exit_code::FINE } else { exit_code::CANNOT_JUDGE })
 }
 
 fn screen(args: &Plan, difference: f64, sizes: &[Size]) -> String {
     let mut out = format!(
-        "a leak of {} against a baseline of as many replicas, {} of warm-up counted; 5 % false alarms, 90 % seen\n",
+        "a leak of {} against a baseline of {}, {} of warm-up counted; {} false alarms, {} seen\n",
         units::rate(difference),
-        units::duration(args.warm_up)
+        args.baseline.map_or_else(|| "as many replicas".to_owned(), replicas),
+        units::duration(args.warm_up),
+        percent(args.errors.false_alarms),
+        percent(args.errors.seen)
     );
     if let Some(of) = &args.measured {
         let noise = units::bytes(args.noise);
@@ -262,10 +316,18 @@ fn screen(args: &Plan, difference: f64, sizes: &[Size]) -> String {
                 format!("; {} {word}: it shows {} and more", units::duration(planned), units::rate(smallest))
             }
         };
-        let plural = if s.replicas == 1 { "" } else { "s" };
-        out += &format!("{:>3} replica{plural}  {}{planned}\n", s.replicas, units::duration(s.seconds));
+        out += &format!("{:>12}  {}{planned}\n", replicas(s.replicas), units::duration(s.seconds));
     }
     out
+}
+
+fn replicas(count: u32) -> String {
+    format!("{count} replica{}", if count == 1 { "" } else { "s" })
+}
+
+/// As many digits as it has: 5 %, 0.1 %.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
 }
 
 /// The document (`docs/json.md`).
@@ -276,6 +338,7 @@ fn document(args: &Plan, difference: f64, sizes: &[Size]) -> Value {
     };
     json!({
         "apiVersion": API_VERSION, "kind": "CanaryPlan", "bytesPerSecond": difference, "warmUpSeconds": args.warm_up,
-        "noiseBytes": args.noise, "alikeForSeconds": args.alike_for, "falseAlarms": 0.05, "power": 0.9, "sizes": sizes.iter().map(size).collect::<Vec<_>>(),
+        "noiseBytes": args.noise, "alikeForSeconds": args.alike_for, "falseAlarms": args.errors.false_alarms, "power": args.errors.seen,
+        "baselineReplicas": args.baseline, "sizes": sizes.iter().map(size).collect::<Vec<_>>(),
     })
 }

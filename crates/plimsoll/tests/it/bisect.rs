@@ -344,6 +344,21 @@ fn a_canary_of_ten_minutes_sees_no_slow_leak() {
     let hours = document["sizes"][0]["seconds"].as_f64().expect("known") / 3600.0;
     assert!((4.0..4.5).contains(&hours), "{document:#}");
     assert_eq!(ask(&["--gone-in", "0s"]).status.code(), Some(2));
+    // One replica beside nine: two slopes of variances 1 and 1/9; and rarer errors take longer.
+    let seconds = |more: &[&str]| {
+        let out = ask(&[&["--gone-in", "24h", "--replicas", "1", "--warm-up", "0s"], more].concat());
+        let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
+        assert_eq!(document["sizes"].as_array().map(Vec::len), Some(1), "{document:#}");
+        document["sizes"][0]["seconds"].as_f64().expect("known")
+    };
+    let ratio = seconds(&["--baseline-replicas", "9"]) / seconds(&[]);
+    assert!((ratio - (10.0_f64 / 18.0).cbrt()).abs() < 1e-6, "{ratio}");
+    assert!(seconds(&["--false-alarms", "0.001"]) > 1.2 * seconds(&["--false-alarms", "0.05"]));
+    assert!(seconds(&["--seen", "0.99"]) > 1.1 * seconds(&[]));
+    assert_eq!(ask(&["--gone-in", "24h", "--seen", "1"]).status.code(), Some(2));
+    // Three hours do for thirty replicas; asked about one, they are too short.
+    let planned = |more: &[&str]| ask(&[&["--gone-in", "24h", "--for", "3h"], more].concat()).status.code();
+    assert_eq!((planned(&[]), planned(&["--replicas", "1,30"])), (Some(0), Some(3)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The slopes of some lives against those of others, as often as one likes to look.
 
 use super::fit::Data;
-use crate::canary;
+use crate::canary::Errors;
 use crate::cluster::{Life, Workload};
 use crate::slope::Interval;
 
@@ -14,7 +14,7 @@ pub struct Compared {
     pub baseline: Interval,
     /// The difference.
     pub adds: Interval,
-    /// Whether it is larger than chance ever makes it in 95 of 100 canaries, however often one looks.
+    /// Whether it is larger than chance ever makes it, but for so many false alarms, however often one looks.
     pub is_more: bool,
     /// The smallest difference that would have been told from what was seen of both.
     pub told_from: f64,
@@ -27,8 +27,6 @@ const PLANNED: f64 = 12.0 * 3600.0;
 const ALTERNATIVE: f64 = 3.0;
 /// Share of the age of what is judged in which lives of the other one must have been seen first.
 const YOUNG: f64 = 0.25;
-/// Chance that a canary without an effect is ever called one that climbs more.
-pub(super) const CHANCE: f64 = 0.05;
 
 /// Errors that a difference must exceed after so many seconds: the bound of a mixture of normal alternatives on one side, whose
 /// chance to be crossed ever is bounded. (1.6 would do for one look, planned beforehand.)
@@ -47,16 +45,16 @@ fn with_freedom(z: f64, freedom: f64) -> f64 {
 }
 
 /// Compares the slopes of two workloads over the time that both ran; nothing where one of them is too short. It may be looked at as
-/// often as one likes.
-pub fn compare(canary: &Workload, whole: &Workload) -> Option<Compared> {
+/// often as one likes: the share of false alarms is that of canaries which are ever called climbing.
+pub fn compare(canary: &Workload, whole: &Workload, errors: Errors) -> Option<Compared> {
     let points = || canary.replicas.iter().flat_map(|r| &r.lives).flat_map(|l| &l.points);
     let begin = points().map(|p| p.t).fold(f64::INFINITY, f64::min);
     let end = points().map(|p| p.t).fold(f64::NEG_INFINITY, f64::max);
     let baseline = whole.since(begin);
     let lives = |w: &Workload| w.replicas.iter().flat_map(|r| r.lives.iter().cloned()).collect::<Vec<_>>();
     let (canary, baseline, young) = (lives(canary), lives(&baseline), lives(whole));
-    let mut found = against(&canary, &baseline, end - begin, CHANCE)?;
-    if let Some(young) = at_the_same_age(&canary, &young, end - begin, CHANCE) {
+    let mut found = against(&canary, &baseline, end - begin, errors)?;
+    if let Some(young) = at_the_same_age(&canary, &young, end - begin, errors) {
         // A load that both have at the same time, and a cache that both fill at the same age, are no climb of the canary's own.
         found.is_more &= young.is_more;
         found.same_age = true;
@@ -69,12 +67,12 @@ pub(super) fn at_the_same_age(
     lives: &[Life],
     others: &[Life],
     seconds: f64,
-    chance: f64,
+    errors: Errors,
 ) -> Option<Compared> {
     let age = |life: &Life| Some(life.points.last()?.t - life.start);
     let oldest = lives.iter().filter_map(age).fold(0.0, f64::max);
     let young: Vec<Life> = others.iter().filter_map(|life| in_youth(life, oldest)).collect();
-    Some(Compared { same_age: true, ..against(lives, &young, seconds, chance)? })
+    Some(Compared { same_age: true, ..against(lives, &young, seconds, errors)? })
 }
 
 /// A life as it was until it had an age; nothing where its youth was not seen.
@@ -89,9 +87,8 @@ fn in_youth(life: &Life, oldest: f64) -> Option<Life> {
     })
 }
 
-/// Compares lives that were seen for so many seconds with others; nothing where they are too short for a slope. `chance` bounds that of
-/// ever calling more what is not.
-pub(super) fn against(lives: &[Life], others: &[Life], seconds: f64, chance: f64) -> Option<Compared> {
+/// Compares lives that were seen for so many seconds with others; nothing where they are too short for a slope.
+pub(super) fn against(lives: &[Life], others: &[Life], seconds: f64, errors: Errors) -> Option<Compared> {
     let pooled = |lives: &[Life]| {
         let lives: Vec<&Life> = lives.iter().collect();
         let all: Vec<usize> = (0..lives.len()).collect();
@@ -103,8 +100,8 @@ pub(super) fn against(lives: &[Life], others: &[Life], seconds: f64, chance: f64
     let both = error(one).hypot(error(other));
     let mid = one.mid - other.mid;
     let adds = Interval { low: mid - 1.2816 * both, mid, high: mid + 1.2816 * both };
-    let bound = with_freedom(always(seconds, chance), freedom);
-    let told_from = (bound + canary::SEEN) * both;
+    let bound = with_freedom(always(seconds, errors.false_alarms), freedom);
+    let told_from = (bound + errors.beyond()) * both;
     let is_more = mid > bound * both;
     Some(Compared { canary: one, baseline: other, adds, is_more, told_from, same_age: false })
 }

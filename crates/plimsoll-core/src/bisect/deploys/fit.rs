@@ -178,7 +178,9 @@ impl Data {
             noise: self.noise,
             alike_for: self.alike_for,
             replicas,
+            baseline: replicas,
             difference: adds,
+            errors: canary::Errors::default(),
         })
     }
 

@@ -1,7 +1,8 @@
 //! Each rollout against what ran before it: does the new version climb more than the one before did at the same age?
 
-use super::against::{CHANCE, Compared, against, at_the_same_age};
+use super::against::{Compared, against, at_the_same_age};
 use super::versions;
+use crate::canary::Errors;
 use crate::cluster::{Life, Workload};
 
 /// One version that took the place of another.
@@ -30,9 +31,10 @@ pub fn rollouts(workload: &Workload, among: usize) -> Vec<Rollout> {
         let (before, after) = (of(from), of(to));
         let ends = after.iter().filter_map(|l| l.points.last()).map(|p| p.t);
         let seconds = ends.fold(f64::NEG_INFINITY, f64::max) - at;
-        let chance = CHANCE / among.max(1) as f64;
-        let same = at_the_same_age(&after, &before, seconds, chance);
-        let compared = same.or_else(|| against(&after, &before, seconds, chance));
+        let all = Errors::default();
+        let errors = Errors { false_alarms: all.false_alarms / among.max(1) as f64, ..all };
+        let same = at_the_same_age(&after, &before, seconds, errors);
+        let compared = same.or_else(|| against(&after, &before, seconds, errors));
         Some(Rollout { from: from.clone(), to: to.clone(), at: *at, compared })
     };
     versions.windows(2).filter_map(rollout).collect()

@@ -4,6 +4,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::canary::Errors;
 use crate::cluster::{Limits, Replica};
 use crate::series::Point;
 use crate::slope::{Death, Samples};
@@ -193,7 +194,7 @@ fn told_after(canary: &Workload, baseline: &Workload) -> Option<f64> {
             lives.for_each(|l| l.points.retain(|p| p.t <= BEGIN + hours * HOUR));
             w
         };
-        compare(&until(canary), &until(baseline)).is_some_and(|c| c.is_more)
+        compare(&until(canary), &until(baseline), Errors::default()).is_some_and(|c| c.is_more)
     })
 }
 
@@ -281,7 +282,7 @@ fn a_young_canary_that_fills_its_cache_is_no_leak_beside_an_old_baseline() {
             r.lives.truncate(1);
             r.lives[0].points.extend(end.iter().map(|p| Point { t: p.t, v: level }));
         });
-        compare(&canary, &both).expect("long")
+        compare(&canary, &both, Errors::default()).expect("long")
     };
     for _ in 0..20 {
         let calm = pair(0.0, 0.0);
