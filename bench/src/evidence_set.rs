@@ -75,7 +75,7 @@ fn of_service(seed: u64, class: usize, index: usize) -> Vec<Example> {
     for (way, weight) in WAYS.into_iter().enumerate() {
         let seen = match way {
             2 if !service.managed => continue,
-            2 => Seen::after_collections(&service),
+            2 => Seen::after_collections(&service, true),
             _ => Seen::new(&service, way == 0),
         };
         for (minute, count) in taken(service.rss.len(), &mut chance) {

@@ -38,13 +38,13 @@ impl<'a> Seen<'a> {
 
     /// The same service through a runtime that reports what is left after each collection, every five
     /// minutes; it dies by its floor.
-    pub fn after_collections(service: &'a Service) -> Seen<'a> {
+    pub fn after_collections(service: &'a Service, with_load: bool) -> Seen<'a> {
         let every = |v: &[f64], scale: f64| {
             let all = v.iter().enumerate().step_by(5);
             all.map(|(i, x)| Point { t: i as f64 * 60.0, v: x * scale }).collect()
         };
         let (rss, load) = (every(&service.floor, LIMIT), every(&service.load, 1.0));
-        Seen { service, rss, load, with_load: true, samples: Samples::PostCollection }
+        Seen { service, rss, load, with_load, samples: Samples::PostCollection }
     }
 
     /// Asks the estimator at a minute.

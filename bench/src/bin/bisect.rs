@@ -1,5 +1,5 @@
 //! The search over commits on simulated histories whose culprit is known, with runs that are wrong one time in ten; the
-//! bound that no search can beat beside it, and `git bisect run` on such histories, without branches, in real repositories.
+//! bound that no search can beat beside it, and `git bisect run` on the same histories in real repositories.
 //!
 //!     cargo run --release -p plimsoll-bench --bin bisect [-- SEARCHES [GIT-SEARCHES [SURE [FIRST-SEED]]]]
 
@@ -136,13 +136,12 @@ struct Score {
     most: usize,
 }
 
-fn search((n, branches): (usize, bool), noise: Noise, seeds: Range<u64>, rules: Rules) -> Score {
+fn search(kind: (usize, bool), noise: Noise, seeds: Range<u64>, rules: Rules) -> Score {
     let mut score = Score::default();
     let searches = (seeds.end - seeds.start).max(1) as f64;
     for seed in seeds {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let history = history(n, branches, &mut rng);
-        let culprit = (uniform(&mut rng) * n as f64) as usize;
+        let (history, culprit) = case(kind, &mut rng);
         let mut search = Search::new(history, rules);
         let end = loop {
             match search.next() {
@@ -166,57 +165,97 @@ fn search((n, branches): (usize, bool), noise: Noise, seeds: Range<u64>, rules: 
     score
 }
 
-/// `git bisect run` in a real repository of `n` commits, with a command that is wrong one time in ten.
-fn git(n: usize, searches: u64) -> std::io::Result<Score> {
-    let folder = std::env::temp_dir().join(format!("plimsoll-bench-bisect-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let git = |args: &[&str], input: &str, variables: &[(&str, String)]| -> std::io::Result<String> {
+/// A history whose culprit is known: the same for every search of a seed.
+fn case((n, branches): (usize, bool), rng: &mut ChaCha8Rng) -> (History, usize) {
+    let history = history(n, branches, rng);
+    let culprit = (uniform(rng) * n as f64) as usize;
+    (history, culprit)
+}
+
+/// A real repository in a folder that goes with it.
+struct Repository(std::path::PathBuf);
+
+impl Repository {
+    /// The commits of a history upon one that is good, each with its number in a file.
+    fn of(history: &History) -> std::io::Result<Repository> {
+        let folder = std::env::temp_dir().join(format!("plimsoll-bench-bisect-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let repository = Repository(folder);
+        repository.git(&["init", "--quiet", "--initial-branch", "main"], "", &[])?;
+        // Marks are counted from one, and the first is the good one's.
+        let commit = |mark: usize, parents: &[usize]| {
+            let (who, number) = ("committer t <t@example.org> 1700000000 +0000", mark.to_string());
+            let length = number.len();
+            let word = |at: usize| if at == 0 { "from" } else { "merge" };
+            let parents = parents.iter().enumerate().map(|(at, p)| format!("{} :{p}\n", word(at)));
+            let parents: String = parents.collect();
+            format!(
+                "commit refs/heads/main\nmark :{mark}\n{who}\ndata {length}\n{number}\n{parents}M 644 inline number\ndata {length}\n{number}\n\n"
+            )
+        };
+        let of = |(at, change): (usize, &Change)| {
+            let parents: Vec<usize> = change.parents.iter().map(|p| p + 2).collect();
+            commit(at + 2, if parents.is_empty() { &[1] } else { &parents })
+        };
+        let all: String = history.changes().iter().enumerate().map(of).collect();
+        repository.git(&["fast-import", "--quiet"], &(commit(1, &[]) + &all), &[])?;
+        Ok(repository)
+    }
+
+    fn git(&self, args: &[&str], input: &str, variables: &[(&str, &str)]) -> std::io::Result<String> {
         let mut child = Command::new("git")
             .arg("-C")
-            .arg(&folder)
+            .arg(&self.0)
             .args(args)
-            .envs(variables.iter().map(|(k, v)| (*k, v)))
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
         child.stdin.take().map_or(Ok(()), |mut to| to.write_all(input.as_bytes()))?;
         Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
-    };
-    git(&["init", "--quiet", "--initial-branch", "main"], "", &[])?;
-    let commit = |k: usize| {
-        let (who, number) = ("committer t <t@example.org> 1700000000 +0000", k.to_string());
-        let length = number.len();
-        format!(
-            "commit refs/heads/main\n{who}\ndata {length}\n{number}\nM 644 inline number\ndata {length}\n{number}\n\n"
-        )
-    };
-    git(&["fast-import", "--quiet"], &(0..=n).map(commit).collect::<String>(), &[])?;
-    let first = git(&["rev-list", "--max-parents=0", "main"], "", &[])?;
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `git bisect run` in real repositories of the same histories, with a command that is wrong one time in ten.
+fn git(kind: (usize, bool), seeds: Range<u64>) -> std::io::Result<Score> {
     // Each run has a number, and is as wrong as that says.
-    let script = "read k < number; c=$(cat .git/runs); echo $((c + 1)) > .git/runs; bad=0; [ $k -gt $CULPRIT ] && bad=1; \
+    let script = "read k < number; c=$(cat .git/runs); echo $((c + 1)) > .git/runs; bad=0; grep -qx $k .git/bad && bad=1; \
                   awk -v s=$((SEED * 1000 + c)) 'BEGIN { srand(s); exit !(rand() < 0.1) }' && bad=$((1 - bad)); exit $bad";
     let mut score = Score::default();
-    for seed in 0..searches {
-        let culprit = (uniform(&mut ChaCha8Rng::seed_from_u64(seed)) * n as f64) as usize;
-        std::fs::write(folder.join(".git/runs"), "0")?;
-        git(&["checkout", "--quiet", "--force", "main"], "", &[])?;
-        git(&["bisect", "start", "main", first.trim()], "", &[])?;
-        let variables = [("CULPRIT", culprit.to_string()), ("SEED", seed.to_string())];
-        git(&["bisect", "run", "sh", "-c", script], "", &variables)?;
+    let searches = (seeds.end - seeds.start).max(1) as f64;
+    for seed in seeds {
+        let (history, culprit) = case(kind, &mut ChaCha8Rng::seed_from_u64(seed));
+        let repository = Repository::of(&history)?;
+        let bad = (0..history.changes().len()).filter(|at| history.held(*at)[culprit]);
+        let bad: String = bad.map(|at| format!("{}\n", at + 2)).collect();
+        std::fs::write(repository.0.join(".git/bad"), bad)?;
+        std::fs::write(repository.0.join(".git/runs"), "0")?;
+        repository.git(&["checkout", "--quiet", "--force", "main"], "", &[])?;
+        let good = repository.git(&["rev-list", "--max-parents=0", "main"], "", &[])?;
+        repository.git(&["bisect", "start", "main", good.trim()], "", &[])?;
+        repository.git(&["bisect", "run", "sh", "-c", script], "", &[("SEED", &seed.to_string())])?;
         // The message of a commit is its number.
-        let found = git(&["log", "-1", "--format=%s", "refs/bisect/bad"], "", &[])?;
-        let runs: usize = std::fs::read_to_string(folder.join(".git/runs"))?.trim().parse().unwrap_or(0);
-        score.right += f64::from(u8::from(found.trim() == (culprit + 1).to_string()));
+        let found = repository.git(&["log", "-1", "--format=%s", "refs/bisect/bad"], "", &[])?;
+        let runs = std::fs::read_to_string(repository.0.join(".git/runs"))?;
+        let runs: usize = runs.trim().parse().unwrap_or(0);
+        score.right += f64::from(u8::from(found.trim() == (culprit + 2).to_string()));
         score.runs += runs as f64;
         score.most = score.most.max(runs);
-        git(&["bisect", "reset"], "", &[])?;
     }
-    std::fs::remove_dir_all(&folder)?;
-    score.right /= searches as f64;
-    score.runs /= searches as f64;
+    score.right /= searches;
+    score.runs /= searches;
     Ok(score)
 }
+
+/// Commits, and whether there are branches among them.
+const KINDS: [(usize, bool); 4] = [(30, false), (128, false), (128, true), (1000, false)];
 
 fn main() -> std::io::Result<()> {
     let number = |at: usize| std::env::args().nth(at).and_then(|a| a.parse().ok());
@@ -230,7 +269,7 @@ fn main() -> std::io::Result<()> {
         out,
         "| commits | one run | wrong, alone | right | said | runs (most) | beside clear runs | beside halving | bound, runs |\n|---|---|---|---|---|---|---|---|---|"
     )?;
-    for (n, branches) in [(30, false), (128, false), (128, true), (1000, false)] {
+    for (n, branches) in KINDS {
         let mut clear = None;
         for (noise, name) in Noise::ALL {
             let channel = noise.channel(&mut ChaCha8Rng::seed_from_u64(1));
@@ -255,11 +294,15 @@ fn main() -> std::io::Result<()> {
         }
     }
     let searches: u64 = number(2).unwrap_or(200);
-    writeln!(out, "\ngit bisect run, a verdict that is wrong one time in ten, {searches} searches each:\n")?;
+    writeln!(
+        out,
+        "\ngit bisect run on the same histories, a verdict that is wrong one time in ten, {searches} each:\n"
+    )?;
     writeln!(out, "| commits | right | runs (most) |\n|---|---|---|")?;
-    for n in [30, 128, 1000] {
-        let score = git(n, searches)?;
-        writeln!(out, "| {n} | {:.1} % | {:.1} ({}) |", score.right * 100.0, score.runs, score.most)?;
+    for (n, branches) in KINDS {
+        let score = git((n, branches), first..first + searches)?;
+        let kind = if branches { " with branches" } else { "" };
+        writeln!(out, "| {n}{kind} | {:.1} % | {:.1} ({}) |", score.right * 100.0, score.runs, score.most)?;
     }
     Ok(())
 }

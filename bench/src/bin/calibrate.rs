@@ -194,7 +194,7 @@ fn of_service(seed: u64, class: usize, index: usize) -> Vec<Answer> {
     for (way, (_, weight)) in WAYS.iter().enumerate() {
         let seen = match way {
             2 if !service.managed => continue,
-            2 => Seen::after_collections(&service),
+            2 => Seen::after_collections(&service, true),
             _ => Seen::new(&service, way == 0),
         };
         let group = way * CLASSES.len() + class;

@@ -1,9 +1,10 @@
 //! Detection benchmark: our posterior beside the rivals' rules on the same labelled services.
 //!
-//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--sweep] [--dump FILE]`
+//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--after-collections] [--sweep] [--dump FILE]`
 //!
 //! Without flags: 1,120 healthy and 880 leaking services of the reported seed, Markdown on stdout. `--sweep`
-//! prints many alarm policies instead of the rivals; it is meant for development seeds. `--dump` writes down what all posteriors
+//! `--after-collections` shows us what a runtime tells of its heap instead, exactly what a collection left every five minutes: of services whose heap is
+//! managed. The rivals see what they always do. `--sweep` prints many alarm policies instead of the rivals; it is meant for development seeds. `--dump` writes down what all posteriors
 //! said.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 
@@ -26,6 +27,8 @@ const REPORTED_SEED: u64 = 20_261_123;
 /// Everything measured on one service.
 struct Done {
     ours: Vec<Outcome>,
+    /// The default on what all see, where ours sees more.
+    plain: Option<Outcome>,
     rivals: Vec<Outcome>,
     answers: Vec<Answer>,
     lines: Vec<Answer>,
@@ -55,11 +58,14 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
 }
 
 fn main() -> std::io::Result<()> {
-    only(&["--seed", "--per-class", "--no-load", "--sweep", "--dump"]);
+    only(&["--seed", "--per-class", "--no-load", "--after-collections", "--sweep", "--dump"]);
     let per_class = number("--per-class").map(|n| n as usize);
-    let jobs = jobs(per_class.unwrap_or(140), per_class.unwrap_or(110));
+    let mut jobs = jobs(per_class.unwrap_or(140), per_class.unwrap_or(110));
     let (seed, sweep, load) =
         (number("--seed").unwrap_or(REPORTED_SEED), given("--sweep"), !given("--no-load"));
+    if given("--after-collections") {
+        jobs.retain(|(class, index)| generate(seed, *class, *index).managed);
+    }
     let began = Instant::now();
     let done = in_parallel(&jobs, |(class, index)| judge(&generate(seed, class, index), sweep, load));
     println!("{} series, seed {seed}, {:.0} s on two cores\n", jobs.len(), began.elapsed().as_secs_f64());
@@ -71,6 +77,10 @@ fn main() -> std::io::Result<()> {
     for (k, (name, _)) in policies(sweep).iter().enumerate() {
         let outcomes: Vec<Outcome> = done.iter().map(|d| d.ours[k]).collect();
         rows.push((name.clone(), summarise(&outcomes, CLASSES.len())));
+    }
+    let plain: Vec<Outcome> = done.iter().filter_map(|d| d.plain).collect();
+    if !plain.is_empty() {
+        rows.push(("… the same services by their memory alone".to_owned(), summarise(&plain, CLASSES.len())));
     }
     if !sweep {
         for (k, rival) in RIVALS.iter().enumerate() {
@@ -86,7 +96,11 @@ fn main() -> std::io::Result<()> {
 }
 
 fn judge(service: &Service, sweep: bool, with_load: bool) -> Done {
-    let seen = Seen::new(service, with_load);
+    let seen = if given("--after-collections") {
+        Seen::after_collections(service, with_load)
+    } else {
+        Seen::new(service, with_load)
+    };
     let began = cpu_seconds();
     let ticks = seen.ticks();
     let seconds = cpu_seconds() - began;
@@ -95,8 +109,13 @@ fn judge(service: &Service, sweep: bool, with_load: bool) -> Done {
     let rivals =
         if sweep { Vec::new() } else { RIVALS.iter().map(|r| score(service, &(r.rule)(service))).collect() };
     let whole = n == plimsoll_bench::services::LENGTH && service.runs.len() == 1;
+    let plain = given("--after-collections").then(|| {
+        let ticks = Seen::new(service, with_load).ticks();
+        score(service, &flags(AlarmPolicy::default(), &ticks, n))
+    });
     Done {
         ours,
+        plain,
         rivals,
         answers: answers(service, &seen),
         lines: line_answers(service),

@@ -14,9 +14,10 @@ use crate::{plimsoll, rig, stderr, stdout};
 const MIB: f64 = 1_048_576.0;
 const STEP: f64 = 300.0;
 
-/// One question: the query, from when to when.
+/// One question: the query, from when to when, and the head of the request.
 struct Asked {
     query: String,
+    head: String,
     from: f64,
     to: f64,
 }
@@ -55,13 +56,14 @@ impl Server {
 }
 
 fn answer(stream: TcpStream, asked: &Mutex<Vec<String>>, answers: &Answers) -> std::io::Result<()> {
-    let (_, body) = rig::received(&stream)?;
+    let (head, body) = rig::received(&stream)?;
     let form = String::from_utf8_lossy(&body).into_owned();
     let field =
         |name: &str| form.split('&').find_map(|f| f.strip_prefix(name)?.strip_prefix('=').map(decoded));
     let time = |name: &str| field(name).and_then(|t| t.parse::<f64>().ok());
     let to = time("end").or(time("time")).unwrap_or(0.0);
-    let question = Asked { query: field("query").unwrap_or_default(), from: time("start").unwrap_or(to), to };
+    let question =
+        Asked { query: field("query").unwrap_or_default(), head, from: time("start").unwrap_or(to), to };
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(question.query.clone());
     let (status, text) = answers(&question);
     let mut stream = stream;
@@ -138,7 +140,8 @@ impl Cluster {
             let memory = json!([asked.to, (64.0 * 1024.0 * MIB).to_string()]);
             return success("vector", &json!([{"metric": {}, "value": memory}]));
         }
-        match self.limit.filter(|_| is_about("kube_pod_container_resource_limits") && !is_about("count")) {
+        let is_told = is_about("last_over_time(kube_pod_container_resource_limits") && !is_about("count");
+        match self.limit.filter(|_| is_told) {
             Some(limit) => success("vector", &json!([{"metric": labels, "value": [asked.to, limit]}])),
             None => nothing(),
         }
@@ -193,6 +196,41 @@ fn a_server_that_refuses_or_is_broken_is_told_by_its_words_with_what_to_do() {
     let down = plimsoll(&["triage", "--prometheus", "http://127.0.0.1:9"]);
     assert_eq!(down.status.code(), Some(3));
     assert!(stderr(&down).contains("does not answer"), "{}", stderr(&down));
+}
+
+/// As Mimir and Thanos do behind a gateway: nobody without a token and a tenant is answered, on any question.
+#[test]
+fn a_token_and_a_tenant_go_with_every_question() {
+    let server = Server::start(|asked| {
+        let has = |line: &str| asked.head.lines().any(|l| l.eq_ignore_ascii_case(line));
+        match (has("authorization: Bearer s3cret"), has("x-scope-orgid: shop"), has("x-team: night")) {
+            (false, ..) => (401, "no token".to_owned()),
+            (_, false, _) => (401, "no org id".to_owned()),
+            (.., false) => (403, "no team".to_owned()),
+            _ => GOOD.answer(asked),
+        }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "s3cret\n").expect("written");
+    let token = token.display().to_string();
+    let of_tenant = ["--tenant", "shop", "--header", "X-Team: night"];
+    let out = server.triage(&[&of_tenant[..], &["--token-file", &token, "-o", "json"]].concat());
+    let document: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", stderr(&out)));
+    assert_eq!(document["workloads"][0]["movement"], "leak", "{document:#}");
+    let by_variable = crate::plimsoll_command(&["triage", "--prometheus", &server.url, "-o", "json"])
+        .args(of_tenant)
+        .env("PLIMSOLL_PROMETHEUS_TOKEN", "s3cret")
+        .output()
+        .expect("it runs");
+    assert_eq!(by_variable.stdout, out.stdout, "{}", stderr(&by_variable));
+    for without in
+        [&["--token-file", &token][..], &of_tenant[..], &["--tenant", "shop", "--token-file", &token]]
+    {
+        let out = server.triage(without);
+        assert_eq!(out.status.code(), Some(3), "{without:?}: {}", stdout(&out));
+        assert!(!format!("{}{}", stdout(&out), stderr(&out)).contains("s3cret"), "the token is shown");
+    }
 }
 
 #[test]

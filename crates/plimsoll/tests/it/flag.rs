@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::prometheus::Prometheus;
+use crate::rig::get;
 use crate::{on_path, plimsoll_command, skipped, stderr, stdout, tools};
 
 /// Keeps 30 MiB a second while the flag's file says so, and lets nothing go.
@@ -27,6 +29,30 @@ setInterval(() => {
   if (told.value) kept.push(Buffer.alloc(3 << 19, 1));
 }, 50);";
 
+/// A service whose flag is switched by a call, and which tells a Prometheus what it has in memory.
+const SERVED: &str = "
+import http.server, os, threading, time
+on, kept = threading.Event(), []
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_): pass
+    def do_PUT(self):
+        said = self.rfile.read(int(self.headers['Content-Length'] or 0)).decode()
+        known = self.path == '/flags/new-cache' and said in ('{\"enabled\": true}', '{\"enabled\": false}')
+        if known: (on.set if 'true' in said else on.clear)()
+        self.send_response(204 if known else 404); self.send_header('Content-Length', '0'); self.end_headers()
+    def do_GET(self):
+        pages = int(open('/proc/self/statm').read().split()[1])
+        text = f'process_resident_memory_bytes {pages * os.sysconf(\"SC_PAGE_SIZE\")}\\nenabled {int(on.is_set())}\\n'.encode()
+        self.send_response(200); self.send_header('Content-Type', 'text/plain; version=0.0.4'); self.send_header('Content-Length', str(len(text))); self.end_headers()
+        self.wfile.write(text)
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_address[1], flush=True)
+while True:
+    if on.is_set(): kept.append(bytearray(b'x' * (3 << 19)))
+    time.sleep(0.05)
+";
+
 struct Service(Child);
 
 impl Service {
@@ -40,10 +66,15 @@ impl Service {
     }
 
     fn run(command: &mut Command) -> Service {
+        Service::saying(command).0
+    }
+
+    /// And the first line that it says.
+    fn saying(command: &mut Command) -> (Service, String) {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("ready");
-        Service(child)
+        (Service(child), line.trim().to_owned())
     }
 
     fn pid(&self) -> String {
@@ -192,6 +223,64 @@ fn a_flag_of_flagd_is_switched_as_flagd_reads_it_and_put_back() {
         let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
         assert_eq!(document["isOn"], word == "on");
         assert_eq!(fs::read_to_string(&file).expect("read"), before, "as it was, to the letter");
+    }
+}
+
+/// Switched by calls, seen by what a real Prometheus scrapes of two services.
+#[test]
+fn a_flag_switched_by_calls_is_found_in_what_a_prometheus_scrapes() {
+    let test = "flag::a_flag_switched_by_calls_is_found_in_what_a_prometheus_scrapes";
+    if !on_path("python3") || !on_path("prometheus") {
+        return skipped(test, "there is no python3, or no Prometheus (scripts/setup gets both)");
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let served = || Service::saying(Command::new("python3").args(["-c", SERVED]));
+    let ((_canary, port), (_control, other)) = (served(), served());
+    let job = |name: &str, port: &str| {
+        format!(
+            "- job_name: {name}\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  static_configs:\n  - targets: ['127.0.0.1:{port}']\n"
+        )
+    };
+    let scrapes = format!("scrape_configs:\n{}{}", job("canary", &port), job("control", &other));
+    let server = Prometheus::start(folder.path(), &scrapes, "");
+    let memory = |job: &str| format!("sum(process_resident_memory_bytes{{job=\"{job}\"}})");
+    for job in ["canary", "control"] {
+        let query = format!("/api/v1/query?query=process_resident_memory_bytes{{job=%22{job}%22}}");
+        server.until(|| server.answer(&query)?["data"]["result"].get(0).cloned());
+    }
+    let url = format!("http://{}", server.address);
+    let out = plimsoll_command(&["bisect", "flag", "new-cache", "--prometheus", &url, "-o", "json"])
+        .args(["--http", &format!("PUT http://127.0.0.1:{port}/flags/new-cache")])
+        .args(["--body", "{\"enabled\": {state}}", "--states", "true,false", "--phase", "6s"])
+        .args(["--canary", &memory("canary"), "--control", &memory("control")])
+        .env("PLIMSOLL_STATE", folder.path().join("state"))
+        .output()
+        .expect("it runs");
+    assert_eq!(out.status.code(), Some(1), "{}{}", stdout(&out), stderr(&out));
+    let document: Value = serde_json::from_str(&stdout(&out)).expect("a document");
+    let adds = document["found"]["adds"]["mid"].as_f64().expect("a rate") / f64::from(1 << 20);
+    assert!((10.0..60.0).contains(&adds), "{document:#}");
+    let page = get(&format!("127.0.0.1:{port}"), "/metrics", "").expect("it lives");
+    assert!(page.contains("enabled 0"), "it is switched back: {page}");
+    // A call that is refused switches nothing, and is told.
+    let out = plimsoll_command(&["bisect", "flag", "new-cache", "--prometheus", &url, "--phase", "6s"])
+        .args(["--http", &format!("PUT http://127.0.0.1:{port}/flags/other?to={{state}}")])
+        .args(["--canary", &memory("canary"), "--control", &memory("control")])
+        .env("PLIMSOLL_STATE", folder.path().join("state"))
+        .output()
+        .expect("it runs");
+    assert!(out.status.code() == Some(3) && stderr(&out).contains("404"), "{}{}", stdout(&out), stderr(&out));
+    // A query with no number, or with two, is no canary.
+    for (query, words) in
+        [("sum(nothing)", "gives 0 numbers"), ("process_resident_memory_bytes", "gives 2 numbers")]
+    {
+        let out =
+            plimsoll_command(&["bisect", "flag", "f", "--prometheus", &url, "--command", "echo {state}"])
+                .args(["--canary", query, "--control", &memory("control")])
+                .env("PLIMSOLL_STATE", folder.path().join("other"))
+                .output()
+                .expect("it runs");
+        assert!(out.status.code() == Some(3) && stderr(&out).contains(words), "{}", stderr(&out));
     }
 }
 
