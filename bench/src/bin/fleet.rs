@@ -224,7 +224,8 @@ fn serve(world: World, port: u16) -> io::Result<()> {
 
 fn answer(stream: TcpStream, world: World) -> io::Result<()> {
     let mut input = BufReader::new(stream.try_clone()?);
-    let mut length = 0;
+    let (mut length, mut first) = (0, String::new());
+    input.read_line(&mut first)?;
     loop {
         let mut line = String::new();
         input.read_line(&mut line)?;
@@ -244,6 +245,11 @@ fn answer(stream: TcpStream, world: World) -> io::Result<()> {
     let time = |name: &str| field(name).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
     let mut out = BufWriter::with_capacity(1 << 18, stream);
     write!(out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")?;
+    if let Some(address) = first.strip_prefix("GET ") {
+        let of = decoded(address);
+        Asked { query: &of, from: 0.0, to: 0.0, step: 0.0 }.pods(world, &mut out)?;
+        return out.flush();
+    }
     let asked =
         Asked { query: &query, from: time("start"), to: time("end").max(time("time")), step: time("step") };
     asked.answer(world, &mut out)?;
@@ -298,7 +304,17 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// Containers of the namespaces that the query names.
+    /// The names of the pods in the namespaces that are named.
+    fn pods(&self, world: World, out: &mut impl Write) -> io::Result<()> {
+        write!(out, r#"{{"status":"success","data":["#)?;
+        for (at, container) in self.containers(world).enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(out, r#"{comma}"{}""#, names(container, world.namespaces).1)?;
+        }
+        write!(out, "]}}")
+    }
+
+    /// Containers of the namespaces and pods that the query names.
     fn containers(&self, world: World) -> impl Iterator<Item = usize> {
         let named = self.query.split_once("namespace=~\"").or_else(|| self.query.split_once("namespace=\""));
         let named = named.and_then(|(_, rest)| rest.split('"').next()).map(|all| {
@@ -308,7 +324,15 @@ impl Asked<'_> {
             }
             one
         });
-        (0..world.series).filter(move |c| named.as_ref().is_none_or(|n| n[c / REPLICAS % world.namespaces]))
+        let pods = self.query.split_once("pod=~\"").or_else(|| self.query.split_once("pod=\""));
+        let pods = pods.and_then(|(_, rest)| rest.split('"').next()).map(|all| {
+            let container = |pod: &str| pod.rsplit_once('-')?.1.parse::<usize>().ok();
+            all.split('|').filter_map(container).collect::<std::collections::HashSet<_>>()
+        });
+        (0..world.series).filter(move |c| {
+            named.as_ref().is_none_or(|n| n[c / REPLICAS % world.namespaces])
+                && pods.as_ref().is_none_or(|pods| pods.contains(c))
+        })
     }
 
     fn floors(&self, world: World, out: &mut impl Write) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use plimsoll_core::series::Point;
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
 
 /// Labels of a series.
 pub type Labels = BTreeMap<String, String>;
@@ -62,9 +62,9 @@ const TOLD: usize = 80;
 const SERIES: usize = 1_000_000;
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<D = Data> {
     status: String,
-    data: Option<Data>,
+    data: Option<D>,
     #[serde(rename = "errorType", default)]
     error_type: String,
     #[serde(default)]
@@ -142,7 +142,21 @@ impl<'de> Deserialize<'de> for Samples {
 ///
 /// # Errors
 /// [`AnswerError`]: the server's own words, or what came instead of an answer.
-pub fn read(mut input: impl Read) -> Result<Answer, AnswerError> {
+pub fn read(input: impl Read) -> Result<Answer, AnswerError> {
+    let (data, warnings) = opened::<Data>(input)?;
+    answer(data, warnings)
+}
+
+/// Reads the values of a label.
+///
+/// # Errors
+/// As of [`read`].
+pub fn read_values(input: impl Read) -> Result<Vec<String>, AnswerError> {
+    opened(input).map(|(values, _)| values)
+}
+
+/// What is in an envelope, and what the server warned of.
+fn opened<D: DeserializeOwned>(mut input: impl Read) -> Result<(D, Vec<String>), AnswerError> {
     let mut first = Vec::new();
     let looked = input.by_ref().take(TOLD as u64).read_to_end(&mut first);
     let cut = |e: io::Error| AnswerError::Cut(serde_json::Error::io(e));
@@ -152,18 +166,18 @@ pub fn read(mut input: impl Read) -> Result<Answer, AnswerError> {
         return Err(AnswerError::Other(printable(&first)));
     }
     let whole = io::BufReader::with_capacity(1 << 16, first.as_slice().chain(input));
-    let envelope: Envelope = serde_json::from_reader(whole).map_err(|e| match e.classify() {
+    let envelope: Envelope<D> = serde_json::from_reader(whole).map_err(|e| match e.classify() {
         serde_json::error::Category::Io | serde_json::error::Category::Eof => AnswerError::Cut(e),
         _ => AnswerError::Other(printable(&first)),
     })?;
-    answer(envelope)
+    let Envelope { status, data, error_type, error, warnings } = envelope;
+    match data.filter(|_| status == "success") {
+        Some(data) => Ok((data, warnings)),
+        None => Err(AnswerError::Refused { kind: error_type, text: error }),
+    }
 }
 
-fn answer(envelope: Envelope) -> Result<Answer, AnswerError> {
-    let Envelope { status, data, error_type, error, warnings } = envelope;
-    let Some(data) = data.filter(|_| status == "success") else {
-        return Err(AnswerError::Refused { kind: error_type, text: error });
-    };
+fn answer(data: Data, warnings: Vec<String>) -> Result<Answer, AnswerError> {
     if !matches!(data.result_type.as_str(), "vector" | "matrix") {
         return Err(AnswerError::Type(data.result_type));
     }
@@ -229,6 +243,17 @@ mod tests {
         let answer = read_text(vector).unwrap();
         assert_eq!(answer.series.len(), 2);
         assert_eq!((answer.series[0].points[0].v, answer.left_out), (7.0, 1));
+    }
+
+    #[test]
+    fn the_values_of_a_label_are_read() {
+        let read = |text: &str| read_values(text.as_bytes());
+        assert_eq!(read(r#"{"status":"success","data":["a","b-0"]}"#).unwrap(), ["a", "b-0"]);
+        assert!(read(r#"{"status":"success","data":[]}"#).unwrap().is_empty());
+        assert!(matches!(read("<html>"), Err(AnswerError::Other(_))));
+        assert!(matches!(read(r#"{"status":"success","data":["a","#), Err(AnswerError::Cut(_))));
+        let refused = r#"{"status":"error","errorType":"bad_data","error":"no"}"#;
+        assert!(matches!(read(refused), Err(AnswerError::Refused { .. })));
     }
 
     #[test]

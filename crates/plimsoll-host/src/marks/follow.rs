@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_core::mark::Mark;
-use plimsoll_read::marks::flagd::{self, Message};
+use plimsoll_read::marks::flagd::{self, Change, Message};
 
 use super::{LARGEST, Site};
 
@@ -84,12 +84,15 @@ impl Flags for File {
     }
 }
 
+/// What was changed, of which nothing is known where a connection began; or what keeps it from being known.
+type News = Result<Vec<Change>, String>;
+
 /// flagd, over the Connect protocol at its port of evaluations (8013).
 #[derive(Debug)]
 pub struct Flagd {
     site: Site,
     flags: flagd::Flags,
-    come: Receiver<Result<(), String>>,
+    come: Receiver<News>,
 }
 
 impl Flagd {
@@ -110,13 +113,17 @@ impl Flagd {
 
 impl Flags for Flagd {
     fn next(&mut self) -> Result<Vec<Mark>, String> {
-        match self.come.recv_timeout(LOOK) {
+        let mut changed = match self.come.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => return Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => return Err("nobody listens any more".to_owned()),
             Ok(news) => news?,
+        };
+        // One answer is the state after all that has come.
+        while let Ok(news) = self.come.try_recv() {
+            changed.extend(news?);
         }
-        let flags = resolve(&self.site)?;
-        let marks = flagd::changes(&self.flags, &flags, now());
+        let mut flags = resolve(&self.site)?;
+        let marks = flagd::followed(&self.flags, &mut flags, &changed, now());
         self.flags = flags;
         Ok(marks)
     }
@@ -134,7 +141,7 @@ fn told(e: &dyn std::error::Error) -> String {
 
 /// One connection: news where the state may have changed, which it may whenever a connection begins. None when nobody
 /// takes them any more.
-fn listen(site: &Site, news: &SyncSender<Result<(), String>>) -> Option<()> {
+fn listen(site: &Site, news: &SyncSender<News>) -> Option<()> {
     let begun = Instant::now();
     let kind = "application/connect+json";
     let sent = site.sent(
@@ -150,11 +157,11 @@ fn listen(site: &Site, news: &SyncSender<Result<(), String>>) -> Option<()> {
         }
         Ok(response) => {
             let mut stream = response.into_body().into_reader();
-            news.send(Ok(())).ok()?;
+            news.send(Ok(Vec::new())).ok()?;
             // A stream that ends, or is silent for too long, is opened again.
             while let Some(message) = message(&mut stream) {
-                if matches!(flagd::message(&message), Ok(Message::Changed(_))) {
-                    news.send(Ok(())).ok()?;
+                if let Ok(Message::Changed(changed)) = flagd::message(&message) {
+                    news.send(Ok(changed)).ok()?;
                 }
             }
         }

@@ -148,17 +148,20 @@ impl Client {
         Ok(prometheus_api::join(parts))
     }
 
+    /// The values that a label has in the series of a selector that have samples between two times (Unix seconds).
+    pub fn values(&self, label: &str, of: &str, (from, to): (f64, f64)) -> Result<Vec<String>, QueryError> {
+        let times = [from, to].map(|t| t.to_string());
+        let form = [("match[]", of), ("start", &times[0]), ("end", &times[1])].map(pair);
+        let url = format!("{}/api/v1/label/{label}/values", self.server.url);
+        repeated(|| {
+            let request = self.agent.get(format!("{url}?{}", form.join("&")));
+            let request = self.server.headers.iter().fold(request, |r, (name, value)| r.header(name, value));
+            told(&url, request.call(), prometheus_api::read_values)
+        })
+    }
+
     fn ask(&self, what: &str, form: &[(&str, &str)]) -> Result<Answer, QueryError> {
-        let mut pause = FIRST_PAUSE;
-        let mut times = 1;
-        loop {
-            match self.ask_once(what, form) {
-                Err(e) if e.may_pass() && times < TIMES => thread::sleep(pause),
-                done => return done,
-            }
-            pause *= 2;
-            times += 1;
-        }
+        repeated(|| self.ask_once(what, form))
     }
 
     fn ask_once(&self, what: &str, form: &[(&str, &str)]) -> Result<Answer, QueryError> {
@@ -166,20 +169,47 @@ impl Client {
         // Long queries do not fit an address: they go as a form.
         let request = self.agent.post(&url).header("content-type", "application/x-www-form-urlencoded");
         let request = self.server.headers.iter().fold(request, |r, (name, value)| r.header(name, value));
-        let body: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-        let silent = |source| QueryError::Silent { url: url.clone(), source: Box::new(source) };
-        let response = request.send(body.join("&")).map_err(silent)?;
-        let status = response.status().as_u16();
-        let read = prometheus_api::read(response.into_body().into_reader().take(LARGEST));
-        match read {
-            Ok(answer) => Ok(answer),
-            Err(AnswerError::Refused { kind, text }) => {
-                Err(QueryError::Status { url, status, text: format!("{kind}: {text}") })
-            }
-            Err(_) if status >= 300 => Err(QueryError::Status { url, status, text: String::new() }),
-            Err(source) => Err(QueryError::Answer { url, source }),
-        }
+        let body: Vec<String> = form.iter().copied().map(pair).collect();
+        told(&url, request.send(body.join("&")), prometheus_api::read)
     }
+}
+
+/// Asks again, after a pause, while that may help.
+fn repeated<T>(ask: impl Fn() -> Result<T, QueryError>) -> Result<T, QueryError> {
+    let mut pause = FIRST_PAUSE;
+    let mut times = 1;
+    loop {
+        match ask() {
+            Err(e) if e.may_pass() && times < TIMES => thread::sleep(pause),
+            done => return done,
+        }
+        pause *= 2;
+        times += 1;
+    }
+}
+
+/// What a server said, as it is read; or why there is nothing.
+fn told<T>(
+    url: &str,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    read: impl Fn(std::io::Take<ureq::BodyReader<'static>>) -> Result<T, AnswerError>,
+) -> Result<T, QueryError> {
+    let url = url.to_owned();
+    let response = response.map_err(|e| QueryError::Silent { url: url.clone(), source: Box::new(e) })?;
+    let status = response.status().as_u16();
+    match read(response.into_body().into_reader().take(LARGEST)) {
+        Ok(answer) => Ok(answer),
+        Err(AnswerError::Refused { kind, text }) => {
+            Err(QueryError::Status { url, status, text: format!("{kind}: {text}") })
+        }
+        Err(_) if status >= 300 => Err(QueryError::Status { url, status, text: String::new() }),
+        Err(source) => Err(QueryError::Answer { url, source }),
+    }
+}
+
+/// A field of a form.
+fn pair((key, value): (&str, &str)) -> String {
+    format!("{}={}", encoded(key), encoded(value))
 }
 
 /// The header's value by which a user says who he is.

@@ -1,6 +1,6 @@
 //! From series to workloads: lives of containers and processes, gathered by pod and by what owns the pods.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use plimsoll_core::cluster::{Life, Limits, Replica, Workload};
 use plimsoll_core::death::Workload as Group;
@@ -59,13 +59,13 @@ pub(super) struct Beside<'a> {
     pub(super) nets: Option<&'a HashMap<String, bool>>,
 }
 
-/// Workloads, and how many series told of the same as others. What stands first tells of the whole; of the heaps the first that
-/// a process has is taken.
+/// Workloads, and how many series told of the same as others. Of numbers of the whole, and of heaps, the first is
+/// taken that a process has.
 pub(super) fn gather(parts: Vec<Part>, beside: &Beside<'_>, options: &Options) -> (Vec<Workload>, usize) {
     let rebuilt = rebuilt(beside);
     let mut workloads: BTreeMap<(Key, bool), Workload> = BTreeMap::new();
     let mut containers: HashMap<Key, Vec<(String, Vec<Life>)>> = HashMap::new();
-    let mut heaps: HashMap<Key, ()> = HashMap::new();
+    let mut taken: HashSet<(Key, bool)> = HashSet::new();
     let mut nets: HashMap<Key, bool> = HashMap::new();
     let mut twice = 0;
     for part in parts {
@@ -106,7 +106,7 @@ pub(super) fn gather(parts: Vec<Part>, beside: &Beside<'_>, options: &Options) -
             }
         }
         for (at, lives) in replicas {
-            if is_heap && heaps.insert(at.clone(), ()).is_some() {
+            if !taken.insert((at.clone(), is_heap)) {
                 continue;
             }
             let mut lives: Vec<Life> = lives.into_iter().map(|(_, life)| life).collect();
@@ -165,7 +165,8 @@ fn workload(at: &Key, name: String, number: &Number, beside: &Beside<'_>, option
     }
 }
 
-/// What it runs against: what limits the number itself, else its share of the container's limit, else what was said to judge against.
+/// What it runs against: what limits the number itself, where that is below the container's limit, which may not know of it; else its share
+/// of the container's limit, else of what was said to judge against.
 fn limits(
     at: &Key,
     number: &Number,
@@ -176,13 +177,14 @@ fn limits(
     // What tells of a heap may not name the container.
     let unnamed = key::server(at.clone());
     let of = |limits: &HashMap<Key, Limits>| limits.get(at).or_else(|| limits.get(&unnamed)).cloned();
-    let of_container = || {
-        let told = of(&beside.limits);
-        let has_one = told.as_ref().is_some_and(|limits| limits.now().is_some());
-        let said = options.limit.filter(|_| !has_one).map(Limits::always);
-        Some(said.or(told)?.times(number.of_container?))
-    };
-    of(own).or_else(of_container).unwrap_or_default()
+    let (own, told) = (of(own), of(&beside.limits));
+    let of_container = told.as_ref().and_then(Limits::now);
+    let share = number.of_container.or(own.as_ref().map(|_| 1.0));
+    let is_below = |own: &Limits| of_container.is_none_or(|container| own.now() <= Some(container));
+    own.filter(is_below).unwrap_or_else(|| {
+        let said = options.limit.filter(|_| of_container.is_none()).map(Limits::always);
+        said.or(told).zip(share).map_or_else(Limits::default, |(limits, share)| limits.times(share))
+    })
 }
 
 /// Names of images that were built more than once: there the digest tells versions apart.

@@ -20,8 +20,8 @@ pub(super) struct Key {
     pub(super) is_pod: bool,
 }
 
-/// Namespace and pod where there are both, with the container; else the program or job, and the address; else the pod alone, as a
-/// table may name it.
+/// Namespace and pod where there are both, with the container; else the container of a machine by its name, or the program or job, and the
+/// address; else the pod alone, as a table may name it.
 pub(super) fn of(labels: &Labels) -> Option<Key> {
     let of = |name: &str| labels.get(name).filter(|v| !v.is_empty()).cloned();
     let pod = of("namespace").zip(of("pod"));
@@ -35,7 +35,9 @@ pub(super) fn of(labels: &Labels) -> Option<Key> {
             is_pod: true,
         }),
         None => {
-            let program = of("groupname").or_else(|| of("job"));
+            // cAdvisor without a cluster: the job is its own.
+            let named = of("id").filter(|id| id.starts_with('/')).and_then(|_| of("name"));
+            let program = named.or_else(|| of("groupname")).or_else(|| of("job"));
             let pod = || of("pod").map(|pod| (pod, of("container").unwrap_or_default()));
             let (pod, container, is_pod) = match program {
                 Some(program) => (of("instance").unwrap_or_default(), program, false),
@@ -78,6 +80,17 @@ pub(super) fn by_pattern(pod: &str) -> &str {
     rest.rsplit_once('-').filter(|(_, part)| hash(part)).map_or(rest, |(name, _)| name)
 }
 
+/// The shortest name that the owner of a pod may have: pods of one owner have the same one, and so may other owners.
+pub(super) fn shortest_owner(pod: &str) -> &str {
+    let is_of = |part: &str, long: std::ops::RangeInclusive<usize>| {
+        long.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let is_last =
+        |part: &str| is_of(part, 5..=5) || !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let Some((rest, _)) = pod.rsplit_once('-').filter(|(_, last)| is_last(last)) else { return pod };
+    rest.rsplit_once('-').filter(|(_, hash)| is_of(hash, 8..=10)).map_or(rest, |(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::of as of_labels;
@@ -98,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn pods_of_one_owner_have_one_shortest_owner() {
+        for (pod, name) in [
+            ("api-5d4f8c7b9c-x2x7z", "api"),
+            ("api-bcdfghjklm-x2x7z", "api"),
+            ("api-frontend-x2x7z", "api"),
+            ("db-0", "db"),
+            ("db-11", "db"),
+            ("backup-28371234-x2x7z", "backup"),
+            ("single", "single"),
+        ] {
+            assert_eq!(shortest_owner(pod), name, "{pod}");
+        }
+    }
+
+    #[test]
     fn a_series_tells_of_a_container_or_of_a_process_by_its_address() {
         let of = |labels: &[(&str, &str)]| {
             let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -109,6 +137,10 @@ mod tests {
         assert_eq!(
             of(&[("job", "exporter"), ("groupname", "java"), ("instance", "h:9")]),
             is("", "h:9", "java")
+        );
+        assert_eq!(
+            of(&[("job", "cadvisor"), ("instance", "h:8080"), ("id", "/docker/a1"), ("name", "shop-api-1")]),
+            is("", "h:8080", "shop-api-1")
         );
         assert_eq!(of(&[("pod", "api-1"), ("job", "x")]), is("", "", "x"));
         assert_eq!(of(&[("pod", "api-1")]), is("", "api-1", ""));

@@ -5,6 +5,8 @@
 //! told how many series it would be.
 
 mod client;
+#[cfg(test)]
+mod exporters;
 mod gather;
 mod key;
 pub mod names;
@@ -16,7 +18,7 @@ mod told;
 mod workloads;
 
 pub use client::{Client, QueryError, Server, basic};
-pub use pieces::{Pieces, Shard};
+pub use pieces::{Piece, Pieces, Shard};
 pub use table::{NAME, SelectorError};
 pub(crate) use tls::config as tls_config;
 pub use tls::{Trust, TrustError};

@@ -104,6 +104,13 @@ pub const USAGE: &[Number] = &[
         "working set (container_memory_working_set_bytes)",
         CONTAINERS,
     ),
+    whole("container_memory_rss", "anonymous memory (container_memory_rss)", NAMED),
+];
+
+/// Containers of a machine without a cluster: there cAdvisor tells the name that the container has, and no pod.
+pub const NAMED: &[Matcher] = &[
+    Matcher { label: "container", not: false, values: &[""] },
+    Matcher { label: "name", not: true, values: &[""] },
 ];
 
 /// What a table in a file has: its header does not say more.
@@ -117,6 +124,18 @@ pub const PROCESSES: &[Number] = &[
         "resident memory (process-exporter)",
         &[is("memtype", &["resident"])],
     ),
+    whole("process_memory_usage_bytes", "resident memory (process.memory.usage)", &[]),
+    whole(
+        "process_runtime_cpython_memory_bytes",
+        "resident memory (process.runtime.cpython.memory)",
+        &[is("type", &["rss"])],
+    ),
+    whole(
+        "dotnet_process_memory_working_set_bytes",
+        "resident memory (dotnet.process.memory.working_set)",
+        &[],
+    ),
+    whole("process_working_set_bytes", "resident memory (process_working_set_bytes)", &[]),
     whole("process_private_memory_bytes", "private memory (process_private_memory_bytes)", &[]),
 ];
 
@@ -125,7 +144,9 @@ pub const HEAPS: &[Number] = &[
     Number {
         limits: &[
             (Metric { name: "jvm_memory_pool_max_bytes", only: &[is("pool", OLD)] }, 1.0),
+            (Metric { name: "jvm_memory_pool_bytes_max", only: &[is("pool", OLD)] }, 1.0),
             (Metric { name: "jvm_memory_max_bytes", only: &[is("area", &["heap"])] }, 1.0),
+            (Metric { name: "jvm_memory_bytes_max", only: &[is("area", &["heap"])] }, 1.0),
         ],
         ..floor(
             Metric { name: "jvm_memory_pool_collection_used_bytes", only: &[is("pool", OLD)] },
@@ -168,47 +189,75 @@ pub const HEAPS: &[Number] = &[
         )
     },
     Number {
-        samples: Samples::Raw,
-        limits: &[(all("v8js_memory_heap_limit_bytes"), 1.0)],
-        ..floor(
-            Metric {
-                name: "v8js_memory_heap_used_bytes",
-                only: &[is("v8js_heap_space_name", &["old_space"])],
-            },
-            "old space (v8js.memory.heap.used)",
-            &["v8js_heap_space_name"],
-        )
+        limits: &[(all("go_memory_limit_bytes"), 1.0)],
+        of_container: Some(1.0),
+        ..floor(all("go_memory_gc_goal_bytes"), "heap before its next collection (go.memory.gc.goal)", &[])
     },
-    Number {
-        samples: Samples::Raw,
-        ..floor(
-            Metric { name: "nodejs_heap_space_size_used_bytes", only: &[is("space", &["old"])] },
-            "old space (nodejs_heap_space_size_used_bytes)",
-            &["space"],
-        )
-    },
-    floor(
-        all("dotnet_gc_last_collection_heap_size_bytes"),
-        "heap after collection (dotnet.gc.last_collection.heap.size)",
-        &["gc_heap_generation", "dotnet_gc_heap_generation"],
+    v8(
+        Metric { name: "v8js_memory_heap_used_bytes", only: OLD_SPACE },
+        "old space (v8js.memory.heap.used)",
+        &["v8js_heap_space_name"],
     ),
+    // The exporter of OpenTelemetry for Node.js adds no unit to its names; whoever translates them elsewhere does.
+    v8(
+        Metric { name: "v8js_memory_heap_used", only: OLD_SPACE },
+        "old space (v8js.memory.heap.used)",
+        &["v8js_heap_space_name"],
+    ),
+    v8(
+        Metric { name: "nodejs_heap_space_size_used_bytes", only: &[is("space", &["old"])] },
+        "old space (nodejs_heap_space_size_used_bytes)",
+        &["space"],
+    ),
+    v8(all("nodejs_heap_size_used_bytes"), "heap (nodejs_heap_size_used_bytes)", &[]),
+    Number {
+        of_container: Some(OF_DOTNET),
+        ..floor(
+            all("dotnet_gc_last_collection_heap_size_bytes"),
+            "heap after collection (dotnet.gc.last_collection.heap.size)",
+            &["gc_heap_generation", "dotnet_gc_heap_generation"],
+        )
+    },
+    Number {
+        of_container: Some(OF_DOTNET),
+        ..floor(
+            all("process_runtime_dotnet_gc_heap_size_bytes"),
+            "heap after collection (process.runtime.dotnet.gc.heap.size)",
+            &["generation"],
+        )
+    },
     Number {
         samples: Samples::Raw,
+        of_container: Some(OF_DOTNET),
         ..floor(all("dotnet_total_memory_bytes"), "managed heap (dotnet_total_memory_bytes)", &[])
     },
 ];
+
+/// Share of its container's limit that .NET gives its heap, where nobody says otherwise.
+const OF_DOTNET: f64 = 0.75;
+/// The space of V8's heap in which what lives long ends up, as OpenTelemetry names it.
+const OLD_SPACE: &[Matcher] = &[is("v8js_heap_space_name", &["old_space"])];
+
+/// A heap of V8. Nobody exports its limit (what OpenTelemetry once called so was what is committed): it is somewhere below the container's.
+const fn v8(metric: Metric<'static>, words: &'static str, parts: &'static [&'static str]) -> Number {
+    Number { samples: Samples::Raw, of_container: Some(1.0), ..floor(metric, words, parts) }
+}
 
 /// Requests that were served, as counters; best first.
 pub const LOADS: &[Metric<'_>] = &[
     all("http_server_requests_seconds_count"),
     all("http_server_request_duration_seconds_count"),
+    all("http_server_request_duration_count"),
     all("http_server_duration_milliseconds_count"),
+    all("http_server_duration_count"),
     all("http_request_duration_seconds_count"),
     all("http_requests_total"),
     all("http_requests_received_total"),
     all("grpc_server_handled_total"),
     all("rpc_server_duration_milliseconds_count"),
-    all("istio_requests_total"),
+    all("rpc_server_call_duration_seconds_count"),
+    // What a pod asks of others is counted by its own side, too.
+    Metric { name: "istio_requests_total", only: &[is("reporter", &["destination"])] },
 ];
 
 /// Labels that tell the cluster, where one server knows several.
@@ -225,8 +274,11 @@ pub const NET_OF: &str = "workload";
 pub const SPECIFIED: Metric<'_> =
     Metric { name: "kube_pod_container_resource_limits", only: &[is("resource", &["memory"])] };
 /// Limits, by namespace, pod and container; best first.
-pub const LIMITS: &[Metric<'_>] =
-    &[SPECIFIED, Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS }];
+pub const LIMITS: &[Metric<'_>] = &[
+    SPECIFIED,
+    Metric { name: "container_spec_memory_limit_bytes", only: CONTAINERS },
+    Metric { name: "container_spec_memory_limit_bytes", only: NAMED },
+];
 
 /// Memory of a node, best first: no limit of a container is above that of the largest.
 pub const NODES: &[Metric<'_>] = &[
@@ -236,7 +288,10 @@ pub const NODES: &[Metric<'_>] = &[
 ];
 
 /// Start of a container's process, Unix seconds; and of a process that tells of itself.
-pub const START: Metric<'_> = Metric { name: "container_start_time_seconds", only: CONTAINERS };
+pub const START: &[Metric<'_>] = &[
+    Metric { name: "container_start_time_seconds", only: CONTAINERS },
+    Metric { name: "container_start_time_seconds", only: NAMED },
+];
 pub const PROCESS_START: &[Metric<'_>] =
     &[all("process_start_time_seconds"), all("namedprocess_namegroup_oldest_start_time_seconds")];
 /// Who owns a pod, and who a replica set: labels `owner_kind`, `owner_name`.
@@ -244,6 +299,17 @@ pub const POD_OWNER: Metric<'_> = all("kube_pod_owner");
 pub const REPLICASET_OWNER: Metric<'_> = all("kube_replicaset_owner");
 /// Which image a container runs, by its digest: labels `image`, `image_id`.
 pub const INFO: Metric<'_> = all("kube_pod_container_info");
+/// Labels of containers that the series of some metrics do not have: who selects by them means these series, too.
+const WITHOUT: &[(&str, &[&str])] = &[
+    (POD_OWNER.name, &["container", "id", "image", "name"]),
+    (REPLICASET_OWNER.name, &["pod", "container", "id", "image", "name", "node"]),
+];
+
+/// Whether the series of a metric have no such label.
+pub fn is_without(metric: &str, label: &str) -> bool {
+    WITHOUT.iter().any(|(name, labels)| *name == metric && labels.contains(&label))
+}
+
 /// Why a container ended last: label `reason`.
 pub const ENDED: Metric<'_> = all("kube_pod_container_status_last_terminated_reason");
 /// The reason of a kill for want of memory.
@@ -257,7 +323,8 @@ mod tests {
     fn every_row_is_whole_and_stands_once() {
         let mut seen = std::collections::BTreeSet::new();
         for number in USAGE.iter().chain(PROCESSES).chain(HEAPS) {
-            assert!(seen.insert(number.metric.name), "{} stands twice", number.metric.name);
+            let only: Vec<_> = number.metric.only.iter().map(|m| (m.label, m.not, m.values)).collect();
+            assert!(seen.insert((number.metric.name, only)), "{} stands twice", number.metric.name);
             assert!(!number.words.is_empty());
             for m in number.metric.only {
                 assert!(!m.values.is_empty(), "{} of {}", m.label, number.metric.name);

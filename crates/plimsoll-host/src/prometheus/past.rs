@@ -87,15 +87,38 @@ pub(super) trait Past {
     fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError>;
 }
 
+/// Pods that are asked about, where they are not all that are selected.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Pods {
+    /// These.
+    Named(Vec<String>),
+    /// What is no pod.
+    None,
+}
+
 /// A server that speaks PromQL.
 pub(super) struct Asked<'a> {
     pub(super) client: &'a Client,
     pub(super) options: &'a Options,
+    /// All, where it is not said.
+    pub(super) pods: Option<&'a Pods>,
 }
 
 impl Asked<'_> {
     fn selector(&self, metric: &Metric<'_>) -> String {
-        selector(metric, &self.options.selector)
+        let own = matchers(&self.options.selector);
+        let own = own.into_iter().filter(|(label, _)| !names::is_without(metric.name, label));
+        let of_pods = self.pods.and_then(|pods| pods.matcher(metric));
+        let all = own.map(|(_, matcher)| matcher.to_owned()).chain(of_pods);
+        selector(metric, all)
+    }
+
+    /// Names of the pods that have series of a metric within the time looked at.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub(super) fn pods(&self, metric: &Metric<'_>) -> Result<Vec<String>, QueryError> {
+        self.client.values("pod", &self.selector(metric), self.options.time)
     }
 
     fn window(&self) -> f64 {
@@ -107,9 +130,63 @@ impl Asked<'_> {
     }
 }
 
-fn selector(metric: &Metric<'_>, own: &str) -> String {
+impl Pods {
+    fn matcher(&self, metric: &Metric<'_>) -> Option<String> {
+        match (self, metric.name == names::REPLICASET_OWNER.name) {
+            (Pods::Named(pods), false) => {
+                Some(format!("pod=~\"{}\"", one_of(pods.iter().map(String::as_str))))
+            }
+            // The replica set is what its pods are called, without the last part.
+            (Pods::Named(pods), true) => {
+                let mut sets: Vec<&str> = pods.iter().filter_map(|p| Some(p.rsplit_once('-')?.0)).collect();
+                sets.sort_unstable();
+                sets.dedup();
+                Some(format!("replicaset=~\"{}\"", one_of(sets.into_iter())))
+            }
+            (Pods::None, false) => Some("pod=\"\"".to_owned()),
+            (Pods::None, true) => Some("replicaset=\"\"".to_owned()),
+        }
+    }
+}
+
+/// An alternative of names; a server looks such ones up, and compares nothing.
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let quoted = |name: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        name.chars().map(|c| if is_plain(c) { c.to_string() } else { format!("[{c}]") }).collect::<String>()
+    };
+    names.map(quoted).collect::<Vec<_>>().join("|")
+}
+
+/// Matchers of a selector, each with its label; as they are where they are not understood.
+fn matchers(selector: &str) -> Vec<(&str, &str)> {
+    let (mut all, mut begin, mut quote, mut escaped) = (Vec::new(), 0, None, false);
+    let mut end_at = |begin: usize, end: usize| {
+        let matcher = selector[begin..end].trim();
+        let label = matcher.split(['=', '!']).next().unwrap_or_default().trim();
+        if !matcher.is_empty() {
+            all.push((label, matcher));
+        }
+    };
+    for (at, c) in selector.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some('"' | '\''), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, ',') => {
+                end_at(begin, at);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    end_at(begin, selector.len());
+    all
+}
+
+fn selector(metric: &Metric<'_>, own: impl IntoIterator<Item = String>) -> String {
     let fixed = metric.only.iter().map(matcher);
-    let own = Some(own.to_owned()).filter(|s| !s.is_empty());
     format!("{}{{{}}}", metric.name, fixed.chain(own).collect::<Vec<_>>().join(","))
 }
 
@@ -168,20 +245,16 @@ impl Past for Asked<'_> {
         self.client.instant(&query, self.options.time.1)
     }
 
-    /// Servers do not agree on what `changes` counts where a series begins.
+    /// Servers do not agree on what `changes` counts where a series begins. What never moves has no variance at all.
     fn changed(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
-        let (of, window) = (self.selector(metric), self.window());
-        let query = format!("max_over_time({of}[{window}s]) != min_over_time({of}[{window}s])");
+        let query = format!("stdvar_over_time({}[{}s]) > 0", self.selector(metric), self.window());
         self.client.instant(&query, self.options.time.1)
     }
 
     fn steps(&self, metric: &Metric<'_>, pods: &[String]) -> Result<Answer, QueryError> {
-        let mut own = self.options.selector.clone();
-        if !pods.is_empty() {
-            let comma = if own.is_empty() { "" } else { "," };
-            own += &format!("{comma}pod=~\"{}\"", pods.join("|"));
-        }
-        self.range(&format!("last_over_time({}[{}s])", selector(metric, &own), self.options.step.ceil()))
+        let named = Pods::Named(pods.to_vec());
+        let asked = Asked { pods: if pods.is_empty() { self.pods } else { Some(&named) }, ..*self };
+        self.range(&format!("last_over_time({}[{}s])", asked.selector(metric), self.options.step.ceil()))
     }
 
     fn rates(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
@@ -191,11 +264,48 @@ impl Past for Asked<'_> {
     }
 
     fn here(&self, metric: &Metric<'_>, by: &str) -> Result<Answer, QueryError> {
-        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", selector(metric, ""));
+        let query = format!("max by({by}) (last_over_time({}[{THERE}s]))", selector(metric, None));
         self.client.instant(&query, self.options.time.1)
     }
 
     fn lately(&self, metric: &Metric<'_>) -> Result<Answer, QueryError> {
         self.client.instant(&format!("rate({}[{LATELY}s])", self.selector(metric)), self.options.time.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prometheus::client::Server;
+
+    #[test]
+    fn what_is_selected_by_labels_of_containers_keeps_its_owners() {
+        let text = r#"namespace="shop", pod=~"a,b|c\"}", container!="x",zone='e,u'"#;
+        let labels: Vec<&str> = matchers(text).into_iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["namespace", "pod", "container", "zone"]);
+        let client = Client::new(Server::default()).expect("no certificates");
+        let options = Options {
+            selector: r#"namespace="shop",pod=~"api-.*",container="main""#.to_owned(),
+            time: (0.0, 1.0),
+            step: 1.0,
+            limit: None,
+            most_series: 1,
+            load: None,
+            cluster: String::new(),
+        };
+        let of = |metric: &Metric<'_>, pods: Option<&Pods>| {
+            Asked { client: &client, options: &options, pods }.selector(metric)
+        };
+        assert_eq!(of(&names::REPLICASET_OWNER, None), r#"kube_replicaset_owner{namespace="shop"}"#);
+        assert_eq!(of(&names::POD_OWNER, None), r#"kube_pod_owner{namespace="shop",pod=~"api-.*"}"#);
+        let pods = Pods::Named(vec!["api-5d4f8c7b9c-x2x7z".to_owned(), "a.b-0".to_owned()]);
+        assert_eq!(
+            of(&names::INFO, Some(&pods)),
+            r#"kube_pod_container_info{namespace="shop",pod=~"api-.*",container="main",pod=~"api-5d4f8c7b9c-x2x7z|a[.]b-0"}"#
+        );
+        assert_eq!(
+            of(&names::REPLICASET_OWNER, Some(&pods)),
+            r#"kube_replicaset_owner{namespace="shop",replicaset=~"a[.]b|api-5d4f8c7b9c"}"#
+        );
     }
 }

@@ -1,11 +1,19 @@
-//! A cluster's history piece by piece: some namespaces at a time, so that neither the server nor this program holds all of it.
+//! A cluster's history piece by piece: some namespaces at a time, or some workloads of a large one, so that neither the server nor this
+//! program holds all of it.
+
+use std::fmt;
 
 use super::client::Client;
-use super::past::Asked;
+use super::key;
+use super::past::{Asked, Pods};
 use super::workloads::{History, HistoryError, Options, Survey};
 
 /// Series of the namespaces that are asked for together; a namespace that has more is a piece of its own.
 const TOGETHER: usize = 1000;
+/// A namespace that has more than that is taken apart.
+const LARGE: usize = 4000;
+/// Bytes of the names of pods in one question: servers refuse long ones, one of them from 16 KiB on.
+const NAMES: usize = 12_000;
 
 /// One of `of` processes that share the namespaces of a cluster; counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +35,42 @@ impl Shard {
     }
 }
 
+/// What is asked for at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piece {
+    namespaces: Vec<String>,
+    /// Of the only namespace, where it is taken apart.
+    pods: Option<Pods>,
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.namespaces.first().map_or("", String::as_str);
+        match (&self.pods, self.namespaces.len()) {
+            (Some(Pods::Named(pods)), _) => match pods.as_slice() {
+                [] => write!(f, "no pods of namespace {first:?}"),
+                [one] => write!(f, "pod {one} of namespace {first:?}"),
+                [one, .., last] => {
+                    write!(f, "{} pods of namespace {first:?}, {one} to {last}", pods.len())
+                }
+            },
+            (Some(Pods::None), _) => write!(f, "what is no pod in namespace {first:?}"),
+            (None, 0 | 1) => write!(f, "namespace {first:?}"),
+            (None, more) => write!(f, "namespace {first:?} and {} more", more - 1),
+        }
+    }
+}
+
 /// The pieces of a history.
 pub struct Pieces<'a> {
     client: &'a Client,
     options: &'a Options,
     survey: Survey<'a>,
-    /// Namespaces of each piece.
-    pieces: Vec<Vec<String>>,
+    pieces: Vec<Piece>,
 }
 
-impl std::fmt::Debug for Pieces<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Pieces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pieces").field("pieces", &self.pieces).finish_non_exhaustive()
     }
 }
@@ -52,33 +85,86 @@ impl<'a> Pieces<'a> {
         options: &'a Options,
         shard: Option<Shard>,
     ) -> Result<Pieces<'a>, HistoryError> {
-        let survey = Survey::of(&Asked { client, options }, options)?;
+        let survey = Survey::of(&Asked { client, options, pods: None }, options)?;
         let mine = survey.namespaces.iter().filter(|(name, _)| shard.is_none_or(|s| s.has(name)));
-        let pieces = together(mine.map(|(name, series)| (name.as_str(), *series)));
-        Ok(Pieces { client, options, survey, pieces })
+        let together = together(mine.map(|(name, series)| (name.as_str(), *series)));
+        let whole = together.into_iter().map(|namespaces| Piece { namespaces, pods: None }).collect();
+        let mut pieces = Pieces { client, options, survey, pieces: whole };
+        pieces.take_apart();
+        Ok(pieces)
     }
 
-    /// Namespaces of each piece.
-    pub fn namespaces(&self) -> &[Vec<String>] {
+    /// Each piece.
+    pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
 
-    /// The history of some namespaces.
+    /// The history of a piece.
     ///
     /// # Errors
     /// [`HistoryError`]
-    pub fn history(&self, namespaces: &[String]) -> Result<History, HistoryError> {
+    pub fn history(&self, piece: &Piece) -> Result<History, HistoryError> {
+        let options = self.options_of(piece);
+        let asked = Asked { client: self.client, options: &options, pods: piece.pods.as_ref() };
+        self.survey.history(&asked, &options)
+    }
+
+    fn options_of(&self, piece: &Piece) -> Options {
         let mut options = self.options.clone();
-        let own = matcher(namespaces);
+        let own = matcher(&piece.namespaces);
         // All that there is needs no words for it.
-        if self.pieces.len() > 1 || self.survey.namespaces.len() > namespaces.len() {
+        if self.pieces.len() > 1 || self.survey.namespaces.len() > piece.namespaces.len() {
             options.selector = match options.selector.as_str() {
                 "" => own,
                 selector => format!("{selector},{own}"),
             };
         }
-        self.survey.history(&Asked { client: self.client, options: &options }, &options)
+        options
     }
+
+    /// Takes large namespaces apart, by the names of their pods; as they are where the server does not tell these.
+    fn take_apart(&mut self) {
+        let of = |piece: &Piece| match piece.namespaces.as_slice() {
+            [one] => self.survey.namespaces.get(one).copied().filter(|series| *series > LARGE),
+            _ => None,
+        };
+        let apart = |piece: &Piece| {
+            let pods = self.pods(piece).filter(|pods| !pods.is_empty())?;
+            let parts = by_owner(pods).into_iter().map(Pods::Named).chain([Pods::None]);
+            Some(parts.map(|pods| Piece { pods: Some(pods), ..piece.clone() }).collect::<Vec<_>>())
+        };
+        let parts =
+            |piece: &Piece| of(piece).and_then(|_| apart(piece)).unwrap_or_else(|| vec![piece.clone()]);
+        self.pieces = self.pieces.iter().flat_map(parts).collect();
+    }
+
+    fn pods(&self, piece: &Piece) -> Option<Vec<String>> {
+        let mut options = self.options.clone();
+        let own = matcher(&piece.namespaces);
+        options.selector =
+            if options.selector.is_empty() { own } else { format!("{},{own}", options.selector) };
+        let number = self.survey.whole.first().or(self.survey.heaps.first())?;
+        Asked { client: self.client, options: &options, pods: None }.pods(&number.metric).ok()
+    }
+}
+
+/// Pods that may have the same owner stand together, as many as a question holds.
+fn by_owner(mut pods: Vec<String>) -> Vec<Vec<String>> {
+    pods.sort_by(|a, b| (key::shortest_owner(a), a).cmp(&(key::shortest_owner(b), b)));
+    let mut parts: Vec<Vec<String>> = Vec::new();
+    let mut long = 0;
+    for owned in pods.chunk_by(|a, b| key::shortest_owner(a) == key::shortest_owner(b)) {
+        let bytes: usize = owned.iter().map(|pod| pod.len() + 1).sum();
+        match parts.last_mut().filter(|_| long + bytes <= NAMES) {
+            Some(part) => part.extend_from_slice(owned),
+            None => {
+                parts.push(owned.to_vec());
+                long = 0;
+            }
+        }
+        long += bytes;
+    }
+    parts
 }
 
 /// Namespaces in order, put together while they have no more series than that; names that a pattern would take for
@@ -122,6 +208,31 @@ mod tests {
         assert_eq!(pieces, [vec![""], vec!["a", "b"], vec!["c"], vec!["d"], vec!["e.x"], vec!["f"]]);
         assert_eq!(matcher(&pieces[1]), "namespace=~\"a|b\"");
         assert_eq!(matcher(&["a\"b\\".to_owned()]), "namespace=\"a\\\"b\\\\\"");
+    }
+
+    #[test]
+    fn pods_of_a_large_namespace_are_asked_for_with_all_of_their_owner() {
+        let name = |owner: usize, n: usize| format!("service-{owner}-{:x}c7b9c8d-x2x7{n}", 16 + owner % 3);
+        let pods: Vec<String> = (0..3000).map(|k| name(k / 5, k % 5)).collect();
+        let parts = by_owner(pods.clone());
+        let bytes = |part: &Vec<String>| part.iter().map(|p| p.len() + 1).sum::<usize>();
+        assert!(parts.len() > 5 && parts.iter().all(|part| bytes(part) <= NAMES), "{}", parts.len());
+        let mut all: Vec<String> = parts.concat();
+        all.sort();
+        let mut want = pods;
+        want.sort();
+        assert_eq!(all, want, "each once");
+        for part in &parts {
+            let owners: std::collections::BTreeSet<&str> =
+                part.iter().map(|p| key::shortest_owner(p)).collect();
+            let elsewhere = parts.iter().filter(|other| *other != part).flatten();
+            assert!(!elsewhere.into_iter().any(|p| owners.contains(key::shortest_owner(p))));
+        }
+        let piece = Piece { namespaces: vec!["shop".into()], pods: Some(Pods::Named(parts[0].clone())) };
+        assert!(piece.to_string().contains("pods of namespace \"shop\", service-0-"), "{piece}");
+        // One owner is never taken apart, however many pods it has.
+        let one: Vec<String> = (0..2000).map(|n| format!("db-{n}")).collect();
+        assert_eq!(by_owner(one).len(), 1);
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn known() -> String {
 /// # Errors
 /// [`HistoryError`]
 pub fn workloads(client: &Client, options: &Options) -> Result<History, HistoryError> {
-    let past = Asked { client, options };
+    let past = Asked { client, options, pods: None };
     Survey::of(&past, options)?.history(&past, options)
 }
 
@@ -87,8 +87,8 @@ pub fn workloads_of(series: Vec<Labelled>, options: &Options) -> Result<History,
 /// Which numbers there are, and of how many series in each namespace: asked before anything else.
 #[derive(Default)]
 pub(super) struct Survey<'a> {
-    whole: Vec<&'static Number>,
-    heaps: Vec<&'static Number>,
+    pub(super) whole: Vec<&'static Number>,
+    pub(super) heaps: Vec<&'static Number>,
     loads: Vec<Metric<'a>>,
     /// Series of each namespace.
     pub(super) namespaces: Namespaces,
@@ -245,10 +245,13 @@ impl Asker<'_> {
     }
 
     fn starts(&mut self) -> Result<HashMap<(Key, String), f64>, QueryError> {
-        let series = self.latest(&names::START)?;
         let start =
             |s: &Labelled| Some(((key::of(&s.labels)?, key::instance(&s.labels)), s.points.last()?.v));
-        Ok(series.iter().filter_map(start).collect())
+        let mut starts = HashMap::new();
+        for metric in names::START {
+            starts.extend(self.latest(metric)?.iter().filter_map(start));
+        }
+        Ok(starts)
     }
 
     /// Limits of the number's own; the best that is known.

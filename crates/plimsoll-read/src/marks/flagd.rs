@@ -20,6 +20,8 @@ pub struct State {
     on: Option<bool>,
     /// Its rules, as they stand.
     targeting: Value,
+    /// It cannot be evaluated: its clients go by defaults of their own.
+    in_error: bool,
 }
 
 /// Flags by their keys.
@@ -42,7 +44,7 @@ fn state(flag: &Value) -> State {
     let value = variant.as_ref().and_then(|v| flag.get("variants")?.get(v));
     let on = if is_enabled { value.and_then(Value::as_bool) } else { Some(false) };
     let targeting = flag.get("targeting").cloned().filter(|_| is_enabled).unwrap_or(Value::Null);
-    State { variant, on, targeting }
+    State { variant, on, targeting, in_error: false }
 }
 
 /// What was changed from one file to the next, at a time (Unix seconds). A flag whose variants are no yes or no is one for each variant.
@@ -67,16 +69,57 @@ pub fn changes(before: &Flags, after: &Flags, unix_seconds: f64) -> Vec<Mark> {
             marks.push(mark(MarkKind::Config, format!("{key} (targeting)"), false));
         }
     }
-    let gone = before.iter().filter(|(key, was)| was.on == Some(true) && !after.contains_key(*key));
-    marks.extend(gone.map(|(key, _)| mark(MarkKind::Flag, key.clone(), true)));
+    for (key, was) in before.iter().filter(|(key, _)| !after.contains_key(*key)) {
+        match (was.on, &was.variant) {
+            (Some(true), _) => marks.push(mark(MarkKind::Flag, key.clone(), true)),
+            (None, Some(v)) => marks.push(mark(MarkKind::Flag, format!("{key}={v}"), true)),
+            _ => {}
+        }
+    }
     marks
+}
+
+/// The same from one answer of flagd to the next, of which its stream named what was changed; `after` becomes what is known then. Answers do
+/// not show rules: a flag that was changed and answers as before has others, or another definition.
+pub fn followed(before: &Flags, after: &mut Flags, changed: &[Change], unix_seconds: f64) -> Vec<Mark> {
+    // What cannot be evaluated, or was changed and is not answered, is not switched off: clients go by their own defaults.
+    let is_kept = |key: &str| changed.iter().any(|c| c.key == key && !c.deleted);
+    for (key, was) in before {
+        let is_silent = after.get(key).map_or_else(|| is_kept(key), |now| now.in_error);
+        if is_silent {
+            after.insert(key.clone(), was.clone());
+        }
+    }
+    after.retain(|_, now| !now.in_error);
+    let mut marks = changes(before, after, unix_seconds);
+    let is_same = |key: &str| before.get(key).is_some_and(|was| after.get(key) == Some(was));
+    let mut keys: Vec<&str> = changed.iter().map(|c| c.key.as_str()).filter(|key| is_same(key)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    marks.extend(keys.into_iter().map(|key| Mark {
+        unix_seconds,
+        kind: MarkKind::Config,
+        name: format!("{key} (definition)"),
+        off: false,
+        workload: None,
+    }));
+    marks
+}
+
+/// A flag that was changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its key.
+    pub key: String,
+    /// Whether it is gone.
+    pub deleted: bool,
 }
 
 /// What a message of the stream says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// These flags were changed; the message does not say to what.
-    Changed(Vec<String>),
+    Changed(Vec<Change>),
     /// Anything else: it is ready, or it still lives.
     Other,
 }
@@ -90,7 +133,10 @@ pub fn message(bytes: &[u8]) -> Result<Message, String> {
     match text(&message, &["type"]).as_deref() {
         Some("configuration_change") => {
             let flags = message.pointer("/data/flags").and_then(Value::as_object).into_iter().flatten();
-            Ok(Message::Changed(flags.map(|(key, _)| clean(key)).take(FLAGS).collect()))
+            let deleted = |change: &Value| text(change, &["type"]).as_deref() == Some("delete");
+            let change =
+                |(key, change): (&String, &Value)| Change { key: clean(key), deleted: deleted(change) };
+            Ok(Message::Changed(flags.map(change).take(FLAGS).collect()))
         }
         Some(_) => Ok(Message::Other),
         None => Err("no event of flagd: it has no type".to_owned()),
@@ -109,6 +155,7 @@ pub fn resolved(bytes: &[u8]) -> Result<Flags, String> {
         variant: text(flag, &["variant"]),
         on: flag.get("boolValue").and_then(Value::as_bool),
         targeting: Value::Null,
+        in_error: text(flag, &["reason"]).as_deref() == Some("ERROR"),
     };
     Ok(flags.iter().take(FLAGS).map(|(key, flag)| (clean(key), state(flag))).collect())
 }

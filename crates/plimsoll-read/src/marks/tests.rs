@@ -226,7 +226,10 @@ fn two_files_of_flagd_tell_what_was_switched() {
             (Flag, "size=large".to_owned(), false)
         ]
     );
-    assert_eq!(changed(&on, &flagd::Flags::new()), [(Flag, "new-cache".to_owned(), true)]);
+    assert_eq!(
+        changed(&on, &flagd::Flags::new()),
+        [(Flag, "new-cache".to_owned(), true), (Flag, "size=small".to_owned(), true)]
+    );
     for wrong in ["", "[]", "{\"flags\":[]}", "<html>"] {
         assert!(flagd::flags(wrong.as_bytes()).is_err(), "{wrong}");
     }
@@ -235,8 +238,13 @@ fn two_files_of_flagd_tell_what_was_switched() {
 #[test]
 fn the_stream_of_flagd_names_flags_and_an_answer_their_states() {
     let event = br#"{"type":"configuration_change","data":{"flags":{"new-cache":{"type":"update","source":"flags.json","flagKey":"new-cache"}}}}"#;
-    assert_eq!(flagd::message(event), Ok(flagd::Message::Changed(vec!["new-cache".to_owned()])));
-    assert_eq!(flagd::message(br#"{"type":"provider_ready"}"#), Ok(flagd::Message::Other));
+    let change = |deleted| flagd::Change { key: "new-cache".to_owned(), deleted };
+    assert_eq!(flagd::message(event), Ok(flagd::Message::Changed(vec![change(false)])));
+    let gone = br#"{"type":"configuration_change","data":{"flags":{"new-cache":{"type":"delete"}}}}"#;
+    assert_eq!(flagd::message(gone), Ok(flagd::Message::Changed(vec![change(true)])));
+    for other in [&br#"{"type":"provider_ready","data":{}}"#[..], br#"{"type":"keep_alive","data":null}"#] {
+        assert_eq!(flagd::message(other), Ok(flagd::Message::Other));
+    }
     assert!(flagd::message(b"{}").is_err() && flagd::message(b"\0").is_err());
     let answer = |on: bool| {
         let text = json!({"flags": {"new-cache": {"reason": "STATIC", "variant": if on {"on"} else {"off"}, "boolValue": on}}});
@@ -244,4 +252,28 @@ fn the_stream_of_flagd_names_flags_and_an_answer_their_states() {
     };
     let marks = flagd::changes(&answer(false), &answer(true), NOW);
     assert_eq!((marks[0].name.as_str(), marks[0].off, marks.len()), ("new-cache", false, 1));
+    // As flagd answers where rules name a variant that there is not: no client sees the flag off.
+    let of = |flags: Value| flagd::resolved(json!({"flags": flags, "metadata": {}}).to_string().as_bytes());
+    let in_error =
+        json!({"new-cache": {"reason": "ERROR", "variant": "", "boolValue": false, "metadata": {}}});
+    for (mut after, changed, want) in [
+        (of(in_error).expect("an answer"), change(false), vec![("new-cache (definition)", false)]),
+        // Without a default variant it is not answered any more.
+        (of(json!({})).expect("an answer"), change(false), vec![("new-cache (definition)", false)]),
+        (of(json!({})).expect("an answer"), change(true), vec![("new-cache", true)]),
+        // Other rules, and the same answer to who says nothing of himself.
+        (answer(true), change(false), vec![("new-cache (definition)", false)]),
+        (answer(false), change(false), vec![("new-cache", true)]),
+    ] {
+        let marks = flagd::followed(&answer(true), &mut after, &[changed], NOW);
+        let told: Vec<(&str, bool)> = marks.iter().map(|m| (m.name.as_str(), m.off)).collect();
+        assert_eq!(told, want);
+    }
+    let text =
+        of(json!({"size": {"reason": "STATIC", "variant": "large", "stringValue": "9"}})).expect("an answer");
+    let marks = flagd::changes(&text, &flagd::Flags::new(), NOW);
+    assert_eq!((marks[0].name.as_str(), marks[0].off, marks.len()), ("size=large", true, 1));
+    // A stream that was opened anew names nothing: what is in error then stays as it was.
+    let mut after = of(json!({"new-cache": {"reason": "ERROR", "boolValue": false}})).expect("an answer");
+    assert!(flagd::followed(&answer(true), &mut after, &[], NOW).is_empty() && after == answer(true));
 }

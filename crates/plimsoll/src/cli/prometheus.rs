@@ -197,12 +197,12 @@ fn streamed(
     options: &Options,
     progress: &Progress,
 ) -> Result<(Vec<Row>, History), HistoryError> {
-    let names = pieces.namespaces();
+    let parts = pieces.pieces();
     let (send, come) = sync_channel(0);
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut in_vain = 0;
-            for piece in names {
+            for piece in parts {
                 let history = pieces.history(piece);
                 in_vain = if history.is_ok() { 0 } else { in_vain + 1 };
                 if send.send((piece, history)).is_err() || in_vain == IN_VAIN {
@@ -214,7 +214,7 @@ fn streamed(
         let mut seen = 0;
         for (at, (piece, history)) in come.into_iter().enumerate() {
             seen = at + 1;
-            progress.show(&format!("judging: part {} of {}", at + 1, names.len()));
+            progress.show(&format!("judging: part {} of {}", at + 1, parts.len()));
             match history {
                 Ok(history) => {
                     rows.extend(judged(&history.workloads, options.time.1, options.step));
@@ -227,16 +227,14 @@ fn streamed(
                     all.warnings.extend(new);
                 }
                 Err(e) => {
-                    let (first, more) = (piece.first().map_or("", String::as_str), piece.len() - 1);
-                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                    all.warnings.push(format!("{MISSING} namespace {first:?}{more}: {e}"));
+                    all.warnings.push(format!("{MISSING} {piece}: {e}"));
                     failed = Some(e);
                 }
             }
         }
-        if seen < names.len() {
+        if seen < parts.len() {
             all.warnings
-                .push(format!("{MISSING} {} more parts, which were not asked for", names.len() - seen));
+                .push(format!("{MISSING} {} more parts, which were not asked for", parts.len() - seen));
         }
         match failed {
             Some(e) if rows.is_empty() => Err(e),

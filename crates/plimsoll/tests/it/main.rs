@@ -19,6 +19,7 @@ mod guest;
 mod heap_views;
 mod hotspots;
 mod incident;
+mod large;
 mod live;
 mod marks;
 #[cfg(feature = "object-store")]

@@ -6,7 +6,6 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +21,8 @@ const TOKEN: &str = "0123456789abcdef0123";
 #[derive(Default)]
 struct Site {
     annotations: Mutex<Vec<Value>>,
-    on: AtomicBool,
+    /// The flags as they are answered, and how they were changed.
+    flags: Mutex<(Value, Vec<&'static str>)>,
 }
 
 /// A site on a port of its own, until the test ends.
@@ -88,38 +88,57 @@ impl Site {
         Value::from(all)
     }
 
+    /// As flagd answers; what is not there yet is off.
     fn resolved(&self) -> Value {
-        let on = self.on.load(Ordering::SeqCst);
-        let variant = if on { "on" } else { "off" };
-        json!({"flags": {"new-cache": {"reason": "STATIC", "variant": variant, "boolValue": on}}})
+        let flag = self.flags().0.clone();
+        json!({"flags": if flag.is_null() { json!({"new-cache": bool_flag(false)}) } else { flag }, "metadata": {}})
     }
 
-    /// flagd's stream: ready, then a message as the flag is switched, as long as somebody reads.
+    fn flags(&self) -> std::sync::MutexGuard<'_, (Value, Vec<&'static str>)> {
+        self.flags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flags are these, of which one was changed so.
+    fn changed(&self, flags: Value, kind: &'static str) {
+        let mut now = self.flags();
+        now.0 = flags;
+        now.1.push(kind);
+    }
+
+    /// flagd's stream as it sends it, in chunks: ready, then a message for each change, and that it lives, as long as somebody reads.
     fn stream(&self, mut stream: TcpStream, head: &str, body: &[u8]) -> std::io::Result<()> {
         assert!(head.to_lowercase().contains("content-type: application/connect+json"), "{head}");
         assert_eq!(body, b"\0\0\0\0\x02{}");
         write!(
             stream,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/connect+json\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nConnect-Accept-Encoding: gzip\r\nContent-Type: application/connect+json\r\nVary: Origin\r\nTransfer-Encoding: chunked\r\n\r\n"
         )?;
         let mut send = |message: &Value| {
             let text = message.to_string();
             let length = u32::try_from(text.len()).expect("short").to_be_bytes();
-            stream.write_all(&[&[0][..], &length, text.as_bytes()].concat())
+            let envelope = [&[0][..], &length, text.as_bytes()].concat();
+            write!(stream, "{:x}\r\n", envelope.len())?;
+            stream.write_all(&[&envelope, &b"\r\n"[..]].concat())
         };
-        send(&json!({"type": "provider_ready"}))?;
-        let mut was = self.on.load(Ordering::SeqCst);
+        send(&json!({"type": "provider_ready", "data": {}}))?;
+        let mut told = self.flags().1.len();
         loop {
             thread::sleep(Duration::from_millis(20));
-            let on = self.on.load(Ordering::SeqCst);
-            if on != was {
+            let new: Vec<&str> = self.flags().1[told..].to_vec();
+            for kind in &new {
                 send(
-                    &json!({"type": "configuration_change", "data": {"flags": {"new-cache": {"type": "update"}}}}),
+                    &json!({"type": "configuration_change", "data": {"flags": {"new-cache": {"type": kind}}}}),
                 )?;
-                was = on;
+                send(&json!({"type": "keep_alive", "data": null}))?;
             }
+            told += new.len();
         }
     }
+}
+
+fn bool_flag(on: bool) -> Value {
+    let variant = if on { "on" } else { "off" };
+    json!({"reason": "STATIC", "variant": variant, "boolValue": on, "metadata": {}})
 }
 
 fn applications() -> Value {
@@ -321,12 +340,24 @@ fn flags_are_marked_as_they_are_switched() {
     let store = folder.path().join("store").display().to_string();
     let (site, url) = site();
     let mut follower = Follower::start(&url, &store);
-    for (on, off) in [(true, Value::Null), (false, Value::from(true))] {
-        site.on.store(on, Ordering::SeqCst);
+    let of = |flag: Value| json!({"new-cache": flag});
+    let in_error = json!({"reason": "ERROR", "variant": "", "boolValue": false, "metadata": {}});
+    let disabled = json!({"reason": "DISABLED", "variant": "", "boolValue": false, "metadata": {}});
+    for (flags, kind, name, off) in [
+        (of(bool_flag(true)), "update", "new-cache", Value::Null),
+        // Rules that nobody without a context meets, and rules that name no variant: it is not off.
+        (of(bool_flag(true)), "update", "new-cache (definition)", Value::Null),
+        (of(in_error), "update", "new-cache (definition)", Value::Null),
+        (of(disabled), "update", "new-cache", Value::from(true)),
+        (of(bool_flag(true)), "update", "new-cache", Value::Null),
+        (json!({}), "delete", "new-cache", Value::from(true)),
+        (of(bool_flag(true)), "write", "new-cache", Value::Null),
+    ] {
+        site.changed(flags, kind);
         let mark = follower.next();
         assert_eq!(
             (&mark["name"], &mark["off"], &mark["workload"]),
-            (&"new-cache".into(), &off, &"shop/api".into())
+            (&name.into(), &off, &"shop/api".into())
         );
     }
     let file = folder.path().join("flags.json");
@@ -342,7 +373,7 @@ fn flags_are_marked_as_they_are_switched() {
     assert_eq!((&marks[0]["name"], &marks[0]["off"]), (&"limit=low".into(), &Value::from(true)));
     assert_eq!((&marks[1]["name"], &marks[1]["off"]), (&"limit=high".into(), &Value::Null));
     let kept = document(&plimsoll(&["mark", "list", "--store", &store, "-o", "json"]));
-    assert_eq!(names(&kept).len(), 4);
+    assert_eq!(names(&kept).len(), 9);
     let none = plimsoll(&["mark", "follow", "--flagd", "http://127.0.0.1:9", "--store", &store]);
     assert_eq!(none.status.code(), Some(3), "{}", stderr(&none));
 }
