@@ -17,7 +17,7 @@ pub struct Rival {
 const HORIZON: f64 = 240.0 * 60.0;
 
 /// All rules, in the order of the table.
-pub static RIVALS: [Rival; 15] = [
+pub static RIVALS: [Rival; 17] = [
     Rival { name: "predict_linear 1h→4h, 15 m, working set", rule: |s| predict(&s.ws, 60, 240.0, 15, 0.0) },
     Rival { name: "… RSS", rule: |s| predict(&s.rss, 60, 240.0, 15, 0.0) },
     Rival {
@@ -33,7 +33,18 @@ pub static RIVALS: [Rival; 15] = [
     Rival { name: "Theil–Sen + MK 6 h, p < .01", rule: |s| trend_test(&s.rss, 360, false) },
     Rival { name: "Theil–Sen + MK 24 h", rule: |s| trend_test(&s.rss, 1440, false) },
     Rival { name: "… Hamed–Rao variance", rule: |s| trend_test(&s.rss, 1440, true) },
-    Rival { name: "Floor + Theil–Sen + block bootstrap 24 h", rule: floor_bootstrap },
+    Rival {
+        name: "Floor + Theil–Sen + block bootstrap 24 h",
+        rule: |s| floor_bootstrap(&s.rss, Floor { decelerates: false, strict: false }),
+    },
+    Rival {
+        name: "… + deceleration test",
+        rule: |s| floor_bootstrap(&s.rss, Floor { decelerates: true, strict: false }),
+    },
+    Rival {
+        name: "… strict (q .005, growth ≥ 5 %, 4 h persistence)",
+        rule: |s| floor_bootstrap(&s.rss, Floor { decelerates: true, strict: true }),
+    },
     Rival {
         name: "Change point (piecewise linear) + HAC slope 24 h",
         rule: |s| change_point::flags(&s.rss, HORIZON),
@@ -226,10 +237,18 @@ fn correction(y: &[f64], slope: f64) -> f64 {
     (1.0 + 2.0 * sum / (nf * (nf - 1.0) * (nf - 2.0))).max(0.1)
 }
 
+/// What else is asked of a floor that climbs.
+#[derive(Clone, Copy)]
+struct Floor {
+    /// That its later half climbs with three tenths of the slope of its earlier half at least.
+    decelerates: bool,
+    /// That the least of 200 slopes still reaches the limit, for four hours in a row, and that it grew by 5 % of the limit.
+    strict: bool,
+}
+
 /// Half-hour minima of a day, Theil–Sen, and a block bootstrap of its residuals, once an hour: fires when the
 /// 2.5 % quantile of the slope still reaches the limit within the horizon.
-fn floor_bootstrap(s: &Service) -> Vec<bool> {
-    let v = &s.rss;
+fn floor_bootstrap(v: &[f64], asked: Floor) -> Vec<bool> {
     let mut out = vec![false; v.len()];
     let mut random = 0x1234_5678_9ABC_DEF0_u64;
     for end in (360..v.len()).step_by(60) {
@@ -242,17 +261,28 @@ fn floor_bootstrap(s: &Service) -> Vec<bool> {
         let slope = theil_sen(&floor);
         let last = middle(floor[floor.len() - 3..].to_vec());
         let needed = (1.0 - last) / (HORIZON / 30.0);
-        if slope > needed && bootstrap_low(&floor, slope, &mut random) > needed {
+        let fires = slope > needed
+            && !(asked.decelerates && has_slowed(&floor))
+            && !(asked.strict && slope * (floor.len() as f64) < 0.05)
+            && bootstrap_low(&floor, slope, 40, &mut random) > needed
+            && !(asked.strict && bootstrap_low(&floor, slope, 200, &mut random) <= needed);
+        if fires {
             out.iter_mut().skip(end).take(60).for_each(|x| *x = true);
         }
     }
-    out
+    if asked.strict { held(out.into_iter(), 240) } else { out }
 }
 
-fn bootstrap_low(floor: &[f64], slope: f64, random: &mut u64) -> f64 {
+fn has_slowed(floor: &[f64]) -> bool {
+    let (early, late) = floor.split_at(floor.len() / 2);
+    theil_sen(late) < 0.3 * theil_sen(early)
+}
+
+/// The slope below which one in forty of so many draws lies; of 200, the least.
+fn bootstrap_low(floor: &[f64], slope: f64, draws: usize, random: &mut u64) -> f64 {
     let n = floor.len();
     let residual: Vec<f64> = floor.iter().enumerate().map(|(i, v)| v - slope * i as f64).collect();
-    let mut slopes: Vec<f64> = (0..40)
+    let mut slopes: Vec<f64> = (0..draws)
         .map(|_| {
             let mut y = Vec::with_capacity(n + 4);
             while y.len() < n {
@@ -267,7 +297,7 @@ fn bootstrap_low(floor: &[f64], slope: f64, random: &mut u64) -> f64 {
         })
         .collect();
     slopes.sort_by(f64::total_cmp);
-    slopes[1]
+    slopes[if draws > 100 { 0 } else { 1 }]
 }
 
 /// Time to the limit by a straight line through the last `window` minutes: low, middle and high of the
@@ -302,6 +332,21 @@ mod tests {
         let y: Vec<f64> = (0..600).map(|i| 0.1 + 0.0008 * f64::from(i)).collect();
         assert!(predict(&y, 360, 1440.0, 60, 0.0).iter().any(|x| *x));
         assert!(!predict(&y, 360, 1440.0, 60, 0.7).iter().any(|x| *x));
+    }
+
+    #[test]
+    fn a_floor_that_slows_down_is_silenced_and_a_strict_rule_waits() {
+        let fires = |y: &[f64], decelerates, strict| {
+            floor_bootstrap(y, Floor { decelerates, strict }).iter().position(|x| *x)
+        };
+        let line: Vec<f64> = (0..3000).map(|i| 0.2 + 0.0001 * f64::from(i)).collect();
+        let (plain, strict) = (fires(&line, true, false), fires(&line, true, true));
+        assert_eq!(plain, fires(&line, false, false));
+        assert!(strict.expect("it climbs on") >= plain.expect("it climbs") + 240);
+        let fills: Vec<f64> = (0..1440).map(|i| 0.5 - 0.3 * (-f64::from(i) / 200.0).exp()).collect();
+        let all = |decelerates| floor_bootstrap(&fills, Floor { decelerates, strict: false });
+        let count = |flags: Vec<bool>| flags.iter().filter(|x| **x).count();
+        assert!(count(all(true)) < count(all(false)));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     CannotJudge,
     /// It was refused, as it is not safe.
     Refused,
+    /// A program that was to be run cannot be.
+    NotRun,
     /// Ours.
     Internal,
 }
@@ -60,6 +62,7 @@ impl CliError {
             Kind::Usage => exit_code::USAGE,
             Kind::CannotJudge => exit_code::CANNOT_JUDGE,
             Kind::Refused => exit_code::REFUSED,
+            Kind::NotRun => exit_code::NOT_RUN,
             Kind::Internal => exit_code::INTERNAL,
         }
     }

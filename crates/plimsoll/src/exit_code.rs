@@ -14,3 +14,5 @@ pub(crate) const REFUSED: u8 = 4;
 pub(crate) const PARTIAL: u8 = 5;
 /// Internal error.
 pub(crate) const INTERNAL: u8 = 70;
+/// A program that was to be run cannot be: shells say it so, and `bisect` takes it for no verdict.
+pub(crate) const NOT_RUN: u8 = 126;

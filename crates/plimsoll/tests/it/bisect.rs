@@ -389,6 +389,46 @@ fn releases_are_searched_by_their_names() {
     }
 }
 
+/// Binaries that are there already: real programs, each measured by the growth test; one cannot be run.
+#[test]
+fn the_release_whose_binary_leaks_is_found_by_running_the_binaries() {
+    let test = "bisect::the_release_whose_binary_leaks_is_found_by_running_the_binaries";
+    if !crate::on_path("cc") {
+        return skipped(test, "there is no C compiler");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // A round is 1,000 calls, of which each keeps 200 bytes from 1.5 on.
+    let source = "#include <malloc.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint main(void) { char line[64]; static void *ring[64]; do { for (int i = 0; i < 1000; i++) { free(ring[i % 64]); ring[i % 64] = malloc(500); if (LEAKS) memset(malloc(200), 1, 200); } struct mallinfo2 m = mallinfo2(); printf(\"PLIMSOLL ROUND iterations=1000 heap_bytes=%zu\\n\", m.uordblks + m.hblkhd); fflush(stdout); } while (fgets(line, sizeof line, stdin) && !strncmp(line, \"next\", 4)); }\n";
+    fs::write(path("app.c"), source).expect("written");
+    let versions: Vec<String> = (0..10).map(|n| format!("1.{n}")).collect();
+    for (n, version) in versions.iter().enumerate() {
+        let leaks = format!("-DLEAKS={}", u8::from(n >= 5));
+        let built = Command::new("cc")
+            .args(["-O1", &leaks, "-o", &path(&format!("app-{version}")), &path("app.c")])
+            .status()
+            .expect("it runs");
+        assert!(built.success());
+    }
+    fs::write(path("app-1.6"), "no program").expect("written");
+    let own = env!("CARGO_BIN_EXE_plimsoll");
+    let program = path("app-{version}");
+    let out = plimsoll_command(&["bisect", "releases", "-o", "json", "--versions", &versions.join(",")])
+        .args(["--log", &path("log.jsonl"), "--", own, "guard", "run", "--rounds", "16", "--", &program])
+        .output()
+        .expect("it runs");
+    let document: Value = serde_json::from_slice(&out.stdout).unwrap_or(Value::Null);
+    assert_eq!(
+        (out.status.code(), &document["changes"][0]["id"], &document["metric"]),
+        (Some(1), &"1.5".into(), &"heap".into()),
+        "{document:#} {}",
+        stderr(&out)
+    );
+    assert!(!stderr(&out).contains("1.6 is bad"), "what cannot be run is no verdict: {}", stderr(&out));
+    let with = document["levels"]["with"]["p50"].as_f64().expect("measured");
+    assert!((190.0..230.0).contains(&with), "200 bytes a call, and what the allocator adds: {document:#}");
+}
+
 #[test]
 fn commits_that_add_what_holds_memory_are_told_first() {
     let Some(repo) = Repo::new("bisect::commits_that_add_what_holds_memory_are_told_first") else { return };

@@ -89,7 +89,7 @@ fn a_program_that_dies_or_does_not_speak_proves_nothing() {
             "{document}"
         );
     }
-    assert_eq!(plimsoll(&["guard", "run", "--", "/no/such/program"]).status.code(), Some(2));
+    assert_eq!(plimsoll(&["guard", "run", "--", "/no/such/program"]).status.code(), Some(126));
     assert_eq!(plimsoll(&["guard", "run", "--tolerance", "0", "--", "true"]).status.code(), Some(2));
 }
 

@@ -38,7 +38,8 @@ use crate::render::paint::Paint;
 
 Placeholders: {i} the number of the key, {n%1000} within a range, {uuid}, {hex}, {hex32}, {session}, {token}, {word},
 {one|other} of a list; {{ is a brace. plimsoll guard keys makes them out of an access log or of a heap.
-Exit codes: 0 flat, 1 growing, 2 usage, 3 saturating, undecided or withdrawn, 70 internal.")]
+Exit codes: 0 flat, 1 growing, 2 usage, 3 saturating, undecided or withdrawn, 126 the program cannot be
+started, 70 internal.")]
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
@@ -318,9 +319,8 @@ fn seconds(began: Instant) -> String {
 
 fn failed(e: GrowthError) -> CliError {
     match e {
-        GrowthError::Start { .. } | GrowthError::Load(_) => {
-            CliError::usage("the test could not begin").because(e)
-        }
+        GrowthError::Start { .. } => CliError::new(Kind::NotRun, "the test could not begin").because(e),
+        GrowthError::Load(_) => CliError::usage("the test could not begin").because(e),
         GrowthError::Target(_) => CliError::cannot_judge("the test could not begin").because(e),
     }
 }
