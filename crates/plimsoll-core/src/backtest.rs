@@ -156,7 +156,10 @@ fn ends(workload: &Workload, to: f64, step: f64) -> Vec<End> {
                 // What lies between two floors is not seen: the slope of the last ones says how near it came.
                 let before = life.points.len().checked_sub(2).and_then(|i| life.points.get(i));
                 let next = before.map_or(last.v, |b| last.v + (last.v - b.v).max(0.0));
-                let died = replica.limits.at(last.t).is_some_and(|limit| next >= DIED * limit);
+                // What took its place within a step has its own limit by the end of it.
+                let first = life.points.first().map_or(last.t, |p| p.t);
+                let limit = replica.limits.at((last.t - step).max(first));
+                let died = limit.is_some_and(|limit| next >= DIED * limit);
                 ends.push(End { t: last.t + step, died });
             }
         }
@@ -242,6 +245,12 @@ mod tests {
         assert_eq!((told.deaths, told.missed.len(), told.count(Outcome::Right)), (2, 0, 2), "{told:?}");
         assert!(told.lead().expect("a lead") > 10.0 * HOUR, "{told:?}");
         assert_eq!(told.count(Outcome::False), 0, "{told:?}");
+        // A pod that is flat comes back with a smaller limit within a step: nobody died.
+        let mut back = workload(vec![life(begin, 50.0, 0.0), life(begin + 50.0 * HOUR, 50.0, 0.0)]);
+        let at = begin + 50.0 * HOUR - step;
+        let point = |t, mib: f64| Point { t, v: mib * MIB };
+        back.replicas[0].limits = Limits::told([point(begin, 4096.0), point(at, 310.0)]);
+        assert_eq!(walk(&back, (begin, begin + 60.0 * HOUR), 12.0 * HOUR, step).deaths, 0);
         let flat = walk(&workload(vec![life(begin, 100.0, 0.0)]), (begin, to), HOUR, step);
         assert_eq!(flat, Tally::default());
     }

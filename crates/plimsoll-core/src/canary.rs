@@ -75,11 +75,12 @@ pub fn smallest(s: &Setting, seconds: f64) -> Option<f64> {
 
 /// Difference squared times length cubed: two slopes, each with the variance 12 σ² · 2τ / (r · T³).
 fn spread(s: &Setting) -> Option<f64> {
-    let is_share = |share: f64| share > 0.0 && share < 1.0;
+    let is_fair =
+        s.errors.false_alarms > 0.0 && s.errors.false_alarms < 0.5 && (0.5..1.0).contains(&s.errors.seen);
     let is_known = [s.noise, s.alike_for, s.replicas, s.baseline].iter().all(|v| v.is_finite() && *v > 0.0);
     let replicas = 1.0 / s.replicas + 1.0 / s.baseline;
     let of = || 12.0 * s.noise * s.noise * 2.0 * s.alike_for * replicas * s.errors.apart().powi(2);
-    (is_known && is_share(s.errors.false_alarms) && is_share(s.errors.seen)).then(of)
+    (is_known && is_fair).then(of)
 }
 
 #[cfg(test)]
@@ -125,7 +126,7 @@ mod tests {
         let strict = Setting { errors: Errors { false_alarms: 0.01, seen: 0.95 }, ..one };
         let ratio = seconds(&strict) / seconds(&one);
         assert!((ratio - (3.971_f64 / 2.927).powf(2.0 / 3.0)).abs() < 1e-3, "{ratio}");
-        for wrong in [0.0, 1.0, f64::NAN] {
+        for wrong in [0.0, 0.5, 1.0, f64::NAN] {
             let errors = Errors { false_alarms: wrong, seen: 0.9 };
             assert_eq!(length(&Setting { errors, ..one }), None, "{wrong}");
         }

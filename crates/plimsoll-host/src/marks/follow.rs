@@ -92,6 +92,8 @@ type News = Result<Vec<Change>, String>;
 pub struct Flagd {
     site: Site,
     flags: flagd::Flags,
+    /// What was named since the last answer.
+    changed: Vec<Change>,
     come: Receiver<News>,
 }
 
@@ -107,23 +109,24 @@ impl Flagd {
         // It ends with the first news that nobody takes.
         let listen = move || while listen(&listener, &news).is_some() {};
         thread::Builder::new().name("flags".to_owned()).spawn(listen).map_err(|e| e.to_string())?;
-        Ok(Flagd { site, flags, come })
+        Ok(Flagd { site, flags, changed: Vec::new(), come })
     }
 }
 
 impl Flags for Flagd {
     fn next(&mut self) -> Result<Vec<Mark>, String> {
-        let mut changed = match self.come.recv_timeout(LOOK) {
+        let changed = match self.come.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => return Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => return Err("nobody listens any more".to_owned()),
             Ok(news) => news?,
         };
+        self.changed.extend(changed);
         // One answer is the state after all that has come.
         while let Ok(news) = self.come.try_recv() {
-            changed.extend(news?);
+            self.changed.extend(news?);
         }
         let mut flags = resolve(&self.site)?;
-        let marks = flagd::followed(&self.flags, &mut flags, &changed, now());
+        let marks = flagd::followed(&self.flags, &mut flags, &std::mem::take(&mut self.changed), now());
         self.flags = flags;
         Ok(marks)
     }

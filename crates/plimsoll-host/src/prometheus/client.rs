@@ -13,6 +13,8 @@ use crate::step::http::patient_agent_with;
 const MOST_POINTS: f64 = 10_000.0;
 /// Largest answer that is read, bytes.
 const LARGEST: u64 = 2 << 30;
+/// Characters of a refusal that are told.
+const TOLD: usize = 400;
 /// Times that a query is asked, and the pause before it is asked again.
 const TIMES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -200,7 +202,9 @@ fn told<T>(
     match read(response.into_body().into_reader().take(LARGEST)) {
         Ok(answer) => Ok(answer),
         Err(AnswerError::Refused { kind, text }) => {
-            Err(QueryError::Status { url, status, text: format!("{kind}: {text}") })
+            // Some repeat the question, however long it is.
+            let text = format!("{kind}: {text}").chars().take(TOLD).collect();
+            Err(QueryError::Status { url, status, text })
         }
         Err(_) if status >= 300 => Err(QueryError::Status { url, status, text: String::new() }),
         Err(source) => Err(QueryError::Answer { url, source }),

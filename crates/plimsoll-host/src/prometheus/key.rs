@@ -80,15 +80,30 @@ pub(super) fn by_pattern(pod: &str) -> &str {
     rest.rsplit_once('-').filter(|(_, part)| hash(part)).map_or(rest, |(name, _)| name)
 }
 
-/// The shortest name that the owner of a pod may have: pods of one owner have the same one, and so may other owners.
+/// What the names of all pods of one owner have in common: the name without what controllers add (five characters that are made up, or a
+/// number; the index of a job; a hash), and no more of a long one than is never cut. Pods of other owners may have it in common, too.
 pub(super) fn shortest_owner(pod: &str) -> &str {
-    let is_of = |part: &str, long: std::ops::RangeInclusive<usize>| {
-        long.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    const NEVER_CUT: usize = 40;
+    const INDEX: usize = 4;
+    let without = |name: &'_ str, is_added: &dyn Fn(&str) -> bool| {
+        name.rsplit_once('-')
+            .filter(|(rest, last)| !rest.is_empty() && is_added(last))
+            .map(|(rest, _)| rest.len())
     };
-    let is_last =
-        |part: &str| is_of(part, 5..=5) || !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let Some((rest, _)) = pod.rsplit_once('-').filter(|(_, last)| is_last(last)) else { return pod };
-    rest.rsplit_once('-').filter(|(_, hash)| is_of(hash, 8..=10)).map_or(rest, |(name, _)| name)
+    let is_plain = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_made_up = |part: &str| part.len() == 5 && is_plain(part);
+    let is_index = |part: &str| part.len() <= INDEX && is_number(part);
+    let is_hash = |part: &str| (8..=10).contains(&part.len()) && is_plain(part);
+    let mut name = pod;
+    if let Some(end) = without(name, &is_made_up) {
+        name = &name[..end];
+        name = without(name, &is_index).map_or(name, |end| &name[..end]);
+        name = without(name, &is_hash).map_or(name, |end| &name[..end]);
+    } else if let Some(end) = without(name, &is_number) {
+        name = &name[..end];
+    }
+    name.get(..NEVER_CUT).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -119,10 +134,23 @@ mod tests {
             ("db-0", "db"),
             ("db-11", "db"),
             ("backup-28371234-x2x7z", "backup"),
+            ("backup-28371234-0-x2x7z", "backup"),
+            ("job-0-x2x7z", "job"),
+            ("service-7-5d4f8c7b9c-x2x7z", "service-7"),
             ("single", "single"),
         ] {
             assert_eq!(shortest_owner(pod), name, "{pod}");
         }
+    }
+
+    #[test]
+    fn a_name_that_was_cut_has_its_owners_begin() {
+        let deployment = "payment-reconciliation-batch-processor-of-the-night-shift";
+        let pods = ["5d4f8c7b9c", "6e5f9d8c1a"].map(|hash| {
+            let set = format!("{deployment}-{hash}");
+            format!("{}x2x7z", &set[..58])
+        });
+        assert_eq!(shortest_owner(&pods[0]), shortest_owner(&pods[1]));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub(super) const THERE: f64 = 900.0;
 const LOOKS: f64 = 24.0;
 /// Labels by which requests are told apart, beside the cluster.
 pub(super) const SERVED_BY: &[&str] = &["namespace", "pod", "job", "instance"];
+/// Longest name of a pod, and what of its owner's name is left before what is made up where it was cut.
+const LONGEST: usize = 63;
+const CUT: usize = 58;
 /// Seconds over which what waits is looked at.
 pub(super) const LATELY: f64 = 3600.0;
 
@@ -92,6 +95,8 @@ pub(super) trait Past {
 pub(super) enum Pods {
     /// These.
     Named(Vec<String>),
+    /// All whose names begin so.
+    Beginning(String),
     /// What is no pod.
     None,
 }
@@ -132,30 +137,36 @@ impl Asked<'_> {
 
 impl Pods {
     fn matcher(&self, metric: &Metric<'_>) -> Option<String> {
-        match (self, metric.name == names::REPLICASET_OWNER.name) {
-            (Pods::Named(pods), false) => {
-                Some(format!("pod=~\"{}\"", one_of(pods.iter().map(String::as_str))))
-            }
-            // The replica set is what its pods are called, without the last part.
-            (Pods::Named(pods), true) => {
-                let mut sets: Vec<&str> = pods.iter().filter_map(|p| Some(p.rsplit_once('-')?.0)).collect();
+        let is_set = metric.name == names::REPLICASET_OWNER.name;
+        let label = if is_set { "replicaset" } else { "pod" };
+        Some(match self {
+            Pods::Named(pods) if is_set => {
+                let mut sets: Vec<String> = pods.iter().filter_map(|pod| set_of(pod)).collect();
                 sets.sort_unstable();
                 sets.dedup();
-                Some(format!("replicaset=~\"{}\"", one_of(sets.into_iter())))
+                format!("{label}=~\"{}\"", sets.join("|"))
             }
-            (Pods::None, false) => Some("pod=\"\"".to_owned()),
-            (Pods::None, true) => Some("replicaset=\"\"".to_owned()),
-        }
+            Pods::Named(pods) => {
+                format!("{label}=~\"{}\"", pods.iter().map(|p| quoted(p)).collect::<Vec<_>>().join("|"))
+            }
+            Pods::Beginning(name) => format!("{label}=~\"{}.+\"", quoted(name)),
+            Pods::None => format!("{label}=\"\""),
+        })
     }
 }
 
-/// An alternative of names; a server looks such ones up, and compares nothing.
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let quoted = |name: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        name.chars().map(|c| if is_plain(c) { c.to_string() } else { format!("[{c}]") }).collect::<String>()
-    };
-    names.map(quoted).collect::<Vec<_>>().join("|")
+/// A pattern for the replica set that a pod may be of: what it is called without the last part; of a name that was cut, what is left.
+fn set_of(pod: &str) -> Option<String> {
+    match pod.get(..CUT) {
+        Some(begin) if pod.len() == LONGEST => Some(format!("{}.*", quoted(begin.trim_end_matches('-')))),
+        _ => Some(quoted(pod.rsplit_once('-')?.0)),
+    }
+}
+
+/// A name within a pattern; an alternative of names is looked up by a server, without comparing anything.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    name.chars().map(|c| if is_plain(c) { c.to_string() } else { format!("[{c}]") }).collect()
 }
 
 /// Matchers of a selector, each with its label; as they are where they are not understood.
@@ -253,7 +264,7 @@ impl Past for Asked<'_> {
 
     fn steps(&self, metric: &Metric<'_>, pods: &[String]) -> Result<Answer, QueryError> {
         let named = Pods::Named(pods.to_vec());
-        let asked = Asked { pods: if pods.is_empty() { self.pods } else { Some(&named) }, ..*self };
+        let asked = if pods.is_empty() { Asked { ..*self } } else { Asked { pods: Some(&named), ..*self } };
         self.range(&format!("last_over_time({}[{}s])", asked.selector(metric), self.options.step.ceil()))
     }
 
@@ -307,5 +318,10 @@ mod tests {
             of(&names::REPLICASET_OWNER, Some(&pods)),
             r#"kube_replicaset_owner{namespace="shop",replicaset=~"a[.]b|api-5d4f8c7b9c"}"#
         );
+        // A name that was cut, in front of five characters that are made up.
+        let long = format!("{}x2x7z", "s".repeat(CUT));
+        assert_eq!(set_of(&long), Some(format!("{}.*", "s".repeat(CUT))));
+        let begin = Pods::Beginning("db-".to_owned());
+        assert!(of(&names::INFO, Some(&begin)).ends_with(r#"pod=~"db-.+"}"#));
     }
 }

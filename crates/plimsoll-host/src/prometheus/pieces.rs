@@ -1,6 +1,7 @@
 //! A cluster's history piece by piece: some namespaces at a time, or some workloads of a large one, so that neither the server nor this
 //! program holds all of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::client::Client;
@@ -13,7 +14,7 @@ const TOGETHER: usize = 1000;
 /// A namespace that has more than that is taken apart.
 const LARGE: usize = 4000;
 /// Bytes of the names of pods in one question: servers refuse long ones, one of them from 16 KiB on.
-const NAMES: usize = 12_000;
+pub(super) const NAMES: usize = 12_000;
 
 /// One of `of` processes that share the namespaces of a cluster; counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl fmt::Display for Piece {
                     write!(f, "{} pods of namespace {first:?}, {one} to {last}", pods.len())
                 }
             },
+            (Some(Pods::Beginning(name)), _) => write!(f, "pods {name}* of namespace {first:?}"),
             (Some(Pods::None), _) => write!(f, "what is no pod in namespace {first:?}"),
             (None, 0 | 1) => write!(f, "namespace {first:?}"),
             (None, more) => write!(f, "namespace {first:?} and {} more", more - 1),
@@ -130,7 +132,7 @@ impl<'a> Pieces<'a> {
         };
         let apart = |piece: &Piece| {
             let pods = self.pods(piece).filter(|pods| !pods.is_empty())?;
-            let parts = by_owner(pods).into_iter().map(Pods::Named).chain([Pods::None]);
+            let parts = by_owner(pods).into_iter().chain([Pods::None]);
             Some(parts.map(|pods| Piece { pods: Some(pods), ..piece.clone() }).collect::<Vec<_>>())
         };
         let parts =
@@ -143,26 +145,42 @@ impl<'a> Pieces<'a> {
         let own = matcher(&piece.namespaces);
         options.selector =
             if options.selector.is_empty() { own } else { format!("{},{own}", options.selector) };
-        let number = self.survey.whole.first().or(self.survey.heaps.first())?;
-        Asked { client: self.client, options: &options, pods: None }.pods(&number.metric).ok()
+        let asked = Asked { client: self.client, options: &options, pods: None };
+        let numbers = self.survey.whole.iter().chain(&self.survey.heaps);
+        let of = numbers.map(|number| asked.pods(&number.metric)).collect::<Result<Vec<_>, _>>();
+        let all: BTreeSet<String> = of.ok()?.into_iter().flatten().collect();
+        Some(all.into_iter().collect())
     }
 }
 
-/// Pods that may have the same owner stand together, as many as a question holds.
-fn by_owner(mut pods: Vec<String>) -> Vec<Vec<String>> {
+/// Pods that may have the same owner stand together, as many as a question holds; an owner that has more is asked for by its name, with all
+/// whose names begin so.
+fn by_owner(mut pods: Vec<String>) -> Vec<Pods> {
     pods.sort_by(|a, b| (key::shortest_owner(a), a).cmp(&(key::shortest_owner(b), b)));
-    let mut parts: Vec<Vec<String>> = Vec::new();
-    let mut long = 0;
+    let (mut parts, mut part, mut long): (Vec<Pods>, Vec<String>, usize) = (Vec::new(), Vec::new(), 0);
+    let mut large: Option<String> = None;
     for owned in pods.chunk_by(|a, b| key::shortest_owner(a) == key::shortest_owner(b)) {
         let bytes: usize = owned.iter().map(|pod| pod.len() + 1).sum();
-        match parts.last_mut().filter(|_| long + bytes <= NAMES) {
-            Some(part) => part.extend_from_slice(owned),
-            None => {
-                parts.push(owned.to_vec());
-                long = 0;
-            }
+        if large.as_ref().is_some_and(|begin| owned.iter().all(|pod| pod.starts_with(begin))) {
+            continue;
         }
+        if bytes > NAMES {
+            let begin = format!("{}-", key::shortest_owner(&owned[0]));
+            // What was put together before and begins so is asked for with it.
+            part.retain(|pod| !pod.starts_with(&begin));
+            parts.push(Pods::Beginning(begin.clone()));
+            large = Some(begin);
+            continue;
+        }
+        if long + bytes > NAMES && !part.is_empty() {
+            parts.push(Pods::Named(std::mem::take(&mut part)));
+            long = 0;
+        }
+        part.extend_from_slice(owned);
         long += bytes;
+    }
+    if !part.is_empty() {
+        parts.push(Pods::Named(part));
     }
     parts
 }
@@ -215,6 +233,11 @@ mod tests {
         let name = |owner: usize, n: usize| format!("service-{owner}-{:x}c7b9c8d-x2x7{n}", 16 + owner % 3);
         let pods: Vec<String> = (0..3000).map(|k| name(k / 5, k % 5)).collect();
         let parts = by_owner(pods.clone());
+        let named = |part: &Pods| match part {
+            Pods::Named(pods) => pods.clone(),
+            other => panic!("{other:?}"),
+        };
+        let parts: Vec<Vec<String>> = parts.iter().map(named).collect();
         let bytes = |part: &Vec<String>| part.iter().map(|p| p.len() + 1).sum::<usize>();
         assert!(parts.len() > 5 && parts.iter().all(|part| bytes(part) <= NAMES), "{}", parts.len());
         let mut all: Vec<String> = parts.concat();
@@ -223,16 +246,23 @@ mod tests {
         want.sort();
         assert_eq!(all, want, "each once");
         for part in &parts {
-            let owners: std::collections::BTreeSet<&str> =
-                part.iter().map(|p| key::shortest_owner(p)).collect();
-            let elsewhere = parts.iter().filter(|other| *other != part).flatten();
-            assert!(!elsewhere.into_iter().any(|p| owners.contains(key::shortest_owner(p))));
+            let owners: BTreeSet<&str> = part.iter().map(|p| key::shortest_owner(p)).collect();
+            let mut elsewhere = parts.iter().filter(|other| *other != part).flatten();
+            assert!(!elsewhere.any(|p| owners.contains(key::shortest_owner(p))));
         }
         let piece = Piece { namespaces: vec!["shop".into()], pods: Some(Pods::Named(parts[0].clone())) };
         assert!(piece.to_string().contains("pods of namespace \"shop\", service-0-"), "{piece}");
-        // One owner is never taken apart, however many pods it has.
-        let one: Vec<String> = (0..2000).map(|n| format!("db-{n}")).collect();
-        assert_eq!(by_owner(one).len(), 1);
+    }
+
+    #[test]
+    fn an_owner_of_very_many_pods_is_asked_for_by_its_name_with_all_that_begin_so() {
+        let many = |name: &str, count: usize| (0..count).map(|n| format!("{name}-{n}")).collect::<Vec<_>>();
+        let pods = [many("a", 3), many("db", 2000), many("db-backup", 3), many("dba", 3)].concat();
+        let parts = by_owner(pods);
+        assert_eq!(
+            parts,
+            [Pods::Beginning("db-".to_owned()), Pods::Named([many("a", 3), many("dba", 3)].concat())]
+        );
     }
 
     #[test]

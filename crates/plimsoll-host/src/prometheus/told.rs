@@ -3,7 +3,7 @@
 //! A pod comes back under its name with another limit, a limit is changed while a container runs, whoever tells of it is restarted:
 //! several series tell of one container, each for a while. When each of them did is only asked for where what they say differs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use plimsoll_core::cluster::Limits;
 use plimsoll_core::series::Point;
@@ -13,13 +13,14 @@ use super::client::QueryError;
 use super::gather::Image;
 use super::key::{self, Key};
 use super::names::{self, Metric};
+use super::pieces::NAMES;
 use super::table::summed;
 use super::workloads::{Asker, label};
 
 /// Labels of the parts of one limit: the pools of a heap.
 const PARTS: &[&str] = &["area", "id", "pool", "jvm_memory_pool_name", "jvm_memory_type"];
-/// More pods than this are not named in a question: then it is asked of all.
-const NAMED: usize = 500;
+/// Questions with names of pods before all are asked about.
+const QUESTIONS: usize = 8;
 
 /// What was said, from when on (Unix seconds), in order.
 pub(super) type OverTime<T> = Vec<(f64, T)>;
@@ -131,8 +132,10 @@ impl Asker<'_> {
         if unsure.is_empty() {
             return Ok(told);
         }
-        let steps = self.past.steps(metric, &pods(&unsure))?;
-        told.extend(tellers(self.taken(steps)).into_iter().filter(|(key, _)| unsure.contains(key)));
+        for pods in pods(&unsure) {
+            let steps = self.past.steps(metric, &pods)?;
+            told.extend(tellers(self.taken(steps)).into_iter().filter(|(key, _)| unsure.contains(key)));
+        }
         Ok(told)
     }
 }
@@ -175,11 +178,14 @@ fn image(of: &Labelled) -> Option<Image> {
     Some(Image { name: label(of, "image")?, id: label(of, "image_id").unwrap_or_default() })
 }
 
-/// What all addresses of a server served. Of one that is scraped for several jobs, the job that tells the longest is taken.
+/// What a server served at all its addresses. Of one address that is scraped for several jobs, or at several ports, what tells the longest is
+/// taken.
 fn served(tellers: Vec<Labelled>) -> Vec<Point> {
     let mut by_address: BTreeMap<Option<String>, Vec<Point>> = BTreeMap::new();
     for one in tellers {
-        let longest = by_address.entry(label(&one, "instance")).or_default();
+        let address =
+            label(&one, "instance").map(|i| i.rsplit_once(':').map_or(i.clone(), |(a, _)| a.to_owned()));
+        let longest = by_address.entry(address).or_default();
         if one.points.len() > longest.len() {
             *longest = one.points;
         }
@@ -188,13 +194,62 @@ fn served(tellers: Vec<Labelled>) -> Vec<Point> {
     summed(all.collect()).pop().map_or(Vec::new(), |sum| sum.points)
 }
 
-/// Names for a question about some pods only; none where they are too many for it, or no pods, or not what pods are called.
-fn pods(keys: &HashSet<Key>) -> Vec<String> {
+/// Names of pods for some questions; one without any where they are too many, or no pods, or not what pods are called.
+fn pods(keys: &HashSet<Key>) -> Vec<Vec<String>> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     let can = |key: &Key| key.is_pod && !key.pod.is_empty() && key.pod.bytes().all(is_plain);
-    if keys.len() > NAMED || !keys.iter().all(can) {
-        return Vec::new();
+    let names: BTreeSet<&String> = keys.iter().map(|key| &key.pod).collect();
+    let mut questions: Vec<Vec<String>> = Vec::new();
+    let mut long = usize::MAX;
+    for name in names {
+        if long.saturating_add(name.len()) >= NAMES {
+            questions.push(Vec::new());
+            long = 0;
+        }
+        long += name.len() + 1;
+        questions.last_mut().into_iter().for_each(|q| q.push(name.clone()));
     }
-    let names: std::collections::BTreeSet<&String> = keys.iter().map(|key| &key.pod).collect();
-    names.into_iter().cloned().collect()
+    let is_few = questions.len() <= QUESTIONS && keys.iter().all(can);
+    if is_few { questions } else { vec![Vec::new()] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_are_named_in_questions_that_servers_take() {
+        let key = |n: usize, pod: String| Key {
+            cluster: String::new(),
+            namespace: format!("n{n}"),
+            pod,
+            container: "main".to_owned(),
+            is_pod: true,
+        };
+        let of = |count: usize| -> HashSet<Key> {
+            (0..count).map(|n| key(0, format!("service-{n:05}-5d4f8c7b9c-x2x7z"))).collect()
+        };
+        let questions = pods(&of(1000));
+        let bytes = |q: &Vec<String>| q.iter().map(|p| p.len() + 1).sum::<usize>();
+        assert_eq!(questions.iter().map(Vec::len).sum::<usize>(), 1000);
+        assert!(questions.len() > 1 && questions.iter().all(|q| bytes(q) <= NAMES));
+        assert_eq!(pods(&of(10_000)), [Vec::<String>::new()], "all are asked about");
+        assert_eq!(pods(&HashSet::from([key(0, "a b".to_owned())])), [Vec::<String>::new()]);
+    }
+
+    #[test]
+    fn a_pod_that_is_scraped_at_two_ports_serves_once_and_one_that_came_back_goes_on() {
+        let one = |instance: &str, points: &[(f64, f64)]| Labelled {
+            labels: [("namespace", "shop"), ("pod", "a"), ("instance", instance)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+            points: points.iter().map(|(t, v)| Point { t: *t, v: *v }).collect(),
+        };
+        let both = served(vec![
+            one("10.0.0.1:8080", &[(1.0, 5.0), (2.0, 5.0)]),
+            one("10.0.0.1:8081", &[(1.0, 5.0)]),
+            one("10.0.0.2:8080", &[(3.0, 7.0)]),
+        ]);
+        assert_eq!(both.iter().map(|p| p.v).collect::<Vec<_>>(), [5.0, 5.0, 7.0]);
+    }
 }

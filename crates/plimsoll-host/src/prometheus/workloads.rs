@@ -167,9 +167,9 @@ impl<'a> Survey<'a> {
             !self.heaps.is_empty() || self.whole.iter().any(|n| n.metric.name != names::USAGE[0].metric.name);
         let mut parts = Vec::new();
         for number in self.whole.iter().chain(&self.heaps).copied() {
-            let answer = past.floors(number)?;
+            let series = asker.taken(past.floors(number)?);
             let limits = asker.own_limits(number)?;
-            parts.push(Part { number, series: asker.taken(answer), limits });
+            parts.push(Part { number, series, limits });
         }
         let series = parts.iter().map(|p| p.series.len()).sum();
         let beside = Beside {
@@ -227,7 +227,8 @@ impl Asker<'_> {
     fn name_clusters(&mut self, series: &mut [Labelled]) {
         let on_all = |name: &&str| series.iter().all(|s| s.labels.get(*name).is_some_and(|v| !v.is_empty()));
         let found = || names::CLUSTERS.iter().copied().find(|name| on_all(name));
-        let told = *self.cluster.get_or_insert_with(found);
+        // What has no series tells nothing of it.
+        let told = if series.is_empty() { None } else { *self.cluster.get_or_insert_with(found) };
         for one in series {
             let cluster = told.and_then(|name| one.labels.get(name).cloned());
             names::CLUSTERS.iter().for_each(|name| {

@@ -72,23 +72,23 @@ pub(crate) struct Args {
     warm_up: f64,
 
     /// Sizes of the canary: so many replicas. Without them several are shown.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "running")]
     replicas: Vec<u32>,
 
     /// Replicas of the baseline; else those that --workload has now, or as many as the canary.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "running")]
     baseline_replicas: Option<u32>,
 
     /// Canaries without a leak that may be called leaking.
-    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = rare)]
     false_alarms: f64,
 
     /// Canaries with the leak that must be seen.
-    #[arg(long, value_name = "SHARE", default_value = "0.9", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.9", value_parser = often)]
     seen: f64,
 
     /// A length that is planned: would it do?
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "running")]
     planned: Option<f64>,
 
     #[command(flatten)]
@@ -121,11 +121,18 @@ struct Size {
     smallest: Option<f64>,
 }
 
-/// A share between nothing and all.
-fn share(text: &str) -> Result<f64, String> {
+/// Beyond these, tossing a coin does better.
+fn rare(text: &str) -> Result<f64, String> {
+    share(text, |share| share > 0.0 && share < 0.5, "above 0 and below 0.5")
+}
+
+fn often(text: &str) -> Result<f64, String> {
+    share(text, |share| (0.5..1.0).contains(&share), "0.5 or more and below 1")
+}
+
+fn share(text: &str, is_it: fn(f64) -> bool, words: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    let is_between = share > 0.0 && share < 1.0;
-    is_between.then_some(share).ok_or_else(|| "it must be above 0 and below 1".to_owned())
+    is_it(share).then_some(share).ok_or_else(|| format!("it must be {words}"))
 }
 
 pub(crate) fn run(args: &Args, format: Format) -> Result<u8, CliError> {

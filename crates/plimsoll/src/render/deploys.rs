@@ -15,6 +15,8 @@ use crate::output::plain;
 
 /// What is less likely is not shown.
 const FAINT: f64 = 0.005;
+/// Share by which what mends may differ from what it undoes.
+const ALIKE: f64 = 0.25;
 /// Causes and versions that are shown of a workload.
 const SHOWN: usize = 6;
 
@@ -61,7 +63,7 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
 
 /// Whether the history says what it was.
 fn is_told(blame: &Blame) -> bool {
-    blame.tied.is_empty() && blame.causes.first().is_some_and(|c| c.is_told(0.5))
+    blame.tied.is_empty() && blame.causes.iter().any(|c| c.is_told(0.5))
 }
 
 /// The experiment that would tell where the history does not.
@@ -134,30 +136,33 @@ fn tied(t: &Tied) -> String {
 
 fn next(blame: &Blame) -> String {
     let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
-    match &first.cause {
-        _ if !blame.tied.is_empty() => "the experiment above, on one replica".to_owned(),
-        _ if first.is_told(0.5) => {
-            let left = blame.causes.iter().filter(|c| c.is_told(0.5) && !is_mended(blame, c));
-            match left.filter_map(|c| look(blame, &c.cause)).collect::<Vec<_>>() {
-                looks if looks.is_empty() => "keep what mended it".to_owned(),
-                looks => looks.join("; and "),
-            }
-        }
-        Cause::Unmarked(_) if first.p >= 0.5 => {
+    if !blame.tied.is_empty() {
+        return "the experiment above, on one replica".to_owned();
+    }
+    let told: Vec<&Blamed> = blame.causes.iter().filter(|c| c.is_told(0.5)).collect();
+    let left = told.iter().filter(|c| !is_mended(blame, &told, c));
+    let mut looks: Vec<String> = left.filter_map(|c| look(blame, &c.cause)).collect();
+    if blame.causes.iter().any(|c| matches!(c.cause, Cause::Unmarked(_)) && c.p >= 0.5) {
+        looks.push(
             "what changed then that nobody marked: traffic, a dependency, a node? plimsoll mark records it"
-                .to_owned()
-        }
+                .to_owned(),
+        );
+    }
+    let climbs = blame.versions.last().and_then(|v| v.slope).is_some_and(|slope| slope.low > 0.0);
+    match first.cause {
+        _ if !looks.is_empty() => looks.join("; and "),
+        _ if !told.is_empty() && !climbs => "keep what mended it".to_owned(),
         Cause::Never if first.p >= 0.5 => "a longer --past: it climbed from the begin on".to_owned(),
         _ => "a longer --past, or more marks: nothing is likely enough".to_owned(),
     }
 }
 
-/// Whether something that came later took away about what a cause had brought.
-fn is_mended(blame: &Blame, cause: &Blamed) -> bool {
-    blame.mended.iter().any(|m| {
-        let same = -m.adds.high <= cause.adds.high && cause.adds.low <= -m.adds.low;
-        m.p >= 0.5 && m.since > cause.since && same
-    })
+/// Whether something that came later took away about what a cause had brought, and about what no other one had.
+fn is_mended(blame: &Blame, told: &[&Blamed], cause: &Blamed) -> bool {
+    let undoes =
+        |m: &Blamed, c: &Blamed| m.since > c.since && (m.adds.mid + c.adds.mid).abs() <= ALIKE * c.adds.mid;
+    let only = |m: &&Blamed| told.iter().filter(|c| undoes(m, c)).count() == 1;
+    blame.mended.iter().filter(only).any(|m| undoes(m, cause))
 }
 
 /// What to do about a cause that has a name.
@@ -197,7 +202,7 @@ fn entry(t: &Told) -> Value {
             let credible = blame.credible(0.9).len();
             let causes = blame.causes.iter().enumerate();
             out["causes"] = causes.map(|(at, c)| of_cause(c, at < credible)).collect();
-            out["mended"] = blame.mended.iter().map(|c| of_cause(c, true)).collect();
+            out["mended"] = blame.mended.iter().map(of_mended).collect();
             out["versions"] = blame.versions.iter().map(of_version).collect();
             let tied = |t: &Tied| json!({"causes": [name(&t.a), name(&t.b)], "replicaSeconds": t.seconds});
             out["tied"] = blame.tied.iter().map(tied).collect();
@@ -220,6 +225,12 @@ fn of_cause(c: &Blamed, credible: bool) -> Value {
         "kind": kind, "name": name, "p": number(c.p), "inCredibleSet": credible,
         "sinceUnixSeconds": c.since.map_or(Value::Null, number), "addsBytesPerSecond": interval(c.adds),
     })
+}
+
+fn of_mended(c: &Blamed) -> Value {
+    let mut of = of_cause(c, false);
+    of.as_object_mut().map(|fields| fields.remove("inCredibleSet"));
+    of
 }
 
 fn of_version(v: &OfVersion) -> Value {

@@ -7,12 +7,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::cluster::{MIB, Place, STEP, Victoria, filled, text};
+use crate::rig::get;
 use crate::{on_path, skipped};
 
 /// Deployments, pods of each, and samples of each pod: more than 4,000 series.
 const DEPLOYMENTS: usize = 850;
 const PODS: usize = 5;
 const SAMPLES: usize = 24;
+/// A deployment whose replica set's name is too long for its pods, and replicas of which the names are too long for a question.
+const LONG: &str = "payment-reconciliation-batch-processor-of-the-night-shift";
+const MANY: usize = 600;
 
 /// Replica sets whose hash has no digit: only who is asked who owns them knows what is a name and what is not.
 fn page(now: f64) -> String {
@@ -41,10 +45,42 @@ fn page(now: f64) -> String {
             }
         }
     }
+    // One whose name is cut where its pods are named, one with so many pods that a question does not hold their names, and one of which
+    // only the heap is known.
+    let set = format!("{LONG}-5d4f8c7b9c");
+    let mut others = vec![format!("{}x2x7z", &set[..58])];
+    let _written = writeln!(
+        sets,
+        r#"kube_replicaset_owner{{namespace="shop",replicaset="{set}",owner_kind="Deployment",owner_name="{LONG}"}} 1 {}"#,
+        now - STEP
+    );
+    let _written = writeln!(
+        pods,
+        r#"kube_pod_owner{{namespace="shop",pod="{}",owner_kind="ReplicaSet",owner_name="{set}"}} 1 {}"#,
+        others[0],
+        now - STEP
+    );
+    others.extend((0..MANY).map(|n| format!("stateful-with-a-name-{n}")));
+    for pod in others {
+        for sample in (0..SAMPLES).rev() {
+            let t = now - sample as f64 * STEP;
+            let _written = writeln!(
+                rss,
+                r#"container_memory_rss{{namespace="shop",pod="{pod}",container="main",id="/{pod}"}} 1e8 {t}"#
+            );
+        }
+    }
+    let mut heap = String::new();
+    for sample in (0..SAMPLES).rev() {
+        let t = now - sample as f64 * STEP;
+        let labels = r#"namespace="shop",pod="virtual-0",container="main",space="old""#;
+        let _written = writeln!(heap, "nodejs_heap_space_size_used_bytes{{{labels}}} 5e7 {t}");
+    }
     let named = |name: &str, lines: &str| format!("# TYPE {name} gauge\n{lines}");
     named("container_memory_rss", &rss)
         + &named("kube_pod_owner", &pods)
         + &named("kube_replicaset_owner", &sets)
+        + &named("nodejs_heap_space_size_used_bytes", &heap)
         + "# EOF\n"
 }
 
@@ -61,9 +97,17 @@ fn is_whole(place: &Place<'_>) {
     let mut names: Vec<&str> = workloads.iter().map(|w| w["name"].as_str().expect("a name")).collect();
     names.sort_unstable();
     let mut want: Vec<String> = (0..DEPLOYMENTS).map(|n| format!("service-{n}")).collect();
+    want.extend([LONG, "stateful-with-a-name", "virtual"].map(str::to_owned));
     want.sort();
     assert_eq!(names, want, "{}", text(&out.stderr));
-    assert!(workloads.iter().all(|w| w["replicas"] == PODS), "{:#}", workloads[0]);
+    for workload in workloads {
+        let replicas = match workload["name"].as_str().expect("a name") {
+            LONG | "virtual" => 1,
+            "stateful-with-a-name" => MANY,
+            _ => PODS,
+        };
+        assert_eq!(workload["replicas"], replicas, "{workload:#}");
+    }
     // Who selects some pods knows their owners, too.
     let out =
         place.ask(&["-o", "json", "--past", "6h", "--selector", "pod=~\"service-7-.*\",container=\"main\""]);
@@ -81,6 +125,14 @@ fn a_large_namespace_of_a_prometheus_is_asked_for_in_parts() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let server = filled(folder.path(), &page(now()));
     is_whole(&Place("--prometheus", &format!("http://{}/metrics-of-all", server.address)));
+    // One question for the names, and floors of each part.
+    let page = get(&server.address, "/metrics-of-all/metrics", "").expect("it tells of itself");
+    let count = |handler: &str| -> f64 {
+        let of = |l: &&str| l.starts_with("prometheus_http_requests_total") && l.contains(handler);
+        page.lines().filter(of).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let (names, ranges) = (count("/api/v1/label/:name/values"), count("/api/v1/query_range"));
+    assert!(names >= 1.0 && ranges >= 20.0, "{names} {ranges}");
 }
 
 #[test]

@@ -161,10 +161,14 @@ impl Data {
         (1..=most).map(|k| low + (high - low) * k as f64 / (most + 1) as f64).collect()
     }
 
-    /// What is needed of the floors to fit any of these causes.
-    pub(super) fn explained_by(&self, activities: &[Activity]) -> Explained {
-        let columns: Vec<Vec<Vec<f64>>> = activities.iter().map(|a| a.column(&self.floors)).collect();
-        Explained(self.views.iter().map(|view| view.products(columns.clone())).collect())
+    /// What is needed of the floors to fit each of these causes alone, and those together of which two are.
+    pub(super) fn explained_by<'a>(
+        &self,
+        activities: impl Iterator<Item = &'a Activity>,
+        together: impl Fn(usize, usize) -> bool,
+    ) -> Explained {
+        let columns: Vec<Vec<Vec<f64>>> = activities.map(|a| a.column(&self.floors)).collect();
+        Explained(self.views.iter().map(|view| view.products(columns.clone(), &together)).collect())
     }
 
     /// How alike two causes are beside the slope that all share.

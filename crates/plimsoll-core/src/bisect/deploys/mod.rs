@@ -19,7 +19,7 @@ use crate::cluster::{Life, Workload};
 use crate::mark::{Mark, MarkKind};
 use crate::slope::Interval;
 
-use fit::{Activity, Data};
+use fit::Data;
 use sets::{Candidate, Model};
 
 pub use against::{Compared, compare};
@@ -29,6 +29,8 @@ pub use rollouts::{Rollout, rollouts};
 const ALIKE: f64 = 0.97;
 /// What is less likely is not looked at when causes cannot be told apart.
 const LIKELY: f64 = 0.03;
+/// What mended a climb is told from this probability on.
+const TOLD: f64 = 0.5;
 /// Replicas of the canaries that are named.
 const REPLICAS: [u32; 2] = [1, 3];
 /// A life that ended no earlier before the last one is alive, seconds.
@@ -99,7 +101,7 @@ pub struct Tied {
 pub struct Blame {
     /// What brought a climb, the likeliest first. Several may have, each with its own probability: they add up to more than one.
     pub causes: Vec<Blamed>,
-    /// What mended one: effects below zero.
+    /// What is likely to have mended one: effects below zero.
     pub mended: Vec<Blamed>,
     /// The slope of each version, in the order in which they came.
     pub versions: Vec<OfVersion>,
@@ -148,15 +150,14 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
         Data::new(&lives).ok_or("too little history: no life of a replica is long enough for a slope")?;
     let versions = versions(&lives);
     let candidates = sets::candidates(&data, &lives, &versions, workload, marks);
-    let activities: Vec<Activity> = candidates.iter().map(|c| c.activity.clone()).collect();
-    let models = sets::models(&data.explained_by(&activities), &candidates).ok_or("too little history")?;
-    let effects = |is: fn(f64) -> bool| -> Vec<Blamed> {
-        (0..candidates.len()).filter_map(|k| effect(k, &candidates[k], &models, is)).collect()
+    let models = sets::models(&data, &candidates).ok_or("too little history")?;
+    let effects = |brings: bool| -> Vec<Blamed> {
+        (0..candidates.len()).filter_map(|k| effect((k, brings), &candidates[k], &models)).collect()
     };
-    let (adding, mended) = (effects(|adds| adds > 0.0), effects(|adds| adds < 0.0));
+    let (adding, mut mended) = (effects(true), effects(false));
     let tied = tied(&data, &candidates, &adding);
     let mut causes = gathered(adding, &candidates, &models);
-    let is_nothing = |m: &&Model| m.fit.adds.iter().all(|a| a.mid <= 0.0);
+    let is_nothing = |m: &&Model| !m.of.iter().any(|(_, brings)| *brings);
     causes.push(Blamed {
         cause: Cause::Never,
         p: models.iter().filter(is_nothing).map(|m| m.p).sum(),
@@ -164,18 +165,18 @@ pub fn blame(workload: &Workload, marks: &[Mark]) -> Result<Blame, String> {
         adds: Interval { low: 0.0, mid: 0.0, high: 0.0 },
     });
     causes.sort_by(|a, b| b.p.total_cmp(&a.p));
-    let is_mended = |c: &Blamed| c.p >= LIKELY && matches!(c.cause, Cause::Version(_) | Cause::Switched(..));
-    let mut mended: Vec<Blamed> = mended.into_iter().filter(is_mended).collect();
+    mended.retain(|c| c.p >= TOLD && c.adds.high < 0.0);
     mended.sort_by(|a, b| b.p.total_cmp(&a.p));
     let canaries = canaries(&data, &lives);
     let versions = of_versions(workload, &data, &lives, &versions);
     Ok(Blame { causes, mended, versions, tied, canaries })
 }
 
-/// What is believed of a cause that adds, or of one that takes away, over all models that hold it; its effect is that of the likeliest.
-fn effect(k: usize, candidate: &Candidate, models: &[Model], is: fn(f64) -> bool) -> Option<Blamed> {
-    let of = |m: &Model| m.of.iter().position(|of| *of == k).map(|at| (m.p, m.fit.adds[at]));
-    let all: Vec<(f64, Interval)> = models.iter().filter_map(of).filter(|(_, adds)| is(adds.mid)).collect();
+/// What is believed of a cause that brings a climb, or of one that mends it, over all models that hold it so; its effect is that of the
+/// likeliest.
+fn effect(way: (usize, bool), candidate: &Candidate, models: &[Model]) -> Option<Blamed> {
+    let of = |m: &Model| m.of.iter().position(|of| *of == way).map(|at| (m.p, m.fit.adds[at]));
+    let all: Vec<(f64, Interval)> = models.iter().filter_map(of).collect();
     let (_, adds) = *all.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
     let p = all.iter().map(|(p, _)| p).sum();
     Some(Blamed { cause: candidate.cause.clone(), p, since: candidate.since, adds })
@@ -212,7 +213,7 @@ fn gathered(causes: Vec<Blamed>, candidates: &[Candidate], models: &[Model]) -> 
     let (unmarked, mut named): (Vec<Blamed>, Vec<Blamed>) =
         causes.into_iter().partition(|c| is_unmarked(&c.cause));
     if let Some(mut first) = unmarked.into_iter().max_by(|a, b| a.p.total_cmp(&b.p)) {
-        let holds = |m: &&Model| m.of.iter().any(|k| is_unmarked(&candidates[*k].cause));
+        let holds = |m: &&Model| m.of.iter().any(|(k, _)| is_unmarked(&candidates[*k].cause));
         first.p = models.iter().filter(holds).map(|m| m.p).sum();
         named.push(first);
     }

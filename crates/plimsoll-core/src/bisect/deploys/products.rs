@@ -33,14 +33,17 @@ impl Fit {
     }
 }
 
-/// Products of columns over all floors: of time, of the floors, and of when each cause was active.
+/// Products of columns over all floors: of time, of the floors, and of when each cause was active. Those of two causes are only there where
+/// they are looked at together.
 pub(super) struct Products {
     pub(super) time: f64,
     pub(super) time_value: f64,
     pub(super) value: f64,
     pub(super) active_time: Vec<f64>,
     pub(super) active_value: Vec<f64>,
-    pub(super) active: Vec<Vec<f64>>,
+    pub(super) active: Vec<f64>,
+    /// Of each cause with those before it.
+    pub(super) both: Vec<Vec<f64>>,
     /// Columns that were taken out before.
     pub(super) columns: usize,
     /// Floors, and those of them that are independent.
@@ -80,7 +83,7 @@ impl Products {
             // What brings less than that is no cause: it fits as well as the least that would be one.
             let beside = (1.0 - MATERIAL) / MATERIAL;
             let zv = (beside * self.time_value + self.active_value[k]).max(0.0);
-            let zz = beside * beside * self.time + 2.0 * beside * self.active_time[k] + self.active[k][k];
+            let zz = beside * beside * self.time + 2.0 * beside * self.active_time[k] + self.active[k];
             (self.value - zv * zv / zz).max(self.least())
         };
         Some(Fit { log: self.log(explained, 1), adds: free.adds })
@@ -102,10 +105,10 @@ impl Products {
 
     /// The regression on some causes.
     fn free(&self, causes: &[usize]) -> Option<Free> {
-        let own =
-            |a: usize, b: usize| self.active[a][b] - self.active_time[a] * self.active_time[b] / self.time;
+        let both = |a: usize, b: usize| if a == b { self.active[a] } else { self.both[a.max(b)][a.min(b)] };
+        let own = |a: usize, b: usize| both(a, b) - self.active_time[a] * self.active_time[b] / self.time;
         let along = |k: usize| self.active_value[k] - self.active_time[k] * self.time_value / self.time;
-        let inverse = inverse(causes, own, |k| self.active[k][k])?;
+        let inverse = inverse(causes, own, |k| self.active[k])?;
         let adds: Vec<f64> =
             inverse.iter().map(|row| row.iter().zip(causes).map(|(of, k)| of * along(*k)).sum()).collect();
         let explained: f64 = adds.iter().zip(causes).map(|(a, k)| a * along(*k)).sum();

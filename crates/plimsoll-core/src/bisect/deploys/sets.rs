@@ -1,7 +1,7 @@
 //! What may have brought a slope, alone or together, and how likely that is beforehand.
 
 use super::Cause;
-use super::fit::{Activity, Data, Explained};
+use super::fit::{Activity, Data};
 use super::products::{Fit, MOST};
 use crate::cluster::{Life, Workload};
 use crate::mark::{Mark, MarkKind};
@@ -15,8 +15,8 @@ const SEVERAL: f64 = 0.2;
 const ONE_UNMARKED: f64 = 0.02;
 /// Times at which a change without a mark is looked for.
 const TIMES: usize = 40;
-/// Of more named causes than this no more than two are looked at together: their sets grow with the third power.
-const MANY: usize = 40;
+/// So many named causes are looked at together, those that explain the most alone: their sets grow with the third power.
+const BEST: usize = 40;
 
 /// Something that may have changed the slope.
 pub(super) struct Candidate {
@@ -33,7 +33,8 @@ impl Candidate {
 
 /// Some of them together, with what is believed of that; of none where the slope never changed.
 pub(super) struct Model {
-    pub(super) of: Vec<usize>,
+    /// Which, and whether each brings a climb; else it mends one.
+    pub(super) of: Vec<(usize, bool)>,
     pub(super) fit: Fit,
     /// Probability.
     pub(super) p: f64,
@@ -76,45 +77,91 @@ pub(super) fn candidates(
     all.into_iter().chain(unmarked).collect()
 }
 
-/// Every model with its probability; nothing where there is no slope.
-pub(super) fn models(explained: &Explained, candidates: &[Candidate]) -> Option<Vec<Model>> {
-    let mut all = vec![Model { of: Vec::new(), fit: explained.by_none()?, p: NEVER.ln() }];
-    let (named, unmarked): (Vec<usize>, Vec<usize>) =
-        (0..candidates.len()).partition(|k| candidates[*k].is_named());
-    let one = |k: usize| explained.by_one(k).map(|fit| (vec![k], fit));
-    let together = |of: Vec<usize>| explained.by_all_of(&of).map(|fit| (of, fit));
-    let mends = |k: usize| together(vec![k]).filter(|(_, fit)| fit.adds[0].mid < 0.0);
-    // Of several, one brings a climb at least; what is not marked only brings one.
-    let brings = |of: Vec<usize>| {
-        together(of).filter(|(of, fit)| {
-            let mut effects = of.iter().zip(&fit.adds);
-            fit.adds.iter().any(|a| a.mid > 0.0)
-                && effects.all(|(k, a)| a.mid > 0.0 || candidates[*k].is_named())
-        })
-    };
+/// Every model with its probability; nothing where there is no slope. What was never active within the history, or always, is no cause.
+pub(super) fn models(data: &Data, candidates: &[Candidate]) -> Option<Vec<Model>> {
+    let alone = data.explained_by(candidates.iter().map(|c| &c.activity), |_, _| false);
+    let mut models = Models { all: vec![Model { of: Vec::new(), fit: alone.by_none()?, p: NEVER.ln() }] };
+    let one = |k: usize| Some((k, alone.by_one(k)?));
+    let live: Vec<(usize, Fit)> = (0..candidates.len()).filter_map(one).collect();
+    let (mut named, unmarked): (Vec<_>, Vec<_>) =
+        live.into_iter().partition(|(k, _)| candidates[*k].is_named());
+    let single = |of: &[(usize, Fit)]| of.iter().map(|(k, fit)| (vec![(*k, true)], fit.clone())).collect();
     let share = if named.is_empty() { 1.0 - NEVER } else { UNMARKED };
-    let alone = 1.0 - NEVER - UNMARKED - MENDED - SEVERAL - ONE_UNMARKED;
-    let mut take = |share: f64, found: Vec<Option<(Vec<usize>, Fit)>>| {
-        let each = (share / found.len().max(1) as f64).ln();
-        all.extend(found.into_iter().flatten().map(|(of, fit)| Model { of, fit, p: each }));
-    };
-    take(share, unmarked.iter().map(|k| one(*k)).collect());
-    take(alone, named.iter().map(|k| one(*k)).collect());
-    take(MENDED, named.iter().map(|k| mends(*k)).collect());
-    // As likely with two as with three of them.
-    let most = if named.len() > MANY { 2 } else { MOST };
-    let sizes = (2..=most).collect::<Vec<_>>();
-    for size in &sizes {
-        let sets = sets(&named, *size).into_iter().map(brings).collect();
-        take(SEVERAL / sizes.len() as f64, sets);
+    models.take(share, unmarked.len(), single(&unmarked));
+    let first = 1.0 - NEVER - UNMARKED - MENDED - SEVERAL - ONE_UNMARKED;
+    models.take(first, named.len(), single(&named));
+    let count = named.len();
+    named.sort_by(|a, b| b.1.log.total_cmp(&a.1.log));
+    named.truncate(BEST);
+    let named: Vec<usize> = named.into_iter().map(|(k, _)| k).collect();
+    let unmarked: Vec<usize> = unmarked.into_iter().map(|(k, _)| k).collect();
+    models.take_joint(data, candidates, (&named, count), &unmarked);
+    Some(models.normalised())
+}
+
+/// Models, with the logarithm of what is believed of each beforehand in place of its probability.
+struct Models {
+    all: Vec<Model>,
+}
+
+impl Models {
+    /// Takes some of `out_of` models that have a share together.
+    fn take(&mut self, share: f64, out_of: usize, found: Vec<(Vec<(usize, bool)>, Fit)>) {
+        let each = (share / out_of.max(1) as f64).ln();
+        self.all.extend(found.into_iter().map(|(of, fit)| Model { of, fit, p: each }));
     }
-    let with_one = unmarked.iter().flat_map(|time| named.iter().map(move |k| vec![*k, *time]));
-    take(ONE_UNMARKED, with_one.map(brings).collect());
-    let best = all.iter().map(|m| m.fit.log + m.p).fold(f64::NEG_INFINITY, f64::max);
-    all.iter_mut().for_each(|m| m.p = (m.fit.log + m.p - best).exp());
-    let total: f64 = all.iter().map(|m| m.p).sum();
-    all.iter_mut().for_each(|m| m.p /= total);
-    Some(all)
+
+    /// The best named causes together, and with a time that is not marked; `count` are named in all.
+    fn take_joint(
+        &mut self,
+        data: &Data,
+        candidates: &[Candidate],
+        (named, count): (&[usize], usize),
+        unmarked: &[usize],
+    ) {
+        let kept: Vec<usize> = named.iter().chain(unmarked).copied().collect();
+        let names = named.len();
+        // Of two times without a mark nobody asks.
+        let explained =
+            data.explained_by(kept.iter().map(|k| &candidates[*k].activity), |a, b| a.min(b) < names);
+        let together = |of: &[usize]| {
+            let fit = explained.by_all_of(of)?;
+            let signs = of.iter().zip(&fit.adds).map(|(at, adds)| (kept[*at], adds.mid > 0.0));
+            Some((signs.collect::<Vec<_>>(), fit))
+        };
+        let mends = |at: usize| together(&[at]).filter(|(of, _)| !of[0].1);
+        self.take(MENDED, count, (0..names).filter_map(mends).collect());
+        // Of several, one brings a climb at least; what is not marked only brings one.
+        let brings = |of: Vec<usize>| {
+            let is_it = |of: &[(usize, bool)]| {
+                of.iter().any(|(_, adds)| *adds)
+                    && of.iter().all(|(k, adds)| *adds || candidates[*k].is_named())
+            };
+            together(&of).filter(|(of, _)| is_it(of))
+        };
+        let all: Vec<usize> = (0..names).collect();
+        for size in 2..=MOST {
+            // As likely with two as with three of them.
+            let found = sets(&all, size).into_iter().filter_map(brings).collect();
+            self.take(SEVERAL / (MOST - 1) as f64, choices(count, size), found);
+        }
+        let with_one = all.iter().flat_map(|k| (names..kept.len()).map(move |time| vec![*k, time]));
+        self.take(ONE_UNMARKED, count * unmarked.len(), with_one.filter_map(brings).collect());
+    }
+
+    fn normalised(self) -> Vec<Model> {
+        let mut all = self.all;
+        let best = all.iter().map(|m| m.fit.log + m.p).fold(f64::NEG_INFINITY, f64::max);
+        all.iter_mut().for_each(|m| m.p = (m.fit.log + m.p - best).exp());
+        let total: f64 = all.iter().map(|m| m.p).sum();
+        all.iter_mut().for_each(|m| m.p /= total);
+        all
+    }
+}
+
+/// How many sets of a size there are of so many.
+fn choices(of: usize, size: usize) -> usize {
+    (0..size).fold(1, |all, k| all * of.saturating_sub(k) / (k + 1))
 }
 
 /// All sets of some size, each in order.

@@ -115,6 +115,29 @@ fn a_version_and_a_flag_that_came_at_different_times_each_have_their_own_effect(
     assert!(told.mended.is_empty() && told.tied.is_empty(), "{told:#?}");
 }
 
+/// Flags that were switched before the history began, or after it, say nothing; and flat memory has no menders.
+#[test]
+fn marks_of_other_times_do_not_drown_a_cause() {
+    let slope = |_: &str, hour: f64| if hour >= 72.0 { 3.0 } else { 0.0 };
+    let all = workload((0..2).map(|n| replica(f64::from(n), &THREE, slope)).collect());
+    let told = |more: usize| {
+        let old = (0..more).map(|n| flag(&format!("old-{n}"), -500.0 - n as f64, false));
+        let marks: Vec<Mark> = old.chain([flag("new-cache", 72.0, false)]).collect();
+        blame(&all, &marks).expect("told").causes.remove(0)
+    };
+    let (alone, among) = (told(0), told(300));
+    assert!(alone.is_told(0.9) && alone == among, "{alone:?} {among:?}");
+    let flat = workload((0..2).map(|n| replica(f64::from(n), &THREE, |_, _| 0.0)).collect());
+    let told = blame(&flat, &[flag("a", 30.0, false), flag("b", 100.0, false)]).expect("told");
+    assert!(told.mended.is_empty() && told.causes[0].cause == Cause::Never, "{told:#?}");
+    let sum: f64 = told.causes.iter().map(|c| c.p).sum();
+    assert!(sum < 1.1, "{told:#?}");
+    // Very many that were all active are looked at, too.
+    let many: Vec<Mark> = (0..200).map(|n| flag(&format!("f{n}"), f64::from(n) * 0.7, false)).collect();
+    let found = blame(&all, &many).expect("told").causes.remove(0);
+    assert!((found.since.expect("a time") - BEGIN - 72.0 * HOUR).abs() < 5.0 * HOUR, "{found:?}");
+}
+
 #[test]
 fn a_version_that_mends_is_told_from_the_one_that_leaked() {
     let slope = |version: &str, _| if version == "v2" { 3.0 } else { 0.0 };

@@ -66,17 +66,26 @@ impl View {
         View { aging, time, value, count, effective }
     }
 
-    /// What of the floors the columns of some causes go along with.
-    pub(super) fn products(&self, mut columns: Vec<Vec<Vec<f64>>>) -> Products {
+    /// What of the floors the columns of some causes go along with; `together` says which two are looked at together.
+    pub(super) fn products(
+        &self,
+        mut columns: Vec<Vec<Vec<f64>>>,
+        together: impl Fn(usize, usize) -> bool,
+    ) -> Products {
         columns.iter_mut().for_each(|column| self.aging.take_out(column));
         let with_all = |of: &Vec<Vec<f64>>| columns.iter().map(|c| total(of, c)).collect::<Vec<f64>>();
+        let before = |a: usize| {
+            let with = |b: usize| if together(a, b) { total(&columns[a], &columns[b]) } else { f64::NAN };
+            (0..a).map(with).collect()
+        };
         Products {
             time: total(&self.time, &self.time),
             time_value: total(&self.time, &self.value),
             value: total(&self.value, &self.value),
             active_time: with_all(&self.time),
             active_value: with_all(&self.value),
-            active: columns.iter().map(with_all).collect(),
+            active: columns.iter().map(|c| total(c, c)).collect(),
+            both: (0..columns.len()).map(before).collect(),
             columns: self.aging.0.len(),
             count: self.count,
             effective: self.effective,

@@ -83,10 +83,7 @@ pub(super) fn run(args: &Args, format: Format) -> Result<u8, CliError> {
 }
 
 fn code(told: &[Told]) -> u8 {
-    let is_found = |t: &Told| {
-        let first = t.blame.as_ref().ok().and_then(|b| b.causes.first());
-        first.is_some_and(|c| c.is_told(FOUND))
-    };
+    let is_found = |t: &Told| t.blame.as_ref().is_ok_and(|b| b.causes.iter().any(|c| c.is_told(FOUND)));
     if told.iter().any(is_found) {
         exit_code::FINDINGS
     } else if told.is_empty() {
