@@ -17,7 +17,7 @@ use crate::output::plain;
 const FAINT: f64 = 0.005;
 /// Share by which what mends may differ from what it undoes.
 const ALIKE: f64 = 0.25;
-/// Causes and versions that are shown of a workload.
+/// Causes, versions and ties that are shown of a workload.
 const SHOWN: usize = 6;
 
 /// The screen as text.
@@ -54,7 +54,11 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
     }
     out.extend(blame.mended.iter().take(SHOWN).map(mended));
     out.extend(blame.versions.iter().rev().take(SHOWN).rev().map(version));
-    out.extend(blame.tied.iter().map(|t| paint.yellow(&tied(t))));
+    out.extend(blame.tied.iter().take(SHOWN).map(|t| paint.yellow(&tied(t))));
+    let more = blame.tied.len().saturating_sub(SHOWN);
+    if more > 0 {
+        out += &paint.yellow(&format!("  TIED  and {more} more pairs\n"));
+    }
     if !is_told(blame) {
         out += &canaries(blame);
     }
