@@ -102,7 +102,7 @@ pub const CALIBRATION: [Source; 2] = [
 ];
 
 /// All sources, in the order of the tables.
-pub const SOURCES: [Source; 3] = [
+pub const SOURCES: [Source; 6] = [
     PODS,
     MACHINES,
     Source {
@@ -110,6 +110,30 @@ pub const SOURCES: [Source; 3] = [
         folder: "alibaba2018-csv",
         month: None,
         origin: "github.com/ansjin/memory_leak_detection, the m_*.xlsx as CSV by bench/detect/hosts-csv",
+        part: Part::All,
+        read: hosts,
+    },
+    Source {
+        name: "Nezha, pods of two shops",
+        folder: "nezha",
+        month: None,
+        origin: "github.com/IntelligentDDS/Nezha, rca_data/DAY/metric/*_metric.csv as DAY-*_metric.csv; MIT",
+        part: Part::All,
+        read: shops,
+    },
+    Source {
+        name: "LLM aging, hosts",
+        folder: "llm-aging-csv",
+        month: None,
+        origin: "github.com/chas42/llm-software-aging-research, monitoring*.csv by bench/detect/aging-csv; MIT",
+        part: Part::All,
+        read: hosts,
+    },
+    Source {
+        name: "Exathlon, heaps of an hour",
+        folder: "exathlon-csv",
+        month: None,
+        origin: "github.com/exathlonbenchmark/exathlon, data/raw by bench/detect/heaps-csv; CC BY-NC-SA 4.0",
         part: Part::All,
         read: hosts,
     },
@@ -275,6 +299,24 @@ fn pods(folder: &Path, most: usize) -> Result<Vec<Trace>, String> {
         trace
     };
     Ok(long.take(most).map(trace).collect())
+}
+
+/// Pods of two shops for a day: memory as a share of the limit, and the requests that each served.
+fn shops(folder: &Path, most: usize) -> Result<Vec<Trace>, String> {
+    let read = |path: &PathBuf| {
+        let text = text(path)?;
+        let names = ["TimeStamp", "MemoryUsageRate(%)", "PodWorkload(Ops)"];
+        let rows = columns(&text, ',', &names).map_err(|e| format!("{}: {e}", path.display()))?;
+        let is_whole = |r: &&Vec<&str>| r.iter().all(|field| number(field).is_finite());
+        let rows: Vec<&Vec<&str>> = rows.iter().filter(is_whole).collect();
+        let series = |place: usize, scale: f64| -> Vec<Point> {
+            rows.iter().map(|r| Point { t: number(r[0]), v: number(r[place]) * scale }).collect()
+        };
+        let name = path.file_stem().unwrap_or_default().display().to_string();
+        let load = Trace::new(String::new(), series(2, 1.0)).points;
+        Ok(Trace { load, ..Trace::new(name, series(1, 0.01)) })
+    };
+    numbered(folder, "csv")?.iter().take(most).map(read).collect()
 }
 
 /// Files of a folder whose name ends so, in the order of the numbers in their names.

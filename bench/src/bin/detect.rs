@@ -1,11 +1,12 @@
 //! Detection benchmark: our posterior beside the rivals' rules on the same labelled services.
 //!
-//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--after-collections] [--sweep] [--dump FILE]`
+//! `cargo run --release -p plimsoll-bench --bin detect -- [--seed N] [--per-class N] [--no-load] [--after-collections] [--sweep | --matched] [--dump FILE]`
 //!
 //! Without flags: 1,120 healthy and 880 leaking services of the reported seed, Markdown on stdout. `--sweep`
 //! `--after-collections` shows us what a runtime tells of its heap instead, exactly what a collection left every five minutes: of services whose heap is
 //! managed. The rivals see what they always do. `--sweep` prints many alarm policies instead of the rivals; it is meant for development seeds. `--dump` writes down what all posteriors
-//! said.
+//! said. `--matched` sets each rule of others against ours at as many false alarms: of policies that ask for less and less, the one with the
+//! most useful recall that has no more of them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its tables")]
 
 use std::path::Path;
@@ -40,6 +41,19 @@ struct Done {
 
 fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
     let default = AlarmPolicy::default();
+    if given("--matched") {
+        let asks = [0.85, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+        let of = |raise: f64| {
+            [(0.1, 0.02), (0.05, 0.0), (0.01, 0.0)].map(|(memory, growth)| {
+                let memory_least = default.memory_least.min(memory * 1e5);
+                let again = default.again.max(raise);
+                let keep = default.keep.min(raise);
+                let policy = AlarmPolicy { raise, again, keep, memory, memory_least, growth, ..default };
+                (format!("evidence ≥ {raise}, memory {memory}"), policy)
+            })
+        };
+        return asks.into_iter().flat_map(of).collect();
+    }
     if !sweep {
         return [("**Plimsoll**, default", default.raise), ("… early", 0.4), ("… strict", 0.85)]
             .map(|(name, raise)| (format!("{name}: evidence ≥ {raise:.2}"), AlarmPolicy { raise, ..default }))
@@ -58,7 +72,7 @@ fn policies(sweep: bool) -> Vec<(String, AlarmPolicy)> {
 }
 
 fn main() -> std::io::Result<()> {
-    only(&["--seed", "--per-class", "--no-load", "--after-collections", "--sweep", "--dump"]);
+    only(&["--seed", "--per-class", "--no-load", "--after-collections", "--sweep", "--matched", "--dump"]);
     let per_class = number("--per-class").map(|n| n as usize);
     let mut jobs = jobs(per_class.unwrap_or(140), per_class.unwrap_or(110));
     let (seed, sweep, load) =
@@ -87,6 +101,10 @@ fn main() -> std::io::Result<()> {
             let outcomes: Vec<Outcome> = done.iter().map(|d| d.rivals[k]).collect();
             rows.push((rival.name.to_owned(), summarise(&outcomes, CLASSES.len())));
         }
+    }
+    if given("--matched") {
+        print_matched(&rows, policies(sweep).len());
+        return Ok(());
     }
     print_detection(&rows);
     print_classes(&rows);
@@ -185,6 +203,25 @@ fn print_detection(rows: &[(String, Summary)]) {
             s.delay_share,
             s.delay_hours
         );
+    }
+}
+
+/// Each rule of others, and ours with no more false alarms.
+fn print_matched(rows: &[(String, Summary)], ours: usize) {
+    println!(
+        "| Detector | FPR (3 d) | Recall | Useful | Median delay | ours: | FPR (3 d) | Recall | Useful | Median delay |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let (ours, rivals) = rows.split_at(ours);
+    for (name, s) in rivals {
+        let as_quiet = ours.iter().filter(|(_, o)| o.false_rate <= s.false_rate);
+        let cells = |s: &Summary| {
+            format!("{:.4} | {:.3} | {:.3} | {:.2}", s.false_rate, s.recall, s.useful, s.delay_share)
+        };
+        match as_quiet.max_by(|a, b| a.1.useful.total_cmp(&b.1.useful)) {
+            Some((policy, best)) => println!("| {name} | {} | {policy} | {} |", cells(s), cells(best)),
+            None => println!("| {name} | {} | none as quiet | | | | |", cells(s)),
+        }
     }
 }
 

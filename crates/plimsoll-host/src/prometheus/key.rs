@@ -145,12 +145,18 @@ mod tests {
 
     #[test]
     fn a_name_that_was_cut_has_its_owners_begin() {
-        let deployment = "payment-reconciliation-batch-processor-of-the-night-shift";
-        let pods = ["5d4f8c7b9c", "6e5f9d8c1a"].map(|hash| {
-            let set = format!("{deployment}-{hash}");
-            format!("{}x2x7z", &set[..58])
-        });
-        assert_eq!(shortest_owner(&pods[0]), shortest_owner(&pods[1]));
+        // Within the hash, and before it.
+        for deployment in [
+            "payment-reconciliation-batch-processor-of-the-nigh",
+            "payment-reconciliation-batch-processor-of-the-night-shift-of-all",
+        ] {
+            let pods = ["5d4f8c7b9c", "6e5f9d8c1a"].map(|hash| {
+                let set = format!("{deployment}-{hash}");
+                format!("{}{}x7z", &set[..58], &hash[..2])
+            });
+            assert_ne!(pods[0], pods[1]);
+            assert_eq!(shortest_owner(&pods[0]), shortest_owner(&pods[1]));
+        }
     }
 
     #[test]

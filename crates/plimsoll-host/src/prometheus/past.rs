@@ -149,10 +149,16 @@ impl Pods {
             Pods::Named(pods) => {
                 format!("{label}=~\"{}\"", pods.iter().map(|p| quoted(p)).collect::<Vec<_>>().join("|"))
             }
-            Pods::Beginning(name) => format!("{label}=~\"{}.+\"", quoted(name)),
+            Pods::Beginning(name) if is_set => format!("{label}=~\"{}.*\"", set_begin(name)),
+            Pods::Beginning(name) => format!("{label}=~\"{}.*\"", quoted(name)),
             Pods::None => format!("{label}=\"\""),
         })
     }
+}
+
+/// What the names of replica sets begin with whose pods' names begin so: these may have begun with more than that of the set.
+fn set_begin(pods: &str) -> String {
+    quoted(pods.rsplit_once('-').map_or(pods, |(begin, _)| begin))
 }
 
 /// A pattern for the replica set that a pod may be of: what it is called without the last part; of a name that was cut, what is left.
@@ -322,6 +328,6 @@ mod tests {
         let long = format!("{}x2x7z", "s".repeat(CUT));
         assert_eq!(set_of(&long), Some(format!("{}.*", "s".repeat(CUT))));
         let begin = Pods::Beginning("db-".to_owned());
-        assert!(of(&names::INFO, Some(&begin)).ends_with(r#"pod=~"db-.+"}"#));
+        assert!(of(&names::INFO, Some(&begin)).ends_with(r#"pod=~"db-.*"}"#));
     }
 }

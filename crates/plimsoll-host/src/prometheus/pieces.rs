@@ -153,36 +153,39 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Pods that may have the same owner stand together, as many as a question holds; an owner that has more is asked for by its name, with all
-/// whose names begin so.
+/// Pods that may have the same owner stand together, as many as a question holds. Where one has more, all are asked for whose names begin
+/// as its pods do.
 fn by_owner(mut pods: Vec<String>) -> Vec<Pods> {
     pods.sort_by(|a, b| (key::shortest_owner(a), a).cmp(&(key::shortest_owner(b), b)));
-    let (mut parts, mut part, mut long): (Vec<Pods>, Vec<String>, usize) = (Vec::new(), Vec::new(), 0);
-    let mut large: Option<String> = None;
-    for owned in pods.chunk_by(|a, b| key::shortest_owner(a) == key::shortest_owner(b)) {
-        let bytes: usize = owned.iter().map(|pod| pod.len() + 1).sum();
-        if large.as_ref().is_some_and(|begin| owned.iter().all(|pod| pod.starts_with(begin))) {
-            continue;
+    let bytes = |owned: &[String]| owned.iter().map(|pod| pod.len() + 1).sum::<usize>();
+    let owned = pods.chunk_by(|a, b| key::shortest_owner(a) == key::shortest_owner(b));
+    let large: Vec<&str> = owned.filter(|owned| bytes(owned) > NAMES).map(common_begin).collect();
+    let is_first = |begin: &&str| !large.iter().any(|other| other != begin && begin.starts_with(other));
+    let begins: BTreeSet<&str> = large.iter().copied().filter(|begin| is_first(begin)).collect();
+    let is_left = |pod: &&String| !begins.iter().any(|begin| pod.starts_with(begin));
+    let left: Vec<String> = pods.iter().filter(is_left).cloned().collect();
+    let (mut parts, mut long): (Vec<Vec<String>>, usize) = (Vec::new(), 0);
+    for owned in left.chunk_by(|a, b| key::shortest_owner(a) == key::shortest_owner(b)) {
+        match parts.last_mut().filter(|_| long + bytes(owned) <= NAMES) {
+            Some(part) => part.extend_from_slice(owned),
+            None => {
+                parts.push(owned.to_vec());
+                long = 0;
+            }
         }
-        if bytes > NAMES {
-            let begin = format!("{}-", key::shortest_owner(&owned[0]));
-            // What was put together before and begins so is asked for with it.
-            part.retain(|pod| !pod.starts_with(&begin));
-            parts.push(Pods::Beginning(begin.clone()));
-            large = Some(begin);
-            continue;
-        }
-        if long + bytes > NAMES && !part.is_empty() {
-            parts.push(Pods::Named(std::mem::take(&mut part)));
-            long = 0;
-        }
-        part.extend_from_slice(owned);
-        long += bytes;
+        long += bytes(owned);
     }
-    if !part.is_empty() {
-        parts.push(Pods::Named(part));
-    }
-    parts
+    let large = begins.iter().map(|begin| Pods::Beginning((*begin).to_owned()));
+    large.chain(parts.into_iter().map(Pods::Named)).collect()
+}
+
+/// What all of some names begin with.
+fn common_begin(names: &[String]) -> &str {
+    let Some((first, rest)) = names.split_first() else { return "" };
+    rest.iter().fold(first.as_str(), |begin, name| {
+        let same = begin.char_indices().zip(name.chars()).find(|((_, a), b)| a != b);
+        &begin[..same.map_or(begin.len().min(name.len()), |((at, _), _)| at)]
+    })
 }
 
 /// Namespaces in order, put together while they have no more series than that; names that a pattern would take for
@@ -255,14 +258,37 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_of_very_many_pods_is_asked_for_by_its_name_with_all_that_begin_so() {
+    fn every_pod_is_in_one_part_however_many_its_owner_has() {
         let many = |name: &str, count: usize| (0..count).map(|n| format!("{name}-{n}")).collect::<Vec<_>>();
-        let pods = [many("a", 3), many("db", 2000), many("db-backup", 3), many("dba", 3)].concat();
-        let parts = by_owner(pods);
-        assert_eq!(
-            parts,
-            [Pods::Beginning("db-".to_owned()), Pods::Named([many("a", 3), many("dba", 3)].concat())]
-        );
+        let long = "checkout-and-payment-orchestration-service-worker";
+        let cut = "payment-reconciliation-batch-processor-of-the-night-shift-team";
+        let made_up = |name: &str, count: usize| -> Vec<String> {
+            (0..count).map(|n| format!("{}{:05}", &name[..58.min(name.len())], n)).collect()
+        };
+        let pods = [
+            many("a", 3),
+            vec!["db".to_owned()],
+            many("db", 2000),
+            many("db-backup", 3),
+            many("dba", 3),
+            many(long, 300),
+            made_up(cut, 300),
+            (0..50).map(|n| format!("api-frontend-{n}-x2x7z")).collect(),
+            (0..600).map(|n| format!("api-frontend-5d4f8c7b9c-x{n:04}")).collect(),
+            (0..400).map(|n| format!("api-backend-{n}-5d4f8c7b9c-x2x7z")).collect(),
+        ]
+        .concat();
+        let parts = by_owner(pods.clone());
+        let holds = |part: &Pods, pod: &String| match part {
+            Pods::Named(named) => named.contains(pod),
+            Pods::Beginning(begin) => pod.starts_with(begin),
+            Pods::None => false,
+        };
+        for pod in &pods {
+            assert_eq!(parts.iter().filter(|part| holds(part, pod)).count(), 1, "{pod}: {parts:?}");
+        }
+        let large = parts.iter().filter(|part| matches!(part, Pods::Beginning(_))).count();
+        assert_eq!(large, 4, "{parts:?}");
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn changes(before: &Flags, after: &Flags, unix_seconds: f64) -> Vec<Mark> {
 /// not show rules: a flag that was changed and answers as before has others, or another definition.
 pub fn followed(before: &Flags, after: &mut Flags, changed: &[Change], unix_seconds: f64) -> Vec<Mark> {
     // What cannot be evaluated, or was changed and is not answered, is not switched off: clients go by their own defaults.
-    let is_kept = |key: &str| changed.iter().any(|c| c.key == key && !c.deleted);
+    let is_kept = |key: &str| changed.iter().rev().find(|c| c.key == key).is_some_and(|c| !c.deleted);
     for (key, was) in before {
         let is_silent = after.get(key).map_or_else(|| is_kept(key), |now| now.in_error);
         if is_silent {

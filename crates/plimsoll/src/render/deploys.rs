@@ -62,7 +62,7 @@ fn workload(row: &Row, blame: Result<&Blame, &String>, paint: Paint) -> String {
     if !is_told(blame) {
         out += &canaries(blame);
     }
-    out + &format!("  NEXT  {}\n", next(blame))
+    out + &format!("  NEXT  {}\n", next(blame, row.is_finding()))
 }
 
 /// Whether the history says what it was.
@@ -138,7 +138,8 @@ fn tied(t: &Tied) -> String {
     )
 }
 
-fn next(blame: &Blame) -> String {
+/// What to do next; `climbs` says whether the workload is one that climbs.
+fn next(blame: &Blame, climbs: bool) -> String {
     let Some(first) = blame.causes.first() else { return "look at it again later".to_owned() };
     if !blame.tied.is_empty() {
         return "the experiment above, on one replica".to_owned();
@@ -152,10 +153,12 @@ fn next(blame: &Blame) -> String {
                 .to_owned(),
         );
     }
-    let climbs = blame.versions.last().and_then(|v| v.slope).is_some_and(|slope| slope.low > 0.0);
     match first.cause {
         _ if !looks.is_empty() => looks.join("; and "),
-        _ if !told.is_empty() && !climbs => "keep what mended it".to_owned(),
+        _ if !told.is_empty() && climbs => {
+            "keep what mended it; it climbs on, and a longer --past may tell why".to_owned()
+        }
+        _ if !told.is_empty() => "keep what mended it".to_owned(),
         Cause::Never if first.p >= 0.5 => "a longer --past: it climbed from the begin on".to_owned(),
         _ => "a longer --past, or more marks: nothing is likely enough".to_owned(),
     }
@@ -212,7 +215,7 @@ fn entry(t: &Told) -> Value {
             out["tied"] = blame.tied.iter().map(tied).collect();
             let canary = |c: &Canary| json!({"replicas": c.replicas, "seconds": c.seconds});
             out["canaries"] = blame.canaries.iter().map(canary).collect();
-            out["next"] = json!(next(blame));
+            out["next"] = json!(next(blame, t.row.is_finding()));
         }
     }
     out

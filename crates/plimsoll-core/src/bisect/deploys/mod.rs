@@ -223,7 +223,7 @@ fn gathered(causes: Vec<Blamed>, candidates: &[Candidate], models: &[Model]) -> 
 fn tied(data: &Data, candidates: &[Candidate], causes: &[Blamed]) -> Vec<Tied> {
     let likely: Vec<(&Candidate, &Blamed)> = causes
         .iter()
-        .filter(|c| c.p >= LIKELY && !matches!(c.cause, Cause::Unmarked(_)))
+        .filter(|c| c.p >= LIKELY && c.adds.low > 0.0 && !matches!(c.cause, Cause::Unmarked(_)))
         .filter_map(|c| Some((candidates.iter().find(|of| of.cause == c.cause)?, c)))
         .collect();
     let mut out = Vec::new();

@@ -77,16 +77,17 @@ impl Products {
     pub(super) fn one(&self, k: usize) -> Option<Fit> {
         let free = self.free(&[k])?;
         let adds = free.adds[0];
-        let explained = if adds.mid > 0.0 && adds.mid >= MATERIAL * (free.base + adds.mid) {
-            free.rest
-        } else {
-            // What brings less than that is no cause: it fits as well as the least that would be one.
-            let beside = (1.0 - MATERIAL) / MATERIAL;
-            let zv = (beside * self.time_value + self.active_value[k]).max(0.0);
-            let zz = beside * beside * self.time + 2.0 * beside * self.active_time[k] + self.active[k];
-            (self.value - zv * zv / zz).max(self.least())
-        };
-        Some(Fit { log: self.log(explained, 1), adds: free.adds })
+        if adds.mid > 0.0 && adds.mid >= MATERIAL * (free.base + adds.mid) {
+            return Some(Fit { log: self.log(free.rest, 1), adds: free.adds });
+        }
+        // What brings less than that is no cause: it fits as well as the least that would be one.
+        let beside = (1.0 - MATERIAL) / MATERIAL;
+        let zv = (beside * self.time_value + self.active_value[k]).max(0.0);
+        let zz = beside * beside * self.time + 2.0 * beside * self.active_time[k] + self.active[k];
+        let rest = (self.value - zv * zv / zz).max(self.least());
+        let (least, half) = (zv / zz, 0.5 * (adds.high - adds.low));
+        let adds = vec![Interval { low: least - half, mid: least, high: least + half }];
+        Some(Fit { log: self.log(rest, 1), adds })
     }
 
     /// The fit of some causes together, each of which brings a part of the climb or mends one; `None` where they are not told apart, or one

@@ -15,8 +15,11 @@ const SEVERAL: f64 = 0.2;
 const ONE_UNMARKED: f64 = 0.02;
 /// Times at which a change without a mark is looked for.
 const TIMES: usize = 40;
-/// So many named causes are looked at together, those that explain the most alone: their sets grow with the third power.
+/// So many named causes are looked at together, those that explain the most alone or with another one: their sets grow with the third power.
 const BEST: usize = 40;
+/// With so many others each is looked at to find them, and how often these are chosen anew.
+const OTHERS: usize = 8;
+const ROUNDS: usize = 3;
 
 /// Something that may have changed the slope.
 pub(super) struct Candidate {
@@ -83,20 +86,52 @@ pub(super) fn models(data: &Data, candidates: &[Candidate]) -> Option<Vec<Model>
     let mut models = Models { all: vec![Model { of: Vec::new(), fit: alone.by_none()?, p: NEVER.ln() }] };
     let one = |k: usize| Some((k, alone.by_one(k)?));
     let live: Vec<(usize, Fit)> = (0..candidates.len()).filter_map(one).collect();
-    let (mut named, unmarked): (Vec<_>, Vec<_>) =
-        live.into_iter().partition(|(k, _)| candidates[*k].is_named());
+    let (named, unmarked): (Vec<_>, Vec<_>) = live.into_iter().partition(|(k, _)| candidates[*k].is_named());
     let single = |of: &[(usize, Fit)]| of.iter().map(|(k, fit)| (vec![(*k, true)], fit.clone())).collect();
     let share = if named.is_empty() { 1.0 - NEVER } else { UNMARKED };
     models.take(share, unmarked.len(), single(&unmarked));
     let first = 1.0 - NEVER - UNMARKED - MENDED - SEVERAL - ONE_UNMARKED;
     models.take(first, named.len(), single(&named));
     let count = named.len();
-    named.sort_by(|a, b| b.1.log.total_cmp(&a.1.log));
-    named.truncate(BEST);
-    let named: Vec<usize> = named.into_iter().map(|(k, _)| k).collect();
+    let named = best(data, candidates, named.into_iter().map(|(k, _)| k).collect());
     let unmarked: Vec<usize> = unmarked.into_iter().map(|(k, _)| k).collect();
     models.take_joint(data, candidates, (&named, count), &unmarked);
     Some(models.normalised())
+}
+
+/// The causes that explain the most, alone or with one that does: what mends says little without what it mends.
+fn best(data: &Data, candidates: &[Candidate], named: Vec<usize>) -> Vec<usize> {
+    if named.len() <= BEST {
+        return named;
+    }
+    let activities = || named.iter().map(|k| &candidates[*k].activity);
+    let alone = data.explained_by(activities(), |_, _| false);
+    // Either way: what brings less than nothing may mend.
+    let free =
+        |at: usize| [alone.by_all_of(&[at]), alone.by_one(at)].into_iter().flatten().map(|fit| fit.log);
+    let mut scores: Vec<f64> =
+        (0..named.len()).map(|at| free(at).fold(f64::NEG_INFINITY, f64::max)).collect();
+    for _ in 0..ROUNDS {
+        let mut others = ranked(&scores);
+        others.truncate(OTHERS);
+        let is_other = |at: &usize| others.contains(at);
+        let with = data.explained_by(activities(), |a, b| is_other(&a) || is_other(&b));
+        for (at, score) in scores.iter_mut().enumerate() {
+            let beside = others.iter().filter(|other| **other != at);
+            let pairs = beside.filter_map(|other| with.by_all_of(&[at, *other]));
+            *score = pairs.map(|fit| fit.log).fold(*score, f64::max);
+        }
+    }
+    let mut order = ranked(&scores);
+    order.truncate(BEST);
+    order.into_iter().map(|at| named[at]).collect()
+}
+
+/// Places in the order of their scores, the highest first.
+fn ranked(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    order
 }
 
 /// Models, with the logarithm of what is believed of each beforehand in place of its probability.

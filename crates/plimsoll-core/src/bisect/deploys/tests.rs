@@ -132,6 +132,19 @@ fn marks_of_other_times_do_not_drown_a_cause() {
     assert!(told.mended.is_empty() && told.causes[0].cause == Cause::Never, "{told:#?}");
     let sum: f64 = told.causes.iter().map(|c| c.p).sum();
     assert!(sum < 1.1, "{told:#?}");
+    // Among very many that were all active, one that leaks and a later one that mends are still found together.
+    let slope = |_: &str, hour: f64| if (48.0..96.0).contains(&hour) { 3.0 } else { 0.0 };
+    let mended = workload((0..2).map(|n| replica(f64::from(n), &[(0.0, 144.0, "v1")], slope)).collect());
+    let others = (0..95).map(|n| flag(&format!("f{n}"), 1.5 * f64::from(n), false));
+    let marks: Vec<Mark> = others.chain([flag("leaks", 48.0, false), flag("mends", 96.0, false)]).collect();
+    let told = blame(&mended, &marks).expect("told");
+    let found = |list: &[Blamed], at: f64| -> f64 {
+        let near = |c: &&Blamed| c.since.is_some_and(|t| (t - BEGIN - at * HOUR).abs() < 4.0 * HOUR);
+        list.iter().filter(near).map(|c| c.p).sum()
+    };
+    assert!(found(&told.causes, 48.0) > 0.9, "{:#?}", told.causes);
+    let climb = told.causes.iter().find(|c| c.p > 0.1).expect("a cause").adds.mid * HOUR / MIB;
+    assert!((climb - 3.0).abs() < 0.4, "{climb}");
     // Very many that were all active are looked at, too.
     let many: Vec<Mark> = (0..200).map(|n| flag(&format!("f{n}"), f64::from(n) * 0.7, false)).collect();
     let found = blame(&all, &many).expect("told").causes.remove(0);
